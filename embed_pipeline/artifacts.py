@@ -1,0 +1,283 @@
+"""The artifact store: immutable content, known keys, a pointer that moves last.
+
+::
+
+    <home>/artifacts/<asset>/
+        <version>/data/…            the content, never changed
+        <version>/manifest.json     its existence proves the content whole
+        keys/<key>.json             key -> version: this work is known
+        current.json                the pointer: version in use
+    <home>/runs/<run id>/<asset>.json   the version one run produced or reused
+    <home>/work/<asset>-<key>/          scratch that survives a kill (training checkpoints)
+    <home>/cache/                       embeddings and LLM responses by content
+
+``key`` is the hash of everything that determines a result, ``version`` the hash of the result. Content is
+written to a temporary folder, flushed and renamed; then the key is recorded; the pointer moves last. A kill
+at any moment leaves the previous artifact valid.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict
+
+from embed_pipeline.errors import ArtifactError
+from embed_pipeline.files import fsync_folder, fsync_tree, hash_tree, sha256_file, sha256_json, write_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MANIFEST = "manifest.json"
+DATA = "data"
+POINTER = "current.json"
+
+
+class FileEntry(BaseModel):
+    """One file of an artifact."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """manifest.json: what an artifact is and how it came to be.
+
+    ``seconds``, ``started``, ``host``, ``device`` and ``libraries`` describe the run that made it; they are
+    not part of the version.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    asset: str
+    key: str
+    version: str
+    stage_version: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    external: dict[str, str]
+    started: str
+    seconds: float
+    host: str
+    device: str
+    libraries: dict[str, str]
+    cost: dict[str, float] = {}
+    summary: dict[str, Any] = {}
+    charts: dict[str, str] = {}
+    files: dict[str, FileEntry]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A lazy handle on one stored artifact: nothing is read until asked for."""
+
+    asset: str
+    version: str
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Folder of the content."""
+        return self.folder / DATA
+
+    def manifest(self) -> Manifest:
+        """Read manifest.json.
+
+        Raises:
+            ArtifactError: missing or damaged.
+        """
+        try:
+            return Manifest.model_validate_json((self.folder / MANIFEST).read_bytes())
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{self.folder / MANIFEST}: cannot be read: {error}") from error
+
+    def file(self, name: str) -> Path:
+        """Path of one file of the content.
+
+        Raises:
+            ArtifactError: the artifact has no such file.
+        """
+        path = self.path / name
+        if not path.exists():
+            raise ArtifactError(
+                f"artifact {self.asset} {self.version[:12]} has no {name} in {self.path}. "
+                f"Recompute it with --force {self.asset}."
+            )
+        return path
+
+    def frame(self, name: str = "table") -> "pl.DataFrame":
+        """Read ``<name>.parquet``."""
+        import polars as pl
+
+        return pl.read_parquet(self.file(f"{name}.parquet"))
+
+    def scan(self, name: str = "table") -> "pl.LazyFrame":
+        """Scan ``<name>.parquet`` lazily."""
+        import polars as pl
+
+        return pl.scan_parquet(self.file(f"{name}.parquet"))
+
+    def json(self, name: str) -> Any:
+        """Read ``<name>.json``."""
+        return json.loads(self.file(f"{name}.json").read_text("utf-8"))
+
+
+def content_version(files: Mapping[str, FileEntry]) -> str:
+    """Version of a content: hash of its paths and file hashes."""
+    return sha256_json({name: entry.sha256 for name, entry in files.items()})
+
+
+def stage_key(
+    stage_version: str, settings: Mapping[str, Any], inputs: Mapping[str, str], external: Mapping[str, str]
+) -> str:
+    """Key of a piece of work.
+
+    Args:
+        stage_version: raised by hand when a stage's code changes its results.
+        settings: the settings that can change the result.
+        inputs: versions of the input artifacts by name.
+        external: hashes of what lies outside the store (corpus folder, base model, prompts).
+    """
+    return sha256_json(
+        {
+            "stage_version": stage_version,
+            "settings": dict(settings),
+            "inputs": dict(inputs),
+            "external": dict(external),
+        }
+    )
+
+
+class Store:
+    """Artifacts of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.root = home / "artifacts"
+        self._intact: dict[tuple[str, str], bool] = {}
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def lookup(self, asset: str, key: str) -> Artifact | None:
+        """The intact artifact of a known key, else None."""
+        version = self._read(self.root / asset / "keys" / f"{key}.json").get("version")
+        if version is None:
+            return None
+        artifact = self.handle(asset, version)
+        return artifact if self.is_intact(artifact) else None
+
+    def handle(self, asset: str, version: str) -> Artifact:
+        """Handle on a version, without looking whether it exists."""
+        return Artifact(asset, version, self.root / asset / version)
+
+    def current(self, asset: str) -> Artifact | None:
+        """The artifact the pointer names, else None."""
+        version = self.pointer(asset).get("version")
+        return self.handle(asset, version) if version else None
+
+    def pointer(self, asset: str) -> dict[str, Any]:
+        """``{"version", "key", "materialized_at", "outcome"}``, or empty."""
+        return self._read(self.root / asset / POINTER)
+
+    def of_run(self, run_id: str, asset: str) -> Artifact | None:
+        """The artifact that a run produced or reused."""
+        version = self._read(self.home / "runs" / run_id / f"{asset}.json").get("version")
+        return self.handle(asset, version) if version else None
+
+    def is_intact(self, artifact: Artifact) -> bool:
+        """Manifest readable and every file of the recorded size and hash (hashed once per process)."""
+        known = (artifact.asset, artifact.version)
+        if known not in self._intact or not (artifact.folder / MANIFEST).is_file():
+            self._intact[known] = self._verify(artifact)
+        return self._intact[known]
+
+    def _verify(self, artifact: Artifact) -> bool:
+        try:
+            manifest = artifact.manifest()
+        except ArtifactError:
+            return False
+        for name, entry in manifest.files.items():
+            path = artifact.path / name
+            if not path.is_file() or path.stat().st_size != entry.bytes or sha256_file(path) != entry.sha256:
+                return False
+        return content_version(manifest.files) == artifact.version
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def lock(self, asset: str, key: str) -> FileLock:
+        """Held while one process computes this key; freed by the system when it dies."""
+        folder = self.home / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{asset}-{key[:16]}.lock")
+
+    def work_folder(self, asset: str, key: str) -> Path:
+        """Scratch of a key that survives a kill; removed when the artifact is committed."""
+        folder = self.home / "work" / f"{asset}-{key[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def staging(self, asset: str) -> Path:
+        """Parent of temporary folders, on the same file system as the artifacts."""
+        folder = self.root / asset
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def commit(self, staged: Path, manifest_values: Mapping[str, Any]) -> Artifact:
+        """Turn ``staged`` (holding ``data/``) into an artifact and record its key.
+
+        Args:
+            staged: a folder from :func:`embed_pipeline.files.temporary_folder` under :meth:`staging`.
+            manifest_values: every field of :class:`Manifest` but ``version`` and ``files``.
+        """
+        files = {
+            name: FileEntry(bytes=size, sha256=digest) for name, (size, digest) in hash_tree(staged / DATA).items()
+        }
+        version = content_version(files)
+        manifest = Manifest.model_validate({**manifest_values, "version": version, "files": files})
+        artifact = self.handle(manifest.asset, version)
+        write_json(staged / MANIFEST, manifest.model_dump(mode="json"))
+        self._intact.pop((artifact.asset, version), None)
+        if not self.is_intact(artifact):
+            shutil.rmtree(artifact.folder, ignore_errors=True)
+            fsync_tree(staged)
+            staged.rename(artifact.folder)
+            fsync_folder(artifact.folder.parent)
+        self._intact[(artifact.asset, version)] = True
+        self.record_key(manifest.asset, manifest.key, version, manifest.inputs)
+        shutil.rmtree(self.home / "work" / f"{manifest.asset}-{manifest.key[:16]}", ignore_errors=True)
+        return artifact
+
+    def record_key(self, asset: str, key: str, version: str, inputs: Mapping[str, str]) -> None:
+        """Remember that ``key`` gives ``version``."""
+        write_json(self.root / asset / "keys" / f"{key}.json", {"version": version, "inputs": dict(inputs)})
+
+    def forget_key(self, asset: str, key: str) -> None:
+        """Forget a key, so that its work is done again; the artifact stays until collected."""
+        (self.root / asset / "keys" / f"{key}.json").unlink(missing_ok=True)
+
+    def point(self, artifact: Artifact, key: str, outcome: str, run_id: str | None = None) -> None:
+        """Move the pointer, for one run and for everybody."""
+        value = {
+            "version": artifact.version,
+            "key": key,
+            "outcome": outcome,
+            "materialized_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        if run_id is not None:
+            write_json(self.home / "runs" / run_id / f"{artifact.asset}.json", value)
+        write_json(self.root / artifact.asset / POINTER, value)
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}

@@ -1,0 +1,258 @@
+"""How a text becomes a vector, decided once.
+
+An :class:`EncoderSpec` travels inside every model artifact as ``encoder.json``. Mining, training,
+evaluation, export and serving read it from there, so they cannot disagree. Anything with the methods of
+:class:`Encoder` will do: the torch model here, ONNX Runtime, an HTTP endpoint.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from embed_pipeline.content_cache import ContentCache
+from embed_pipeline.errors import ArtifactError, ModelAccessError
+from embed_pipeline.files import sha256_json, sha256_text, write_json
+from embed_pipeline.models import find_base_model
+from embed_pipeline.progress import task
+from embed_pipeline.settings import EncoderSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Vectors = NDArray[np.float32]
+Role = Literal["query", "passage"]
+SPEC_FILE = "encoder.json"
+
+
+class EncoderSpec(BaseModel):
+    """Everything that decides a text's vector.
+
+    Attributes:
+        model: folder of the model; not part of the version.
+        content_sha256: hash over the model's files.
+        max_query_length, max_passage_length: tokens, special tokens included.
+        dimensions: sizes offered, the full one first; smaller ones are prefixes, renormalised (Matryoshka).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    content_sha256: str
+    pooling: Literal["mean", "cls", "last"] = "mean"
+    normalize: bool = True
+    query_prompt: str = ""
+    passage_prompt: str = ""
+    max_query_length: int
+    max_passage_length: int
+    padding_side: Literal["left", "right"] = "right"
+    add_special_tokens: bool = True
+    attention: Literal["causal", "bidirectional"] = "bidirectional"
+    dimensions: tuple[int, ...]
+    trust_remote_code: bool = False
+
+    def version(self) -> str:
+        """Hash of everything but the place of the model."""
+        return sha256_json(self.model_dump(exclude={"model"}))
+
+    def prompt(self, role: Role) -> str:
+        """What is put before a text of this role."""
+        return self.query_prompt if role == "query" else self.passage_prompt
+
+    def max_length(self, role: Role) -> int:
+        """Tokens of a text of this role."""
+        return self.max_query_length if role == "query" else self.max_passage_length
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json`` into a model folder."""
+        write_json(folder / SPEC_FILE, self.model_dump(mode="json", exclude={"model"}))
+
+    @classmethod
+    def load(cls, folder: Path) -> "EncoderSpec":
+        """Read ``encoder.json`` of a model folder.
+
+        Raises:
+            ArtifactError: missing or invalid.
+        """
+        try:
+            values = json.loads((folder / SPEC_FILE).read_text("utf-8"))
+            return cls.model_validate({**values, "model": str(folder)})
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{folder / SPEC_FILE}: not a readable encoder spec: {error}") from error
+
+
+class Encoder(Protocol):
+    """Texts in, float32 vectors of shape [texts, dimensions] out, normalised if the spec says so."""
+
+    @property
+    def spec(self) -> EncoderSpec: ...
+    def encode(self, texts: Sequence[str], role: Role) -> Vectors: ...
+
+
+def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec:
+    """The spec of a base model: what its own files say, overridden by the settings.
+
+    Raises:
+        ModelAccessError: see :func:`embed_pipeline.models.find_base_model`.
+    """
+    found = find_base_model(base_model, settings.revision, settings.sha256)
+    config = _read_json(found.path / "config.json")
+    pooling = _read_json(found.path / "1_Pooling" / "config.json")
+    prompts = _read_json(found.path / "config_sentence_transformers.json").get("prompts") or {}
+    hidden = int(config.get("hidden_size") or config.get("dim") or 0)
+    if not hidden:
+        raise ModelAccessError(f"base_model {base_model}: config.json names no hidden_size.")
+    limit = int(config.get("max_position_embeddings") or 512)
+    for name in ("query", "passage"):
+        asked = getattr(settings, f"max_{name}_length")
+        if asked > limit:
+            raise ModelAccessError(
+                f"encoder.max_{name}_length is {asked}, but {base_model} takes at most {limit} tokens."
+            )
+    return EncoderSpec(
+        model=str(found.path),
+        content_sha256=found.content_sha256,
+        pooling=settings.pooling or _pooling_of(pooling),
+        query_prompt=_first(settings.query_prompt, prompts.get("query"), ""),
+        passage_prompt=_first(settings.passage_prompt, prompts.get("passage", prompts.get("document")), ""),
+        max_query_length=settings.max_query_length,
+        max_passage_length=settings.max_passage_length,
+        attention=settings.attention or ("causal" if config.get("is_decoder") else "bidirectional"),
+        dimensions=(hidden,),
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _first(*values: str | None) -> str:
+    return next(value for value in values if value is not None)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelAccessError(f"{path}: not valid JSON: {error}") from error
+    return values
+
+
+def _pooling_of(config: dict[str, Any]) -> Literal["mean", "cls", "last"]:
+    mode = config.get("pooling_mode")
+    if config.get("pooling_mode_cls_token") or mode == "cls":
+        return "cls"
+    if config.get("pooling_mode_lasttoken") or mode == "lasttoken":
+        return "last"
+    return "mean"
+
+
+def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "SentenceTransformer":
+    """The torch model of a spec as transformer, pooling, normalisation (float32 weights).
+
+    Raises:
+        ModelAccessError: the folder cannot be loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+
+    config: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
+    if spec.attention == "bidirectional" and _is_decoder(Path(spec.model)):
+        config["is_causal"] = False  # transformers >= 5 then builds a bidirectional mask
+    try:
+        body = Transformer(spec.model, max_seq_length=spec.max_passage_length, config_kwargs=config)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelAccessError(f"{spec.model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    body.tokenizer.padding_side = spec.padding_side
+    pooling = Pooling(
+        body.get_embedding_dimension(), pooling_mode={"last": "lasttoken"}.get(spec.pooling, spec.pooling)
+    )
+    modules: list[Any] = [body, pooling]
+    if spec.normalize:
+        modules.append(Normalize())
+    return SentenceTransformer(modules=modules, device=resolve_device(device))
+
+
+def _is_decoder(folder: Path) -> bool:
+    config = _read_json(folder / "config.json")
+    return "llama" in str(config.get("model_type", "")).lower() or bool(config.get("is_decoder"))
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` becomes cuda where there is a GPU, else cpu."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class TorchEncoder:
+    """A sentence-transformers model behind the :class:`Encoder` protocol."""
+
+    def __init__(self, spec: EncoderSpec, model: "SentenceTransformer", batch_size: int = 32) -> None:
+        self.spec = spec
+        self.model = model
+        self.batch_size = batch_size
+
+    @classmethod
+    def load(cls, spec: EncoderSpec, device: str = "auto", batch_size: int = 32) -> "TorchEncoder":
+        """Load the model of ``spec``."""
+        return cls(spec, load_sentence_transformer(spec, device), batch_size)
+
+    def encode(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Vectors in the order of ``texts``; long texts are encoded together to save padding."""
+        if not texts:
+            return np.zeros((0, self.spec.dimensions[0]), np.float32)
+        self.model.max_seq_length = self.spec.max_length(role)
+        prompt = self.spec.prompt(role)
+        order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+        vectors = np.empty((len(texts), self.spec.dimensions[0]), np.float32)
+        with task(f"encode {role}s", len(texts)) as running:
+            for start in range(0, len(order), self.batch_size * 8):
+                part = order[start : start + self.batch_size * 8]
+                vectors[part] = self.model.encode(
+                    [prompt + texts[index] for index in part],
+                    batch_size=self.batch_size,
+                    show_progress_bar=False,
+                    convert_to_numpy=True,
+                ).astype(np.float32, copy=False)
+                running.advance(len(part))
+        return vectors
+
+
+class CachedEncoder:
+    """An encoder that computes each (spec version, role, text) once, ever.
+
+    ``load`` is called only when something is missing, so that a fully cached run never loads the model.
+    """
+
+    def __init__(self, spec: EncoderSpec, load: Callable[[], Encoder], cache: ContentCache) -> None:
+        self.spec = spec
+        self._load = load
+        self._loaded: Encoder | None = None
+        self._cache = cache
+
+    def encode(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Vectors in the order of ``texts``."""
+        prefix = f"{self.spec.version()}/{role}/"
+        keys = [sha256_text(prefix + text) for text in texts]
+        missing = self._missing(keys, texts)
+        if missing:
+            if self._loaded is None:
+                self._loaded = self._load()
+            positions, wanted = list(missing), list(missing.values())
+            for start in range(0, len(wanted), 4096):
+                vectors = self._loaded.encode(wanted[start : start + 4096], role)
+                stored = zip(positions[start : start + 4096], vectors, strict=True)
+                self._cache.put_many({key: vector.tobytes() for key, vector in stored})
+        vectors_of = self._cache.get_many(keys)
+        flat = [np.frombuffer(vectors_of[key], np.float32) for key in keys]
+        return np.stack(flat) if flat else np.zeros((0, self.spec.dimensions[0]), np.float32)
+
+    def _missing(self, keys: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+        known = self._cache.get_many(keys).keys()
+        return {key: text for key, text in zip(keys, texts, strict=True) if key not in known}

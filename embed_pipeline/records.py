@@ -1,0 +1,53 @@
+"""The nouns every stage shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+QUERY_TYPES = ("multi_hop", "structural", "contextual", "keyword", "inverse_cloze", "imported")
+REASONING_TYPES = ("factual", "relational", "inferential", "temporal", "procedural", "causal", "visual")
+SPLITS = ("train", "validation", "test")
+
+
+def passage_text(title: str, text: str) -> str:
+    """What an encoder or BM25 sees of a passage: title, a space, text, as BEIR joins them.
+
+    Source: beir.retrieval.search.dense, ``(title + sep + text).strip()`` with ``sep=" "``.
+    """
+    return f"{title} {text}".strip()
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """A corpus, queries and relevance judgements, as in a BEIR folder.
+
+    Attributes:
+        name: "gold", "synthetic", "validation".
+        passages: id -> text as the encoder sees it (:func:`passage_text`).
+        queries: id -> text.
+        qrels: query id -> {passage id: relevance >= 1}. Every query has at least one.
+        query_slices: query id -> {slice name: value}, for example {"query_type": "keyword"}.
+    """
+
+    name: str
+    passages: Mapping[str, str]
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Mapping[str, int]]
+    query_slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One (question, positive) with its hard negatives; texts are as the encoder sees them.
+
+    ``component`` is the leak-proof group of the question: rows of one component are never each other's
+    negatives.
+    """
+
+    row_id: str
+    question_id: str
+    question: str
+    positive_id: str
+    positive: str
+    negative_ids: Sequence[str]
+    negatives: Sequence[str]
+    component: str

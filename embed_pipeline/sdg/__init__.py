@@ -1,0 +1,1 @@
+"""Writing questions about the passages (synthetic data generation)."""

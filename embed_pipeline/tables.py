@@ -1,0 +1,238 @@
+"""The declared schema of every stored table: column, type, meaning, constraints.
+
+Schemas are dataframely classes over Polars frames: ``validate(Passages, frame)`` checks and orders the
+columns, ``columns(Passages)`` describes them for the UI and the documentation.
+"""
+
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from embed_pipeline.errors import ArtifactError
+from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES, SPLITS
+
+
+def _text(description: str, **constraints: Any) -> dy.String:
+    return dy.String(nullable=constraints.pop("nullable", False), description=description, **constraints)
+
+
+def _count(description: str, **constraints: Any) -> dy.Int64:
+    return dy.Int64(nullable=False, min=constraints.pop("min", 0), description=description, **constraints)
+
+
+def _score(description: str) -> dy.Float64:
+    return dy.Float64(nullable=True, min=0, max=10, description=description)
+
+
+def _ids(description: str, min_length: int | None = None) -> dy.List:
+    return dy.List(dy.String(nullable=False), nullable=False, min_length=min_length, description=description)
+
+
+class CorpusManifest(dy.Schema):
+    """Every file of the corpus folder."""
+
+    path = _text("Path relative to the corpus folder, with /.", primary_key=True)
+    bytes = _count("Size of the file.")
+    sha256 = _text("Hash of its bytes; empty when the file could not be read.")
+    status = _text("read or skipped.", regex="^(read|skipped)$")
+    reason = _text("Why it was skipped.", nullable=True)
+
+
+class Documents(dy.Schema):
+    """Extracted text."""
+
+    doc_id = _text("The path, or the BEIR id for a BEIR corpus.", primary_key=True)
+    path = _text("File it came from.")
+    title = _text("Title; empty when there is none.")
+    text = _text("The whole extracted text; every span refers to it.", min_length=1)
+    sections = dy.List(
+        dy.Struct(
+            {
+                "heading": dy.String(nullable=False),
+                "level": dy.Int64(nullable=False),
+                "start": dy.Int64(nullable=False),
+                "end": dy.Int64(nullable=False),
+            },
+            nullable=False,
+        ),
+        nullable=False,
+        description="Headings with their level and the character span they head, in order, end exclusive.",
+    )
+    language = _text("ISO 639-1 code, und when it cannot be told.")
+    sha256 = _text("Hash of the file's bytes.")
+
+
+class Passages(dy.Schema):
+    """Chunks of documents; text == document text[start:end]."""
+
+    passage_id = _text("Document id, #, position; or the BEIR id.", primary_key=True)
+    doc_id = _text("Document it was cut from.")
+    position = _count("0-based order within the document.")
+    start = _count("First character in the document's text.")
+    end = _count("One past the last character.")
+    title = _text("Document title and section heading; encoded before the text.")
+    text = _text("The passage.", min_length=1)
+    token_count = _count("Base-model tokens of the text.")
+    group_id = _text("Passages with the same group are near-duplicates; the lowest passage id of the group.")
+    language = _text("ISO 639-1 code, und when it cannot be told.")
+
+
+class QaPairs(dy.Schema):
+    """Questions that passed every filter."""
+
+    question_id = _text("Stable: a hash of question and evidence, or the imported id.", primary_key=True)
+    question = _text("The question or query.", min_length=1)
+    answer = _text("The answer; the evidence itself when nothing better is known.")
+    query_type = _text("Kind of query.", regex=f"^({'|'.join(QUERY_TYPES)})$")
+    reasoning_type = _text("Kind of reasoning.", regex=f"^({'|'.join(REASONING_TYPES)})$")
+    complexity = _count("1 (trivial) to 5.", min=1, max=5)
+    hop_count = _count("Passages that must be combined.", min=1)
+    hops = dy.List(
+        dy.Struct(
+            {
+                "hop_number": dy.Int64(nullable=False),
+                "passage_id": dy.String(nullable=False),
+                "evidence": dy.String(nullable=False),
+                "summary": dy.String(nullable=False),
+            },
+            nullable=False,
+        ),
+        nullable=False,
+        description="Per hop: the passage and the verbatim evidence in it (empty when unknown).",
+    )
+    passage_ids = _ids("Positive passages.", min_length=1)
+    doc_ids = _ids("Their documents.", min_length=1)
+    mask_evidence = dy.Bool(
+        nullable=False, description="True (inverse cloze): training cuts the evidence out of the positive."
+    )
+    generator = _text("offline/<recipe>, llm/<model> or imported.")
+    relevance = _score("Judge: relevance.")
+    accuracy = _score("Judge: accuracy.")
+    context_support = _score("Judge: support by the context.")
+    clarity = _score("Judge: clarity.")
+    score = _score("Mean of the judge's sub-scores.")
+
+
+class QaCandidates(QaPairs):
+    """Every generated question, before the filters."""
+
+
+class RejectedCandidates(QaPairs):
+    """Candidates that were filtered out, stored beside the pairs."""
+
+    reason = _text("The filter that refused it.")
+
+
+class Splits(dy.Schema):
+    """Which documents and questions belong to which split."""
+
+    item_type = _text("document or question.", regex="^(document|question)$", primary_key=True)
+    item_id = _text("doc_id or question_id.", primary_key=True)
+    component = _text("Connected group that must stay together; its lowest document id.")
+    split = _text("train, validation or test.", regex=f"^({'|'.join(SPLITS)})$")
+
+
+class MinedNegatives(dy.Schema):
+    """Hard negatives of the training questions, with their audit."""
+
+    question_id = _text("A training question.", primary_key=True)
+    positive_ids = _ids("Its positives.", min_length=1)
+    positive_scores = dy.List(dy.Float64(nullable=False), nullable=False, description="Cosine of each positive.")
+    negative_ids = _ids("Mined hard negatives, best first; may be fewer than asked.")
+    negative_scores = dy.List(dy.Float64(nullable=False), nullable=False, description="Cosine of each negative.")
+    threshold = dy.Float64(nullable=False, description="Scores above it were dropped.")
+    asked = _count("Negatives asked for.")
+    dropped_by_margin = _count("Candidates dropped because they score above the threshold.")
+    dropped_excluded = _count("Candidates dropped as held-out, near-duplicate or same-component passages.")
+
+
+class TrainingSet(dy.Schema):
+    """One row per (question, positive), unrolled."""
+
+    row_id = _text("question id, or question id _ i for several positives.", primary_key=True)
+    question_id = _text("Question.")
+    question = _text("Its text.", min_length=1)
+    positive_id = _text("Passage.")
+    positive = _text("Its text as the encoder sees it, evidence cut out where the question asks for it.", min_length=1)
+    negative_ids = _ids("Hard negatives.")
+    negatives = _ids("Their texts as the encoder sees them.")
+    component = _text("Leak-proof group of the question; rows of one component are never each other's negatives.")
+
+
+class QueryMetrics(dy.Schema):
+    """Per-query scores of one system on one test set, at every cut-off."""
+
+    test_set = _text("gold or synthetic.", primary_key=True)
+    system = _text("base, tuned, bm25, hybrid or endpoint.", primary_key=True)
+    query_id = _text("Query.", primary_key=True)
+    metric = _text("ndcg@k, recall@k, precision@k, map@k or mrr@k.", primary_key=True)
+    value = dy.Float64(nullable=False, min=0, max=1, description="Score; 0 for a query missing from the run.")
+
+
+class Metrics(dy.Schema):
+    """Tuned against base, every metric on every test set."""
+
+    test_set = _text("gold or synthetic.", primary_key=True)
+    slice = _text("all, or name=value of a slice.", primary_key=True)
+    metric = _text("Metric name, lower case.", primary_key=True)
+    queries = _count("Queries compared.", min=1)
+    base = dy.Float64(nullable=False, min=0, max=1, description="Mean of the base model.")
+    tuned = dy.Float64(nullable=False, min=0, max=1, description="Mean of the tuned model.")
+    delta = dy.Float64(nullable=False, min=-1, max=1, description="tuned - base.")
+    ci_low = dy.Float64(nullable=False, description="Lower bound of the confidence interval of delta.")
+    ci_high = dy.Float64(nullable=False, description="Upper bound.")
+    p = dy.Float64(nullable=False, min=0, max=1, description="Paired permutation test, two-sided.")
+
+
+class EndpointMetrics(dy.Schema):
+    """Endpoint against checkpoint."""
+
+    test_set = _text("gold or synthetic.", primary_key=True)
+    metric = _text("Metric name, lower case.", primary_key=True)
+    checkpoint = dy.Float64(nullable=False, min=0, max=1, description="Mean of the checkpoint.")
+    endpoint = dy.Float64(nullable=False, min=0, max=1, description="Mean through the endpoint.")
+    delta = dy.Float64(nullable=False, description="endpoint - checkpoint.")
+    tolerance = dy.Float64(nullable=False, min=0, description="Largest |delta| accepted.")
+    within_tolerance = dy.Bool(nullable=False, description="|delta| <= tolerance.")
+
+
+def validate(schema: type[dy.Schema], frame: pl.DataFrame, where: str | None = None) -> pl.DataFrame:
+    """Cast to the declared types, check every constraint, order the columns.
+
+    Raises:
+        ArtifactError: names the table and each broken rule.
+    """
+    try:
+        return schema.validate(frame.select(schema.column_names()), cast=True)
+    except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{where or schema.__name__}: the table breaks its declared schema: {reason}") from error
+
+
+def empty(schema: type[dy.Schema]) -> pl.DataFrame:
+    """A table without rows."""
+    return schema.create_empty()
+
+
+def columns(schema: type[dy.Schema]) -> list[dict[str, Any]]:
+    """``[{"name", "type", "description", "constraints"}]`` for the UI and the documentation."""
+    rows = []
+    for name, column in schema.columns().items():
+        constraints = [f"{key}={value}" for key, value in _constraints(column).items()]
+        rows.append(
+            {
+                "name": name,
+                "type": str(column.dtype),
+                "description": column.description or "",
+                "constraints": constraints,
+                "nullable": column.nullable,
+                "unique": column.primary_key,
+            }
+        )
+    return rows
+
+
+def _constraints(column: Any) -> dict[str, Any]:
+    names = ("regex", "min", "max", "min_length", "max_length")
+    return {name: getattr(column, name) for name in names if getattr(column, name, None) is not None}
