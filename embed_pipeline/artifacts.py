@@ -183,7 +183,7 @@ class Store:
         return self.handle(asset, version) if version else None
 
     def pointer(self, asset: str) -> dict[str, Any]:
-        """``{"version", "key", "materialized_at", "outcome"}``, or empty."""
+        """``{"version", "key", "outcome", "seconds", "materialized_at"}``, or empty."""
         return self._read(self.root / asset / POINTER)
 
     def of_run(self, run_id: str, asset: str) -> Artifact | None:
@@ -262,12 +262,13 @@ class Store:
         """Forget a key, so that its work is done again; the artifact stays until collected."""
         (self.root / asset / "keys" / f"{key}.json").unlink(missing_ok=True)
 
-    def point(self, artifact: Artifact, key: str, outcome: str, run_id: str | None = None) -> None:
+    def point(self, artifact: Artifact, key: str, outcome: str, seconds: float, run_id: str | None = None) -> None:
         """Move the pointer, for one run and for everybody."""
         value = {
             "version": artifact.version,
             "key": key,
             "outcome": outcome,
+            "seconds": round(seconds, 3),
             "materialized_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         if run_id is not None:

@@ -51,6 +51,11 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         _reporter.reset(token)
 
 
+def current_reporter() -> Reporter:
+    """Who listens now."""
+    return _reporter.get()
+
+
 def say(text: str) -> None:
     """One line the user should read: a fallback taken, something skipped, an estimate."""
     _reporter.get().message(text)

@@ -228,6 +228,12 @@ class Settings(Section):
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
 
+    @model_validator(mode="after")
+    def _has_a_test(self) -> "Settings":
+        if self.prep.test_ratio == 0 and self.eval.gold is None:
+            raise ValueError("prep.test_ratio is 0 and eval.gold is not set, so nothing could be evaluated")
+        return self
+
     def key_part(self, names: Sequence[str]) -> dict[str, Any]:
         """The settings under the dotted ``names`` ("sdg", "sdg.llm", "base_model") that can change a result."""
         part: dict[str, Any] = {}
@@ -289,6 +295,22 @@ def load_settings(
     _merge(values, _from_environment(os.environ if environment is None else environment))
     for override in overrides:
         _merge(values, _from_override(override))
+    return _validated(values, file)
+
+
+def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """A copy with ``section.key=value`` overrides applied.
+
+    Raises:
+        SettingsError: as :func:`load_settings`.
+    """
+    values = settings.model_dump()
+    for override in overrides:
+        _merge(values, _from_override(override))
+    return _validated(values, None)
+
+
+def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
     try:
         return Settings.model_validate(values)
     except pydantic.ValidationError as error:

@@ -1,0 +1,86 @@
+"""What a parser returns, and how it becomes one text with sections."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_LINE_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_ODD_SPACES = re.compile(r"[\xa0\u2007\u202f]")
+_UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+class UnreadableError(Exception):
+    """A file cannot be turned into text; it is skipped and this is the reason."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, list, table or code block (``level`` 0), or a heading (``level`` 1 and deeper)."""
+
+    text: str
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The content of one file in reading order, and the title its metadata names (may be empty)."""
+
+    blocks: Sequence[Block]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and the half-open character span from it to the next heading of any level."""
+
+    heading: str
+    level: int
+    start: int
+    end: int
+
+
+def normalise(text: str) -> str:
+    """NFC, ``\\n`` line ends, plain spaces, no control characters, no trailing or repeated blank space."""
+    text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
+    text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def one_line(text: str) -> str:
+    """Normalised, on one line, single spaces."""
+    return " ".join(normalise(text).split())
+
+
+def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
+    """One text, blocks parted by a blank line; sections do not overlap and follow one another.
+
+    Headings stay in the text as a line of their own: ``text[section.start:]`` starts with the heading.
+    """
+    parts: list[str] = []
+    headings: list[tuple[str, int, int]] = []
+    length = 0
+    for block in blocks:
+        text = one_line(block.text) if block.level else normalise(block.text)
+        if not text.strip():
+            continue
+        if block.level:
+            headings.append((text, block.level, length))
+        parts.append(text)
+        length += len(text) + 2
+    whole = "\n\n".join(parts)
+    ends = [start for _, _, start in headings[1:]] + [len(whole)]
+    return whole, [Section(*heading, end=end) for heading, end in zip(headings, ends, strict=True)]
+
+
+def list_item(marker: str, text: str) -> str:
+    """``marker`` and the text, further lines indented under it."""
+    return marker + text.replace("\n", "\n" + " " * len(marker))
+
+
+def table_rows(rows: Sequence[Sequence[str]]) -> str:
+    """One line a row, cells parted by `` | ``; empty rows are left out."""
+    lines = [" | ".join(one_line(cell) for cell in row) for row in rows]
+    return "\n".join(line for line in lines if line.strip(" |"))

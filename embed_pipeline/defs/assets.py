@@ -1,0 +1,94 @@
+"""Stages as Dagster assets: key, reuse, data version, metadata, GPU tags and pool in one place."""
+
+import os
+from collections.abc import Iterator
+
+import dagster as dg
+
+from embed_pipeline.artifacts import Artifact, Store
+from embed_pipeline.defs.cache import Stage, StageResult, announce, run_stage
+from embed_pipeline.defs.failures import to_failure
+from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.types import table_type
+from embed_pipeline.errors import EmbedPipelineError
+from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
+from embed_pipeline.settings import Settings
+
+OWNERS = ["team:embed-pipeline"]
+GPU_TAG = {"embed_pipeline/device": "gpu"}
+# What every executor needs to put a step on a GPU follows from the one tag.
+GPU_OP_TAGS = {
+    **GPU_TAG,
+    "dagster-k8s/config": {"container_config": {"resources": {"limits": {"nvidia.com/gpu": 1}}}},
+}
+
+
+def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefinition:
+    """The Dagster asset of a stage."""
+    gpu = stage.device == "gpu"
+    type_of_output = table_type(stage.name)
+
+    @dg.asset(
+        name=stage.name,
+        group_name=stage.group,
+        description=stage.description,
+        ins={name: dg.AssetIn(key=name, dagster_type=dg.Any) for name in stage.inputs},
+        deps=list(stage.after),
+        code_version=stage.code_version(settings),
+        kinds=set(stage.kinds),
+        owners=OWNERS,
+        tags={"embed_pipeline/device": stage.device},
+        op_tags=GPU_OP_TAGS if gpu else {"embed_pipeline/device": "cpu"},
+        pool="gpu" if gpu else None,
+        io_manager_key="table_io" if stage.storage == "table" else "folder_io",
+        dagster_type=type_of_output or dg.Any,
+    )
+    def materialize(
+        context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
+    ) -> Iterator[dg.Output[StageResult]]:
+        result = _run(context, stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
+        yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
+
+    return materialize
+
+
+def _run(
+    context: dg.AssetExecutionContext,
+    stage: Stage,
+    settings: Settings,
+    store: Store,
+    inputs: dict[str, Artifact],
+    force: bool,
+) -> StageResult:
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    with reporting(_Both(LogReporter(context.log.info), current_reporter())):
+        try:
+            result = run_stage(stage, settings, store, inputs, force)
+        except EmbedPipelineError as error:
+            raise to_failure(error) from error
+        announce(result)
+        return result
+
+
+class _Both:
+    """Log lines in the UI and whatever listens outside, the terminal for example."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+
+    def start(self, name: str, total: int | None) -> object:
+        return [reporter.start(name, total) for reporter in self._reporters]
+
+    def update(self, handle: object, done: int, note: str = "") -> None:
+        assert isinstance(handle, list)
+        for reporter, own in zip(self._reporters, handle, strict=True):
+            reporter.update(own, done, note)
+
+    def finish(self, handle: object) -> None:
+        assert isinstance(handle, list)
+        for reporter, own in zip(self._reporters, handle, strict=True):
+            reporter.finish(own)
+
+    def message(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.message(text)

@@ -1,0 +1,116 @@
+"""corpus: files, documents, passages."""
+
+from pathlib import Path
+
+from embed_pipeline import charts, tables
+from embed_pipeline.artifacts import Artifact
+from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.files import sha256_file, write_json
+from embed_pipeline.settings import Settings
+
+READING = ("corpus.max_file_mb", "corpus.min_document_chars")
+CHUNKING = ("corpus.passage_tokens", "corpus.min_passage_tokens", "corpus.near_duplicate_threshold")
+
+
+def corpus_folder(settings: Settings) -> Path:
+    """The corpus folder.
+
+    Raises:
+        SettingsError: none is set.
+    """
+    if settings.corpus.path is None:
+        raise SettingsError("corpus.path is not set: name the folder of documents with --corpus DIR.")
+    return settings.corpus.path.expanduser()
+
+
+def corpus_external(settings: Settings) -> dict[str, str]:
+    """Content of the corpus folder."""
+    from embed_pipeline.corpus.manifest import corpus_fingerprint
+
+    return {"corpus": corpus_fingerprint(corpus_folder(settings))}
+
+
+def tokenizer_external(settings: Settings) -> dict[str, str]:
+    """The base model's tokenizer, which measures passages."""
+    from embed_pipeline.models import find_base_model
+
+    model = find_base_model(settings.base_model, settings.encoder.revision, settings.encoder.sha256)
+    return {"tokenizer": sha256_file(model.path / "tokenizer.json")}
+
+
+@stage(
+    group="corpus",
+    version="1",
+    storage="table",
+    schema=tables.CorpusManifest,
+    settings=READING[:1],
+    external=corpus_external,
+    kinds=("polars", "parquet"),
+)
+def corpus_manifest(run: StageRun) -> None:
+    """Every file of the corpus folder: path, bytes, SHA-256; files that are skipped, with the reason."""
+    from embed_pipeline.corpus.manifest import scan_corpus
+
+    frame = scan_corpus(corpus_folder(run.settings), run.settings.corpus)
+    run.write_table(frame)
+    read = frame.filter(frame["status"] == "read")
+    run.summary |= {
+        "files": read.height,
+        "skipped_files": frame.height - read.height,
+        "bytes": int(read["bytes"].sum()),
+    }
+
+
+@stage(
+    group="corpus",
+    version="1",
+    storage="table",
+    schema=tables.Documents,
+    settings=READING,
+    kinds=("polars", "parquet"),
+)
+def documents(run: StageRun, corpus_manifest: Artifact) -> None:
+    """Extracted text of every readable file with title, section headings and language."""
+    from embed_pipeline.corpus.manifest import is_beir_folder
+    from embed_pipeline.corpus.parse import read_documents
+
+    parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
+    run.write_table(parsed.documents)
+    run.write_table(parsed.skipped, "skipped")
+    write_json(run.folder / "corpus.json", {"beir": is_beir_folder(corpus_folder(run.settings))})
+    lengths = parsed.documents["text"].str.len_chars().to_list()
+    run.summary |= {
+        "documents": parsed.documents.height,
+        "unreadable": parsed.skipped.height,
+        "characters": sum(lengths),
+    }
+    run.charts["document length"] = charts.histogram("document length", {"documents": lengths}, "characters")
+
+
+@stage(
+    group="corpus",
+    version="1",
+    storage="table",
+    schema=tables.Passages,
+    settings=CHUNKING,
+    external=tokenizer_external,
+    kinds=("polars", "parquet"),
+)
+def passages(run: StageRun, documents: Artifact) -> None:
+    """Chunks of the documents with character spans, section and near-duplicate group."""
+    from embed_pipeline.corpus.chunk import chunk_documents, token_counter
+    from embed_pipeline.corpus.dedup import group_near_duplicates
+    from embed_pipeline.encoder import base_encoder_spec
+
+    settings = run.settings
+    count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
+    beir = bool(documents.json("corpus")["beir"])  # its rows are the passages, ids kept
+    frame = chunk_documents(documents.frame(), count, settings.corpus, whole=beir)
+    frame = group_near_duplicates(frame, settings.corpus.near_duplicate_threshold)
+    run.write_table(frame)
+    duplicates = frame.height - frame["group_id"].n_unique()
+    run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
+    run.charts["passage length"] = charts.histogram(
+        "passage length", {"passages": frame["token_count"].to_list()}, "tokens"
+    )

@@ -1,0 +1,47 @@
+"""finetune: the checkpoint."""
+
+from embed_pipeline import charts
+from embed_pipeline.artifacts import Artifact
+from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.defs.sdg import base_model_external
+
+
+@stage(
+    group="finetune",
+    version="1",
+    storage="model",
+    settings=("finetune",),
+    external=base_model_external,
+    device="gpu",
+    kinds=("pytorch", "huggingface"),
+)
+def checkpoint(run: StageRun, training_set: Artifact) -> None:
+    """The tuned model as a sentence-transformers folder; validation nDCG@10 picked the checkpoint."""
+    from embed_pipeline.beir_folder import read_retrieval_set
+    from embed_pipeline.encoder import base_encoder_spec
+    from embed_pipeline.finetune.train import finetune
+    from embed_pipeline.prep.formats import read_training_rows
+
+    settings = run.settings
+    folder = training_set.path / "validation"
+    validation = read_retrieval_set(folder, "validation", "validation") if folder.is_dir() else None
+    report = finetune(
+        read_training_rows(training_set.path),
+        validation,
+        base_encoder_spec(settings.base_model, settings.encoder),
+        settings.finetune,
+        run.folder,
+        run.work,
+        settings.encoder.device,
+    )
+    run.summary |= {
+        "rows": report.rows,
+        "batch_size": report.batch_size,
+        "steps": report.steps,
+        "final_loss": report.final_loss,
+        "best_step": report.best_step,
+        "validation_ndcg_at_10_base": report.base_validation,
+        "validation_ndcg_at_10": report.best_validation,
+    }
+    run.charts["loss"] = charts.lines("loss", {"training loss": report.losses}, "step", "loss")
+    run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")

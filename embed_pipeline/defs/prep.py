@@ -1,0 +1,101 @@
+"""prep: splits, benchmark, hard negatives, training set."""
+
+from embed_pipeline import charts, tables
+from embed_pipeline.artifacts import Artifact
+from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.defs.sdg import base_model_external
+
+SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
+MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
+
+
+@stage(
+    group="prep",
+    version="1",
+    storage="table",
+    schema=tables.Splits,
+    settings=SPLITTING,
+    external=base_model_external,
+    kinds=("polars", "parquet"),
+)
+def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact) -> None:
+    """Train, validation and test, by connected groups so that nothing leaks."""
+    from embed_pipeline.prep.split import split_items
+
+    frame = split_items(qa_pairs.frame(), passages.frame(), run.base_encoder(), run.settings.prep)
+    run.write_table(frame)
+    questions = frame.filter(frame["item_type"] == "question")["split"].value_counts()
+    counted = dict(questions.iter_rows())
+    run.summary |= {f"{name}_questions": int(counted.get(name, 0)) for name in ("train", "validation", "test")}
+
+
+@stage(group="prep", version="1", storage="folder", kinds=("beir",))
+def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv."""
+    from embed_pipeline.beir_folder import write_retrieval_set
+    from embed_pipeline.prep.benchmark import build_retrieval_set
+
+    built = build_retrieval_set(qa_pairs.frame(), passages.frame(), splits.frame(), "test", "synthetic")
+    write_retrieval_set(built, run.folder, "test")
+    run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
+
+
+@stage(
+    group="prep",
+    version="1",
+    storage="table",
+    schema=tables.MinedNegatives,
+    settings=MINING,
+    external=base_model_external,
+    device="gpu",
+    kinds=("faiss", "parquet"),
+)
+def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    """Hard negatives of the training questions, with the scores and what was dropped."""
+    from embed_pipeline.prep.mine import mine_negatives
+
+    frame = mine_negatives(qa_pairs.frame(), passages.frame(), splits.frame(), run.base_encoder(), run.settings.prep)
+    run.write_table(frame)
+    found = frame["negative_ids"].list.len()
+    run.summary |= {
+        "questions": frame.height,
+        "negatives": int(found.sum()),
+        "questions_short_of_negatives": int((found < frame["asked"]).sum()),
+        "dropped_by_margin": int(frame["dropped_by_margin"].sum()),
+        "dropped_excluded": int(frame["dropped_excluded"].sum()),
+    }
+    run.charts["scores"] = charts.histogram(
+        "scores",
+        {
+            "positives": frame["positive_scores"].explode().drop_nulls().to_list(),
+            "hard negatives": frame["negative_scores"].explode().drop_nulls().to_list(),
+        },
+        "cosine",
+    )
+
+
+@stage(
+    group="prep",
+    version="1",
+    storage="table",
+    schema=tables.TrainingSet,
+    kinds=("polars", "parquet", "json"),
+)
+def training_set(
+    run: StageRun, mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
+) -> None:
+    """One row per (question, positive), unrolled; beside it the recipe's JSON, triplets and the validation set."""
+    from embed_pipeline.beir_folder import write_retrieval_set
+    from embed_pipeline.prep.benchmark import build_retrieval_set
+    from embed_pipeline.prep.formats import write_recipe_files, write_triplets
+    from embed_pipeline.prep.unroll import unroll
+
+    pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
+    frame = unroll(pairs, mined_negatives.frame(), cut, parts)
+    run.write_table(frame)
+    write_recipe_files(frame, cut, run.folder)
+    write_triplets(frame, run.folder / "triplets.jsonl")
+    validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
+    if validation.queries:
+        write_retrieval_set(validation, run.folder / "validation", "validation")
+    run.summary |= {"rows": frame.height, "validation_queries": len(validation.queries)}

@@ -1,0 +1,167 @@
+"""The local target: one server process per home, switched from release to release without a restart."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from embed_pipeline.deploy.releases import Release, current_release, deployments_folder, point_to
+from embed_pipeline.errors import DeployError, PortInUseError
+from embed_pipeline.files import write_json, write_text
+from embed_pipeline.settings import DeploySettings
+
+POLL_SECONDS = 0.2
+
+
+def deploy_local(home: Path, release: Release, settings: DeploySettings) -> dict[str, Any]:
+    """Serve ``release`` on this machine: switch the running server, or start one.
+
+    Returns:
+        ``{"url", "model", "release_id", "model_version", "target"}``.
+
+    Raises:
+        PortInUseError: another program listens there.
+        DeployError: the server did not become healthy; the release before is served again.
+    """
+    before = current_release(home)
+    running = running_server(home)
+    address = (settings.host, settings.port)
+    if running is not None and (running["host"], running["port"]) != address:
+        stop_local(home)
+        running = None
+    if running is None:
+        require_free_port(*address)
+    point_to(home, release)
+    if running is None:
+        _start(home, settings)
+    try:
+        _wait_for(home, release, settings)
+    except DeployError:
+        if before is not None:
+            point_to(home, before)
+        raise
+    return {
+        "url": f"http://{settings.host}:{settings.port}",
+        "model": release.model_name,
+        "release_id": release.release_id,
+        "model_version": release.model_version,
+        "target": settings.target,
+    }
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Check that nobody listens on the port.
+
+    Raises:
+        PortInUseError: somebody does.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUseError(
+                f"deploy.port {port} on {host} cannot be used ({error.strerror}). Stop the program that listens "
+                "there, or choose another one with --set deploy.port=N."
+            ) from error
+
+
+def running_server(home: Path) -> dict[str, Any] | None:
+    """``{"pid", "created", "host", "port"}`` of this home's server process, or None."""
+    try:
+        server: dict[str, Any] = json.loads((deployments_folder(home) / "server.json").read_text("utf-8"))
+        process = psutil.Process(int(server["pid"]))
+        alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - server["created"]) < 1.0
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+    return server if alive else None
+
+
+def is_serving(home: Path, endpoint: dict[str, Any]) -> bool:
+    """Whether this home's server answers at the endpoint's URL with the endpoint's release."""
+    if running_server(home) is None:
+        return False
+    try:
+        return bool(_metadata(endpoint["url"]).get("release_id") == endpoint["release_id"])
+    except httpx.HTTPError:
+        return False
+
+
+def stop_local(home: Path, seconds: float = 15.0) -> bool:
+    """Stop this home's server (it finishes its requests first).
+
+    Returns:
+        Whether there was one.
+    """
+    server = running_server(home)
+    if server is None:
+        return False
+    process = psutil.Process(int(server["pid"]))
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+    (deployments_folder(home) / "server.json").unlink(missing_ok=True)
+    return True
+
+
+def _start(home: Path, settings: DeploySettings) -> None:
+    folder = deployments_folder(home)
+    command = [sys.executable, "-m", "embed_pipeline.serving", "--deployments", str(folder)]
+    command += ["--host", settings.host, "--port", str(settings.port), "--threads", str(settings.threads)]
+    write_text(folder / "server.log", "")
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    created = psutil.Process(process.pid).create_time()
+    write_json(
+        folder / "server.json",
+        {"pid": process.pid, "created": created, "host": settings.host, "port": settings.port},
+    )
+
+
+def _wait_for(home: Path, release: Release, settings: DeploySettings) -> None:
+    url = f"http://{settings.host}:{settings.port}"
+    deadline = time.monotonic() + settings.startup_seconds
+    log = deployments_folder(home) / "server.log"
+    while time.monotonic() < deadline:
+        if running_server(home) is None:
+            last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] if log.is_file() else []
+            raise DeployError(f"the server ended while starting: {' '.join(last)} (whole log: {log}).")
+        try:
+            answered = _metadata(url)
+        except httpx.HTTPError:
+            answered = {}
+        if answered.get("release_id") == release.release_id:
+            return
+        if (answered.get("last_error") or {}).get("release_id") == release.release_id:
+            raise DeployError(f"release {release.release_id} cannot be served: {answered['last_error']['message']}.")
+        time.sleep(POLL_SECONDS)
+    raise DeployError(
+        f"the server did not serve release {release.release_id} within {settings.startup_seconds:g} s "
+        f"(deploy.startup_seconds). Its log: {log}."
+    )
+
+
+def _metadata(url: str) -> dict[str, Any]:
+    answer = httpx.get(f"{url}/v1/metadata", timeout=5.0, trust_env=False)
+    answer.raise_for_status()
+    value = answer.json()
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,211 @@
+"""Base, BM25, hybrid, tuned and endpoint on every test set."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from embed_pipeline import tables
+from embed_pipeline.encoder import Encoder
+from embed_pipeline.evaluation.baselines import bm25_run, hybrid_run
+from embed_pipeline.evaluation.compare import Comparison, compare, verdict
+from embed_pipeline.evaluation.metrics import (
+    DECIMALS,
+    QueryScores,
+    from_frame,
+    mean_scores,
+    metric_names,
+    score_run,
+    to_frame,
+)
+from embed_pipeline.evaluation.retrieve import dense_run
+from embed_pipeline.progress import task
+from embed_pipeline.records import RetrievalSet
+from embed_pipeline.settings import EvalSettings
+
+BASE_SYSTEMS = ("base", "bm25", "hybrid")
+SLICE_METRICS = ("ndcg@10", "recall@10")
+MIN_SLICE_QUERIES = 5
+_RECIPE_NAMES = {"NDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision"}
+
+
+@dataclass(frozen=True, eq=False)
+class TunedEvaluation:
+    """The tuned model against its base.
+
+    Attributes:
+        query_metrics: :class:`embed_pipeline.tables.QueryMetrics`, system "tuned" only.
+        metrics: :class:`embed_pipeline.tables.Metrics`, every metric and slice.
+        summary: what ``show metrics --json`` prints.
+    """
+
+    query_metrics: pl.DataFrame
+    metrics: pl.DataFrame
+    summary: dict[str, Any]
+
+
+def evaluate_base(sets: Sequence[RetrievalSet], encoder: Encoder, settings: EvalSettings) -> pl.DataFrame:
+    """Score base, bm25 and hybrid (reciprocal rank fusion of the two) on every test set.
+
+    Returns:
+        :class:`embed_pipeline.tables.QueryMetrics`.
+    """
+    k = max(settings.ks)
+    frames = []
+    for test_set in sets:
+        dense, sparse = dense_run(test_set, encoder, k), bm25_run(test_set, k)
+        runs = {"base": dense, "bm25": sparse, "hybrid": hybrid_run([dense, sparse], k)}
+        frames += [
+            to_frame(score_run(test_set, runs[system], settings.ks), test_set.name, system) for system in BASE_SYSTEMS
+        ]
+    return _concat(frames)
+
+
+def evaluate_tuned(
+    sets: Sequence[RetrievalSet], encoder: Encoder, base_scores: pl.DataFrame, settings: EvalSettings
+) -> TunedEvaluation:
+    """Score the tuned model, compare it with the base query by query, and decide.
+
+    Args:
+        sets: the sets given to :func:`evaluate_base`.
+        encoder: the tuned model.
+        base_scores: what :func:`evaluate_base` returned.
+        settings: the same cut-offs.
+
+    Raises:
+        ArtifactError, StageError: ``base_scores`` were made from other queries or cut-offs.
+    """
+    frames, rows = [], []
+    means: dict[str, dict[str, dict[str, float]]] = {}
+    comparisons: dict[str, dict[str, Comparison]] = {}
+    for test_set in sets:
+        tuned = score_run(test_set, dense_run(test_set, encoder, max(settings.ks)), settings.ks)
+        stored = {name: from_frame(base_scores, test_set.name, name, settings.ks) for name in BASE_SYSTEMS}
+        frames.append(to_frame(tuned, test_set.name, "tuned"))
+        systems = {"base": stored["base"], "tuned": tuned, "bm25": stored["bm25"], "hybrid": stored["hybrid"]}
+        means[test_set.name] = {system: mean_scores(scores) for system, scores in systems.items()}
+        comparisons[test_set.name] = compare(stored["base"], tuned, settings)
+        rows += _metric_rows(test_set, stored["base"], tuned, comparisons[test_set.name], settings)
+    summary = {
+        "test_sets": means,
+        "comparison": {
+            name: {metric: found.as_json() for metric, found in by_metric.items()}
+            for name, by_metric in comparisons.items()
+        },
+        "verdict": verdict(comparisons, settings),
+    }
+    return TunedEvaluation(_concat(frames), tables.validate(tables.Metrics, pl.DataFrame(rows)), summary)
+
+
+def evaluate_endpoint(
+    sets: Sequence[RetrievalSet],
+    encoder: Encoder,
+    tuned_scores: pl.DataFrame,
+    settings: EvalSettings,
+    tolerance_at_1: float = 0.03,
+    tolerance: float = 0.01,
+) -> pl.DataFrame:
+    """Score the endpoint and hold its means against the checkpoint's.
+
+    Args:
+        sets: the sets given to :func:`evaluate_tuned`.
+        encoder: the endpoint.
+        tuned_scores: ``query_metrics`` of :func:`evaluate_tuned`.
+        settings: the same cut-offs.
+        tolerance_at_1: largest absolute difference of a mean at k < 5.
+        tolerance: the same at k >= 5.
+
+    Returns:
+        :class:`embed_pipeline.tables.EndpointMetrics`.
+
+    Raises:
+        ArtifactError: ``tuned_scores`` were made from other sets or cut-offs.
+    """
+    rows = []
+    for test_set in sets:
+        served = mean_scores(score_run(test_set, dense_run(test_set, encoder, max(settings.ks)), settings.ks))
+        checkpoint = mean_scores(from_frame(tuned_scores, test_set.name, "tuned", settings.ks))
+        for metric in metric_names(settings.ks):
+            delta = round(served[metric] - checkpoint[metric], DECIMALS) + 0.0
+            allowed = tolerance_at_1 if int(metric.rpartition("@")[2]) < 5 else tolerance
+            rows.append(
+                {
+                    "test_set": test_set.name,
+                    "metric": metric,
+                    "checkpoint": checkpoint[metric],
+                    "endpoint": served[metric],
+                    "delta": delta,
+                    "tolerance": allowed,
+                    "within_tolerance": abs(delta) <= allowed,
+                }
+            )
+    return tables.validate(tables.EndpointMetrics, pl.DataFrame(rows))
+
+
+def recipe_results(summary: Mapping[str, Any], test_set: str = "synthetic") -> dict[str, dict[str, dict[str, float]]]:
+    """eval_results.json of the reference recipe: ``{"base", "finetuned"} -> NDCG, MAP, Recall, Precision``.
+
+    Values are rounded to 5 decimals, as BEIR does. The recipe evaluates its held-out split, hence the default.
+    """
+    systems = summary["test_sets"].get(test_set) or next(iter(summary["test_sets"].values()))
+    return {
+        recipe_system: {
+            "Precision" if recipe_name == "P" else recipe_name: {
+                f"{recipe_name}@{metric.rpartition('@')[2]}": round(value, 5)
+                for metric, value in systems[system].items()
+                if metric.startswith(f"{name}@")
+            }
+            for recipe_name, name in _RECIPE_NAMES.items()
+        }
+        for recipe_system, system in (("base", "base"), ("finetuned", "tuned"))
+    }
+
+
+def _metric_rows(
+    test_set: RetrievalSet,
+    base: QueryScores,
+    tuned: QueryScores,
+    overall: Mapping[str, Comparison],
+    settings: EvalSettings,
+) -> list[dict[str, Any]]:
+    """Rows of :class:`embed_pipeline.tables.Metrics`: all queries, then every slice that is large enough."""
+    rows = _rows(test_set.name, "all", len(base.query_ids), overall)
+    slices = [(label, ids) for label, ids in _slices(test_set) if len(ids) >= MIN_SLICE_QUERIES]
+    with task(f"compare slices of the {test_set.name} set", len(slices)) as running:
+        for label, ids in slices:
+            of_slice = compare(base.subset(ids, SLICE_METRICS), tuned.subset(ids, SLICE_METRICS), settings)
+            rows += _rows(test_set.name, label, len(ids), of_slice)
+            running.advance()
+    return rows
+
+
+def _slices(test_set: RetrievalSet) -> list[tuple[str, set[str]]]:
+    """``name=value`` and the queries that have it, in the order of the labels."""
+    queries: dict[str, set[str]] = {}
+    for query in test_set.queries:
+        for name, value in test_set.query_slices.get(query, {}).items():
+            queries.setdefault(f"{name}={value}", set()).add(query)
+    return sorted(queries.items())
+
+
+def _rows(test_set: str, label: str, queries: int, comparisons: Mapping[str, Comparison]) -> list[dict[str, Any]]:
+    return [
+        {
+            "test_set": test_set,
+            "slice": label,
+            "metric": metric,
+            "queries": queries,
+            "base": found.base,
+            "tuned": found.tuned,
+            "delta": found.delta,
+            "ci_low": found.ci95[0],
+            "ci_high": found.ci95[1],
+            "p": found.p,
+        }
+        for metric, found in comparisons.items()
+    ]
+
+
+def _concat(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return tables.validate(tables.QueryMetrics, pl.concat([tables.empty(tables.QueryMetrics), *frames]))

@@ -1,0 +1,186 @@
+"""Recipes of the offline generator: each makes one question from one passage, or None where it does not fit.
+
+Every recipe takes a :class:`View` of the passage and a seeded random source. ``turn`` counts the questions
+already asked about the passage, so that successive questions use different sentences.
+"""
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from embed_pipeline.sdg.candidates import Candidate, Hop
+from embed_pipeline.sdg.offline_text import TermStatistics, Word, join, words
+
+DROP_SHARE = 0.3
+KEYWORDS = (3, 7)
+LARGEST_MASKED_SHARE = 0.6
+
+QUESTION_WORDS: Mapping[str, tuple[str, ...]] = {
+    "de": ("was ist", "wie", "welche", "wann", "warum"),
+    "en": ("what is", "how", "which", "when", "why"),
+    "es": ("qué es", "cómo", "cuál", "cuándo", "por qué"),
+    "fr": ("qu'est-ce que", "comment", "quel", "quand", "pourquoi"),
+    "it": ("che cos'è", "come", "quale", "quando", "perché"),
+    "nl": ("wat is", "hoe", "welke", "wanneer", "waarom"),
+    "pt": ("o que é", "como", "qual", "quando", "por que"),
+    "zh": ("什么是", "如何", "哪个", "何时", "为什么"),
+}
+DEFINITIONS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "de": (
+        re.compile(r"^(?:(?:der|die|das|ein|eine)\s+)?(.{3,60}?)\s+(?:ist|sind)\s+(?:ein|eine|der|die|das)\b", re.I),
+        "Was ist {}?",
+    ),
+    "en": (
+        re.compile(r"^(?:(?:the|an?)\s+)?(.{3,60}?)\s+(?:is|are|means|refers to)\s+(?:an?|the|any)\b", re.I),
+        "What is {}?",
+    ),
+    "es": (
+        re.compile(r"^(?:(?:el|la|los|las|un|una)\s+)?(.{3,60}?)\s+(?:es|son)\s+(?:un|una|el|la)\b", re.I),
+        "¿Qué es {}?",
+    ),
+    "fr": (
+        re.compile(r"^(?:(?:les?|la|une?)\s+|l['’])?(.{3,60}?)\s+(?:est|sont)\s+(?:une?|les?|la|des)\b", re.I),
+        "Qu'est-ce que {} ?",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """A passage as the recipes see it.
+
+    Attributes:
+        units: its sentences, verbatim, in the order in which they are to be asked about.
+        heading: title of the document and heading of the section.
+    """
+
+    passage_id: str
+    heading: str
+    text: str
+    language: str
+    units: tuple[str, ...]
+    statistics: TermStatistics
+
+
+Recipe = Callable[[View, random.Random, int], Candidate | None]
+
+
+def _candidate(view: View, recipe: str, question: str, evidence: str, query_type: str, mask: bool = False) -> Candidate:
+    return Candidate(
+        question=question,
+        answer=evidence,
+        query_type=query_type,
+        reasoning_type="factual",
+        complexity=2,
+        hops=(Hop(view.passage_id, evidence),),
+        mask_evidence=mask,
+        generator=f"offline/{recipe}",
+    )
+
+
+def inverse_cloze(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """A sentence asks for the rest of its passage; training cuts the sentence out.
+
+    Source: Lee, Chang and Toutanova 2019, "Latent Retrieval for Weakly Supervised Open Domain QA", 4.
+    """
+    fitting = [unit for unit in view.units if len(unit) <= LARGEST_MASKED_SHARE * len(view.text)]
+    if not fitting:
+        return None
+    unit = fitting[turn % len(fitting)]
+    return _candidate(view, "inverse_cloze", unit, unit, "inverse_cloze", mask=True)
+
+
+def dropped_words(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """A sentence without a third of its words; the passage stays whole."""
+    if not view.units:
+        return None
+    unit = view.units[turn % len(view.units)]
+    kept = [word for word in words(unit) if rng.random() >= DROP_SHARE]
+    return _candidate(view, "dropped_words", join(kept), unit, "contextual") if len(kept) >= 3 else None
+
+
+def sentence_terms(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """The content words of a sentence, some dropped, as somebody types them into a search box."""
+    if not view.units:
+        return None
+    unit = view.units[turn % len(view.units)]
+    kept = view.statistics.content_words(unit)
+    size = rng.randint(3, 8)
+    if len(kept) < 3:
+        return None
+    chosen = sorted(rng.sample(kept, min(size, len(kept))), key=lambda word: word.start)
+    return _candidate(view, "sentence_terms", join(chosen), unit, "keyword")
+
+
+def question(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """A part of a sentence behind a question word, one term left out as the thing asked for.
+
+    A plain form of noisy cloze questions: Lewis, Denoyer and Riedel 2019, "Unsupervised Question Answering
+    by Cloze Translation".
+    """
+    starts = QUESTION_WORDS.get(view.language)
+    if not view.units or starts is None:
+        return None
+    unit = view.units[turn % len(view.units)]
+    parts = words(unit)
+    content = view.statistics.content_words(unit)
+    if len(content) < 3:
+        return None
+    asked = rng.choice(content)
+    window = _window(parts, rng, rng.randint(6, 14))
+    kept = [word for word in window if word.form != asked.form and rng.random() >= 0.15]
+    if len(kept) < 4:
+        return None
+    text = f"{rng.choice(starts)} {join(kept)}?" if view.language != "zh" else f"{rng.choice(starts)}{join(kept)}？"
+    return _candidate(view, "question", text, unit, "contextual")
+
+
+def _window(parts: list[Word], rng: random.Random, size: int) -> list[Word]:
+    start = rng.randint(0, max(0, len(parts) - size))
+    return parts[start : start + size]
+
+
+def keywords(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """Three to seven of the rarest terms of the passage."""
+    pool = view.statistics.rarest(view.text, 12)
+    if len(pool) < KEYWORDS[0]:
+        return None
+    chosen = rng.sample(pool, min(rng.randint(*KEYWORDS), len(pool)))
+    return _candidate(view, "keywords", join(chosen), "", "keyword")
+
+
+def heading(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """The heading with one to three rare terms of the passage."""
+    if not view.heading.strip():
+        return None
+    known = {word.form for word in words(view.heading)}
+    pool = [word for word in view.statistics.rarest(view.text, 10) if word.form not in known]
+    if len(pool) < 2:
+        return None
+    chosen = rng.sample(pool, min(rng.randint(1, 3), len(pool)))
+    return _candidate(view, "heading", f"{view.heading.strip()} {join(chosen)}", "", "structural")
+
+
+def definition(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """ "X is a ..." becomes "What is X?" in the languages whose pattern is known."""
+    if view.language not in DEFINITIONS:
+        return None
+    pattern, template = DEFINITIONS[view.language]
+    for unit in view.units:
+        match = pattern.match(unit)
+        subject = match.group(1) if match else ""
+        if subject and view.statistics.content_words(subject) and len(words(subject)) <= 6:
+            return _candidate(view, "definition", template.format(subject), unit, "contextual")
+    return None
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "inverse_cloze": inverse_cloze,
+    "dropped_words": dropped_words,
+    "sentence_terms": sentence_terms,
+    "question": question,
+    "keywords": keywords,
+    "heading": heading,
+    "definition": definition,
+}
