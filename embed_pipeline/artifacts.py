@@ -18,16 +18,17 @@ at any moment leaves the previous artifact valid.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
-from embed_pipeline.errors import ArtifactError
+from embed_pipeline.errors import ArtifactError, HomeBusyError
 from embed_pipeline.files import fsync_folder, fsync_tree, hash_tree, sha256_file, sha256_json, write_json
 
 if TYPE_CHECKING:
@@ -153,6 +154,25 @@ def stage_key(
             "external": dict(external),
         }
     )
+
+
+@contextmanager
+def home_lock(home: Path) -> Iterator[None]:
+    """Held by the one command-line run of a home.
+
+    Raises:
+        HomeBusyError: another one holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HomeBusyError(f"{home}: another run is under way there. Wait for it, or choose another --home.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Store:

@@ -281,8 +281,8 @@ def load_settings(
 ) -> Settings:
     """Read settings from profile, file, environment and ``section.key=value`` overrides.
 
-    Relative paths in the file are relative to the file. The file may name its profile itself (``profile:``);
-    ``profile`` given here wins.
+    Relative paths in the file are relative to the file, others to the working folder. The file may name its
+    profile itself (``profile:``); ``profile`` given here wins.
 
     Raises:
         SettingsError: unknown key (names the nearest), wrong type, contradiction, unreadable file.
@@ -338,14 +338,15 @@ def _read_file(file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: must hold sections such as corpus: or finetune:, not a {type(values).__name__}.")
-    for section, key in (("corpus", "path"), ("sdg", "import_from"), ("eval", "gold")):
-        _anchor(values.get(section), key, file.parent)
+    return _anchored(values, file.parent)
+
+
+def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for name, key in (("corpus", "path"), ("sdg", "import_from"), ("eval", "gold")):
+        section = values.get(name)
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = str((folder / Path(section[key]).expanduser()).resolve())
     return values
-
-
-def _anchor(section: Any, key: str, folder: Path) -> None:
-    if isinstance(section, dict) and isinstance(section.get(key), str):
-        section[key] = str((folder / Path(section[key]).expanduser()).resolve())
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -354,14 +355,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if name.startswith(ENVIRONMENT_PREFIX):
             parts = [part.lower() for part in name.removeprefix(ENVIRONMENT_PREFIX).split("__")]
             _merge(values, _nest(parts, _parse(environment[name])))
-    return values
+    return _anchored(values, Path.cwd())
 
 
 def _from_override(override: str) -> dict[str, Any]:
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
         raise SettingsError(f"--set {override}: must look like section.key=value.")
-    return _nest(name.strip().split("."), _parse(text))
+    return _anchored(_nest(name.strip().split("."), _parse(text)), Path.cwd())
 
 
 def _parse(text: str) -> Any:

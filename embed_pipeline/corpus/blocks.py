@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _LINE_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACES = re.compile(r"[\xa0\u2007\u202f]")
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
+_WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -42,7 +43,7 @@ class Section:
 
 
 def normalise(text: str) -> str:
-    """NFC, ``\\n`` line ends, plain spaces, no control characters, no trailing or repeated blank space."""
+    """NFC, line feeds as line ends, plain spaces, no control characters, no trailing or repeated blank space."""
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
@@ -71,7 +72,7 @@ def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
         parts.append(text)
         length += len(text) + 2
     whole = "\n\n".join(parts)
-    ends = [start for _, _, start in headings[1:]] + [len(whole)]
+    ends = [*(start for _, _, start in headings), len(whole)][1:]
     return whole, [Section(*heading, end=end) for heading, end in zip(headings, ends, strict=True)]
 
 
@@ -84,3 +85,13 @@ def table_rows(rows: Sequence[Sequence[str]]) -> str:
     """One line a row, cells parted by `` | ``; empty rows are left out."""
     lines = [" | ".join(one_line(cell) for cell in row) for row in rows]
     return "\n".join(line for line in lines if line.strip(" |"))
+
+
+def unwrap(text: str, line_break: str = "\n") -> str:
+    """Join wrapped lines by a space, or by nothing between characters of scripts written without spaces."""
+    parts = [part for part in text.split(line_break) if part.strip()]
+    whole = parts[0] if parts else ""
+    for part in parts[1:]:
+        wide = _WIDE.match(whole[-1]) and _WIDE.match(part[0])
+        whole += part if wide else " " + part
+    return whole.strip()

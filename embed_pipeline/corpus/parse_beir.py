@@ -26,8 +26,8 @@ def parse_beir(data: bytes, where: Path) -> tuple[list[BeirRow], list[tuple[str,
     try:
         lines = data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{where} line {line}: not valid UTF-8. Save the file as UTF-8.") from error
+        broken = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{where} line {broken}: not valid UTF-8. Save the file as UTF-8.") from error
     rows: list[BeirRow] = []
     empty: list[tuple[str, str]] = []
     first_seen: dict[str, int] = {}

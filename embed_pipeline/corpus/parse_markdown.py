@@ -8,7 +8,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from embed_pipeline.corpus.blocks import Block, Extracted, list_item, one_line, table_rows
+from embed_pipeline.corpus.blocks import Block, Extracted, list_item, one_line, table_rows, unwrap
 from embed_pipeline.corpus.parse_html import fragment_text
 from embed_pipeline.corpus.parse_rst import parse_rst
 from embed_pipeline.corpus.parse_text import decode
@@ -29,7 +29,6 @@ _BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _SOFT, _HARD = "\x1e", "\n"
 _NO_TEXT = frozenset({"toctree", "image", "figure", "include", "literalinclude", "contents", "raw", "index"})
 _CODE = frozenset({"code", "code-block", "code-cell", "sourcecode", "prompt", "math", "mermaid", "literal"})
-_WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
 @cache
@@ -127,7 +126,7 @@ def _inline_text(text: str) -> str:
 
 def _inline(node: SyntaxTreeNode) -> str:
     """Text of a node's inline content; soft line breaks are marked, hard ones are line ends."""
-    return "".join(_inline_tokens(child.token.children or []) for child in node.children if child.type == "inline")
+    return "".join(_inline_tokens(child.token.children or []) for child in node.children if child.token)
 
 
 def _inline_tokens(tokens: "list[Token]") -> str:
@@ -170,14 +169,4 @@ def _paragraph(inline: str) -> str:
         else:
             in_fence_head = in_fence_head and line in (_SOFT, _HARD)
             kept.append(line)
-    return _unwrap("".join(kept))
-
-
-def _unwrap(text: str) -> str:
-    """Soft line breaks become spaces, or nothing between characters of scripts written without spaces."""
-    parts = [part for part in text.split(_SOFT) if part.strip()]
-    whole = parts[0] if parts else ""
-    for part in parts[1:]:
-        wide = _WIDE.match(whole[-1]) and _WIDE.match(part[0])
-        whole += part if wide else " " + part
-    return whole.strip()
+    return unwrap("".join(kept), _SOFT)

@@ -24,9 +24,9 @@ def decode(data: bytes, declared: str | None = None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _decode_as(data, encoding)
-    for encoding in ("utf-8", declared):
+    for candidate in filter(None, ("utf-8", declared)):
         try:
-            return data.decode(encoding) if encoding else _guess(data)
+            return data.decode(candidate)
         except (UnicodeDecodeError, LookupError):
             continue
     return _guess(data)

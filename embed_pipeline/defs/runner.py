@@ -2,19 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
-from embed_pipeline.artifacts import Store
+from embed_pipeline.artifacts import Store, home_lock
 from embed_pipeline.definitions import JOB, build_defs, defs
-from embed_pipeline.errors import HomeBusyError
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
 
@@ -54,25 +51,6 @@ def prepare_dagster_home(home: Path) -> Path:
         write_text(target, text)
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
-
-
-@contextmanager
-def home_lock(home: Path) -> Iterator[None]:
-    """Held by the one command-line run of a home.
-
-    Raises:
-        HomeBusyError: another one holds it.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HomeBusyError(f"{home}: another run is under way there. Wait for it, or choose another --home.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequence[str]) -> RunReport:

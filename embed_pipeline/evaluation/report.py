@@ -54,9 +54,10 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
     }[summary["verdict"]]
     low, high = found["ci95"]
     p = p_value(found["p"])
+    p = p if p.startswith("<") else f"= {p}"
     return (
         f"{meaning}. On the {test_set} questions nDCG@10 is {score(found['tuned'])} against {score(found['base'])} "
-        f"({signed(found['delta'])}, interval {signed(low)} to {signed(high)}, p {p if p.startswith('<') else f'= {p}'})."
+        f"({signed(found['delta'])}, interval {signed(low)} to {signed(high)}, p {p})."
     )
 
 

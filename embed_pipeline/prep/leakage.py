@@ -111,9 +111,8 @@ def _split_documents(
         if home is None:
             rows.append(("unassigned", "", question))
         documents = {*doc_ids, *(doc_of[name] for name in passage_ids if name in doc_of)}
-        for doc in sorted(documents):
-            if assigned["document"].get(doc) != home:
-                rows.append(("split_document", doc, question))
+        elsewhere = sorted(doc for doc in documents if assigned["document"].get(doc) != home)
+        rows += [("split_document", doc, question) for doc in elsewhere]
     return _frame(rows)
 
 

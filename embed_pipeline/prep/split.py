@@ -33,7 +33,9 @@ class _Component:
     place: float
 
 
-def split_items(qa_pairs: pl.DataFrame, passages: pl.DataFrame, encoder: Encoder, settings: PrepSettings) -> pl.DataFrame:
+def split_items(
+    qa_pairs: pl.DataFrame, passages: pl.DataFrame, encoder: Encoder, settings: PrepSettings
+) -> pl.DataFrame:
     """Assign every document and every question to a split.
 
     Args:
@@ -71,7 +73,9 @@ def _documents_of_questions(qa_pairs: pl.DataFrame, passages: pl.DataFrame) -> d
     known = set(doc_of.values())
     found, unknown = {}, []
     for question, passage_ids, doc_ids in qa_pairs.select("question_id", "passage_ids", "doc_ids").iter_rows():
-        unknown += [name for name in passage_ids if name not in doc_of] + [name for name in doc_ids if name not in known]
+        unknown += [name for name in passage_ids if name not in doc_of] + [
+            name for name in doc_ids if name not in known
+        ]
         found[question] = sorted({doc_of[name] for name in passage_ids if name in doc_of} | set(doc_ids))
     if unknown:
         raise InputError(

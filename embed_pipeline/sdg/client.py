@@ -14,7 +14,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import httpx
 import tenacity
@@ -27,7 +26,6 @@ from embed_pipeline.sdg import wire
 from embed_pipeline.sdg.prompts import render
 from embed_pipeline.settings import LLMSettings
 
-Answer = TypeVar("Answer", bound=BaseModel)
 LONGEST_WAIT = 300.0  # seconds; an endpoint that asks for more is treated as unavailable
 _ACCESS = {401: "the key was refused", 402: "the account cannot pay", 403: "access was refused"}
 _RETRY = {408, 409, 425, 429}
@@ -101,7 +99,7 @@ class ChatClient:
         if not (self._key.isascii() and self._key.replace(" ", "").isprintable()):
             raise LLMAccessError(f"the environment variable {name} holds characters that no API key can have.")
 
-    async def complete(self, model: str, messages: Sequence[wire.Message], schema: type[Answer]) -> Answer:
+    async def complete(self, model: str, messages: Sequence[wire.Message], schema: type[wire.Answer]) -> wire.Answer:
         """One answer that fits ``schema``, from the cache if the same was asked before.
 
         The identity of a request is the model, the sampling parameters, the messages and the schema; the
@@ -128,32 +126,26 @@ class ChatClient:
         asked = [dict(message) for message in messages]
         return sha256_json(["chat", model, parameters, asked, schema.__name__, schema.model_json_schema()])
 
-    def _known(self, key: str, schema: type[Answer]) -> Answer | None:
+    def _known(self, key: str, schema: type[wire.Answer]) -> wire.Answer | None:
         stored = self.cache.get(key)
         try:
             return schema.model_validate_json(stored) if stored is not None else None
         except ValidationError:
             return None
 
-    async def _ask(self, model: str, messages: Sequence[wire.Message], schema: type[Answer]) -> Answer:
+    async def _ask(self, model: str, messages: Sequence[wire.Message], schema: type[wire.Answer]) -> wire.Answer:
         reply = await self._send(model, messages, schema)
         try:
-            return self._parsed(reply, schema)
+            return wire.parse_answer(reply, schema)
         except wire.UnusableError as error:
             if error.final:
                 raise BadAnswerError(self._safe(error)) from None
             turns = _repaired(messages, error, schema)
         reply = await self._send(model, turns, schema)
         try:
-            return self._parsed(reply, schema)
+            return wire.parse_answer(reply, schema)
         except wire.UnusableError as error:
             raise BadAnswerError(f"no usable answer after a repair turn: {self._safe(error)}") from None
-
-    @staticmethod
-    def _parsed(reply: wire.Reply, schema: type[Answer]) -> Answer:
-        answer = wire.parse_answer(reply, schema)
-        assert isinstance(answer, schema)
-        return answer
 
     async def _send(self, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]) -> wire.Reply:
         attempts = self.settings.max_attempts
@@ -164,7 +156,7 @@ class ChatClient:
             reraise=True,
         )
         try:
-            reply = await retrying(self._negotiate, model, messages, schema)
+            reply: wire.Reply = await retrying(self._negotiate, model, messages, schema)
         except wire.RetryableError as error:
             raise LLMUnavailableError(
                 f"{_shown(self._url)} still fails after {attempts} attempts: {self._safe(error)}. "

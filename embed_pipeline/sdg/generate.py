@@ -80,8 +80,6 @@ class Window:
     """Consecutive passages of one document that share a prompt."""
 
     name: str
-    doc_id: str
-    title: str
     passages: Sequence[Mapping[str, Any]]
 
 
@@ -123,13 +121,13 @@ def generate_with_llm(
 def _windows(documents: pl.DataFrame, passages: pl.DataFrame) -> Iterator[Window]:
     shown = passages.filter(pl.col("passage_id") == pl.col("group_id")).sort("doc_id", "position", "passage_id")
     of_document = shown.partition_by("doc_id", as_dict=True)
-    for doc_id, title in documents.select("doc_id", "title").sort("doc_id").iter_rows():
+    for doc_id in documents["doc_id"].sort():
         if (doc_id,) not in of_document:
             continue
         rows = of_document[(doc_id,)].select("passage_id", "position", "title", "text", "token_count").to_dicts()
         for part in _cut(rows):
             positions = f"{part[0]['position']}-{part[-1]['position']}"
-            yield Window(f"{doc_id} (passages {positions})", doc_id, title, part)
+            yield Window(f"{doc_id} (passages {positions})", part)
 
 
 def _cut(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -155,7 +153,6 @@ def _prompt(window: Window, settings: SdgSettings) -> str:
     return render(
         "question",
         boundary=boundary(*(row["text"] for row in window.passages)),
-        title=" ".join(window.title.split()),
         passages=passages,
         questions=settings.questions_per_document,
         min_complexity=settings.min_complexity,

@@ -1,12 +1,14 @@
 """Questions that need two passages: linked by rare terms that both use, preferably in different documents."""
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
 from embed_pipeline.sdg.offline_recipes import View
-from embed_pipeline.sdg.offline_text import TermStatistics, Word, join, words
+from embed_pipeline.sdg.offline_text import Word, join, words
 
 MAX_LINK_PASSAGES = 6
 PARTNERS = 3
@@ -14,7 +16,7 @@ TERMS_OF_EACH = 2
 SHARED_TERMS = 2
 
 
-def links(views: Sequence[View], doc_of: Mapping[str, str], statistics: TermStatistics) -> dict[str, list[str]]:
+def linked_passages(views: Sequence[View], doc_of: Mapping[str, str]) -> dict[str, list[str]]:
     """For each passage its best partners: those sharing rare terms with it, other documents first.
 
     A term links passages when two to ``MAX_LINK_PASSAGES`` of them use it; a link weighs the summed idf of
@@ -25,15 +27,13 @@ def links(views: Sequence[View], doc_of: Mapping[str, str], statistics: TermStat
     """
     users: dict[str, list[str]] = defaultdict(list)
     for view in views:
-        for form in sorted({word.form for word in statistics.content_words(view.text) if not word.is_number}):
+        for form in sorted({word.form for word in view.statistics.content_words(view.text) if not word.is_number}):
             users[form].append(view.passage_id)
     weights: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for form, ids in users.items():
+    for ids in users.values():
         if 2 <= len(ids) <= MAX_LINK_PASSAGES:
-            for first in ids:
-                for second in ids:
-                    if first != second:
-                        weights[first][second] += statistics.idf(form)
+            for first, second in permutations(ids, 2):
+                weights[first][second] += math.log(1 + len(views) / len(ids))
     return {
         first: sorted(found, key=lambda second: (doc_of[second] == doc_of[first], -found[second], second))[:PARTNERS]
         for first, found in weights.items()

@@ -22,17 +22,19 @@ UNSPACED = (
 )
 MAX_UNIT_WORDS = 40
 MIN_UNIT_WORDS = 5
+MIN_LETTER_SHARE = 0.6
 FUNCTION_WORD_SHARE = 0.15
 MIN_FUNCTION_WORD_PASSAGES = 3
 
 _TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+(?:[-_.'’/·‐‑][^\W_{UNSPACED}]+)*")
 _UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
 _CLAUSE = re.compile(r"(?<=[;:,،؛、，；：])\s*|\s+(?=[–—-]\s)")
+_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it stands in its text, with its form for counting (case folded) and its place."""
+    """A word as it stands in its text, its form for counting (case folded), and its place."""
 
     surface: str
     form: str
@@ -46,34 +48,40 @@ class Word:
 
 
 def words(text: str) -> list[Word]:
-    """The words of a text in order; unspaced scripts give character pairs (one character if alone)."""
+    """The words of a text in order; unspaced scripts give character pairs (one character at an odd end)."""
     found = []
     for match in _TOKEN.finditer(text):
-        run, start = match.group(), match.start()
-        pieces = _pairs(run) if _UNSPACED_RUN.fullmatch(run) else [(0, len(run))]
-        found += [Word(run[a:b], _fold(run[a:b]), start + a, start + b) for a, b in pieces]
+        run, first = match.group(), match.start()
+        step = 2 if _UNSPACED_RUN.fullmatch(run) else len(run)
+        for start in range(0, len(run), step):
+            piece = run[start : start + step]
+            found.append(Word(piece, _fold(piece), first + start, first + start + len(piece)))
     return found
-
-
-def _pairs(run: str) -> list[tuple[int, int]]:
-    return [(start, min(start + 2, len(run))) for start in range(0, len(run), 2)]
 
 
 def _fold(word: str) -> str:
     return unicodedata.normalize("NFKC", word).casefold()
 
 
+def _counted(text: str) -> set[str]:
+    """The forms a text is counted under: its words, and every overlapping pair of an unspaced run."""
+    pairs = {
+        _fold(run[start : start + 2]) for run in _UNSPACED_RUN.findall(text) for start in range(max(1, len(run) - 1))
+    }
+    return pairs | {word.form for word in words(text)}
+
+
 def join(parts: Sequence[Word]) -> str:
-    """Words back into a line: spaces between, except inside unspaced scripts."""
-    line = ""
+    """Words back into a line; pieces that touch in the text (unspaced scripts) stay together."""
+    line, end = "", -1
     for part in parts:
-        glued = bool(line) and _UNSPACED_RUN.fullmatch(line[-1]) and _UNSPACED_RUN.match(part.surface)
-        line += part.surface if glued or not line else f" {part.surface}"
+        line += part.surface if part.start == end or not line else f" {part.surface}"
+        end = part.end
     return line
 
 
 def units(text: str, language: str, max_chars: int) -> list[str]:
-    """Sentences of a passage, verbatim and in order; a longer one is cut at its clauses.
+    """Distinct sentences of a passage, verbatim and in order; a longer one is cut at its clauses.
 
     Headings, table rows and code (few words, or few letters) are left out.
 
@@ -83,32 +91,31 @@ def units(text: str, language: str, max_chars: int) -> list[str]:
     """
     from sentencex import segment
 
-    found: list[str] = []
-    for line in re.split(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)", text):
-        for sentence in segment("en" if language == "und" else language, line):
-            found += [unit for unit in _shortened(sentence.strip(), max_chars) if _is_prose(unit)]
-    return list(dict.fromkeys(found))
+    known = "en" if language == "und" else language
+    sentences = (sentence.strip() for block in _BLOCK.split(text) for sentence in segment(known, block))
+    pieces = (piece for sentence in sentences for piece in _clauses(sentence, max_chars))
+    return list(dict.fromkeys(piece for piece in pieces if _is_prose(piece, max_chars)))
 
 
-def _shortened(sentence: str, max_chars: int) -> list[str]:
-    if len(sentence) <= max_chars and len(words(sentence)) <= MAX_UNIT_WORDS:
-        return [sentence]
-    start, pieces = 0, []
-    borders = [match.end() for match in _CLAUSE.finditer(sentence)] + [len(sentence)]
-    last = 0
-    for border in borders:
-        part = sentence[start:border]
-        if last > start and (len(part) > max_chars or len(words(part)) > MAX_UNIT_WORDS):
-            pieces.append(sentence[start:last].strip())
-            start = last
-        last = border
-    pieces.append(sentence[start:].strip())
-    return [piece for piece in pieces if len(piece) <= max_chars and len(words(piece)) <= 2 * MAX_UNIT_WORDS]
+def _clauses(sentence: str, max_chars: int) -> list[str]:
+    """The sentence, or groups of its clauses as long as fit."""
+    pieces, start, fitting = [], 0, 0
+    for border in [*(match.end() for match in _CLAUSE.finditer(sentence)), len(sentence)]:
+        if fitting > start and not _fits(sentence[start:border], max_chars):
+            pieces.append(sentence[start:fitting].strip())
+            start = fitting
+        fitting = border
+    return [*pieces, sentence[start:].strip()]
 
 
-def _is_prose(unit: str) -> bool:
-    letters = sum(character.isalpha() or unicodedata.combining(character) > 0 for character in unit)
-    return len(words(unit)) >= MIN_UNIT_WORDS and letters >= 0.6 * len(unit.replace(" ", ""))
+def _fits(piece: str, max_chars: int) -> bool:
+    return len(piece) <= max_chars and len(words(piece)) <= MAX_UNIT_WORDS
+
+
+def _is_prose(unit: str, max_chars: int) -> bool:
+    letters = sum(unicodedata.category(character)[0] in "LM" for character in unit)
+    dense = letters >= MIN_LETTER_SHARE * len("".join(unit.split()))
+    return len(unit) <= max_chars and dense and MIN_UNIT_WORDS <= len(words(unit)) <= 2 * MAX_UNIT_WORDS
 
 
 class TermStatistics:
@@ -119,11 +126,7 @@ class TermStatistics:
         self.frequency: Counter[str] = Counter()
         for text in texts:
             self.passages += 1
-            self.frequency.update({word.form for word in words(text)})
-
-    def idf(self, form: str) -> float:
-        """Inverse document frequency over passages, ln(1 + N / df); unknown words count as df 1."""
-        return math.log(1 + self.passages / max(self.frequency[form], 1))
+            self.frequency.update(_counted(text))
 
     @cached_property
     def function_words(self) -> frozenset[str]:
@@ -131,23 +134,24 @@ class TermStatistics:
         least = max(MIN_FUNCTION_WORD_PASSAGES, FUNCTION_WORD_SHARE * self.passages)
         return frozenset(form for form, count in self.frequency.items() if count >= least)
 
+    def idf(self, form: str) -> float:
+        """ln(1 + N / df). A word of one passage only counts as df 2: it is often a slip or a number."""
+        return math.log(1 + self.passages / max(self.frequency[form], 2))
+
     def content_words(self, text: str) -> list[Word]:
         """Words of a text that are not function words and longer than one character, in order."""
         return [word for word in words(text) if word.form not in self.function_words and len(word.form) > 1]
 
-    def rarest(self, text: str, count: int) -> list[Word]:
-        """The ``count`` distinct content words with the highest tf · idf in ``text``, best first.
-
-        Words that occur twice or more beat words met once in the whole corpus, which are often typing
-        errors or numbers: a word of df 1 counts as if it had df 2, a number half.
-        """
+    def rarest(self, text: str) -> list[Word]:
+        """The distinct content words of a text by (1 + ln tf) · idf, best first; numbers weigh half."""
         first: dict[str, Word] = {}
         often: Counter[str] = Counter()
         for word in self.content_words(text):
             first.setdefault(word.form, word)
             often[word.form] += 1
-        return sorted(first.values(), key=lambda word: (-self._weight(word, often[word.form]), word.start))[:count]
 
-    def _weight(self, word: Word, occurrences: int) -> float:
-        idf = math.log(1 + self.passages / max(self.frequency[word.form], 2))
-        return (1 + math.log(occurrences)) * idf * (0.5 if word.is_number else 1.0)
+        def weight(word: Word) -> float:
+            number = 0.5 if word.is_number else 1.0
+            return (1 + math.log(often[word.form])) * self.idf(word.form) * number
+
+        return sorted(first.values(), key=lambda word: (-weight(word), word.start))

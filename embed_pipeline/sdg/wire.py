@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from embed_pipeline.sdg.prompts import render
 from embed_pipeline.settings import LLMSettings
 
+Answer = TypeVar("Answer", bound=BaseModel)
 Message = Mapping[str, str]
 Structure = Literal["json_schema", "json_object", "plain"]
 _WEAKER: dict[Structure, Structure] = {"json_schema": "json_object", "json_object": "plain"}
@@ -116,9 +117,8 @@ def read_reply(response: httpx.Response) -> Reply:
     if not isinstance(body, dict) or ("choices" not in body and "error" in body):
         raise RetryableError(f"the body is no chat completion: {error_message(response)}")
     choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    message = choice.get("message") if isinstance(choice.get("message"), dict) else {}
-    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
+    choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
+    message, usage = _dict(choice.get("message")), _dict(body.get("usage"))
     return Reply(
         content=_text(message.get("content")),
         refusal=_text(message.get("refusal")),
@@ -126,6 +126,10 @@ def read_reply(response: httpx.Response) -> Reply:
         prompt_tokens=_tokens(usage.get("prompt_tokens")),
         completion_tokens=_tokens(usage.get("completion_tokens")),
     )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:
@@ -139,7 +143,7 @@ def _tokens(value: Any) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
 
 
-def parse_answer(reply: Reply, schema: type[BaseModel]) -> BaseModel:
+def parse_answer(reply: Reply, schema: type[Answer]) -> Answer:
     """The answer as ``schema``: the whole content, or the JSON object inside prose, fences and <think> blocks.
 
     Raises:

@@ -1,0 +1,294 @@
+"""The command line: thin over the Dagster layer and the library.
+
+Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embed_pipeline import __version__
+from embed_pipeline.errors import EmbedPipelineError, SettingsError, disk_full
+
+app = typer.Typer(
+    name="embed-pipeline",
+    help="Documents in, a domain-tuned embedding model out: deployed, and proven better than its base.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Corpus = Annotated[Path | None, typer.Option("--corpus", help="Folder of documents, or a BEIR folder.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="cpu (default) or gpu.")]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file; ./pipeline.yaml when there is one.")]
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="Where artifacts are kept; else $EMBED_PIPELINE_HOME, else ./.embed_pipeline."),
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")]
+Force = Annotated[list[str] | None, typer.Option("--force", help="Stage or asset to recompute; may be repeated.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Say what would run and why; run nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+To = Annotated[str | None, typer.Option("--to", help="Stop after this stage or asset.")]
+
+
+def main() -> None:
+    """Entry point: one clear line for every error we know, and its exit code."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except EmbedPipelineError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        full = disk_full(error, error.filename or "the home folder")
+        if full is not None:
+            _fail(str(full), full.exit_code)
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+    except KeyboardInterrupt:
+        _fail("stopped; finished stages are kept, run again to go on", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    corpus: Corpus = None,
+    profile: Profile = None,
+    config: Config = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    to: To = None,
+    force: Force = None,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Run everything that is stale, from documents to a verified endpoint."""
+    _run(_Context.of(corpus, profile, config, home, overrides), to, force or [], plan, as_json)
+
+
+def _stage_command(name: str, about: str) -> None:
+    @app.command(name, help=about)
+    def command(
+        corpus: Corpus = None,
+        profile: Profile = None,
+        config: Config = None,
+        home: Home = None,
+        overrides: Overrides = None,
+        force: Force = None,
+        plan: Plan = False,
+        as_json: Json = False,
+    ) -> None:
+        _run(_Context.of(corpus, profile, config, home, overrides), name, force or [], plan, as_json)
+
+
+for _name, _about in {
+    "sdg": "Documents to questions, and whatever that needs that is stale.",
+    "prep": "Splits, benchmark, hard negatives and training set, and whatever they need that is stale.",
+    "finetune": "The tuned checkpoint, and whatever it needs that is stale.",
+    "eval": "Base against tuned and the verdict, and whatever they need that is stale.",
+    "export": "ONNX, INT8 and TensorRT, and whatever they need that is stale.",
+    "deploy": "The endpoint and its metrics, and whatever they need that is stale.",
+}.items():
+    _stage_command(_name, _about)
+
+
+@app.command()
+def status(
+    corpus: Corpus = None,
+    profile: Profile = None,
+    config: Config = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Every asset: fresh, stale (and why), or missing."""
+    from embed_pipeline import cli_inspect, cli_output
+
+    context = _Context.of(corpus, profile, config, home, overrides)
+    rows = cli_inspect.status_rows(context.settings, context.home)
+    if as_json:
+        cli_output.print_json({"assets": rows})
+    else:
+        cli_output.out().print(cli_output.status_table(rows))
+
+
+@app.command()
+def show(
+    artifact: Annotated[str, typer.Argument(help="An asset, for example metrics or qa_pairs.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Where an artifact lies, its version, what it holds; `show metrics` prints the comparison."""
+    from embed_pipeline import cli_inspect, cli_output
+
+    shown = cli_inspect.show_artifact(artifact, _home(home))
+    if as_json:
+        cli_output.print_json(shown)
+    else:
+        cli_inspect.print_artifact(artifact, shown)
+
+
+@app.command()
+def ui(
+    corpus: Corpus = None,
+    profile: Profile = None,
+    config: Config = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the web UI.")] = 3000,
+) -> None:
+    """Dagster's web UI and daemon on 127.0.0.1."""
+    from embed_pipeline.cli_ui import serve_ui
+
+    context = _Context.of(corpus, profile, config, home, overrides)
+    context.export()
+    sys.exit(serve_ui(context.home, port))
+
+
+@app.command()
+def serve(
+    model: Annotated[Path, typer.Option("--model", help="Folder with model.onnx, tokenizer.json, encoder.json.")],
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8808,
+    model_name: Annotated[str, typer.Option("--model-name", help="Name clients pass as model.")] = "embed-pipeline",
+    threads: Annotated[int, typer.Option("--threads", min=0, help="ONNX Runtime threads; 0: all cores.")] = 0,
+) -> None:
+    """The embeddings server alone, for one model folder."""
+    from embed_pipeline.serving.server import serve as serve_model
+
+    serve_model(model=model, deployments=None, host=host, port=port, model_name=model_name, threads=threads)
+
+
+@app.command()
+def stop(home: Home = None, as_json: Json = False) -> None:
+    """Stop the local endpoint."""
+    from embed_pipeline import cli_output
+    from embed_pipeline.deploy.local import stop_local
+
+    stopped = stop_local(_home(home))
+    if as_json:
+        cli_output.print_json({"stopped": stopped})
+    else:
+        typer.echo("stopped" if stopped else "no endpoint was running")
+
+
+@app.command()
+def gc(
+    home: Home = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove artifacts and releases that no pointer and no release needs."""
+    from embed_pipeline import cli_output
+    from embed_pipeline.gc import collect
+
+    report = collect(_home(home), dry_run=plan)
+    if as_json:
+        cli_output.print_json(report)
+    else:
+        verb = "would free" if plan else "freed"
+        typer.echo(f"{verb} {report['bytes'] / 1e6:.1f} MB: {len(report['removed'])} folders")
+
+
+@app.command()
+def doctor(
+    corpus: Corpus = None,
+    profile: Profile = None,
+    config: Config = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Check the installation, the GPU, the LLM and the settings."""
+    from embed_pipeline import cli_inspect, cli_output
+    from embed_pipeline.doctor import examine
+
+    findings = examine(lambda: _Context.of(corpus, profile, config, home, overrides).settings, _home(home))
+    if as_json:
+        cli_output.print_json({"checks": findings})
+    else:
+        cli_inspect.print_findings(findings)
+    if any(finding["state"] == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+class _Context:
+    """Settings and home of one command."""
+
+    def __init__(self, settings: Any, home: Path, config: Path | None, profile: str | None, given: list[str]) -> None:
+        self.settings = settings
+        self.home = home
+        self.config = config
+        self.profile = profile
+        self.given = given
+
+    @classmethod
+    def of(
+        cls,
+        corpus: Path | None,
+        profile: str | None,
+        config: Path | None,
+        home: Path | None,
+        overrides: list[str] | None,
+    ) -> "_Context":
+        from embed_pipeline.settings import load_settings
+
+        given = list(overrides or [])
+        if corpus is not None:
+            given.append(f"corpus.path={_quoted(corpus.expanduser().resolve())}")
+        if config is None and Path("pipeline.yaml").is_file():
+            config = Path("pipeline.yaml")
+        settings = load_settings(config, profile, given)
+        return cls(settings, _home(home), config.resolve() if config else None, profile, given)
+
+    def export(self) -> None:
+        """Let processes that load the definitions see the same settings and home."""
+        import json
+
+        os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
+        os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
+        os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
+        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self.given)
+
+
+def _quoted(path: Path) -> str:
+    import json
+
+    return json.dumps(str(path), ensure_ascii=False)
+
+
+def _home(home: Path | None) -> Path:
+    chosen = home or Path(os.environ.get("EMBED_PIPELINE_HOME") or ".embed_pipeline")
+    chosen = chosen.expanduser().resolve()
+    if chosen.exists() and not chosen.is_dir():
+        raise SettingsError(f"--home {chosen}: is a file, not a folder.")
+    return chosen
+
+
+def _run(context: _Context, to: str | None, force: list[str], plan: bool, as_json: bool) -> None:
+    from embed_pipeline import cli_run
+
+    context.export()
+    code = cli_run.run(context.settings, context.home, to, force, plan=plan, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""``status``, ``show`` and ``doctor``: what there is."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from embed_pipeline import cli_output
+from embed_pipeline.artifacts import Artifact, Store
+from embed_pipeline.defs.cache import make_plan
+from embed_pipeline.defs.graph import STAGES, assets_of
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings import Settings
+
+SAMPLE_ROWS = 3
+
+
+def status_rows(settings: Settings, home: Path) -> list[dict[str, Any]]:
+    """One row per asset, as ``status --json`` prints them."""
+    store = Store(home)
+    steps = make_plan(STAGES.values(), settings, store)
+    rows = []
+    for name, step in steps.items():
+        pointer = store.pointer(name)
+        state = "missing" if not pointer else "fresh" if step.action == "reuse" else "stale"
+        rows.append(
+            {
+                "asset": name,
+                "group": step.stage.group,
+                "state": state,
+                "reasons": list(step.reasons) if state == "stale" else [],
+                "version": pointer.get("version"),
+                "materialized_at": pointer.get("materialized_at"),
+            }
+        )
+    return rows
+
+
+def show_artifact(name: str, home: Path) -> dict[str, Any]:
+    """What ``show --json`` prints.
+
+    Raises:
+        SettingsError: unknown, or not materialized in this home.
+    """
+    if name not in STAGES:
+        assets_of(name)  # names the nearest for an unknown name
+        raise SettingsError(f"{name} is a stage, not an artifact; show one of {', '.join(assets_of(name))}.")
+    artifact = Store(home).current(name)
+    if artifact is None:
+        raise SettingsError(
+            f"{name} has not been computed in {home}. Run embed-pipeline run, or choose another --home."
+        )
+    manifest = artifact.manifest()
+    shown: dict[str, Any] = {
+        "asset": name,
+        "version": artifact.version,
+        "path": str(artifact.path),
+        "started": manifest.started,
+        "seconds": manifest.seconds,
+        "inputs": manifest.inputs,
+        "settings": manifest.settings,
+        "summary": manifest.summary,
+        "files": {file: entry.bytes for file, entry in manifest.files.items()},
+    }
+    if name == "metrics":
+        shown |= artifact.json("summary")
+    if (artifact.path / "table.parquet").is_file():
+        shown |= _table_facts(artifact)
+    return shown
+
+
+def _table_facts(artifact: Artifact) -> dict[str, Any]:
+    frame = artifact.frame()
+    return {"rows": frame.height, "columns": frame.columns, "sample": frame.head(SAMPLE_ROWS).to_dicts()}
+
+
+def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
+    """The same for people."""
+    console = cli_output.out()
+    console.print(
+        f"[bold]{name}[/]  version {shown['version'][:12]}  computed {shown['started']} in {shown['seconds']:.1f} s"
+    )
+    console.print(str(shown["path"]), markup=False)
+    for fact, value in shown["summary"].items():
+        console.print(f"  {fact}: {value}", markup=False)
+    if name == "metrics":
+        for table in cli_output.comparison_tables(shown):
+            console.print()
+            console.print(table)
+        console.print(f"\nverdict: {shown['verdict']}", markup=False)
+    elif "sample" in shown:
+        console.print(f"\n{shown['rows']} rows, for example:", markup=False)
+        for row in shown["sample"]:
+            console.print(_row_table(row))
+            console.print()
+
+
+def _row_table(row: Mapping[str, Any]) -> Table:
+    table = Table(box=None, show_header=False)
+    for column, value in row.items():
+        text = str(value)
+        table.add_row(f"[dim]{column}[/]", (text if len(text) <= 300 else text[:299] + "…").replace("[", "\\["))
+    return table
+
+
+def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
+    """The doctor's findings."""
+    console = cli_output.out()
+    marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+    for finding in findings:
+        console.print(f"{marks[finding['state']]} {finding['check']}: {finding['detail']}")

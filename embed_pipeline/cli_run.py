@@ -1,0 +1,72 @@
+"""``run`` and the six stage commands."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embed_pipeline import cli_output
+from embed_pipeline.artifacts import Store
+from embed_pipeline.defs.cache import PlanStep, describe_plan, make_plan
+from embed_pipeline.defs.graph import STAGES, assets_of, selection
+from embed_pipeline.progress import reporting
+from embed_pipeline.settings import Settings
+
+
+def run(settings: Settings, home: Path, to: str | None, force: Sequence[str], plan: bool, as_json: bool) -> int:
+    """Plan, and unless only that is asked for, run; the exit code."""
+    names = selection(to)
+    forced = [asset for name in force for asset in assets_of(name)]
+    steps = make_plan([STAGES[name] for name in names], settings, Store(home), forced)
+    if plan:
+        _show_plan(steps, names, as_json)
+        return 0
+    reporter = cli_output.TerminalReporter()
+    reporter.message(describe_plan(steps))
+    from embed_pipeline.defs.runner import execute, served_summary
+
+    try:
+        with reporting(reporter):
+            report = execute(settings, home, names, forced)
+    finally:
+        reporter.close()
+    for line in report.errors:
+        reporter.message(f"error: {line}")
+    verdict, endpoint = served_summary(home)
+    finished = {asset.asset for asset in report.assets if asset.outcome in ("computed", "reused", "skipped")}
+    if as_json:
+        outcomes = [
+            {"asset": one.asset, "outcome": one.outcome, "seconds": one.seconds, "version": one.version}
+            for one in report.assets
+        ]
+        value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": endpoint}
+        cli_output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
+    elif "metrics" in finished and not report.errors:
+        _show_result(home, verdict, endpoint if "endpoint" in finished else None)
+    return report.exit_code
+
+
+def _show_plan(steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
+        cli_output.print_json({"assets": rows})
+        return
+    console = cli_output.out()
+    console.print(cli_output.plan_table(steps, names))
+    console.print(describe_plan(steps), markup=False)
+
+
+def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None) -> None:
+    metrics = Store(home).current("metrics")
+    assert metrics is not None
+    console = cli_output.out()
+    for table in cli_output.comparison_tables(metrics.json("summary")):
+        console.print()
+        console.print(table)
+    console.print(f"\nverdict: {verdict}    report: {metrics.path / 'report.html'}", markup=False)
+    if endpoint is not None:
+        url = endpoint["url"]
+        body = f'{{"model": "{endpoint["model"]}", "input": ["your text"], "input_type": "query"}}'
+        console.print(f"\nendpoint: {url}/v1/embeddings (release {endpoint['release_id']})", markup=False)
+        console.print(f"  curl -s {url}/v1/embeddings -H 'Content-Type: application/json' -d '{body}'", markup=False)
+        console.print("stop it:  embed-pipeline stop", markup=False)
+    console.print("web UI:   embed-pipeline ui", markup=False)

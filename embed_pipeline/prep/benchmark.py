@@ -1,0 +1,51 @@
+"""The benchmark of a split: its questions against every passage of the corpus."""
+
+from collections import defaultdict
+
+import polars as pl
+
+from embed_pipeline.records import RetrievalSet, passage_text
+
+ENOUGH_QUESTIONS = 20
+"""With this many other questions, those that stand word for word in their passage are left out."""
+SLICES = ("query_type", "reasoning_type", "hop_count")
+
+
+def build_retrieval_set(
+    qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, split: str, name: str
+) -> RetrievalSet:
+    """Questions of ``split`` against all passages.
+
+    Near-duplicates of a positive are relevant as well (relevance 1). Questions with ``mask_evidence`` are
+    sentences of their passage and easy for any system; they are left out when at least 20 others remain.
+
+    Returns:
+        A retrieval set sorted by question id, with slices by query type, reasoning type and hop count; without
+        queries when the split has none.
+    """
+    chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == split))["item_id"]
+    questions = qa_pairs.filter(pl.col("question_id").is_in(chosen.implode())).sort("question_id")
+    plain = questions.filter(~pl.col("mask_evidence"))
+    if plain.height >= ENOUGH_QUESTIONS:
+        questions = plain
+    group_of = dict(passages.select("passage_id", "group_id").iter_rows())
+    members: dict[str, list[str]] = defaultdict(list)
+    for passage in sorted(group_of):
+        members[group_of[passage]].append(passage)
+    qrels = {}
+    for question, positives in questions.select("question_id", "passage_ids").iter_rows():
+        relevant = {other for positive in positives for other in members[group_of[positive]]}
+        qrels[question] = dict.fromkeys(sorted(relevant), 1)
+    return RetrievalSet(
+        name=name,
+        passages={
+            key: passage_text(title, text)
+            for key, title, text in passages.select("passage_id", "title", "text").iter_rows()
+        },
+        queries=dict(questions.select("question_id", "question").iter_rows()),
+        qrels=qrels,
+        query_slices={
+            row["question_id"]: {key: str(row[key]) for key in SLICES}
+            for row in questions.select("question_id", *SLICES).iter_rows(named=True)
+        },
+    )

@@ -1,0 +1,70 @@
+"""The training set: one row per (question, positive), with its hard negatives as text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from embed_pipeline.records import passage_text
+from embed_pipeline.tables import TrainingSet, empty, validate
+
+MIN_CHARS_LEFT = 30
+"""A passage that would keep less text than this after the cut stays whole."""
+
+
+def cut_evidence(text: str, evidences: Sequence[str]) -> str:
+    """``text`` without the evidence, white space ignored in the comparison.
+
+    The whole text comes back when nothing matches, or when fewer than 30 characters would be left.
+    """
+    rest = text
+    for evidence in evidences:
+        words = evidence.split()
+        if words:
+            rest = re.sub(r"\s+".join(map(re.escape, words)), " ", rest)
+    if rest == text:
+        return text
+    rest = " ".join(rest.split())
+    return rest if len(rest) >= MIN_CHARS_LEFT else text
+
+
+def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """One row per training question and positive.
+
+    A question with ``mask_evidence`` (inverse cloze: the question is a sentence of the passage) gets its
+    positive without that sentence, lest the model learn to match words; the title stays.
+
+    Returns:
+        A table :class:`embed_pipeline.tables.TrainingSet`, sorted by question; row ids are the question id, or
+        ``<question id>_<i>`` for the i-th of several positives, as in the reference recipe.
+    """
+    chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))
+    component_of = dict(chosen.select("item_id", "component").iter_rows())
+    negatives_of = dict(mined.select("question_id", "negative_ids").iter_rows())
+    parts = {name: (title, text) for name, title, text in passages.select("passage_id", "title", "text").iter_rows()}
+    training = qa_pairs.filter(pl.col("question_id").is_in(list(component_of))).sort("question_id")
+    rows = []
+    for pair in training.iter_rows(named=True):
+        negatives = negatives_of.get(pair["question_id"], [])
+        shared = {
+            "question_id": pair["question_id"],
+            "question": pair["question"],
+            "negative_ids": negatives,
+            "negatives": [passage_text(*parts[name]) for name in negatives],
+            "component": component_of[pair["question_id"]],
+        }
+        rows += [{**shared, **positive} for positive in _positives(pair, parts)]
+    return validate(TrainingSet, pl.DataFrame(rows, schema=empty(TrainingSet).schema))
+
+
+def _positives(pair: Mapping[str, Any], parts: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    names = list(dict.fromkeys(pair["passage_ids"]))
+    rows = []
+    for place, name in enumerate(names):
+        title, text = parts[name]
+        if pair["mask_evidence"]:
+            text = cut_evidence(text, [hop["evidence"] for hop in pair["hops"] if hop["passage_id"] == name])
+        row_id = pair["question_id"] if len(names) == 1 else f"{pair['question_id']}_{place}"
+        rows.append({"row_id": row_id, "positive_id": name, "positive": passage_text(title, text)})
+    return rows
