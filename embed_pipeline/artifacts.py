@@ -232,7 +232,7 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------------
 
     def lock(self, asset: str, key: str) -> FileLock:
-        """Held while one process computes this key; freed by the system when it dies."""
+        """Held while one process computes this key or stores this version; freed by the system when it dies."""
         folder = self.home / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{asset}-{key[:16]}.lock")
@@ -264,11 +264,12 @@ class Store:
         artifact = self.handle(manifest.asset, version)
         write_json(staged / MANIFEST, manifest.model_dump(mode="json"))
         self._intact.pop((artifact.asset, version), None)
-        if not self.is_intact(artifact):
-            shutil.rmtree(artifact.folder, ignore_errors=True)
-            fsync_tree(staged)
-            staged.rename(artifact.folder)
-            fsync_folder(artifact.folder.parent)
+        with self.lock(artifact.asset, version):  # another key may be giving the same content right now
+            if not self.is_intact(artifact):
+                shutil.rmtree(artifact.folder, ignore_errors=True)
+                fsync_tree(staged)
+                staged.rename(artifact.folder)
+                fsync_folder(artifact.folder.parent)
         self._intact[(artifact.asset, version)] = True
         self.record_key(manifest.asset, manifest.key, version, manifest.inputs)
         shutil.rmtree(self.home / "work" / f"{manifest.asset}-{manifest.key[:16]}", ignore_errors=True)

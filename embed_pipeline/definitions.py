@@ -8,6 +8,7 @@ settings of their own. Which settings and which home the web UI works with comes
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from embed_pipeline.defs.graph import STAGES
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings, load_settings
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning)  # Output.data_version, which the cache contract needs
 
 JOB = "pipeline"
 DEFAULT_HOME = ".embed_pipeline"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 Role = Literal["query", "passage"]
+Pooling = Literal["mean", "cls", "last"]
 SPEC_FILE = "encoder.json"
 
 
@@ -43,7 +44,7 @@ class EncoderSpec(BaseModel):
 
     model: str
     content_sha256: str
-    pooling: Literal["mean", "cls", "last"] = "mean"
+    pooling: Pooling = "mean"
     normalize: bool = True
     query_prompt: str = ""
     passage_prompt: str = ""
@@ -97,11 +98,12 @@ def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec
     """The spec of a base model: what its own files say, overridden by the settings.
 
     Raises:
-        ModelAccessError: see :func:`embed_pipeline.models.find_base_model`.
+        ModelAccessError: see :func:`embed_pipeline.models.find_base_model`; or it has a layer or a pooling that
+            is not supported.
     """
     found = find_base_model(base_model, settings.revision, settings.sha256)
     config = _read_json(found.path / "config.json")
-    pooling = _read_json(found.path / "1_Pooling" / "config.json")
+    _check_modules(base_model, found.path)
     prompts = _read_json(found.path / "config_sentence_transformers.json").get("prompts") or {}
     hidden = int(config.get("hidden_size") or config.get("dim") or 0)
     if not hidden:
@@ -116,7 +118,7 @@ def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec
     return EncoderSpec(
         model=str(found.path),
         content_sha256=found.content_sha256,
-        pooling=settings.pooling or _pooling_of(pooling),
+        pooling=settings.pooling or _pooling_of(base_model, found.path),
         query_prompt=_first(settings.query_prompt, prompts.get("query"), ""),
         passage_prompt=_first(settings.passage_prompt, prompts.get("passage", prompts.get("document")), ""),
         max_query_length=settings.max_query_length,
@@ -131,23 +133,47 @@ def _first(*values: str | None) -> str:
     return next(value for value in values if value is not None)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Any:
     if not path.is_file():
         return {}
     try:
-        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ModelAccessError(f"{path}: not valid JSON: {error}") from error
-    return values
 
 
-def _pooling_of(config: dict[str, Any]) -> Literal["mean", "cls", "last"]:
-    mode = config.get("pooling_mode")
-    if config.get("pooling_mode_cls_token") or mode == "cls":
-        return "cls"
-    if config.get("pooling_mode_lasttoken") or mode == "lasttoken":
-        return "last"
-    return "mean"
+_MODULES = ("Transformer", "Pooling", "Normalize")
+_POOLINGS: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+_POOLING_FLAGS = {  # sentence-transformers < 6 wrote pooling_mode_<flag>: true
+    "cls_token": "cls",
+    "mean_tokens": "mean",
+    "max_tokens": "max",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean_tokens": "weightedmean",
+    "lasttoken": "lasttoken",
+}
+
+
+def _check_modules(name: str, folder: Path) -> None:
+    """Refuse a model that would be another one without its further layers."""
+    for module in _read_json(folder / "modules.json"):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind not in _MODULES:
+            raise ModelAccessError(f"base_model {name}: its {kind} layer is not supported, only {', '.join(_MODULES)}.")
+
+
+def _pooling_of(name: str, folder: Path) -> Pooling:
+    """How the model's own files pool; mean when they do not say."""
+    config = _read_json(folder / "1_Pooling" / "config.json")
+    chosen = [mode for flag, mode in _POOLING_FLAGS.items() if config.get(f"pooling_mode_{flag}")]
+    said = config.get("pooling_mode", chosen or ["mean"])
+    modes = [said] if isinstance(said, str) else list(said)
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        raise ModelAccessError(
+            f"base_model {name}: its pooling {'+'.join(modes)} is not supported, only {', '.join(_POOLINGS)}; "
+            "set encoder.pooling to choose one of mean, cls, last."
+        )
+    return _POOLINGS[modes[0]]
 
 
 def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "SentenceTransformer":

@@ -101,11 +101,23 @@ class LLMUnavailableError(TransientError):
     """The chat endpoint kept failing after every retry."""
 
 
-def disk_full(error: OSError, where: object) -> DiskFullError | None:
-    """Translate "no space left" (ENOSPC, EDQUOT, EFBIG) into a :class:`DiskFullError`, else None."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DiskFullError(
-            f"{where}: no space left on the disk. Free some space (embed-pipeline gc removes what "
-            "nothing needs) or choose another --home, then run again; finished stages are kept."
-        )
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Rust writers (Polars, safetensors), SQLite and torch raise errors of their own that only say it in words.
+_DISK_FULL_WORDS = (
+    *(f"(os error {code})" for code in _DISK_FULL),
+    "database or disk is full",
+    "PytorchStreamWriter failed writing file",
+)
+
+
+def disk_full(error: BaseException, where: object) -> DiskFullError | None:
+    """Translate "no space left" (ENOSPC, EDQUOT, EFBIG), also as a cause, into a :class:`DiskFullError`, else None."""
+    link: BaseException | None = error
+    while link is not None:
+        if getattr(link, "errno", None) in _DISK_FULL or any(words in str(link) for words in _DISK_FULL_WORDS):
+            return DiskFullError(
+                f"{where}: no space left on the disk. Free some space (embed-pipeline gc removes what "
+                "nothing needs) or choose another --home, then run again; finished stages are kept."
+            )
+        link = link.__cause__
     return None

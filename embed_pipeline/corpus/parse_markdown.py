@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\{([\w:+.-]+)\}\s*(.*)$")
-_COLON_FENCE = re.compile(r"^\s*:{3,}\s*(?:\{[\w:+.-]+\}|[a-z]+(?=\s|$))?\s*(.*)$")
+_COLON_FENCE = re.compile(r"^\s*:{3,}\s*(?:\{([\w:+.-]+)\}|[a-z]+(?=\s|$))?\s*(.*)$")
 _OPTION = re.compile(r"^\s*:[\w-]+:(?:\s.*)?$")
 _TARGET = re.compile(r"^\([\w .:/-]+\)=$")
 _ROLE = re.compile(r"\{[\w:+.-]+\}$")
@@ -156,15 +156,15 @@ def _code(content: str, before: list[str]) -> str:
 
 
 def _paragraph(inline: str) -> str:
-    """Join soft-wrapped lines; drop fence lines, their options and cross-reference targets."""
+    """Join soft-wrapped lines; drop fence lines, their options, comments and targets."""
     kept: list[str] = []
     in_fence_head = False
     for line in re.split(f"({_SOFT}|{_HARD})", inline):
         fence = _COLON_FENCE.match(line) if line.lstrip().startswith(":::") else None
         if fence:
             in_fence_head = True
-            kept.append(fence.group(1))
-        elif _TARGET.match(line) or (in_fence_head and _OPTION.match(line)):
+            kept.append("" if fence.group(1) in _NO_TEXT else fence.group(2))
+        elif _TARGET.match(line) or line.startswith("% ") or (in_fence_head and _OPTION.match(line)):
             continue
         else:
             in_fence_head = in_fence_head and line in (_SOFT, _HARD)

@@ -46,7 +46,7 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
     ) -> Iterator[dg.Output[StageResult]]:
-        result = _run(context, stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
+        result = _run(context, stage, settings, pipeline, store, inputs)
         yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
 
     return materialize
@@ -56,14 +56,14 @@ def _run(
     context: dg.AssetExecutionContext,
     stage: Stage,
     settings: Settings,
+    pipeline: PipelineResource,
     store: Store,
     inputs: dict[str, Artifact],
-    force: bool,
 ) -> StageResult:
     os.environ.setdefault("TQDM_DISABLE", "1")
     with reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
-            result = run_stage(stage, settings, store, inputs, force)
+            result = run_stage(stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
         except EmbedPipelineError as error:
             raise to_failure(error) from error
         announce(result)

@@ -220,7 +220,7 @@ def run_stage(
             return StageResult(known, outcome, key, seconds)
         try:
             artifact, skipped = _compute(declared, settings, store, inputs, key, external)
-        except OSError as error:
+        except Exception as error:
             full = disk_full(error, f"{declared.name} (home {store.home})")
             if full is None:
                 raise
@@ -279,7 +279,8 @@ def library_versions() -> dict[str, str]:
 class PlanStep:
     """What a run would do with one stage.
 
-    ``version`` is known only when the stage would be reused.
+    ``version`` is known when the stage would be reused, or brought back to life as it was (an endpoint that
+    does not run any more); then what follows need not be computed for its sake.
     """
 
     stage: Stage
@@ -306,13 +307,13 @@ def make_plan(
 def _plan_step(
     declared: Stage, settings: Settings, store: Store, steps: Mapping[str, PlanStep], forced: bool
 ) -> PlanStep:
+    external = declared.external(settings)  # looked at even when inputs are unknown: what is missing shows early
     changing = [name for name in declared.inputs if steps[name].version is None]
     if forced:
         return PlanStep(declared, "compute", ("forced",), None)
     if changing:
         return PlanStep(declared, "compute", tuple(f"follows {name}" for name in changing), None)
     versions = {name: str(steps[name].version) for name in declared.inputs}
-    external = declared.external(settings)
     part = declared.settings_part(settings)
     key = stage_key(declared.version, part, versions, external)
     known = store.lookup(declared.name, key)

@@ -8,6 +8,7 @@ import polars as pl
 
 from embed_pipeline import tables
 from embed_pipeline.encoder import Encoder
+from embed_pipeline.errors import InputError
 from embed_pipeline.evaluation.baselines import bm25_run, hybrid_run
 from embed_pipeline.evaluation.compare import Comparison, compare, verdict
 from embed_pipeline.evaluation.metrics import (
@@ -50,7 +51,11 @@ def evaluate_base(sets: Sequence[RetrievalSet], encoder: Encoder, settings: Eval
 
     Returns:
         :class:`embed_pipeline.tables.QueryMetrics`.
+
+    Raises:
+        InputError: there is no test set.
     """
+    _refuse_none(sets)
     k = max(settings.ks)
     frames = []
     for test_set in sets:
@@ -74,8 +79,10 @@ def evaluate_tuned(
         settings: the same cut-offs.
 
     Raises:
+        InputError: there is no test set.
         ArtifactError, StageError: ``base_scores`` were made from other queries or cut-offs.
     """
+    _refuse_none(sets)
     frames, rows = [], []
     means: dict[str, dict[str, dict[str, float]]] = {}
     comparisons: dict[str, dict[str, Comparison]] = {}
@@ -205,6 +212,14 @@ def _rows(test_set: str, label: str, queries: int, comparisons: Mapping[str, Com
         }
         for metric, found in comparisons.items()
     ]
+
+
+def _refuse_none(sets: Sequence[RetrievalSet]) -> None:
+    if not sets:
+        raise InputError(
+            "there is nothing to evaluate on: the test split holds no question and eval.gold is not set; "
+            "raise prep.test_ratio, give more documents, or set eval.gold."
+        )
 
 
 def _concat(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -100,7 +100,8 @@ def svg_bars(summary: Mapping[str, Any]) -> str:
 def write_report(
     summary: Mapping[str, Any],
     metrics: pl.DataFrame,
-    query_metrics: pl.DataFrame,
+    base_scores: pl.DataFrame,
+    tuned_scores: pl.DataFrame,
     sets: Sequence[RetrievalSet],
     folder: Path,
     extra: Mapping[str, str] | None = None,
@@ -110,7 +111,8 @@ def write_report(
     Args:
         summary: of :class:`embed_pipeline.evaluation.evaluate.TunedEvaluation`.
         metrics: :class:`embed_pipeline.tables.Metrics`, for the slices.
-        query_metrics: :class:`embed_pipeline.tables.QueryMetrics` holding at least base and tuned.
+        base_scores: :class:`embed_pipeline.tables.QueryMetrics` holding at least the base.
+        tuned_scores: the same, holding the tuned model.
         sets: the test sets, for the texts of the questions.
         folder: where report.html goes.
         extra: lines about the model, name -> value.
@@ -124,7 +126,7 @@ def write_report(
             "passages": len(test_set.passages),
             "rows": [row for row in rows if row["test_set"] == test_set.name],
             "slices": [row for row in slices if row["test_set"] == test_set.name],
-            **_examples(test_set, query_metrics),
+            **_examples(test_set, base_scores, tuned_scores),
         }
         for test_set in sets
     ]
@@ -155,14 +157,13 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _examples(test_set: RetrievalSet, query_metrics: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+def _examples(
+    test_set: RetrievalSet, base_scores: pl.DataFrame, tuned_scores: pl.DataFrame
+) -> dict[str, list[dict[str, Any]]]:
     """The questions whose deciding metric changed most, each way."""
-    of_set = query_metrics.filter((pl.col("test_set") == test_set.name) & (pl.col("metric") == DECIDING_METRIC))
-    base, tuned = (
-        dict(of_set.filter(pl.col("system") == system).select("query_id", "value").iter_rows())
-        for system in ("base", "tuned")
-    )
-    rows = [
+    base = _by_query(base_scores, test_set.name, "base")
+    tuned = _by_query(tuned_scores, test_set.name, "tuned")
+    rows: list[dict[str, Any]] = [
         {
             "text": _shortened(test_set.queries[query]),
             "base": base[query],
@@ -175,6 +176,11 @@ def _examples(test_set: RetrievalSet, query_metrics: pl.DataFrame) -> dict[str, 
     improved = [row for row in ordered if row["delta"] > 0][:EXAMPLES]
     worsened = [row for row in reversed(ordered) if row["delta"] < 0][:EXAMPLES]
     return {"improved": improved, "worsened": worsened}
+
+
+def _by_query(scores: pl.DataFrame, test_set: str, system: str) -> dict[str, float]:
+    chosen = scores.filter(test_set=test_set, system=system, metric=DECIDING_METRIC)
+    return dict(chosen.select("query_id", "value").iter_rows())
 
 
 def _shortened(text: str) -> str:

@@ -91,9 +91,6 @@ def read_training_rows(folder: Path) -> list[TrainingRow]:
         table = pyarrow.parquet.read_table(path, columns=_COLUMNS)
     except (OSError, pyarrow.ArrowException) as error:
         raise ArtifactError(f"{path}: cannot be read as a training set: {' '.join(str(error).split())}") from error
-    missing = [name for name in _COLUMNS if name not in table.column_names]
-    if missing:
-        raise ArtifactError(f"{path}: a training set needs the column {missing[0]}. Recompute it.")
     return [TrainingRow(**row) for row in table.to_pylist()]
 
 

@@ -1,5 +1,7 @@
 """Questions written by a language model, one call per document (or window of a long one)."""
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -131,19 +133,13 @@ def _windows(documents: pl.DataFrame, passages: pl.DataFrame) -> Iterator[Window
 
 
 def _cut(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Windows of about equal size, none much larger than :data:`WINDOW_TOKENS`."""
-    total = sum(row["token_count"] for row in rows)
-    target = total / max(1, -(-total // WINDOW_TOKENS))
-    part: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        if part and size + row["token_count"] / 2 > target:
-            yield part
-            part, size = [], 0
-        part.append(row)
-        size += row["token_count"]
-    if part:
-        yield part
+    """As few windows of about :data:`WINDOW_TOKENS` as it takes, all of about the same size."""
+    tokens = [row["token_count"] for row in rows]
+    target = max(1, sum(tokens)) / max(1, math.ceil(sum(tokens) / WINDOW_TOKENS))
+    ends = itertools.accumulate(tokens)
+    window_of = [int((end - size / 2) / target) for end, size in zip(ends, tokens, strict=True)]
+    for _, part in itertools.groupby(zip(window_of, rows, strict=True), key=lambda pair: pair[0]):
+        yield [row for _, row in part]
 
 
 def _prompt(window: Window, settings: SdgSettings) -> str:

@@ -57,7 +57,7 @@ def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: 
     asked: set[str] = set()
     candidates: list[Candidate] = []
     for view, count in zip(track(views, "write questions"), shares(len(views), wanted), strict=True):
-        rng = random.Random(f"{settings.seed}/{view.passage_id}")
+        rng = _source(settings.seed, view.passage_id)
         linked = [by_id[passage_id] for passage_id in partners.get(view.passage_id, ())]
         for candidate in _questions(view, linked, count, rng, settings):
             if candidate.question.casefold() not in asked:
@@ -71,6 +71,10 @@ def shares(passages: int, wanted: int) -> list[int]:
     return [(index + 1) * wanted // passages - index * wanted // passages for index in range(passages)]
 
 
+def _source(seed: int, passage_id: str) -> random.Random:
+    return random.Random(f"{seed}/{passage_id}")  # noqa: S311 - reproducible, not secret
+
+
 def _views(documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings) -> list[View]:
     ordered = passages.sort("doc_id", "position", "passage_id")
     chosen = ordered.unique("group_id", keep="first", maintain_order=True)
@@ -79,7 +83,7 @@ def _views(documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSetting
     views = []
     for row in chosen.iter_rows(named=True):
         sentences = units(row["text"], row["language"], settings.max_question_chars)
-        random.Random(f"{settings.seed}/sentences/{row['passage_id']}").shuffle(sentences)
+        _source(settings.seed, row["passage_id"]).shuffle(sentences)
         views.append(
             View(
                 passage_id=row["passage_id"],

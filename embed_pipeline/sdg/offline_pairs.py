@@ -11,6 +11,7 @@ from embed_pipeline.sdg.offline_recipes import View
 from embed_pipeline.sdg.offline_text import Word, join, words
 
 MAX_LINK_PASSAGES = 6
+MIN_SHARED_TERMS = 2
 PARTNERS = 3
 TERMS_OF_EACH = 2
 SHARED_TERMS = 2
@@ -19,33 +20,39 @@ SHARED_TERMS = 2
 def linked_passages(views: Sequence[View], doc_of: Mapping[str, str]) -> dict[str, list[str]]:
     """For each passage its best partners: those sharing rare terms with it, other documents first.
 
-    A term links passages when two to ``MAX_LINK_PASSAGES`` of them use it; a link weighs the summed idf of
-    its terms.
+    A term links passages when two to ``MAX_LINK_PASSAGES`` of them use it; a link needs two such terms and
+    weighs their summed idf.
 
     Returns:
         passage id -> up to ``PARTNERS`` passage ids, best first; passages without a partner are absent.
     """
     users: dict[str, list[str]] = defaultdict(list)
     for view in views:
-        for form in sorted({word.form for word in view.statistics.content_words(view.text) if not word.is_number}):
+        for form in (word.form for word in view.rarest if not word.is_number):
             users[form].append(view.passage_id)
-    weights: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    shared: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for ids in users.values():
         if 2 <= len(ids) <= MAX_LINK_PASSAGES:
             for first, second in permutations(ids, 2):
-                weights[first][second] += math.log(1 + len(views) / len(ids))
-    return {
-        first: sorted(found, key=lambda second: (doc_of[second] == doc_of[first], -found[second], second))[:PARTNERS]
-        for first, found in weights.items()
-    }
+                shared[first][second].append(math.log(1 + len(views) / len(ids)))
+    partners = {}
+    for first, found in shared.items():
+        strong = [second for second, terms in found.items() if len(terms) >= MIN_SHARED_TERMS]
+        if strong:
+            strong.sort(
+                key=lambda second, first=first, found=found: (
+                    doc_of[second] == doc_of[first],
+                    -sum(found[second]),
+                    second,
+                )
+            )
+            partners[first] = strong[:PARTNERS]
+    return partners
 
 
 def two_passages(first: View, second: View, rng: random.Random) -> Candidate | None:
     """The terms two passages share, with the most telling other terms of each."""
-    statistics = first.statistics
-    theirs = {word.form for word in words(second.text)}
-    content = statistics.rarest(first.text, len(first.text))
-    shared = [word for word in content if word.form in theirs][:SHARED_TERMS]
+    shared = [word for word in first.rarest if word.form in second.forms][:SHARED_TERMS]
     own = [_telling(view, other, rng) for view, other in ((first, second), (second, first))]
     if not shared or not all(own):
         return None
@@ -67,8 +74,7 @@ def two_passages(first: View, second: View, rng: random.Random) -> Candidate | N
 
 
 def _telling(view: View, other: View, rng: random.Random) -> list[Word]:
-    theirs = {word.form for word in words(other.text)}
-    pool = [word for word in view.statistics.rarest(view.text, 16) if word.form not in theirs][:8]
+    pool = [word for word in view.rarest if word.form not in other.forms][:8]
     return rng.sample(pool, min(TERMS_OF_EACH, len(pool)))
 
 

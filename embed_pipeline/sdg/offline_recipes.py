@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
 from embed_pipeline.sdg.offline_text import TermStatistics, Word, join, words
@@ -62,6 +63,16 @@ class View:
     units: tuple[str, ...]
     statistics: TermStatistics
 
+    @cached_property
+    def rarest(self) -> list[Word]:
+        """The content words of the text, most telling first."""
+        return self.statistics.rarest(self.text)
+
+    @cached_property
+    def forms(self) -> frozenset[str]:
+        """Every word of the text, as counted."""
+        return frozenset(word.form for word in words(self.text))
+
 
 Recipe = Callable[[View, random.Random, int], Candidate | None]
 
@@ -79,7 +90,7 @@ def _candidate(view: View, recipe: str, question: str, evidence: str, query_type
     )
 
 
-def inverse_cloze(view: View, rng: random.Random, turn: int) -> Candidate | None:
+def inverse_cloze(view: View, _rng: random.Random, turn: int) -> Candidate | None:
     """A sentence asks for the rest of its passage; training cuts the sentence out.
 
     Source: Lee, Chang and Toutanova 2019, "Latent Retrieval for Weakly Supervised Open Domain QA", 4.
@@ -141,29 +152,29 @@ def _window(parts: list[Word], rng: random.Random, size: int) -> list[Word]:
     return parts[start : start + size]
 
 
-def keywords(view: View, rng: random.Random, turn: int) -> Candidate | None:
+def keywords(view: View, rng: random.Random, _turn: int) -> Candidate | None:
     """Three to seven of the rarest terms of the passage."""
-    pool = view.statistics.rarest(view.text, 12)
+    pool = view.rarest[:12]
     if len(pool) < KEYWORDS[0]:
         return None
     chosen = rng.sample(pool, min(rng.randint(*KEYWORDS), len(pool)))
     return _candidate(view, "keywords", join(chosen), "", "keyword")
 
 
-def heading(view: View, rng: random.Random, turn: int) -> Candidate | None:
+def heading(view: View, rng: random.Random, _turn: int) -> Candidate | None:
     """The heading with one to three rare terms of the passage."""
     if not view.heading.strip():
         return None
     known = {word.form for word in words(view.heading)}
-    pool = [word for word in view.statistics.rarest(view.text, 10) if word.form not in known]
+    pool = [word for word in view.rarest[:10] if word.form not in known]
     if len(pool) < 2:
         return None
     chosen = rng.sample(pool, min(rng.randint(1, 3), len(pool)))
     return _candidate(view, "heading", f"{view.heading.strip()} {join(chosen)}", "", "structural")
 
 
-def definition(view: View, rng: random.Random, turn: int) -> Candidate | None:
-    """ "X is a ..." becomes "What is X?" in the languages whose pattern is known."""
+def definition(view: View, _rng: random.Random, _turn: int) -> Candidate | None:
+    """A sentence of the form "X is a ..." becomes "What is X?" in the languages whose pattern is known."""
     if view.language not in DEFINITIONS:
         return None
     pattern, template = DEFINITIONS[view.language]

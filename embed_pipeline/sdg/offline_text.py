@@ -24,7 +24,7 @@ MAX_UNIT_WORDS = 40
 MIN_UNIT_WORDS = 5
 MIN_LETTER_SHARE = 0.6
 FUNCTION_WORD_SHARE = 0.15
-MIN_FUNCTION_WORD_PASSAGES = 3
+SMALL_CORPUS = (5, 0.6)
 
 _TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+(?:[-_.'’/·‐‑][^\W_{UNSPACED}]+)*")
 _UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
@@ -130,8 +130,12 @@ class TermStatistics:
 
     @cached_property
     def function_words(self) -> frozenset[str]:
-        """Words in so many passages that they say nothing about any of them."""
-        least = max(MIN_FUNCTION_WORD_PASSAGES, FUNCTION_WORD_SHARE * self.passages)
+        """Words in so many passages that they say nothing about any of them.
+
+        That is 15 % of the passages; in a small corpus five of them, in a very small one 60 %.
+        """
+        few, share = SMALL_CORPUS
+        least = max(FUNCTION_WORD_SHARE * self.passages, min(few, share * self.passages))
         return frozenset(form for form, count in self.frequency.items() if count >= least)
 
     def idf(self, form: str) -> float:

@@ -75,6 +75,15 @@ def test_exact_p_value_of_a_small_set() -> None:
     assert compared(np.array([0.1, 0.2, 0.3, 0.4, 0.5]), EvalSettings()).p == pytest.approx(2 / 32, abs=0.01)
 
 
+def test_rounding_of_sums_does_not_break_ties() -> None:
+    # All differences positive: of 64 sign patterns exactly two are as extreme, however their sums round.
+    differences = np.random.default_rng(4).random((6, 300))
+    columns = tuple(f"trial{i}" for i in range(300))
+    found = compare(scored(np.zeros_like(differences), columns), scored(differences, columns), EvalSettings())
+    assert {round(item.p, 6) for item in found.values()} == {found["trial0"].p}
+    assert found["trial0"].p == pytest.approx(2 / 64, abs=0.01)
+
+
 def test_intervals_cover_the_true_difference() -> None:
     rng = np.random.default_rng(5)
     settings = EvalSettings(resamples=400)

@@ -7,7 +7,7 @@ import pytest
 
 from embed_pipeline import tables
 from embed_pipeline.encoder import TorchEncoder, base_encoder_spec
-from embed_pipeline.errors import ArtifactError
+from embed_pipeline.errors import ArtifactError, InputError
 from embed_pipeline.evaluation.evaluate import (
     evaluate_base,
     evaluate_endpoint,
@@ -20,8 +20,8 @@ from embed_pipeline.settings import EncoderSettings, EvalSettings
 from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 
 SETTINGS = EvalSettings(resamples=500)
-SETS = [numbered_set(16), numbered_set(12, "gold")]
-BLIND = WordEncoder([f"topic{i}" for i in range(0, 16, 2)])  # cannot see the topic of even questions
+SETS = [numbered_set(16), numbered_set(24, "gold")]
+BLIND = WordEncoder([f"topic{i}" for i in range(0, 24, 2)])  # cannot see the topic of even questions
 SEEING = WordEncoder()
 
 
@@ -33,11 +33,11 @@ def base_scores() -> pl.DataFrame:
 def test_base_scores_hold_three_systems(base_scores: pl.DataFrame) -> None:
     assert base_scores.equals(tables.validate(tables.QueryMetrics, base_scores))
     assert base_scores.group_by("test_set", "system").len().sort("test_set", "system").rows() == [
-        *(("gold", system, 12 * 20) for system in ("base", "bm25", "hybrid")),
+        *(("gold", system, 24 * 20) for system in ("base", "bm25", "hybrid")),
         *(("synthetic", system, 16 * 20) for system in ("base", "bm25", "hybrid")),
     ]
     bm25 = base_scores.filter((pl.col("system") == "bm25") & (pl.col("metric") == "ndcg@10"))
-    assert bm25["value"].to_list() == [1.0] * 28
+    assert bm25["value"].to_list() == [1.0] * 40
 
 
 def test_a_better_encoder_ships(base_scores: pl.DataFrame) -> None:
@@ -99,6 +99,13 @@ def test_base_scores_of_another_set_or_cut_off_are_refused(base_scores: pl.DataF
         evaluate_tuned([numbered_set(5, "validation")], SEEING, base_scores, SETTINGS)
     with pytest.raises(ArtifactError, match="ndcg@3"):
         evaluate_tuned(SETS, SEEING, base_scores, EvalSettings(ks=(3, 10)))
+
+
+def test_no_test_set_at_all_is_refused(base_scores: pl.DataFrame) -> None:
+    with pytest.raises(InputError, match=r"nothing to evaluate on.*eval\.gold"):
+        evaluate_base([], SEEING, SETTINGS)
+    with pytest.raises(InputError, match="nothing to evaluate on"):
+        evaluate_tuned([], SEEING, base_scores, SETTINGS)
 
 
 def test_the_same_endpoint_is_within_tolerance(base_scores: pl.DataFrame) -> None:

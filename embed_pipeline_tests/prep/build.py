@@ -14,7 +14,7 @@ from embed_pipeline.tables import Passages, QaPairs, validate
 class WordEncoder:
     """Bag of hashed words, normalised: equal words give cosine 1, no common word about 0."""
 
-    def __init__(self, size: int = 256) -> None:
+    def __init__(self, size: int = 8192) -> None:
         self.spec = EncoderSpec(
             model="words", content_sha256="0", max_query_length=64, max_passage_length=64, dimensions=(size,)
         )
@@ -86,9 +86,13 @@ def pairs_of(
     return validate(QaPairs, pl.DataFrame(rows, schema_overrides={"score": pl.Float64}))
 
 
-def corpus(documents: int, passages: int = 3, questions: int = 2) -> tuple[pl.DataFrame, pl.DataFrame]:
+def corpus(
+    documents: int, passages: int = 3, questions: int = 2, footer: str | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Documents that share nothing, each with its own questions."""
     texts = {f"doc{d:03d}": [f"alpha{d} beta{d}p{p} gamma{d}x{p}" for p in range(passages)] for d in range(documents)}
+    for parts in texts.values():
+        parts += [footer] if footer else []
     asked = {
         f"q{d:03d}_{q}": (f"where is delta{d}n{q} of epsilon{d}m{q} zeta{d}k{q}", [f"doc{d:03d}#{q % passages}"])
         for d in range(documents)

@@ -1,0 +1,166 @@
+"""Batches: which rows train together, and what the model sees of them.
+
+Every positive and negative of a batch is a negative for the other rows of that batch. So two rows whose
+questions share a text or a positive never meet, and a mined negative that is a positive of another question
+in the batch is left out of it.
+"""
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from embed_pipeline.encoder import EncoderSpec, Role
+from embed_pipeline.progress import say
+from embed_pipeline.records import TrainingRow
+from embed_pipeline.settings import FinetuneSettings
+
+if TYPE_CHECKING:
+    import datasets
+
+SMALLEST_BATCH = 16
+STEPS_PER_EPOCH = 8
+
+
+def fit_batch_size(rows: int, settings: FinetuneSettings) -> int:
+    """The batch size of the settings, or less where an epoch would have fewer than eight steps (16 at least)."""
+    size = min(settings.batch_size, max(SMALLEST_BATCH, rows // STEPS_PER_EPOCH), rows)
+    if size < settings.batch_size:
+        say(f"finetune.batch_size {settings.batch_size} is too large for {rows} training rows; using {size}.")
+    return size
+
+
+def row_keys(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
+    """What each row must not share with another of its batch: its question, and every positive of that question.
+
+    Texts count as well as ids, since near-identical rows come with different ids.
+    """
+    keys: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        question, positive = (" ".join(text.casefold().split()) for text in (row.question, row.positive))
+        keys[row.question_id] |= {
+            f"question id {row.question_id}",
+            f"question {question}",
+            f"passage id {row.positive_id}",
+            f"passage {positive}",
+        }
+    return [frozenset(keys[row.question_id]) for row in rows]
+
+
+class SeparatingBatchSampler:
+    """Shuffled batches whose rows share no key; every row once per epoch.
+
+    Filled greedily in shuffled order. Rows that fit nowhere else (many rows of one question) end in smaller
+    batches. Every epoch has the same number of batches, as the trainer's step count assumes: the number that
+    the hardest epoch needs; in the others the largest batches are halved.
+    """
+
+    drop_last = False
+
+    def __init__(self, keys: Sequence[frozenset[str]], batch_size: int, seed: int, epochs: int) -> None:
+        self.batch_size = batch_size
+        self._epoch = 0
+        plans = [_fill(_shuffled(len(keys), seed, epoch), keys, batch_size) for epoch in range(epochs)]
+        count = max(len(plan) for plan in plans)
+        self._plans = [_split_up(plan, count) for plan in plans]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next; the trainer calls it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._plans[0])
+
+    def __iter__(self) -> Iterator[list[int]]:
+        yield from self._plans[self._epoch]
+
+
+def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(count))
+    random.Random(f"{seed}/{epoch}").shuffle(order)
+    return order
+
+
+def _fill(order: Sequence[int], keys: Sequence[frozenset[str]], size: int) -> list[list[int]]:
+    pending = deque(order)
+    batches = []
+    while pending:
+        batch: list[int] = []
+        used: set[str] = set()
+        skipped = []
+        while pending and len(batch) < size:
+            row = pending.popleft()
+            if used.isdisjoint(keys[row]):
+                batch.append(row)
+                used |= keys[row]
+            else:
+                skipped.append(row)
+        pending.extendleft(reversed(skipped))
+        batches.append(batch)
+    return batches
+
+
+def _split_up(batches: Sequence[list[int]], count: int) -> list[list[int]]:
+    parts = list(batches)
+    while len(parts) < count:
+        largest = max(range(len(parts)), key=lambda place: len(parts[place]))
+        batch = parts[largest]
+        parts[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+    return parts
+
+
+class Collator:
+    """Rows to token batches: one column of queries, one of passages (positives in row order, then negatives).
+
+    Prompts, truncation and special tokens are those of inference; the lengths are the training's, which differ
+    for queries and passages. Every negative stands in a batch once.
+
+    Args:
+        preprocess: ``SentenceTransformer.preprocess``.
+    """
+
+    valid_label_columns: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        rows: Sequence[TrainingRow],
+        preprocess: Callable[..., dict[str, Any]],
+        spec: EncoderSpec,
+        settings: FinetuneSettings,
+    ) -> None:
+        self._rows, self._preprocess, self._spec = rows, preprocess, spec
+        self._negatives = settings.hard_negatives
+        self._max_length: dict[Role, int] = {
+            "query": min(settings.max_query_length, spec.max_query_length),
+            "passage": min(settings.max_passage_length, spec.max_passage_length),
+        }
+        self._positives: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            self._positives[row.question_id] |= {row.positive_id, row.positive}
+
+    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        """Token tensors named ``query_…`` and ``passage_…`` for dataset rows ``{"row": index}``."""
+        rows = [self._rows[feature["row"]] for feature in features]
+        batch = self._tokens([row.question for row in rows], "query")
+        return batch | self._tokens(self.passages(rows), "passage")
+
+    def passages(self, rows: Sequence[TrainingRow]) -> list[str]:
+        """The positives of ``rows``, then the negatives of all of them that are nobody's positive here."""
+        known = {name for row in rows for name in self._positives[row.question_id]}
+        negatives: dict[str, None] = {}
+        for row in rows:
+            chosen = list(zip(row.negative_ids, row.negatives, strict=True))[: self._negatives]
+            negatives |= {text: None for name, text in chosen if name not in known and text not in known}
+        return [*(row.positive for row in rows), *negatives]
+
+    def _tokens(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
+        prompt = self._spec.prompt(role)
+        tokens = self._preprocess([prompt + text for text in texts], max_length=self._max_length[role])
+        return {f"{role}_{name}": value for name, value in tokens.items()}
+
+
+def index_dataset(rows: int) -> "datasets.Dataset":
+    """The trainer's data set: row numbers, which the collator looks up."""
+    import datasets
+
+    return datasets.Dataset.from_dict({"row": list(range(rows))})

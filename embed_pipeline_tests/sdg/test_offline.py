@@ -1,0 +1,268 @@
+import random
+import re
+
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies
+
+from embed_pipeline import tables
+from embed_pipeline.sdg import offline_recipes as recipes
+from embed_pipeline.sdg.offline import MIX, generate_offline, shares
+from embed_pipeline.sdg.offline_pairs import linked_passages, two_passages
+from embed_pipeline.sdg.offline_text import TermStatistics, join, units, words
+from embed_pipeline.settings import SdgSettings
+from embed_pipeline_tests.sdg.sample import documents_and_passages
+
+THINGS = ["valve", "winch", "tether", "blower", "cradle", "rotor", "sensor", "latch", "beacon", "battery"]
+SENTENCES = (
+    "The {0} of station {1} was built in Harrow by the firm Quillan and Sons.",
+    "Before every launch the warden checks whether the {0} shows cracks or rust.",
+    "A worn {0} makes a grinding noise that the crew hears from far away.",
+    "Nobody may open the {0} while the red lamp on panel {1} is burning.",
+    "The {0} is a machine part that must be greased twice in every season.",
+    "Spare parts for the {0} are kept in hut {1} behind the old barn.",
+)
+
+
+def corpus(documents=3, passages=4):
+    """Documents of which each passage is about one thing."""
+    texts = {}
+    for number in range(documents):
+        parts = []
+        for position in range(passages):
+            thing = f"{THINGS[(number * passages + position) % len(THINGS)]}{number}{position}x"
+            parts.append(" ".join(sentence.format(thing, f"S{number}{position}") for sentence in SENTENCES))
+        texts[f"doc{number}.md"] = parts
+    return documents_and_passages(texts, {doc_id: f"Manual of {doc_id[:4]}" for doc_id in texts})
+
+
+def view(text, *others, language="en", heading="Care of the winch", order=None):
+    statistics = TermStatistics([text, *others])
+    sentences = units(text, language, 400)
+    return recipes.View("p0", heading, text, language, tuple(order or sentences), statistics)
+
+
+@pytest.fixture(scope="module")
+def generated():
+    documents, passages = corpus(4, 5)
+    return documents, passages, generate_offline(documents, passages, SdgSettings())
+
+
+def test_writes_as_many_questions_as_asked_from_several_recipes(generated):
+    _, passages, frame = generated
+    assert 0.9 * 4 * passages.height <= frame.height <= 4 * passages.height
+    assert set(frame["generator"].str.strip_prefix("offline/")) >= {"inverse_cloze", "dropped_words", "keywords"}
+    assert set(frame["generator"].str.strip_prefix("offline/")) <= set(MIX)
+
+
+def test_is_a_valid_table_without_repeated_questions(generated):
+    _, _, frame = generated
+    assert tables.validate(tables.QaCandidates, frame).equals(frame)
+    assert frame["question"].str.to_lowercase().is_unique().all()
+
+
+def test_evidence_stands_verbatim_in_its_passage(generated):
+    _, passages, frame = generated
+    text_of = dict(passages.select("passage_id", "text").iter_rows())
+    hops = [hop for row in frame["hops"] for hop in row]
+    assert all(hop["evidence"] in text_of[hop["passage_id"]] for hop in hops)
+
+
+def test_only_inverse_cloze_is_masked_and_something_is_left_of_the_passage(generated):
+    _, passages, frame = generated
+    text_of = dict(passages.select("passage_id", "text").iter_rows())
+    masked = frame.filter(pl.col("mask_evidence"))
+    assert set(masked["query_type"]) == {"inverse_cloze"}
+    assert frame.filter(pl.col("query_type") == "inverse_cloze")["mask_evidence"].all()
+    for row in masked.iter_rows(named=True):
+        text = text_of[row["passage_ids"][0]]
+        assert len(row["hops"][0]["evidence"]) <= recipes.LARGEST_MASKED_SHARE * len(text)
+
+
+def test_every_passage_is_asked_about(generated):
+    _, passages, frame = generated
+    assert set(frame["passage_ids"].explode()) == set(passages["passage_id"])
+
+
+def test_lengths_are_within_the_settings(generated):
+    documents, passages, _ = generated
+    asked = SdgSettings(min_question_chars=30, max_question_chars=60)
+    lengths = generate_offline(documents, passages, asked)["question"].str.len_chars()
+    assert len(lengths) > 20
+    assert lengths.min() >= 30
+    assert lengths.max() <= 60
+
+
+def test_same_seed_same_table_other_seed_other_questions(generated):
+    documents, passages, frame = generated
+    again = generate_offline(documents, passages.sample(fraction=1, shuffle=True, seed=1), SdgSettings())
+    assert again.equals(frame)
+    other = generate_offline(documents, passages, SdgSettings(seed=7))
+    assert set(other["question"]) != set(frame["question"])
+
+
+def test_a_tiny_corpus_still_gives_enough_questions():
+    documents, passages = corpus(3, 3)
+    frame = generate_offline(documents, passages, SdgSettings())
+    assert frame.height >= 30
+
+
+def test_a_long_corpus_is_asked_about_evenly():
+    documents, passages = corpus(10, 6)
+    frame = generate_offline(documents, passages, SdgSettings(max_questions=20))
+    counts = frame["doc_ids"].list.first().value_counts()["count"]
+    assert frame.height <= 30
+    assert len(counts) == 10
+    assert counts.max() <= 4
+
+
+def test_one_passage_of_a_near_duplicate_group_is_asked_about():
+    documents, passages = corpus(2, 2)
+    doubled = passages.with_columns(group_id=pl.lit("doc0.md#0"))
+    frame = generate_offline(documents, doubled, SdgSettings())
+    assert set(frame["passage_ids"].explode()) == {"doc0.md#0"}
+
+
+def test_an_empty_corpus_gives_an_empty_table():
+    empty = generate_offline(tables.empty(tables.Documents), tables.empty(tables.Passages), SdgSettings())
+    assert empty.height == 0
+    assert empty.schema == tables.empty(tables.QaCandidates).schema
+
+
+CHINESE = [
+    "氦气是一种稀有气体。缆绳的工作载荷为七十八千牛。操作员必须每天检查卷筒和刹车。风速超过每秒二十四米时应当立即降落。",
+    "太阳能电池板安装在屋顶。逆变器把直流电变成交流电。维修人员每年清洗一次面板。电池组可以储存三天的电量。",
+]
+
+
+def test_chinese_is_asked_about_without_spaces():
+    documents, passages = documents_and_passages({f"d{n}.txt": [text] for n, text in enumerate(CHINESE)})
+    passages = passages.with_columns(language=pl.lit("zh"))
+    frame = generate_offline(documents, passages, SdgSettings(min_question_chars=4))
+    assert frame.height >= 6
+    assert "keyword" in set(frame["query_type"])
+    assert all(re.search("[一-鿿]", question) for question in frame["question"])
+
+
+def test_units_keep_headings_tables_and_code_out():
+    table, code = "| a | b |\n|---|---|\n| 1 | 2 |", "x = f(1, 2) + 3 * [4, 5, 6]"
+    text = f"# Oil\n\nThe oil is changed every two hundred hours.\n\n{table}\n\n{code}"
+    assert units(text, "en", 400) == ["The oil is changed every two hundred hours."]
+
+
+def test_units_cut_long_sentences_at_clauses():
+    clause = "the party of the first part shall deliver the goods to the warehouse named below; "
+    found = units(clause * 6, "en", 200)
+    assert all(len(unit) <= 200 for unit in found)
+    assert found
+    assert found[0].endswith(";")
+
+
+def test_words_and_join_are_inverse_for_both_kinds_of_script():
+    assert [word.surface for word in words("OA-SK1248-D isn't 3.5 kN")] == ["OA-SK1248-D", "isn't", "3.5", "kN"]
+    assert join(words("The winch turns")) == "The winch turns"
+    assert join(words("氦气是气体")) == "氦气是气体"
+    assert join([words("氦气是气体")[0], words("氦气是气体")[2]]) == "氦气 体"
+
+
+def test_function_words_are_those_of_most_passages():
+    statistics = TermStatistics([f"the thing{number} is here" for number in range(10)])
+    assert statistics.function_words == {"the", "is", "here"}
+    assert [word.form for word in statistics.content_words("The thing3 is broken")] == ["thing3", "broken"]
+
+
+def test_rarest_ranks_by_frequency_in_the_text_and_rarity_in_the_corpus():
+    common = [f"oil filter number{number}" for number in range(3)]
+    statistics = TermStatistics([*common, "oil winch winch drum", "drum", "winch"])
+    forms = [word.form for word in statistics.rarest("winch oil winch drum")]
+    assert forms[0] == "winch"
+
+
+def test_inverse_cloze_leaves_a_passage_of_one_sentence_alone():
+    assert recipes.inverse_cloze(view("The winch turns slowly in the cold wind."), random.Random(0), 0) is None
+
+
+def test_dropped_words_keeps_order_and_drops_some():
+    sentence = " ".join(f"word{letter}" for letter in "abcdefghijklmnopqrst") + "."
+    candidate = recipes.dropped_words(view(sentence), random.Random(0), 0)
+    kept = candidate.question.split()
+    assert kept == sorted(kept)
+    assert 8 <= len(kept) < 20
+
+
+def test_keywords_are_three_to_seven_terms_of_the_passage():
+    text = "The brass winch drum carries the woven tether over a steel fairlead roller."
+    candidate = recipes.keywords(view(text, "The oil", "The lamp", "The door"), random.Random(0), 0)
+    asked = candidate.question.split()
+    assert recipes.KEYWORDS[0] <= len(asked) <= recipes.KEYWORDS[1]
+    assert set(asked) <= set(text.rstrip(".").split())
+    assert "The" not in asked
+
+
+def test_heading_question_holds_the_heading_and_a_term_it_lacks():
+    text = "The brass winch drum carries the woven tether over a steel fairlead roller."
+    candidate = recipes.heading(view(text), random.Random(0), 0)
+    assert candidate.question.startswith("Care of the winch ")
+    assert candidate.query_type == "structural"
+    assert recipes.heading(view(text, heading=""), random.Random(0), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "question"),
+    [
+        ("en", "A slip crown is a rotary joint for power and data.", "What is slip crown?"),
+        ("de", "Der Schleifring ist ein Bauteil der Winde im Turm.", "Was ist Schleifring?"),
+        ("fr", "Le treuil est une machine qui tire le câble lentement.", "Qu'est-ce que treuil ?"),
+    ],
+)
+def test_definitions(language, sentence, question):
+    assert recipes.definition(view(sentence, language=language), random.Random(0), 0).question == question
+
+
+def test_definitions_are_skipped_in_other_languages():
+    assert recipes.definition(view("A crown is a joint of the drum.", language="sv"), random.Random(0), 0) is None
+
+
+def test_two_passage_questions_prefer_another_document():
+    shared = "The zirconium gyrostat of the north mast is checked monthly by Ada."
+    first, second, third, other = (
+        f"{shared} Then someone paints the fence green.",
+        f"{shared} Its cable leads to the boiler cellar.",
+        f"{shared} The harbour office keeps the ledger.",
+        "Nothing here concerns anything else that was said.",
+    )
+    texts = {"a.md": [first, second], "b.md": [third], "c.md": [other], "d.md": [f"word{n}" for n in range(4)]}
+    _, passages = documents_and_passages(texts)
+    statistics = TermStatistics(passages["text"])
+    views = [
+        recipes.View(row["passage_id"], "", row["text"], "en", tuple(units(row["text"], "en", 400)), statistics)
+        for row in passages.iter_rows(named=True)
+    ]
+    partners = linked_passages(views, dict(passages.select("passage_id", "doc_id").iter_rows()))
+    assert partners["a.md#0"] == ["b.md#0", "a.md#1"]
+    assert "c.md#0" not in partners
+    candidate = two_passages(views[0], views[2], random.Random(0))
+    assert [hop.passage_id for hop in candidate.hops] == ["a.md#0", "b.md#0"]
+    assert {hop.evidence for hop in candidate.hops} == {shared}
+    assert candidate.query_type == "multi_hop"
+
+
+@given(strategies.integers(1, 200), strategies.integers(0, 1000))
+def test_shares_are_even_and_sum_up(passages, wanted):
+    found = shares(passages, wanted)
+    assert sum(found) == wanted
+    assert max(found) - min(found) <= 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(strategies.text(max_size=300), strategies.sampled_from(["en", "de", "zh", "ar", "th", "und", "xx"]))
+def test_units_are_verbatim_whatever_the_text(text, language):
+    assert all(unit in text and len(unit) <= 100 for unit in units(text, language, 100))
+
+
+@settings(deadline=None, max_examples=30)
+@given(strategies.lists(strategies.text(min_size=1, max_size=200), min_size=1, max_size=6), strategies.integers(0, 9))
+def test_any_text_gives_a_valid_table(texts, seed):
+    documents, passages = documents_and_passages({f"{number}.txt": [text] for number, text in enumerate(texts)})
+    frame = generate_offline(documents, passages, SdgSettings(seed=seed))
+    assert frame.height <= 4 * len(texts)

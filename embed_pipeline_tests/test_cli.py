@@ -1,0 +1,177 @@
+"""The command line as a user runs it: exit codes, one clear line, nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
+
+
+def cli(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "embed_pipeline.cli", *arguments]
+    values = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+    return subprocess.run(command, cwd=cwd, env=values, capture_output=True, text=True, timeout=120)
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2, no traceback, one error line holding the words."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    for word in words:
+        assert word in errors[0]
+
+
+def no_artifacts(home: Path) -> None:
+    """Nothing half-written: no artifact, no temporary folder."""
+    assert not list(home.rglob("table.parquet"))
+    assert not list(home.rglob("*.tmp"))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "valve.md").write_text(DOCUMENT)
+    (folder / "drum.md").write_text(DOCUMENT.replace("valve", "drum").replace("OA-7", "OA-9"))
+    return folder
+
+
+def test_missing_corpus_folder(tmp_path):
+    refused(cli("run", "--corpus", "absent", "--home", "home", cwd=tmp_path), "absent")
+    no_artifacts(tmp_path / "home")
+
+
+def test_no_corpus_named(tmp_path):
+    refused(cli("run", "--home", "home", cwd=tmp_path), "corpus.path", "--corpus")
+
+
+def test_empty_corpus_folder(tmp_path):
+    (tmp_path / "nothing").mkdir()
+    refused(cli("run", "--corpus", "nothing", "--home", "home", cwd=tmp_path), "nothing")
+    no_artifacts(tmp_path / "home")
+
+
+def test_only_unsupported_files(tmp_path):
+    (tmp_path / "binary").mkdir()
+    (tmp_path / "binary" / "a.exe").write_bytes(bytes(range(256)))
+    refused(cli("run", "--corpus", "binary", "--home", "home", cwd=tmp_path), "a.exe")
+    no_artifacts(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("finetune.learning_rat=1", ("finetune.learning_rat", "finetune.learning_rate")),
+        ("finetune.epochs=many", ("finetune.epochs", "many")),
+        ("prep.train_ratio=0.9", ("train_ratio", "must be 1")),
+        ("nonsense", ("nonsense", "section.key=value")),
+        ("base_model=package:not_there", ("package:not_there",)),
+    ],
+)
+def test_bad_settings(tmp_path, corpus, override, words):
+    refused(cli("run", "--corpus", str(corpus), "--home", "home", "--set", override, "--plan", cwd=tmp_path), *words)
+
+
+def test_unreadable_settings_file(tmp_path):
+    refused(cli("run", "--config", "absent.yaml", cwd=tmp_path), "absent.yaml")
+    (tmp_path / "broken.yaml").write_text("corpus: [")
+    refused(cli("run", "--config", "broken.yaml", cwd=tmp_path), "broken.yaml", "YAML")
+
+
+def test_force_of_an_unknown_stage(tmp_path, corpus):
+    result = cli("run", "--corpus", str(corpus), "--home", "home", "--force", "finetun", cwd=tmp_path)
+    refused(result, "finetun", "did you mean finetune")
+
+
+def test_wrong_sha256_of_the_base_model(tmp_path, corpus):
+    result = cli("run", "--corpus", str(corpus), "--home", "home", "--set", f"encoder.sha256={'0' * 64}", cwd=tmp_path)
+    refused(result, "SHA-256", "0000000000")
+    no_artifacts(tmp_path / "home")
+
+
+def test_plan_runs_nothing(tmp_path, corpus):
+    result = cli("run", "--corpus", str(corpus), "--home", "home", "--plan", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = {row["asset"]: row for row in json.loads(result.stdout)["assets"]}
+    assert rows["corpus_manifest"] == {"asset": "corpus_manifest", "action": "compute", "reasons": ["never computed"]}
+    assert rows["documents"]["reasons"] == ["follows corpus_manifest"]
+    no_artifacts(tmp_path / "home")
+
+
+def test_fewer_documents_than_splits_need(tmp_path, corpus):
+    (corpus / "drum.md").unlink()
+    result = cli("prep", "--corpus", str(corpus), "--home", "home", "--set", "sdg.min_questions=1", cwd=tmp_path)
+    refused(result, "splits")
+
+
+def test_a_stage_command_twice_then_touch_edit_and_undo(tmp_path, corpus):
+    arguments = ("run", "--to", "passages", "--corpus", str(corpus), "--home", "home", "--json")
+    first = cli(*arguments, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    outcomes = {row["asset"]: row["outcome"] for row in json.loads(first.stdout)["assets"]}
+    assert outcomes == {"corpus_manifest": "computed", "documents": "computed", "passages": "computed"}
+
+    os.utime(corpus / "valve.md")
+    plan = cli(*arguments[:-1], "--plan", cwd=tmp_path)
+    assert "nothing to do" in plan.stdout
+
+    original = (corpus / "valve.md").read_text()
+    (corpus / "valve.md").write_text(original + "\n\nIt is checked once a year.\n")
+    edited = json.loads(cli(*arguments, cwd=tmp_path).stdout)
+    assert [row["outcome"] for row in edited["assets"]] == ["computed"] * 3
+
+    (corpus / "valve.md").write_text(original)
+    undone = json.loads(cli(*arguments, cwd=tmp_path).stdout)
+    assert [row["outcome"] for row in undone["assets"]] == ["reused"] * 3
+    assert [row["version"] for row in undone["assets"]] == [
+        row["version"] for row in json.loads(first.stdout)["assets"]
+    ]
+
+    status = json.loads(cli("status", "--corpus", str(corpus), "--home", "home", "--json", cwd=tmp_path).stdout)
+    states = {row["asset"]: row["state"] for row in status["assets"]}
+    assert states["passages"] == "fresh"
+    assert states["checkpoint"] == "missing"
+
+    shown = json.loads(cli("show", "passages", "--home", "home", "--json", cwd=tmp_path).stdout)
+    assert shown["rows"] > 0
+    assert Path(shown["path"]).is_dir()
+
+
+def test_second_run_on_the_same_home(tmp_path, corpus):
+    from embed_pipeline.artifacts import home_lock
+
+    with home_lock(tmp_path / "home"):
+        result = cli("run", "--to", "documents", "--corpus", str(corpus), "--home", "home", cwd=tmp_path)
+    refused(result, "another run")
+
+
+def test_show_names_what_is_missing(tmp_path):
+    refused(cli("show", "metrics", "--home", "home", cwd=tmp_path), "metrics", "home")
+    refused(cli("show", "metrcs", "--home", "home", cwd=tmp_path), "metrics")
+
+
+def test_stop_without_an_endpoint(tmp_path):
+    result = cli("stop", "--home", "home", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "no endpoint" in result.stdout
+
+
+def test_doctor_finds_a_missing_corpus(tmp_path):
+    result = cli("doctor", "--corpus", "absent", "--home", "home", "--json", cwd=tmp_path)
+    findings = {row["check"]: row for row in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 1
+    assert findings["corpus"]["state"] == "fail"
+    assert findings["base model"]["state"] == "ok"
+
+
+def test_nothing_is_left_in_the_working_folder(tmp_path, corpus):
+    work = tmp_path / "work"
+    work.mkdir()
+    cli("run", "--to", "documents", "--corpus", str(corpus), "--home", str(tmp_path / "home"), cwd=work)
+    assert list(work.iterdir()) == []
