@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from embed_pipeline.defs.runner import prepare_dagster_home
 from embed_pipeline.deploy.local import require_free_port
+from embed_pipeline.files import write_text
 
 HOST = "127.0.0.1"
 
@@ -20,11 +23,11 @@ def serve_ui(home: Path, port: int) -> int:
     """
     require_free_port(HOST, port)
     folder = prepare_dagster_home(home)
-    module = ["-m", "embed_pipeline.definitions"]
+    workspace = ["-w", str(_write_workspace(folder))]
     environment = {**os.environ, "DAGSTER_HOME": str(folder)}
     commands = [
-        [sys.executable, "-m", "dagster_webserver", "--host", HOST, "--port", str(port), *module],
-        [sys.executable, "-m", "dagster._daemon", "run", *module],
+        [sys.executable, "-m", "dagster_webserver", "--host", HOST, "--port", str(port), *workspace],
+        [sys.executable, "-m", "dagster._daemon", "run", *workspace],
     ]
     sys.stderr.write(f"web UI: http://{HOST}:{port}    (Ctrl-C stops it)\n")
     processes = [subprocess.Popen(command, env=environment, cwd=folder) for command in commands]
@@ -32,6 +35,13 @@ def serve_ui(home: Path, port: int) -> int:
         signal.signal(number, lambda *_: _stop(processes))
     codes = [process.wait() for process in processes]
     return max(0, *codes) if any(code > 0 for code in codes) else 0
+
+
+def _write_workspace(folder: Path) -> Path:
+    target = {"module_name": "embed_pipeline.definitions", "location_name": "embed_pipeline"}
+    path = folder / "workspace.yaml"
+    write_text(path, yaml.safe_dump({"load_from": [{"python_module": target}]}))
+    return path
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:

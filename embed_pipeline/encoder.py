@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 Role = Literal["query", "passage"]
-Pooling = Literal["mean", "cls", "last"]
+PoolingMode = Literal["mean", "cls", "last"]
 SPEC_FILE = "encoder.json"
 
 
@@ -44,7 +44,7 @@ class EncoderSpec(BaseModel):
 
     model: str
     content_sha256: str
-    pooling: Pooling = "mean"
+    pooling: PoolingMode = "mean"
     normalize: bool = True
     query_prompt: str = ""
     passage_prompt: str = ""
@@ -143,7 +143,7 @@ def _read_json(path: Path) -> Any:
 
 
 _MODULES = ("Transformer", "Pooling", "Normalize")
-_POOLINGS: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+_POOLINGS: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 _POOLING_FLAGS = {  # sentence-transformers < 6 wrote pooling_mode_<flag>: true
     "cls_token": "cls",
     "mean_tokens": "mean",
@@ -162,7 +162,7 @@ def _check_modules(name: str, folder: Path) -> None:
             raise ModelAccessError(f"base_model {name}: its {kind} layer is not supported, only {', '.join(_MODULES)}.")
 
 
-def _pooling_of(name: str, folder: Path) -> Pooling:
+def _pooling_of(name: str, folder: Path) -> PoolingMode:
     """How the model's own files pool; mean when they do not say."""
     config = _read_json(folder / "1_Pooling" / "config.json")
     chosen = [mode for flag, mode in _POOLING_FLAGS.items() if config.get(f"pooling_mode_{flag}")]
@@ -199,7 +199,8 @@ def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "Sente
     modules: list[Any] = [body, pooling]
     if spec.normalize:
         modules.append(Normalize())
-    return SentenceTransformer(modules=modules, device=resolve_device(device))
+    # Weights stored as bfloat16 would otherwise stay so, and be trained so.
+    return SentenceTransformer(modules=modules, device=resolve_device(device)).float()
 
 
 def _is_decoder(folder: Path) -> bool:

@@ -22,11 +22,14 @@ def top_k(queries: Vectors, passages: Vectors, k: int) -> tuple[Vectors, Indices
         return np.zeros((len(queries), k), np.float32), np.zeros((len(queries), k), np.int64)
     import faiss
 
-    scores, indices = faiss.knn(
-        np.ascontiguousarray(queries, np.float32),
-        np.ascontiguousarray(passages, np.float32),
-        k,
-        metric=faiss.METRIC_INNER_PRODUCT,
-    )
+    queries, passages = np.ascontiguousarray(queries, np.float32), np.ascontiguousarray(passages, np.float32)
+    asked = min(k + 1, len(passages))  # one more shows whether a tie crosses the edge
+    scores, indices = faiss.knn(queries, passages, asked, metric=faiss.METRIC_INNER_PRODUCT)
     order = np.lexsort((indices, -scores), axis=1)
-    return np.take_along_axis(scores, order, 1), np.take_along_axis(indices, order, 1)
+    scores, indices = np.take_along_axis(scores, order, 1), np.take_along_axis(indices, order, 1)
+    if asked > k:
+        for row in np.flatnonzero(scores[:, k - 1] == scores[:, k]):  # faiss keeps any of the tied ones
+            exact = passages @ queries[row]
+            indices[row, :k] = np.argsort(-exact, kind="stable")[:k]
+            scores[row, :k] = exact[indices[row, :k]]
+    return scores[:, :k], indices[:, :k]

@@ -1,5 +1,6 @@
 """Documents to passages: whole sentences packed up to a token budget, section by section."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -19,6 +20,8 @@ TITLE_SEPARATOR = " › "
 _DOCUMENTS_AT_ONCE = 200
 _TEXTS_AT_ONCE = 4096
 _LEAD_IN_CHARS = 80
+_PARAGRAPH = re.compile(r"\S(?:.*\S)?(?:\n.*\S)*")
+_LINK = re.compile(r"(?:\w+:\s*)?https?://\S+\Z")
 _SENTENCE_ENDS = tuple(".!?…。！？।؟")
 
 Row = dict[str, Any]
@@ -146,22 +149,25 @@ def _passage_title(document: Row, group: Sequence[Span]) -> str:
 
 
 def _units(index: int, document: Row) -> list[Span]:
-    """Sentences of a document; a heading, or a line that leads in, is one with the sentence after it.
+    """Sentences of a document; a heading, or a short paragraph that leads in, is one with the next sentence.
 
+    A mere link under a heading ("Source: https://…") counts as part of the heading.
     The text before the first heading is section -1.
     """
-    text, units, pending = document["text"], list[Span](), -1
+    text, language = document["text"], document["language"]
+    units, pending = list[Span](), -1
     for section, (start, body, end) in enumerate(_section_spans(document), -1):
         if body > start and pending < 0:
             pending = start
-        for first, last in sentences(text[body:end], document["language"]):
-            if not text[body + first : body + last].strip():
+        paragraphs = [match.span() for match in _PARAGRAPH.finditer(text, body, end)]
+        for first, last in paragraphs:
+            bare_link = pending >= 0 and _LINK.match(text, first, last)
+            if bare_link or (pending < 0 and last < paragraphs[-1][1] and _leads_in(text[first:last])):
+                pending = pending if bare_link else first
                 continue
-            if pending < 0 and last < end - body and _leads_in(text, body + first, body + last):
-                pending = body + first
-                continue
-            units.append(Span(index, section, pending if pending >= 0 else body + first, body + last))
-            pending = -1
+            for begin, stop in sentences(text[first:last], language):
+                units.append(Span(index, section, pending if pending >= 0 else first + begin, first + stop))
+                pending = -1
     if pending >= 0 and units:
         units[-1] = replace(units[-1], end=len(text))
     elif pending >= 0:
@@ -169,14 +175,11 @@ def _units(index: int, document: Row) -> list[Span]:
     return units
 
 
-def _leads_in(text: str, start: int, end: int) -> bool:
-    """Whether the span is a short paragraph that heads the next one: not a full sentence, or all capitals."""
-    words = text[start:end].strip()
-    first = text.index(words, start)
-    last = first + len(words)
-    if len(words) > _LEAD_IN_CHARS or text[max(first - 2, 0) : first] not in ("", "\n\n") or "\n" in words:
+def _leads_in(paragraph: str) -> bool:
+    """Whether a paragraph heads the next one: one short line that is no full sentence, or all capitals."""
+    if len(paragraph) > _LEAD_IN_CHARS or "\n" in paragraph:
         return False
-    return text.startswith("\n\n", last) and (words.isupper() or not words.endswith(_SENTENCE_ENDS))
+    return paragraph.isupper() or not paragraph.endswith(_SENTENCE_ENDS)
 
 
 def _section_spans(document: Row) -> list[tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 """Files to documents: dispatch by format, titles, languages; what cannot be read is skipped by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ _PARSERS: dict[str, Callable[[bytes], Extracted]] = {
     "docx": parse_docx,
 }
 _TITLE_CHARS = 120
+_TITLE_LINES = 6
+_LABEL = re.compile(r"^(?:\S+\s+)?[\w.-]*\(?\d[\w.()-]*$|^[\W\d]*$")
 _LANGUAGE_SAMPLE = 4000
 _LANGUAGE_LETTERS = 20
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
@@ -138,10 +141,17 @@ def _document(path: str, title: str, text: str, sections: list[Section], sha256:
 def _title(path: str, extracted: Extracted, text: str, sections: list[Section]) -> str:
     """Top heading, the metadata's title, any heading, a short first line, the file's name."""
     top = [section.heading for section in sections if section.level == 1]
-    first_line = text.split("\n", 1)[0].strip()
-    is_title = len(first_line) <= _TITLE_CHARS and not first_line.endswith(_SENTENCE_ENDS)
     candidates = [*top[:1], extracted.title, *(section.heading for section in sections[:1])]
-    return next((title for title in candidates if title), first_line if is_title else stem_of(path))
+    return next((title for title in candidates if title), "") or _first_short_line(text) or stem_of(path)
+
+
+def _first_short_line(text: str) -> str:
+    """The first line that may be a title; a mere label such as "Exhibit 10.2" only for want of a better one."""
+    lines = [line.strip() for line in text.split("\n", _TITLE_LINES)[:_TITLE_LINES] if line.strip()]
+    short = [line for line in lines if len(line) <= _TITLE_CHARS and not line.endswith(_SENTENCE_ENDS)]
+    if not short or short[0] != lines[0]:
+        return ""
+    return next((line for line in short if not _LABEL.match(line)), short[0])
 
 
 def detect_language(text: str) -> str:

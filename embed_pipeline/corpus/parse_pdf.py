@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from embed_pipeline.corpus.blocks import Block, Extracted, UnreadableError, one_line
@@ -11,6 +12,8 @@ from embed_pipeline.corpus.pdf_lines import Line, Page, paragraphs, read_page
 _EDGE_LINES = 3
 _MOST_PAGES = 0.6
 _FEWEST_PAGES = 3
+_MOST_STEPS = 0.8
+_BARE_NUMBER = re.compile(r"^\s*\d{1,4}\s*$")
 _PAGE_NUMBER = re.compile(
     r"^[-–—\s\[(]*(?:page|seite|p\.|第)?\s*(?:\d{1,4}|[ivxl]{1,6})\s*(?:(?:of|von|/)\s*\d{1,4})?\s*页?[-–—\s\])]*$",
     re.IGNORECASE,
@@ -68,10 +71,20 @@ def _with_headings(texts: Sequence[str], outline: dict[str, int]) -> list[Block]
 
 def _without_furniture(pages: Sequence[Page]) -> list[Page]:
     """Drop bare page numbers, and lines that stand at the edge of most pages (digits aside)."""
+    pages = _without_counted_pages(pages)
     seen = Counter(key for page in pages for key in {_furniture_key(line) for line in _edges(page)})
     needed = max(_FEWEST_PAGES, _MOST_PAGES * len(pages))
     running = {key for key, count in seen.items() if count >= needed}
     return [_strip_edges(page, running) for page in pages]
+
+
+def _without_counted_pages(pages: Sequence[Page]) -> list[Page]:
+    """Drop lines that are a number each and count up: page numbers of a document that was paginated before."""
+    numbers = [int(line.text) for page in pages for line in page.lines if _BARE_NUMBER.match(line.text)]
+    steps = [after - before for before, after in pairwise(numbers)]
+    if len(steps) < _FEWEST_PAGES - 1 or steps.count(1) < _MOST_STEPS * len(steps):
+        return list(pages)
+    return [Page([line for line in page.lines if not _BARE_NUMBER.match(line.text)], page.width) for page in pages]
 
 
 def _strip_edges(page: Page, running: set[str]) -> Page:

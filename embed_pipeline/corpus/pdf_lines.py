@@ -12,8 +12,12 @@ from embed_pipeline.corpus.blocks import normalise, one_line, unwrap
 
 _SOFT_HYPHENS = "\x02\xad\ufffe"
 _HYPHENATED = re.compile(rf"(?<=[^\W\d_])(?:-|[{_SOFT_HYPHENS}])$")
-_BULLET = re.compile(r"^\s*(?:[•▪●○◦■□‣⁃*–—-]\s+|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s+\S|\d+(?:\.\d+)+\.?\s+\S)")
+_BULLET = re.compile(
+    r"^\s*(?:[•▪●○◦■□‣⁃*–—-]\s+|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s+\S|\((?:\d{1,3}|[a-z]|[ivx]{1,5})\)\S"
+    r"|\d{1,3}(?:\.\d{1,3})*\.\s*[A-Z]\w|\d{1,3}(?:\.\d{1,3})+(?:\s+\S|[A-Z]))"
+)
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；؟។]['\"”’)\]]*$")
+_RULE = re.compile(r"^(?=.*\S)[-_=.*~\s]{3,}$")
 _PARAGRAPH_GAP = 1.6
 _SHORT_LINE = 0.75
 
@@ -44,7 +48,8 @@ def read_page(document: Any, number: int) -> Page:
     try:
         text = textpage.get_text_range()
         placed = len(text) == textpage.count_chars()
-        lines = [_place(textpage, match) if placed else Line(match.group()) for match in re.finditer(r"[^\r\n]+", text)]
+        found = [match for match in re.finditer(r"[^\r\n]+", text) if not _RULE.match(match.group())]
+        lines = [_place(textpage, match) if placed else Line(match.group()) for match in found]
     finally:
         textpage.close()
         page.close()

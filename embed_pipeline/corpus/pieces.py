@@ -15,6 +15,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _WORD = re.compile(r"\s*\S+\s*")
 _CLAUSE_ENDS = tuple(",;:)，、；：）،؛")
 _EARLY = 0.7
+_ENUMERATOR = 4  # characters: "10." and "(a)" are no sentences
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def sentences(text: str, language: str) -> list[tuple[int, int]]:
         if not text.startswith(sentence, place):  # never trust a splitter with the text's integrity
             break
         place += len(sentence)
-        if not _inside_a_name(text, place):
+        if len(sentence.strip()) > _ENUMERATOR and not _inside_a_name(text, place):
             ends.append(place)
     if not ends or ends[-1] < len(text):
         ends.append(len(text))

@@ -12,7 +12,8 @@ from embed_pipeline.errors import ExportError
 from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.progress import track
 
-BATCH_SIZES = (1, 2, 7, 32)
+BATCH_SIZES = {"one token": (1, 2, 7, 32), "longest": (1, 2), "mixed": (1, 2, 7, 32)}
+WORD_COUNTS = (3, 30, 1, 17, 9, 40, 2)  # of the mixed texts
 ROLES: tuple[Role, ...] = ("query", "passage")
 
 
@@ -44,8 +45,8 @@ class ParityReport:
 def check_parity(checkpoint: Path, onnx_folder: Path, texts: Sequence[str], min_cosine: float) -> ParityReport:
     """Compare the vectors of a checkpoint and of its export.
 
-    Every batch size runs in one piece with one-token texts, texts of the maximum length and texts of mixed
-    lengths, as queries and as passages.
+    Batches of up to 32 one-token texts, texts of the maximum length and texts of mixed lengths run in one
+    piece each, as queries and as passages.
 
     Args:
         texts: of the domain; at least one with a word in it.
@@ -56,13 +57,13 @@ def check_parity(checkpoint: Path, onnx_folder: Path, texts: Sequence[str], min_
     """
     spec = EncoderSpec.load(checkpoint)
     variants = _variants(texts, spec.max_passage_length)
-    largest = max(BATCH_SIZES)
+    largest = max(size for sizes in BATCH_SIZES.values() for size in sizes)
     torch_encoder = TorchEncoder.load(spec, batch_size=largest)
     onnx_encoder = OnnxEncoder.load(
         onnx_folder, batch_size=largest, token_budget=largest * max(spec.max_query_length, spec.max_passage_length)
     )
     cases = []
-    shapes = [(role, name, size) for role in ROLES for name in variants for size in BATCH_SIZES]
+    shapes = [(role, name, size) for role in ROLES for name in variants for size in BATCH_SIZES[name]]
     for role, name, size in track(shapes, "compare ONNX with the checkpoint"):
         batch = list(islice(cycle(variants[name]), size))
         expected, found = torch_encoder.encode(batch, role), onnx_encoder.encode(batch, role)
@@ -100,5 +101,7 @@ def _variants(texts: Sequence[str], max_length: int) -> dict[str, list[str]]:
     if not words:
         raise ExportError("the export cannot be compared with the checkpoint: there is no text to encode.")
     long = " ".join(islice(cycle(words), 2 * max_length))
-    mixed = [" ".join(islice(cycle(words), count)) for count in (3, 40, 1, max_length // 2, 9)]
-    return {"one token": ["a"], "longest": [long], "mixed": [*mixed, *texts[:27]]}
+    mixed = [
+        " ".join(islice(cycle(words), start, start + WORD_COUNTS[start % len(WORD_COUNTS)])) for start in range(32)
+    ]
+    return {"one token": ["a"], "longest": [long], "mixed": mixed}

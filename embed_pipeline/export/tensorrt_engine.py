@@ -93,9 +93,10 @@ def half_precision(path: Path) -> "ModelProto":
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-    return convert_float_to_float16(
+    graph: ModelProto = convert_float_to_float16(
         onnx.load(str(path)), keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *FLOAT32_OPERATORS]
     )
+    return graph
 
 
 def optimization_profile(settings: ExportSettings) -> dict[str, tuple[int, int, int]]:

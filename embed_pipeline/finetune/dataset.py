@@ -77,7 +77,7 @@ class SeparatingBatchSampler:
 
 def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
     order = list(range(count))
-    random.Random(f"{seed}/{epoch}").shuffle(order)
+    random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - not cryptography
     return order
 
 

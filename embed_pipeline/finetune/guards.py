@@ -49,12 +49,12 @@ def check_vectors(vectors: Vectors, base: float | None, step: int) -> float:
         Their mean pairwise cosine.
 
     Raises:
-        TrainingError: a vector is not finite, or their mean cosine rose above 0.95.
+        TrainingError: a vector is not finite, or their mean cosine rose above 0.95 from below.
     """
     if not np.isfinite(vectors).all():
         raise TrainingError(f"The model returns vectors that are not numbers at step {step}. {_ADVICE}")
     cosine = mean_cosine(vectors)
-    if base is not None and base < cosine and cosine > COLLAPSED:
+    if base is not None and base <= COLLAPSED < cosine:
         raise TrainingError(
             f"The model collapsed: at step {step} random passages have a mean cosine of {cosine:.3f} "
             f"({base:.3f} before training), so it tells nothing apart. {_ADVICE}"

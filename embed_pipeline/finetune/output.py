@@ -49,7 +49,7 @@ Texts become vectors of {spec.dimensions[0]} numbers; compare them by cosine.
 
 | | query | passage |
 | --- | --- | --- |
-| prompt | `{spec.query_prompt!r}` | `{spec.passage_prompt!r}` |
+| prompt | {_shown(spec.query_prompt)} | {_shown(spec.passage_prompt)} |
 | longest text, in tokens | {spec.max_query_length} | {spec.max_passage_length} |
 
 ```python
@@ -63,3 +63,7 @@ print(model.similarity(queries, passages))
 
 `encoder.json` holds everything that decides a vector; `training_log.json` the course of the training.
 """
+
+
+def _shown(prompt: str) -> str:
+    return f"`{prompt!r}`" if prompt else "none"

@@ -19,7 +19,8 @@ from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, validati
 from embed_pipeline.finetune.dataset import Collator, SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.finetune.guards import warn_below_base
 from embed_pipeline.finetune.output import write_model
-from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, on_device, training_arguments
+from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers
+from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments, training_device
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import task
 from embed_pipeline.records import RetrievalSet, TrainingRow
@@ -81,62 +82,88 @@ def finetune(
         spec: base model, prompts, pooling and lengths; training encodes exactly as inference does.
         output: becomes a sentence-transformers folder with encoder.json and training_log.json.
         work: checkpoints; a killed training called again with the same inputs and folder goes on from there.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu or cuda.
 
     Raises:
         TrainingError: no rows, a loss that is not a number, or a collapsed model.
+        SettingsError: a GPU other than the first visible one.
         ModelAccessError: the base model cannot be loaded.
     """
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     batch_size = fit_batch_size(len(rows), settings)
     sampler = SeparatingBatchSampler(row_keys(rows), batch_size, settings.seed, settings.epochs)
-    total = min(settings.epochs * len(sampler), settings.max_steps or settings.epochs * len(sampler))
-    checkpoints = Checkpoints(work, _inputs(rows, validation, spec, settings))
-    with on_device(device) as resolved, task("train", total) as progress:
-        model = load_sentence_transformer(spec, resolved)
-        encoding = 128 if resolved.startswith("cuda") else 32
-        measurable = validation is not None and len(validation.queries) > 0
-        hooks = Hooks(
-            validator=Validator(validation, spec, encoding, settings.seed) if validation and measurable else None,
-            checkpoints=checkpoints,
-            measured_at=measuring_steps(len(sampler), total, settings),
-            progress=progress,
-        )
-        arguments = training_arguments(settings, checkpoints.folder, batch_size, total, resolved)
-        collator = Collator(rows, model.preprocess, spec, settings)
-        trainer = build_trainer(model, spec, arguments, settings, (collator, sampler, len(rows)), hooks)
-        history = _train(trainer, checkpoints, total)
-    report = _report(history, len(rows), batch_size, total)
-    warn_below_base(report.base_validation, report.best_validation)
-    write_model(spec, checkpoints.path(report.best_step), output)
+    every = settings.epochs * len(sampler)
+    plan = _Plan(rows, validation, spec, settings, sampler, min(every, settings.max_steps or every))
+    checkpoints = Checkpoints(work, plan.inputs())
+    with quiet_transformers(), explained_failures(work):
+        history = _train(plan, checkpoints, training_device(device))
+        report = _report(history, plan)
+        warn_below_base(report.base_validation, report.best_validation)
+        write_model(spec, checkpoints.path(report.best_step), output)
     report.save(output / LOG_FILE)
     return report
 
 
-def _train(trainer: Any, checkpoints: Checkpoints, total: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be trained."""
+
+    rows: Sequence[TrainingRow]
+    validation: RetrievalSet | None
+    spec: EncoderSpec
+    settings: FinetuneSettings
+    sampler: SeparatingBatchSampler
+    steps: int
+
+    def inputs(self) -> str:
+        """Hash of everything the trained weights depend on."""
+        judged = None
+        if self.validation is not None:
+            qrels = {query: dict(relevant) for query, relevant in self.validation.qrels.items()}
+            judged = [dict(self.validation.passages), dict(self.validation.queries), qrels]
+        rows = [asdict(row) for row in self.rows]
+        return sha256_json([rows, judged, self.spec.version(), self.settings.model_dump(mode="json")])
+
+
+def _train(plan: _Plan, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
     """Train, or go on from the newest checkpoint; the trainer's log history."""
-    from transformers import TrainerState
+    from transformers import TrainerState, set_seed
 
     resumed = checkpoints.resume_from()
     if resumed is not None:
         state = TrainerState.load_from_json(str(resumed / "trainer_state.json"))
-        if state.global_step >= total:
+        if state.global_step >= plan.steps:
             return list(state.log_history)
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
+    settings, spec = plan.settings, plan.spec
+    set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
+    with task("train", plan.steps) as progress:
+        model = load_sentence_transformer(spec, device)
+        encoding = 128 if device == "cuda" else 32
+        judged = plan.validation if plan.validation is not None and plan.validation.queries else None
+        hooks = Hooks(
+            validator=Validator(judged, spec, encoding, settings.seed) if judged is not None else None,
+            checkpoints=checkpoints,
+            measured_at=measuring_steps(len(plan.sampler), plan.steps, settings),
+            progress=progress,
+        )
+        arguments = training_arguments(settings, checkpoints.folder, plan.sampler.batch_size, plan.steps, device)
+        data = (Collator(plan.rows, model.preprocess, spec, settings), plan.sampler, len(plan.rows))
+        trainer = build_trainer(model, spec, arguments, settings, data, hooks)
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
 
 
-def _report(history: Sequence[dict[str, Any]], rows: int, batch_size: int, steps: int) -> TrainingReport:
+def _report(history: Sequence[dict[str, Any]], plan: _Plan) -> TrainingReport:
     measured = validations(history)
     values = dict(measured)
-    best = best_step(measured) or steps
+    best = best_step(measured) or plan.steps
     names = ("step", "epoch", "loss", "learning_rate", "grad_norm")
     log = [{name: float(f"{entry[name]:.6g}") for name in names} for entry in history if "loss" in entry]
     return TrainingReport(
-        rows=rows,
-        batch_size=batch_size,
-        steps=steps,
+        rows=len(plan.rows),
+        batch_size=plan.sampler.batch_size,
+        steps=plan.steps,
         best_step=best,
         base_validation=values.get(0),
         best_validation=values.get(best),
@@ -144,17 +171,3 @@ def _report(history: Sequence[dict[str, Any]], rows: int, batch_size: int, steps
         log=log,
         validations=measured,
     )
-
-
-def _inputs(
-    rows: Sequence[TrainingRow], validation: RetrievalSet | None, spec: EncoderSpec, settings: FinetuneSettings
-) -> str:
-    """Hash of everything the trained weights depend on."""
-    judged = None
-    if validation is not None:
-        judged = [
-            dict(validation.passages),
-            dict(validation.queries),
-            {k: dict(v) for k, v in validation.qrels.items()},
-        ]
-    return sha256_json([[asdict(row) for row in rows], judged, spec.version(), settings.model_dump(mode="json")])

@@ -1,13 +1,11 @@
 """The sentence-transformers trainer, silent, guarded, with validation and checkpoints at chosen steps."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from embed_pipeline.encoder import EncoderSpec, resolve_device
+from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
 from embed_pipeline.finetune.dataset import Collator, SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.guards import check_loss, check_vectors
@@ -71,7 +69,7 @@ def training_arguments(
     import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
 
-    on_gpu = device.startswith("cuda")
+    on_gpu = device == "cuda"
     automatic = settings.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
@@ -99,18 +97,19 @@ def training_arguments(
     return arguments
 
 
-@contextmanager
-def on_device(device: str) -> Iterator[str]:
-    """Resolve ``auto``, and let accelerate, which knows no such argument, use ``cuda:N``."""
+def training_device(device: str) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        SettingsError: a GPU other than the first visible one, which the trainer cannot be told.
+    """
     resolved = resolve_device(device)
-    before = os.environ.get("ACCELERATE_TORCH_DEVICE")
-    os.environ["ACCELERATE_TORCH_DEVICE"] = resolved
-    try:
-        yield resolved
-    finally:
-        os.environ.pop("ACCELERATE_TORCH_DEVICE")
-        if before is not None:
-            os.environ["ACCELERATE_TORCH_DEVICE"] = before
+    if resolved in ("cpu", "cuda", "cuda:0"):
+        return resolved.partition(":")[0]
+    raise SettingsError(
+        f"encoder.device is {device}, but training takes the first visible GPU. "
+        f"Set CUDA_VISIBLE_DEVICES={resolved.partition(':')[2] or 0} and encoder.device to cuda."
+    )
 
 
 def build_trainer(
@@ -125,12 +124,12 @@ def build_trainer(
     from transformers import PrinterCallback
 
     collator, sampler, rows = data
-    arguments.batch_sampler = lambda *_, **__: sampler
+    arguments.batch_sampler = cast("Any", lambda *_, **__: sampler)
     trainer = _trainer_class()(
         model=model,
         args=arguments,
         train_dataset=index_dataset(rows),
-        data_collator=collator,
+        data_collator=cast("Any", collator),
         loss=build_loss(model, spec, settings, sampler.batch_size),
         callbacks=[_callback_class()(hooks)],
     )
@@ -148,10 +147,10 @@ def _trainer_class() -> type["SentenceTransformerTrainer"]:
             return
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-            self.model.save_pretrained(output_dir or self.args.output_dir, create_model_card=False)
+            self.model.save_pretrained(str(output_dir), create_model_card=False)
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-            loss = super().compute_loss(*args, **kwargs)
+            loss: Any = super().compute_loss(*args, **kwargs)
             check_loss(float(loss.detach()), self.state.global_step + 1)
             return loss
 

@@ -18,7 +18,7 @@ SAMPLE = 256
 
 
 def ndcg(ranked: Sequence[str], relevant: Mapping[str, int], cut_off: int = CUT_OFF) -> float:
-    """nDCG of one ranking as trec_eval computes it: gain = relevance, discount = log2(rank + 1).
+    """The nDCG of one ranking as trec_eval computes it: gain = relevance, discount = log2(rank + 1).
 
     Args:
         ranked: passage ids, best first.
@@ -52,7 +52,7 @@ class Validator:
         self._passages = sorted(validation.passages, reverse=True)
         self._queries = sorted(validation.queries)
         count = len(self._passages)
-        self._sample = sorted(random.Random(seed).sample(range(count), min(SAMPLE, count)))
+        self._sample = sorted(random.Random(seed).sample(range(count), min(SAMPLE, count)))  # noqa: S311 - not cryptography
 
     def measure(self, model: "SentenceTransformer") -> Measurement:
         """Mean nDCG@10 over every question against every passage."""

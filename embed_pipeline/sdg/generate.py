@@ -90,7 +90,7 @@ def generate_with_llm(
 ) -> GenerationResult:
     """Ask for ``questions_per_document`` questions per document, or per window of a long one.
 
-    Of passages that are near-duplicates only the one that names their group is shown. A question is kept when
+    Of near-duplicate passages one is shown. A question is kept when
     its passage numbers exist, each piece of evidence stands word for word in its passage, and complexity and
     hops are within the settings.
 
@@ -121,7 +121,8 @@ def generate_with_llm(
 
 
 def _windows(documents: pl.DataFrame, passages: pl.DataFrame) -> Iterator[Window]:
-    shown = passages.filter(pl.col("passage_id") == pl.col("group_id")).sort("doc_id", "position", "passage_id")
+    ordered = passages.sort("doc_id", "position", "passage_id")
+    shown = ordered.unique("group_id", keep="first", maintain_order=True)
     of_document = shown.partition_by("doc_id", as_dict=True)
     for doc_id in documents["doc_id"].sort():
         if (doc_id,) not in of_document:

@@ -82,12 +82,14 @@ def _views(documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSetting
     statistics = TermStatistics(chosen["text"])
     views = []
     for row in chosen.iter_rows(named=True):
-        sentences = units(row["text"], row["language"], settings.max_question_chars)
+        heading = row["title"] or titles.get(row["doc_id"], "")
+        found = units(row["text"], row["language"], settings.max_question_chars)
+        sentences = [unit for unit in found if unit not in heading]
         _source(settings.seed, row["passage_id"]).shuffle(sentences)
         views.append(
             View(
                 passage_id=row["passage_id"],
-                heading=row["title"] or titles.get(row["doc_id"], ""),
+                heading=heading,
                 text=row["text"],
                 language=row["language"],
                 units=tuple(sentences),

@@ -37,16 +37,13 @@ def linked_passages(views: Sequence[View], doc_of: Mapping[str, str]) -> dict[st
                 shared[first][second].append(math.log(1 + len(views) / len(ids)))
     partners = {}
     for first, found in shared.items():
-        strong = [second for second, terms in found.items() if len(terms) >= MIN_SHARED_TERMS]
+        strong = [
+            (doc_of[second] == doc_of[first], -sum(weights), second)
+            for second, weights in found.items()
+            if len(weights) >= MIN_SHARED_TERMS
+        ]
         if strong:
-            strong.sort(
-                key=lambda second, first=first, found=found: (
-                    doc_of[second] == doc_of[first],
-                    -sum(found[second]),
-                    second,
-                )
-            )
-            partners[first] = strong[:PARTNERS]
+            partners[first] = [second for _, _, second in sorted(strong)[:PARTNERS]]
     return partners
 
 

@@ -5,46 +5,19 @@ already asked about the passage, so that successive questions use different sent
 """
 
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
+from embed_pipeline.sdg.offline_questions import QUESTION_WORDS, defined_term, rephrased
 from embed_pipeline.sdg.offline_text import TermStatistics, Word, join, words
 
 DROP_SHARE = 0.3
 KEYWORDS = (3, 7)
+CLOZE_WORDS = (6, 14)
+DEFINED_WORDS = 6
 LARGEST_MASKED_SHARE = 0.6
-
-QUESTION_WORDS: Mapping[str, tuple[str, ...]] = {
-    "de": ("was ist", "wie", "welche", "wann", "warum"),
-    "en": ("what is", "how", "which", "when", "why"),
-    "es": ("qué es", "cómo", "cuál", "cuándo", "por qué"),
-    "fr": ("qu'est-ce que", "comment", "quel", "quand", "pourquoi"),
-    "it": ("che cos'è", "come", "quale", "quando", "perché"),
-    "nl": ("wat is", "hoe", "welke", "wanneer", "waarom"),
-    "pt": ("o que é", "como", "qual", "quando", "por que"),
-    "zh": ("什么是", "如何", "哪个", "何时", "为什么"),
-}
-DEFINITIONS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "de": (
-        re.compile(r"^(?:(?:der|die|das|ein|eine)\s+)?(.{3,60}?)\s+(?:ist|sind)\s+(?:ein|eine|der|die|das)\b", re.I),
-        "Was ist {}?",
-    ),
-    "en": (
-        re.compile(r"^(?:(?:the|an?)\s+)?(.{3,60}?)\s+(?:is|are|means|refers to)\s+(?:an?|the|any)\b", re.I),
-        "What is {}?",
-    ),
-    "es": (
-        re.compile(r"^(?:(?:el|la|los|las|un|una)\s+)?(.{3,60}?)\s+(?:es|son)\s+(?:un|una|el|la)\b", re.I),
-        "¿Qué es {}?",
-    ),
-    "fr": (
-        re.compile(r"^(?:(?:les?|la|une?)\s+|l['’])?(.{3,60}?)\s+(?:est|sont)\s+(?:une?|les?|la|des)\b", re.I),
-        "Qu'est-ce que {} ?",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -125,31 +98,35 @@ def sentence_terms(view: View, rng: random.Random, turn: int) -> Candidate | Non
 
 
 def question(view: View, rng: random.Random, turn: int) -> Candidate | None:
-    """A part of a sentence behind a question word, one term left out as the thing asked for.
+    """A sentence as a question by the patterns of its language, else by a question word.
 
-    A plain form of noisy cloze questions: Lewis, Denoyer and Riedel 2019, "Unsupervised Question Answering
-    by Cloze Translation".
+    The latter is a plain form of noisy cloze questions: Lewis, Denoyer and Riedel 2019, "Unsupervised Question
+    Answering by Cloze Translation".
     """
+    ordered = [view.units[(turn + step) % len(view.units)] for step in range(len(view.units))]
+    for unit in ordered:
+        text = rephrased(unit, view.language, rng)
+        if text is not None:
+            return _candidate(view, "question", text, unit, "contextual")
+    return noisy_cloze(view, rng, turn)
+
+
+def noisy_cloze(view: View, rng: random.Random, turn: int) -> Candidate | None:
+    """A question word before six to fourteen words in a row of a sentence, one content word left out."""
     starts = QUESTION_WORDS.get(view.language)
     if not view.units or starts is None:
         return None
     unit = view.units[turn % len(view.units)]
     parts = words(unit)
-    content = view.statistics.content_words(unit)
+    size = rng.randint(*CLOZE_WORDS)
+    start = rng.randint(0, max(0, len(parts) - size))
+    window = parts[start : start + size]
+    content = [word for word in window if word.form not in view.statistics.function_words]
     if len(content) < 3:
         return None
     asked = rng.choice(content)
-    window = _window(parts, rng, rng.randint(6, 14))
-    kept = [word for word in window if word.form != asked.form and rng.random() >= 0.15]
-    if len(kept) < 4:
-        return None
-    text = f"{rng.choice(starts)} {join(kept)}?" if view.language != "zh" else f"{rng.choice(starts)}{join(kept)}？"
+    text = f"{rng.choice(starts)} {join([word for word in window if word is not asked])}?"
     return _candidate(view, "question", text, unit, "contextual")
-
-
-def _window(parts: list[Word], rng: random.Random, size: int) -> list[Word]:
-    start = rng.randint(0, max(0, len(parts) - size))
-    return parts[start : start + size]
 
 
 def keywords(view: View, rng: random.Random, _turn: int) -> Candidate | None:
@@ -175,14 +152,10 @@ def heading(view: View, rng: random.Random, _turn: int) -> Candidate | None:
 
 def definition(view: View, _rng: random.Random, _turn: int) -> Candidate | None:
     """A sentence of the form "X is a ..." becomes "What is X?" in the languages whose pattern is known."""
-    if view.language not in DEFINITIONS:
-        return None
-    pattern, template = DEFINITIONS[view.language]
     for unit in view.units:
-        match = pattern.match(unit)
-        subject = match.group(1) if match else ""
-        if subject and view.statistics.content_words(subject) and len(words(subject)) <= 6:
-            return _candidate(view, "definition", template.format(subject), unit, "contextual")
+        found = defined_term(unit, view.language)
+        if found and view.statistics.content_words(found[0]) and len(words(found[0])) <= DEFINED_WORDS:
+            return _candidate(view, "definition", found[1], unit, "contextual")
     return None
 
 

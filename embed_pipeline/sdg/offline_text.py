@@ -30,6 +30,8 @@ _TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+(?:[-_.'’/·‐‑][^\W_
 _UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
 _CLAUSE = re.compile(r"(?<=[;:,،؛、，；：])\s*|\s+(?=[–—-]\s)")
 _BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+_MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_TABLE_ROW = re.compile(r"^.*\|.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ def units(text: str, language: str, max_chars: int) -> list[str]:
     from sentencex import segment
 
     known = "en" if language == "und" else language
-    sentences = (sentence.strip() for block in _BLOCK.split(text) for sentence in segment(known, block))
-    pieces = (piece for sentence in sentences for piece in _clauses(sentence, max_chars))
+    blocks = _BLOCK.split(_TABLE_ROW.sub("\n", text))
+    sentences = (sentence for block in blocks for sentence in segment(known, _MARKER.sub("", block)))
+    pieces = (piece for sentence in sentences for piece in _clauses(sentence.strip(), max_chars))
     return list(dict.fromkeys(piece for piece in pieces if _is_prose(piece, max_chars)))
 
 
@@ -135,7 +138,7 @@ class TermStatistics:
         That is 15 % of the passages; in a small corpus five of them, in a very small one 60 %.
         """
         few, share = SMALL_CORPUS
-        least = max(FUNCTION_WORD_SHARE * self.passages, min(few, share * self.passages))
+        least = max(2, FUNCTION_WORD_SHARE * self.passages, min(few, share * self.passages))
         return frozenset(form for form, count in self.frequency.items() if count >= least)
 
     def idf(self, form: str) -> float:

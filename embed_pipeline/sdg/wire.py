@@ -19,6 +19,7 @@ Message = Mapping[str, str]
 Structure = Literal["json_schema", "json_object", "plain"]
 _WEAKER: dict[Structure, Structure] = {"json_schema": "json_object", "json_object": "plain"}
 _OPTIONAL = ("temperature", "top_p")
+MOST_TRIES = 200  # opening braces looked at in one answer
 
 
 class RetryableError(Exception):
@@ -168,7 +169,9 @@ def parse_answer(reply: Reply, schema: type[Answer]) -> Answer:
 def _objects(text: str) -> list[Any]:
     """Outermost JSON objects in ``text``, in order; lone surrogates made storable."""
     decoder, found, at = json.JSONDecoder(strict=False), [], text.find("{")
-    while at >= 0:
+    for _ in range(MOST_TRIES):
+        if at < 0:
+            break
         try:
             value, end = decoder.raw_decode(text, at)
             found.append(_storable(value))

@@ -2,7 +2,7 @@ import dataclasses
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline import tables
@@ -52,6 +52,7 @@ def test_a_question_without_a_known_passage_is_an_error(hops):
 
 
 @given(CANDIDATES)
+@settings(deadline=None, max_examples=30)
 def test_the_table_is_valid_sorted_and_free_of_duplicates(candidates):
     frame = table_of(*candidates)
     assert tables.validate(tables.QaCandidates, frame).equals(frame)

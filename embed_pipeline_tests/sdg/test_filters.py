@@ -185,19 +185,19 @@ def test_the_limit_takes_imported_questions_first_and_then_the_best():
         candidate("the best of them", "skein.md#0", score=9),
     ]
     selection = selected(*asked, encoder=ApartEncoder(), max_questions=3)
-    assert sorted(selection.pairs["question"]) == ["the best of them", "one alarm md#0", "two alarm md#0"]
+    assert sorted(selection.pairs["question"]) == ["one alarm md#0", "the best of them", "two alarm md#0"]
 
 
 def test_the_seed_decides_whose_turn_it_is():
     asked = many(1, *PASSAGES["passage_id"])
     chosen = {
         seed: selected(*asked, encoder=ApartEncoder(), max_questions=1, seed=seed).pairs["question"].item()
-        for seed in range(12)
+        for seed in range(6)
     }
     assert len(set(chosen.values())) == 3
     assert chosen == {
         seed: selected(*reversed(asked), encoder=ApartEncoder(), max_questions=1, seed=seed).pairs["question"].item()
-        for seed in range(12)
+        for seed in range(6)
     }
 
 
@@ -208,29 +208,8 @@ def test_no_candidates_give_empty_tables_and_a_whole_funnel():
     assert selection.funnel == dict.fromkeys(["candidates", *REASONS, "pairs"], 0)
 
 
-QUESTION = st.lists(
-    st.sampled_from(
-        [
-            "what",
-            "is",
-            "the",
-            "low",
-            "alarm",
-            "of",
-            "below",
-            "350",
-            "Pa",
-            "skein",
-            "credits",
-            "according",
-            "passage",
-            "lung",
-            "text",
-        ]
-    ),
-    min_size=1,
-    max_size=9,
-).map(" ".join)
+WORDS = ["what", "is", "the", "low", "alarm", "below", "350", "Pa", "skein", "credits", "in", "this", "passage"]
+QUESTION = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 CANDIDATE = st.builds(
     lambda question, ids, generator, mask, score: candidate(
         question, *ids, generator=generator, mask=mask, score=score
@@ -257,7 +236,7 @@ class WordEncoder:
 
 
 @given(st.lists(CANDIDATE, max_size=25), st.randoms(use_true_random=False), st.integers(1, 10))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_nothing_is_lost_and_the_order_of_the_rows_is_without_effect(candidates, shuffler, limit):
     values = SdgSettings(max_questions=limit, round_trip_k=1, min_question_chars=4, dedup_threshold=0.8)
     frame = table_of(*candidates, passage_ids=["gone#0"])
@@ -277,7 +256,7 @@ def test_nothing_is_lost_and_the_order_of_the_rows_is_without_effect(candidates,
 
 
 @given(st.lists(CANDIDATE, max_size=20))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 def test_what_was_kept_is_kept_again(candidates):
     values = SdgSettings(round_trip_k=1, min_question_chars=4, dedup_threshold=0.8)
     once = select_pairs(table_of(*candidates), PASSAGES, WordEncoder(), values)

@@ -2,6 +2,7 @@ import asyncio
 import copy
 import json
 import re
+import time
 
 import httpx
 import polars as pl
@@ -188,8 +189,13 @@ def test_a_refused_key_stops_the_run_at_once(tmp_path):
 
 
 def test_no_more_requests_are_in_flight_than_set(tmp_path):
-    documents, passages = documents_and_passages({f"d{number:02}.md": [f"Text {number}."] for number in range(20)})
-    _, server = generated(tmp_path, [ok({"questions": []})], documents, passages, llm={"concurrency": 3})
+    documents, passages = documents_and_passages({f"d{number:02}.md": [f"Text {number}."] for number in range(12)})
+
+    def reply(*_):
+        time.sleep(0.05)
+        return ok({"questions": []})
+
+    _, server = generated(tmp_path, reply, documents, passages, llm={"concurrency": 3})
     assert 1 < server.most_in_flight <= 3
 
 

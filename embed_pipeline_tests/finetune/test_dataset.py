@@ -1,0 +1,122 @@
+"""Batches: no row lost, no false negative, no question met twice."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.finetune.dataset import Collator, SeparatingBatchSampler, fit_batch_size, row_keys
+from embed_pipeline.records import TrainingRow
+from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline_tests.finetune.build import rows
+
+SPEC = EncoderSpec(
+    model="none",
+    content_sha256="0",
+    query_prompt="query: ",
+    passage_prompt="passage: ",
+    max_query_length=16,
+    max_passage_length=32,
+    dimensions=(4,),
+)
+
+
+@st.composite
+def training_rows(draw):
+    """Questions with several positives, positives with several questions, repeated texts under other ids."""
+    made = []
+    for index in range(draw(st.integers(1, 40))):
+        for place in range(draw(st.integers(1, 3))):
+            positive = draw(st.integers(0, 25))
+            negatives = draw(st.lists(st.integers(0, 25), max_size=3, unique=True))
+            made.append(
+                TrainingRow(
+                    row_id=f"q{index}_{place}",
+                    question_id=f"q{index}",
+                    question=f"question {index % 30}",
+                    positive_id=f"p{positive}",
+                    positive=f"text {positive % 20}",
+                    negative_ids=[f"p{number}" for number in negatives],
+                    negatives=[f"text {number % 20}" for number in negatives],
+                    component="c",
+                )
+            )
+    return made
+
+
+@given(training_rows(), st.integers(1, 9), st.integers(0, 3))
+def test_every_row_once_per_epoch_and_no_shared_question_or_positive(made, size, seed):
+    keys = row_keys(made)
+    sampler = SeparatingBatchSampler(keys, size, seed, epochs=3)
+    known = {name: {row.positive for row in made if row.question_id == name} for name in {r.question_id for r in made}}
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert Counter(row for batch in batches for row in batch) == Counter(range(len(made)))
+        assert all(1 <= len(batch) <= size for batch in batches)
+        for batch in batches:
+            chosen = [made[row] for row in batch]
+            assert len({row.question for row in chosen}) == len(chosen)
+            assert len({row.positive_id for row in chosen}) == len(chosen)
+            for row in chosen:
+                others = {other.positive for other in chosen if other is not row}
+                assert not others & known[row.question_id]
+
+
+@given(training_rows(), st.integers(1, 20))
+def test_passages_hold_positives_in_order_and_no_false_negative(made, size):
+    keys = row_keys(made)
+    collator = Collator(made, lambda *_, **__: {}, SPEC, FinetuneSettings(hard_negatives=2))
+    for batch in SeparatingBatchSampler(keys, size, 0, epochs=1):
+        chosen = [made[row] for row in batch]
+        passages = collator.passages(chosen)
+        assert passages[: len(chosen)] == [row.positive for row in chosen]
+        negatives = passages[len(chosen) :]
+        assert len(set(negatives)) == len(negatives)
+        known = {row.positive for row in made for other in chosen if row.question_id == other.question_id}
+        assert not known & set(negatives)
+        offered = {text for row in chosen for text in row.negatives[:2]}
+        assert set(negatives) <= offered
+
+
+def test_seeded_and_different_in_every_epoch():
+    keys = row_keys(rows(40))
+    one, same, other = (SeparatingBatchSampler(keys, 8, seed, epochs=2) for seed in (1, 1, 2))
+    first = list(one)
+    assert first == list(same) != list(other)
+    one.set_epoch(1)
+    assert list(one) != first
+    assert len(first) == 5
+
+
+def test_rows_of_one_question_end_in_small_batches():
+    made = [replace(row, question_id="q", question="same") for row in rows(5)]
+    batches = list(SeparatingBatchSampler(row_keys(made), 4, 0, epochs=1))
+    assert [len(batch) for batch in batches] == [1] * 5
+
+
+def test_collator_uses_prompts_and_lengths_of_each_role():
+    calls = []
+
+    def preprocess(texts, max_length):
+        calls.append((texts, max_length))
+        return {"input_ids": len(texts)}
+
+    made = rows(3)
+    settings = FinetuneSettings(max_query_length=8, max_passage_length=256, hard_negatives=1)
+    batch = Collator(made, preprocess, SPEC, settings)([{"row": 0}, {"row": 1}])
+    assert calls[0] == (["query: " + made[0].question, "query: " + made[1].question], 8)
+    assert calls[1] == (["passage: " + made[index].positive for index in (0, 1, 2)], 32)
+    assert batch == {"query_input_ids": 2, "passage_input_ids": 3}
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "expected"),
+    [(1, 128, 1), (5, 128, 5), (100, 128, 16), (400, 128, 50), (400, 32, 32), (5000, 128, 128)],
+)
+def test_batch_size_fits_the_rows(count, wanted, expected):
+    assert fit_batch_size(count, FinetuneSettings(batch_size=wanted)) == expected

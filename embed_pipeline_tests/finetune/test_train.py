@@ -1,0 +1,321 @@
+"""Training on a tiny model: it learns, resumes exactly, stops when it must, and writes the same bytes."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from embed_pipeline.encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.errors import DiskFullError, SettingsError, TrainingError
+from embed_pipeline.files import hash_tree
+from embed_pipeline.finetune import trainer as trainer_module
+from embed_pipeline.finetune import validation
+from embed_pipeline.finetune.surroundings import explained_failures
+from embed_pipeline.finetune.train import finetune
+from embed_pipeline.finetune.trainer import measuring_steps, training_arguments, training_device
+from embed_pipeline.models import find_base_model
+from embed_pipeline.progress import SilentReporter, reporting
+from embed_pipeline.settings import EncoderSettings, FinetuneSettings
+from embed_pipeline_tests.finetune.build import retrieval_set, rows, tiny_model
+
+SETTINGS = FinetuneSettings(
+    epochs=2, batch_size=8, learning_rate=1e-2, warmup_steps=1, temperature=0.1, evaluations_per_epoch=2
+)
+COUNT = 40  # ten steps; validation after 2, 5, 8 and 10
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a training in the middle."""
+
+
+class Interrupter(SilentReporter):
+    """Raises after one of the training steps named."""
+
+    def __init__(self, steps) -> None:
+        self.steps = steps
+
+    def start(self, name, total):
+        return name
+
+    def update(self, handle, done, note=""):
+        if handle == "train" and note and done in self.steps:
+            raise Interrupted
+
+
+class Listener(SilentReporter):
+    """Keeps what the user is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text):
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory) -> EncoderSpec:
+    return tiny_model(tmp_path_factory.mktemp("base"), query_prompt="query: ", passage_prompt="passage: ")
+
+
+@pytest.fixture(scope="module")
+def trained(spec, tmp_path_factory):
+    """An uninterrupted training: report, output, work."""
+    folder = tmp_path_factory.mktemp("trained")
+    report = finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, folder / "out", folder / "work", "cpu")
+    return report, folder / "out", folder / "work"
+
+
+def interrupted_at(step: int, spec: EncoderSpec, folder: Path) -> None:
+    with reporting(Interrupter([step])), pytest.raises(Interrupted):
+        finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, folder / "out", folder / "work", "cpu")
+
+
+def resumed(spec: EncoderSpec, folder: Path) -> tuple[list[str], dict]:
+    listener = Listener()
+    with reporting(listener):
+        finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, folder / "out", folder / "work", "cpu")
+    return listener.lines, hash_tree(folder / "out")
+
+
+def test_it_learns_and_the_best_checkpoint_wins(trained):
+    report, out, _ = trained
+    losses = [loss for _, loss in report.losses]
+    assert (report.rows, report.batch_size, report.steps) == (COUNT, 8, 10)
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+    assert report.final_loss == losses[-1]
+    assert [step for step, _ in report.validations] == [0, 2, 5, 8, 10]
+    measured = dict(report.validations)
+    assert report.base_validation == measured.pop(0)
+    assert report.best_validation == max(measured.values()) > report.base_validation + 0.1
+    assert measured[report.best_step] == report.best_validation
+    log = json.loads((out / "training_log.json").read_text("utf-8"))
+    assert [entry["step"] for entry in log["log"]] == list(range(1, 11))
+    assert set(log["log"][0]) == {"step", "epoch", "loss", "learning_rate", "grad_norm"}
+    assert log["validations"][0] == {"step": 0, "ndcg@10": report.base_validation}
+    assert log["log"][-1]["learning_rate"] < log["log"][2]["learning_rate"] <= SETTINGS.learning_rate
+
+
+def test_the_best_checkpoint_is_kept_not_the_last(spec, tmp_path, monkeypatch):
+    values = iter([0.1, 0.5, 0.9, 0.9, 0.2])
+    original = validation.Validator.measure
+    monkeypatch.setattr(
+        validation.Validator, "measure", lambda self, model: replace(original(self, model), ndcg=next(values))
+    )
+    report = finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
+    assert (report.best_step, report.best_validation, report.base_validation) == (5, 0.9, 0.1)
+    left = {path.name for path in (tmp_path / "work" / "checkpoints").iterdir()}
+    assert left == {"checkpoint-5", "checkpoint-8", "checkpoint-10"}
+    kept, last = (tmp_path / "work" / "checkpoints" / f"checkpoint-{step}" for step in (5, 10))
+    weights = hash_tree(tmp_path / "out")["model.safetensors"]
+    assert weights == hash_tree(kept)["model.safetensors"] != hash_tree(last)["model.safetensors"]
+
+
+def test_output_loads_everywhere_alike(trained, spec):
+    _, out, _ = trained
+    written = EncoderSpec.load(out)
+    assert written.content_sha256 != spec.content_sha256
+    assert written.version() != spec.version()
+    ignored = {"model", "content_sha256"}
+    assert written.model_dump(exclude=ignored) == spec.model_dump(exclude=ignored)
+    theirs, ours = SentenceTransformer(str(out), device="cpu"), TorchEncoder.load(written, "cpu")
+    for role, encode in (("query", theirs.encode_query), ("passage", theirs.encode_document)):
+        texts = ["where is the lion", "the lion stands near the gate"]
+        np.testing.assert_allclose(encode(texts), ours.encode(texts, role), atol=1e-6)
+    read_back = base_encoder_spec(str(out), EncoderSettings(max_query_length=16, max_passage_length=32))
+    assert (read_back.query_prompt, read_back.passage_prompt) == ("query: ", "passage: ")
+    files = {path.name for path in out.iterdir()}
+    assert {"model.safetensors", "tokenizer.json", "modules.json", "1_Pooling", "encoder.json", "README.md"} <= files
+    assert not any(path.suffix in {".bin", ".pt", ".pkl", ".pth"} for path in out.rglob("*"))
+
+
+def test_same_inputs_same_bytes_and_nothing_else_written(trained, spec, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
+    assert hash_tree(tmp_path / "out") == hash_tree(trained[1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "work"]
+    assert capfd.readouterr().out == ""
+
+
+def test_killed_and_started_again_gives_the_same_bytes(trained, spec, tmp_path):
+    code = f"""
+import os, signal, torch
+from pathlib import Path
+from embed_pipeline.finetune.train import finetune
+from embed_pipeline.progress import SilentReporter, reporting
+from embed_pipeline_tests.finetune.build import retrieval_set, rows
+from embed_pipeline_tests.finetune.test_train import COUNT, SETTINGS
+from embed_pipeline.encoder import EncoderSpec
+
+class Killer(SilentReporter):
+    def start(self, name, total):
+        return name
+    def update(self, handle, done, note=""):
+        if handle == "train" and note and done == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+torch.set_num_threads(1)
+spec = EncoderSpec.model_validate({spec.model_dump()!r})
+folder = Path({str(tmp_path)!r})
+with reporting(Killer()):
+    finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, folder / "out", folder / "work", "cpu")
+"""
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    assert [path.name for path in (tmp_path / "work" / "checkpoints").iterdir()] == ["checkpoint-2"]
+    assert resumed(spec, tmp_path) == ([], hash_tree(trained[1]))
+
+
+@pytest.mark.parametrize("step", [5, 9])
+def test_damaged_checkpoint_falls_back(trained, spec, tmp_path, step):
+    interrupted_at(step, spec, tmp_path)
+    newest = max((tmp_path / "work" / "checkpoints").iterdir(), key=lambda path: int(path.name.rpartition("-")[2]))
+    weights = newest / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    told, files = resumed(spec, tmp_path)
+    assert f"{newest.name} of the interrupted training is damaged" in told[0]
+    assert files == hash_tree(trained[1])
+
+
+def test_a_finished_training_is_not_repeated(trained, spec, tmp_path):
+    report, out, work = trained
+    with reporting(Interrupter(range(11))):
+        again = finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, tmp_path, work, "cpu")
+    assert again == report
+    assert hash_tree(tmp_path) == hash_tree(out)
+
+
+def test_other_inputs_do_not_resume(spec, tmp_path):
+    interrupted_at(5, spec, tmp_path)
+    few = rows(COUNT)[:12]
+    report = finetune(few, None, spec, replace_settings(epochs=1), tmp_path / "out", tmp_path / "work", "cpu")
+    fresh = finetune(few, None, spec, replace_settings(epochs=1), tmp_path / "out2", tmp_path / "fresh", "cpu")
+    assert report == fresh
+
+
+def replace_settings(**changes) -> FinetuneSettings:
+    return FinetuneSettings.model_validate({**SETTINGS.model_dump(), **changes})
+
+
+def test_without_validation_the_last_checkpoint_is_kept(spec, tmp_path):
+    listener = Listener()
+    settings = replace_settings(max_steps=3, batch_size=128)
+    with reporting(listener):
+        report = finetune(rows(5), None, spec, settings, tmp_path / "out", tmp_path / "work", "cpu")
+    assert (report.best_step, report.steps, report.batch_size) == (2, 2, 5)
+    assert report.base_validation is None
+    assert report.best_validation is None
+    assert listener.lines == ["finetune.batch_size 128 is too large for 5 training rows; using 5."]
+
+
+def test_one_row(spec, tmp_path):
+    report = finetune(rows(1), None, spec, replace_settings(epochs=1), tmp_path / "out", tmp_path / "work", "cpu")
+    assert (report.rows, report.batch_size, report.steps, report.final_loss) == (1, 1, 1, 0.0)
+
+
+def test_bf16_trains(spec, tmp_path):
+    settings = replace_settings(epochs=1, precision="bf16")
+    report = finetune(rows(16), None, spec, settings, tmp_path / "out", tmp_path / "work", "cpu")
+    weights = TorchEncoder.load(EncoderSpec.load(tmp_path / "out"), "cpu").model.state_dict()
+    assert all(value.dtype == torch.float32 for value in weights.values() if value.is_floating_point())
+    assert np.isfinite(report.final_loss)
+
+
+def test_nothing_to_train_on(spec, tmp_path):
+    with pytest.raises(TrainingError, match="no training rows"):
+        finetune([], None, spec, SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
+
+
+def test_a_loss_that_is_not_a_number_stops(spec, tmp_path):
+    broken = tmp_path / "base"
+    model = SentenceTransformer(spec.model, device="cpu")
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    model.save(str(broken), create_model_card=False)
+    bad = spec.model_copy(update={"model": str(broken)})
+    with pytest.raises(TrainingError, match=r"loss became nan at step 1\. Lower finetune\.learning_rate"):
+        finetune(rows(8), None, bad, SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_collapsed_model_stops(spec, tmp_path, monkeypatch):
+    def alike(model, state):
+        with torch.no_grad():
+            for value in model[0].parameters():
+                value.fill_(0.01)
+
+    original = trainer_module.Hooks.measure
+    monkeypatch.setattr(
+        trainer_module.Hooks, "measure", lambda self, model, state: (alike(model, state), original(self, model, state))
+    )
+    with pytest.raises(TrainingError, match="model collapsed: at step 1"):
+        finetune(
+            rows(8), retrieval_set(8), spec, replace_settings(epochs=1), tmp_path / "out", tmp_path / "work", "cpu"
+        )
+
+
+def test_worse_than_base_is_said(spec, tmp_path):
+    listener = Listener()
+    wrong = [
+        replace(row, positive=rows(20)[index - 7].positive, negatives=[], negative_ids=[])
+        for index, row in enumerate(rows(20))
+    ]
+    with reporting(listener):
+        report = finetune(
+            wrong,
+            replace(retrieval_set(20), queries={f"v{i}": row.question for i, row in enumerate(rows(20))}),
+            spec,
+            replace_settings(epochs=6, evaluations_per_epoch=1),
+            tmp_path / "out",
+            tmp_path / "work",
+            "cpu",
+        )
+    assert report.best_validation < report.base_validation
+    assert "No checkpoint reached the base model" in listener.lines[-1]
+
+
+def test_measuring_steps():
+    assert measuring_steps(5, 10, SETTINGS) == {2, 5, 8, 10}
+    assert measuring_steps(5, 3, SETTINGS) == {2, 3}
+    assert measuring_steps(1, 2, SETTINGS) == {1, 2}
+
+
+def test_arguments_report_nowhere(tmp_path):
+    arguments = training_arguments(SETTINGS, tmp_path, 8, 3, "cpu")
+    assert arguments.report_to == []
+    assert (arguments.warmup_steps, arguments.bf16, arguments.seed) == (1, False, 42)
+    assert str(arguments.lr_scheduler_type.value) == "cosine"
+
+
+def test_other_gpus_are_refused_with_the_way_to_choose_one():
+    assert training_device("cpu") == "cpu"
+    assert training_device("cuda:0") == "cuda"
+    with pytest.raises(SettingsError, match="CUDA_VISIBLE_DEVICES=2"):
+        training_device("cuda:2")
+
+
+def test_failures_are_explained(tmp_path):
+    with pytest.raises(DiskFullError), explained_failures(tmp_path):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/1: file write failed")
+    with pytest.raises(TrainingError, match=r"finetune\.batch_size"), explained_failures(tmp_path):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(ZeroDivisionError), explained_failures(tmp_path):
+        raise ZeroDivisionError
+
+
+def test_tiny_model_is_always_the_same(spec, tmp_path):
+    tiny_model(tmp_path)
+    assert find_base_model(str(tmp_path)).content_sha256 == spec.content_sha256

@@ -1,0 +1,197 @@
+"""The encoder contract: the packaged model as its makers run it, and the cache over any encoder."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from embed_pipeline.content_cache import ContentCache
+from embed_pipeline.encoder import (
+    SPEC_FILE,
+    CachedEncoder,
+    EncoderSpec,
+    TorchEncoder,
+    base_encoder_spec,
+    load_sentence_transformer,
+    resolve_device,
+)
+from embed_pipeline.errors import ArtifactError, ModelAccessError
+from embed_pipeline.settings import EncoderSettings
+
+TEXTS = ["How is a tether inspected?", "", "a " * 600, "Ünïcode ☃ text", "short"]
+
+
+@pytest.fixture(scope="module")
+def torch_encoder(base_model_spec):
+    return TorchEncoder.load(base_model_spec, device="cpu", batch_size=2)
+
+
+class CountingEncoder:
+    """Vectors of one number, the length of the text; remembers what it was asked."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        self.spec = spec
+        self.asked: list[tuple[str, str]] = []
+
+    def encode(self, texts, role):
+        self.asked += [(role, text) for text in texts]
+        return np.array([[len(text)] for text in texts], np.float32)
+
+
+def tiny_spec(**values: object) -> EncoderSpec:
+    whole = {"model": "m", "content_sha256": "0", "max_query_length": 8, "max_passage_length": 8, "dimensions": (1,)}
+    return EncoderSpec.model_validate(whole | values)
+
+
+def test_the_packaged_model_gives_the_vectors_of_sentence_transformers(torch_encoder, base_model_spec):
+    from sentence_transformers import SentenceTransformer
+
+    reference = SentenceTransformer(base_model_spec.model, device="cpu")
+    for role, length in (("passage", 256), ("query", 128)):
+        reference.max_seq_length = length
+        expected = reference.encode(TEXTS, batch_size=1)
+        np.testing.assert_allclose(torch_encoder.encode(TEXTS, role), expected, atol=1e-5)
+
+
+def test_vectors_are_normalised_float32_in_the_order_of_the_texts(torch_encoder):
+    vectors = torch_encoder.encode(TEXTS, "passage")
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(TEXTS), 384)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    backwards = torch_encoder.encode(TEXTS[::-1], "passage")
+    np.testing.assert_allclose(backwards[::-1], vectors, atol=1e-5)
+
+
+def test_prompts_are_put_before_texts_verbatim(torch_encoder, base_model_spec):
+    prompted = TorchEncoder(
+        base_model_spec.model_copy(update={"query_prompt": "query: ", "passage_prompt": "passage: "}),
+        torch_encoder.model,
+    )
+    np.testing.assert_allclose(
+        prompted.encode(["x"], "query"), torch_encoder.encode(["query: x"], "query"), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        prompted.encode(["x"], "passage"), torch_encoder.encode(["passage: x"], "passage"), atol=1e-6
+    )
+
+
+def test_no_texts_give_no_vectors_of_the_right_width(torch_encoder):
+    assert torch_encoder.encode([], "query").shape == (0, 384)
+
+
+def test_weights_stored_as_bfloat16_are_computed_in_float32(tmp_path, base_model_spec):
+    import torch
+    from transformers import BertConfig, BertModel
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(**shape, max_position_embeddings=256)).to(torch.bfloat16).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(f"{base_model_spec.model}/{name}", tmp_path)
+    model = load_sentence_transformer(base_encoder_spec(str(tmp_path), EncoderSettings()), "cpu")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelAccessError, match=str(tmp_path)):
+        load_sentence_transformer(tiny_spec(model=str(tmp_path)))
+
+
+def test_a_device_is_taken_as_given_and_auto_finds_one():
+    assert resolve_device("cuda:3") == "cuda:3"
+    assert resolve_device("auto") in ("cpu", "cuda")
+
+
+def test_a_spec_survives_saving_and_moving(tmp_path, base_model_spec):
+    (tmp_path / "a").mkdir()
+    base_model_spec.save(tmp_path / "a")
+    moved = (tmp_path / "a").rename(tmp_path / "b")
+    loaded = EncoderSpec.load(moved)
+    assert loaded.model == str(moved)
+    assert loaded.version() == base_model_spec.version()
+    assert loaded == base_model_spec.model_copy(update={"model": str(moved)})
+    assert base_model_spec.model not in (moved / SPEC_FILE).read_text()
+
+
+@pytest.mark.parametrize("text", [None, "{", "{}", json.dumps({"content_sha256": "0", "unknown": 1})])
+def test_an_unreadable_spec_is_refused_by_name(tmp_path, text):
+    if text is not None:
+        (tmp_path / SPEC_FILE).write_text(text)
+    with pytest.raises(ArtifactError, match=SPEC_FILE):
+        EncoderSpec.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content_sha256": "1"},
+        {"pooling": "cls"},
+        {"normalize": False},
+        {"query_prompt": " "},
+        {"max_passage_length": 9},
+        {"attention": "causal"},
+        {"padding_side": "left"},
+        {"dimensions": (2, 1)},
+    ],
+)
+def test_everything_that_decides_a_vector_decides_the_version(change):
+    assert tiny_spec(**change).version() != tiny_spec().version()
+
+
+def test_the_place_of_the_model_does_not_decide_the_version():
+    assert tiny_spec(model="elsewhere").version() == tiny_spec().version()
+
+
+def test_each_text_is_computed_once_and_a_fully_cached_run_loads_nothing(tmp_path):
+    inner = CountingEncoder(tiny_spec())
+    loads: list[CountingEncoder] = []
+
+    def load():
+        loads.append(inner)
+        return inner
+
+    encoder = CachedEncoder(inner.spec, load, ContentCache(tmp_path / "c.sqlite"))
+    assert encoder.encode(["aa", "b", "aa"], "query").tolist() == [[2], [1], [2]]
+    assert encoder.encode(["ccc", "b"], "query").tolist() == [[3], [1]]
+    assert inner.asked == [("query", "aa"), ("query", "b"), ("query", "ccc")]
+
+    reopened = CachedEncoder(inner.spec, load, ContentCache(tmp_path / "c.sqlite"))
+    assert reopened.encode(["ccc", "aa"], "query").tolist() == [[3], [2]]
+    assert len(loads) == 1
+
+
+def test_role_and_spec_are_part_of_what_is_cached(tmp_path):
+    cache = ContentCache(tmp_path / "c.sqlite")
+    first, second = CountingEncoder(tiny_spec()), CountingEncoder(tiny_spec(query_prompt="q: "))
+    CachedEncoder(first.spec, lambda: first, cache).encode(["a"], "query")
+    CachedEncoder(first.spec, lambda: first, cache).encode(["a"], "passage")
+    CachedEncoder(second.spec, lambda: second, cache).encode(["a"], "query")
+    assert first.asked == [("query", "a"), ("passage", "a")]
+    assert second.asked == [("query", "a")]
+
+
+def test_what_was_computed_before_a_failure_is_kept(tmp_path):
+    class Failing(CountingEncoder):
+        def encode(self, texts, role):
+            if len(self.asked) >= 4096:
+                raise RuntimeError("killed")
+            return super().encode(texts, role)
+
+    cache = ContentCache(tmp_path / "c.sqlite")
+    inner, texts = Failing(tiny_spec()), [f"{number}" for number in range(5000)]
+    with pytest.raises(RuntimeError):
+        CachedEncoder(inner.spec, lambda: inner, cache).encode(texts, "passage")
+    healed = CountingEncoder(tiny_spec())
+    vectors = CachedEncoder(healed.spec, lambda: healed, cache).encode(texts, "passage")
+    assert len(healed.asked) == 5000 - 4096
+    assert vectors[:, 0].tolist() == [len(text) for text in texts]
+
+
+def test_no_texts_through_the_cache_load_nothing(tmp_path):
+    def load():
+        raise AssertionError("loaded for nothing")
+
+    vectors = CachedEncoder(tiny_spec(dimensions=(7,)), load, ContentCache(tmp_path / "c.sqlite")).encode([], "query")
+    assert vectors.shape == (0, 7)
+    assert vectors.dtype == np.float32
