@@ -8,16 +8,19 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from embed_pipeline.defs.cache import PlanStep
 
 METRICS = ("ndcg", "recall", "precision", "map")
 
 
+PIPE_WIDTH = 160
+
+
 def out() -> Console:
-    """Standard output."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    """Standard output; tables keep their width when it is a file or a pipe."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def err() -> Console:
@@ -112,7 +115,7 @@ def comparison_tables(summary: Mapping[str, Any]) -> list[Table]:
     tables = []
     for test_set, systems in summary["test_sets"].items():
         table = Table(
-            "metric", "BM25", "hybrid", "base", "tuned", "delta", "95 % interval", "p",
+            "metric", "BM25", "hybrid", "base", "tuned", "delta", Column("interval", no_wrap=True), "p",
             title=f"{test_set} questions", title_justify="left", box=None, header_style="bold",
         )  # fmt: skip
         compared = summary["comparison"][test_set]

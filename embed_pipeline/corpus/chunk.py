@@ -161,7 +161,7 @@ def _units(index: int, document: Row) -> list[Span]:
             pending = start
         paragraphs = [match.span() for match in _PARAGRAPH.finditer(text, body, end)]
         for first, last in paragraphs:
-            bare_link = pending >= 0 and _LINK.match(text, first, last)
+            bare_link = 0 <= pending < body and _LINK.match(text, first, last)
             if bare_link or (pending < 0 and last < paragraphs[-1][1] and _leads_in(text[first:last])):
                 pending = pending if bare_link else first
                 continue
@@ -235,7 +235,7 @@ def _even_halves(pieces: Sequence[Span], budget: int) -> list[list[Span]]:
         left += pieces[place - 1].cost
         larger = max(left, total - left)
         excess = (max(larger - budget, 0), larger)
-        if excess < best_excess:
+        if excess <= best_excess:
             best, best_excess = place, excess
     return [list(pieces[:best]), list(pieces[best:])]
 

@@ -17,7 +17,7 @@ _WORDS, _CHARACTERS = 3, 5
 _WORD = re.compile(r"\w+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 _MOSTLY = 0.3
-_WEIGHTS = (0.3, 0.7)  # a missed pair hurts more than one candidate too many, which is verified anyway
+_RECALL = 0.99  # a missed pair hurts more than a candidate too many, which is verified anyway
 
 
 def group_near_duplicates(passages: pl.DataFrame, threshold: float) -> pl.DataFrame:
@@ -55,15 +55,25 @@ def _merge_similar(distinct: Sequence[tuple[str, str]], threshold: float, groups
 
     shingled = [(key, shingles) for key, text in distinct if (shingles := _shingles(text))]
     sketches = MinHash.generator([s for _, s in shingled], num_perm=_PERMUTATIONS, seed=_SEED)
-    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=_WEIGHTS)
+    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_bands(threshold))
     known: dict[str, Any] = {}
     pairs = zip(shingled, sketches, strict=True)
     for (key, _), sketch in track(pairs, "look for near-duplicates", len(shingled)):
-        for other in sorted(index.query(sketch)):
+        for other in index.query(sketch):  # in any order: the components are the same
             if not groups.connected(key, other) and sketch.jaccard(known[other]) >= threshold:
                 groups.merge(key, other)
         index.insert(key, sketch, check_duplication=False)
         known[key] = sketch
+
+
+def _bands(threshold: float) -> tuple[int, int]:
+    """Bands b and rows r: the most rows with which a pair at the threshold is still found with 99 % chance.
+
+    That chance is 1 - (1 - s^r)^b for a pair of similarity s ("Mining of Massive Datasets", section 3.4.2).
+    """
+    sizes = ((_PERMUTATIONS // rows, rows) for rows in range(_PERMUTATIONS // 2, 1, -1))
+    found = ((bands, rows) for bands, rows in sizes if 1 - (1 - threshold**rows) ** bands >= _RECALL)
+    return next(found, (_PERMUTATIONS, 1))
 
 
 def _canonical(text: str) -> str:

@@ -13,7 +13,7 @@ from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.progress import track
 
 BATCH_SIZES = {"one token": (1, 2, 7, 32), "longest": (1, 2), "mixed": (1, 2, 7, 32)}
-WORD_COUNTS = (3, 30, 1, 17, 9, 40, 2)  # of the mixed texts
+WORD_COUNTS = (3, 20, 1, 12, 7, 25, 2)  # of the mixed texts
 ROLES: tuple[Role, ...] = ("query", "passage")
 
 

@@ -92,10 +92,16 @@ def half_precision(path: Path) -> "ModelProto":
     """The graph with 16-bit weights and products; inputs, outputs and :data:`FLOAT32_OPERATORS` keep 32 bits."""
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     graph: ModelProto = convert_float_to_float16(
         onnx.load(str(path)), keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *FLOAT32_OPERATORS]
     )
+    # The converter casts a tensor once for each of its readers, under one name.
+    nodes = list({node.output[0]: node for node in graph.graph.node}.values())
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    OnnxModel(graph).topological_sort()
     return graph
 
 

@@ -18,14 +18,31 @@ SHARED_TERMS = 2
 
 
 def linked_passages(views: Sequence[View], doc_of: Mapping[str, str]) -> dict[str, list[str]]:
-    """For each passage its best partners: those sharing rare terms with it, other documents first.
+    """For each passage its best partners: those sharing rare terms with it, the other document first.
 
     A term links passages when two to ``MAX_LINK_PASSAGES`` of them use it; a link needs two such terms and
-    weighs their summed idf.
+    weighs their summed idf. A document is linked to one other at most: questions over two documents keep
+    both in one split, and chains of them would tie the whole corpus together.
 
     Returns:
         passage id -> up to ``PARTNERS`` passage ids, best first; passages without a partner are absent.
     """
+    weights = _weights(views)
+    partner_of = _document_pairs(weights, doc_of)
+    partners = {}
+    for first, found in weights.items():
+        document = doc_of[first]
+        allowed = sorted(
+            (doc_of[second] == document, -weight, second)
+            for second, weight in found.items()
+            if doc_of[second] in (document, partner_of.get(document))
+        )
+        if allowed:
+            partners[first] = [second for _, _, second in allowed[:PARTNERS]]
+    return partners
+
+
+def _weights(views: Sequence[View]) -> dict[str, dict[str, float]]:
     users: dict[str, list[str]] = defaultdict(list)
     for view in views:
         for form in (word.form for word in view.rarest if not word.is_number):
@@ -35,16 +52,26 @@ def linked_passages(views: Sequence[View], doc_of: Mapping[str, str]) -> dict[st
         if 2 <= len(ids) <= MAX_LINK_PASSAGES:
             for first, second in permutations(ids, 2):
                 shared[first][second].append(math.log(1 + len(views) / len(ids)))
-    partners = {}
-    for first, found in shared.items():
-        strong = [
-            (doc_of[second] == doc_of[first], -sum(weights), second)
-            for second, weights in found.items()
-            if len(weights) >= MIN_SHARED_TERMS
-        ]
-        if strong:
-            partners[first] = [second for _, _, second in sorted(strong)[:PARTNERS]]
-    return partners
+    return {
+        first: {second: sum(terms) for second, terms in found.items() if len(terms) >= MIN_SHARED_TERMS}
+        for first, found in shared.items()
+    }
+
+
+def _document_pairs(weights: Mapping[str, Mapping[str, float]], doc_of: Mapping[str, str]) -> dict[str, str]:
+    """Each document with one other, the strongest single links first."""
+    links = sorted(
+        (-weight, first, second)
+        for first, found in weights.items()
+        for second, weight in found.items()
+        if doc_of[first] < doc_of[second]
+    )
+    partner_of: dict[str, str] = {}
+    for _, first, second in links:
+        one, other = doc_of[first], doc_of[second]
+        if one not in partner_of and other not in partner_of:
+            partner_of.update({one: other, other: one})
+    return partner_of
 
 
 def two_passages(first: View, second: View, rng: random.Random) -> Candidate | None:

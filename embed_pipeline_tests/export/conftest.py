@@ -78,7 +78,7 @@ def _llama(folder: Path, packaged: EncoderSpec, **values) -> Path:
         vocab_size=30522,
         hidden_size=32,
         intermediate_size=64,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=64,

@@ -1,5 +1,6 @@
 import json
 
+import onnx
 import pytest
 
 from embed_pipeline.errors import ExportError
@@ -83,6 +84,7 @@ def test_half_precision_graph_gives_nearly_the_same_vectors(exported, tmp_path):
     for name in ("tokenizer.json", "tokenizer_config.json", "encoder.json"):
         (tmp_path / name).write_bytes((exported / name).read_bytes())
     (tmp_path / "model.onnx").write_bytes(half_precision(exported / "model.onnx").SerializeToString())
+    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
     assert min(cosines(reference, OnnxEncoder.load(tmp_path).encode(TEXTS, "passage"))) > 0.999
     assert (tmp_path / "model.onnx").stat().st_size < 0.6 * (exported / "model.onnx").stat().st_size
 

@@ -7,11 +7,12 @@ from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.models import find_base_model
 from embed_pipeline.records import RetrievalSet, TrainingRow
 
-NOUNS = """
+_WORDS = """
 lion river engine paper violin harbour lamp stone forest clock bridge window garden mirror ladder candle bottle
 hammer island mountain train castle desert ocean planet rocket robot market temple theatre stadium library museum
 bakery kitchen hospital school prison airport station tunnel canal valley glacier volcano meadow swamp jungle reef
-""".split()
+"""
+NOUNS = _WORDS.split()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 
@@ -29,7 +30,6 @@ def tiny_model(folder: Path, query_prompt: str = "", passage_prompt: str = "") -
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
-        initializer_range=0.2,  # vectors that differ, as a trained model's do
     )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     for name in TOKENIZER_FILES:
@@ -73,5 +73,5 @@ def retrieval_set(count: int) -> RetrievalSet:
 
 
 def _passage(index: int) -> str:
-    noun = NOUNS[index % len(NOUNS)]
-    return f"the {noun} {index} stands near the old gate and the {noun} is open all day"
+    first, second, third = (NOUNS[(index * factor + 1) % len(NOUNS)] for factor in (3, 7, 11))
+    return f"{NOUNS[index % len(NOUNS)]} {index} {first} {second} {third}"

@@ -1,7 +1,7 @@
 """Small tables and an encoder whose vectors can be checked by hand."""
 
+import hashlib
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +14,7 @@ from embed_pipeline.tables import Passages, QaPairs, validate
 class WordEncoder:
     """Bag of hashed words, normalised: equal words give cosine 1, no common word about 0."""
 
-    def __init__(self, size: int = 8192) -> None:
+    def __init__(self, size: int = 256) -> None:
         self.spec = EncoderSpec(
             model="words", content_sha256="0", max_query_length=64, max_passage_length=64, dimensions=(size,)
         )
@@ -23,8 +23,12 @@ class WordEncoder:
         vectors = np.zeros((len(texts), self.spec.dimensions[0]), np.float32)
         for row, text in enumerate(texts):
             for word in re.findall(r"\w+", text.lower()):
-                vectors[row, zlib.crc32(word.encode()) % vectors.shape[1]] += 1
+                vectors[row, _place(word, vectors.shape[1])] += 1
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+
+def _place(word: str, size: int) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big") % size
 
 
 def passages_of(

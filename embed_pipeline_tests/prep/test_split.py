@@ -67,7 +67,7 @@ def test_deterministic_and_seeded():
     assert not first.equals(split_items(pairs, passages, ENCODER, PrepSettings(seed=7)))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_adding_a_document_moves_no_document_from_test_to_train(seed):
     pairs, passages = corpus(301)
     chosen = PrepSettings(seed=seed)

@@ -245,6 +245,18 @@ def test_two_passage_questions_prefer_another_document():
     assert candidate.query_type == "multi_hop"
 
 
+def test_no_document_is_linked_to_two_others():
+    shared = "The zirconium gyrostat of the north mast is checked monthly by Ada."
+    texts = {f"{name}.md": [f"{shared} Note {name}{name}."] for name in "abcd"}
+    texts["f.md"] = [f"word{number}" for number in range(9)]
+    documents, passages = documents_and_passages(texts)
+    frame = generate_offline(documents, passages, SdgSettings(questions_per_passage=30))
+    pairs = frame.filter(pl.col("hop_count") == 2)["doc_ids"].list.sort().unique().to_list()
+    linked = [doc_id for pair in pairs for doc_id in pair]
+    assert linked
+    assert len(linked) == len(set(linked))
+
+
 @given(strategies.integers(1, 200), strategies.integers(0, 1000))
 def test_shares_are_even_and_sum_up(passages, wanted):
     found = shares(passages, wanted)
