@@ -58,7 +58,13 @@ def onnx_int8_model(run: StageRun, onnx_model: Artifact, passages: Artifact) -> 
         return
     texts = sample_texts(passages, 2 * export.calibration_passages)
     report = quantize_int8(onnx_model.path, run.folder, texts, export)
-    run.summary |= {"method": report.method, "mean_cosine": report.mean_cosine, "bytes": _size(run)}
+    run.summary |= {
+        "method": report.method,
+        "mean_cosine": report.cosines[report.method],
+        "lowest_cosine": report.lowest_cosine,
+        "bytes": report.bytes,
+        "speed_ratio": report.speed_ratio,
+    }
 
 
 @stage(

@@ -1,5 +1,6 @@
 """The local target: one server process per home, switched from release to release without a restart."""
 
+import errno
 import json
 import os
 import signal
@@ -7,18 +8,20 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-from embed_pipeline.deploy.releases import Release, current_release, deployments_folder, point_to
+from embed_pipeline.deploy.releases import Release, deployments_folder, point_to, pointers, restore
 from embed_pipeline.errors import DeployError, PortInUseError
 from embed_pipeline.files import write_json, write_text
 from embed_pipeline.settings import DeploySettings
 
 POLL_SECONDS = 0.2
+PORT_SECONDS = 1.0
 
 
 def deploy_local(home: Path, release: Release, settings: DeploySettings) -> dict[str, Any]:
@@ -29,12 +32,15 @@ def deploy_local(home: Path, release: Release, settings: DeploySettings) -> dict
 
     Raises:
         PortInUseError: another program listens there.
-        DeployError: the server did not become healthy; the release before is served again.
+        DeployError: the server did not become healthy; the pointers are as before, so that it serves the release
+            before, or is stopped if there was none.
     """
-    before = current_release(home)
+    before = pointers(home)
     running = running_server(home)
     address = (settings.host, settings.port)
     if running is not None and (running["host"], running["port"]) != address:
+        if running["port"] != settings.port:
+            require_free_port(*address)  # before the running server is given up
         stop_local(home)
         running = None
     if running is None:
@@ -45,8 +51,9 @@ def deploy_local(home: Path, release: Release, settings: DeploySettings) -> dict
     try:
         _wait_for(home, release, settings)
     except DeployError:
-        if before is not None:
-            point_to(home, before)
+        if before.current is None:
+            stop_local(home)  # it has nothing to serve
+        restore(home, before)
         raise
     return {
         "url": f"http://{settings.host}:{settings.port}",
@@ -58,21 +65,32 @@ def deploy_local(home: Path, release: Release, settings: DeploySettings) -> dict
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Check that nobody listens on the port.
+    """Check that nobody listens on the port; a server that has just ended may hold it for a moment.
 
     Raises:
         PortInUseError: somebody does.
     """
+    deadline = time.monotonic() + PORT_SECONDS
+    while (refused := _cannot_listen(host, port)) is not None:
+        if refused.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    if refused is not None:
+        raise PortInUseError(
+            f"deploy.port {port} on {host} cannot be used ({refused.strerror}). Stop the program that listens "
+            "there, or choose another one with --set deploy.port=N."
+        ) from refused
+
+
+def _cannot_listen(host: str, port: int) -> OSError | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortInUseError(
-                f"deploy.port {port} on {host} cannot be used ({error.strerror}). Stop the program that listens "
-                "there, or choose another one with --set deploy.port=N."
-            ) from error
+            return error
+    return None
 
 
 def running_server(home: Path) -> dict[str, Any] | None:
@@ -92,12 +110,12 @@ def is_serving(home: Path, endpoint: dict[str, Any]) -> bool:
         return False
     try:
         return bool(_metadata(endpoint["url"]).get("release_id") == endpoint["release_id"])
-    except httpx.HTTPError:
+    except (httpx.HTTPError, ValueError):
         return False
 
 
-def stop_local(home: Path, seconds: float = 15.0) -> bool:
-    """Stop this home's server (it finishes its requests first).
+def stop_local(home: Path, seconds: float = 35.0) -> bool:
+    """Stop this home's server; it finishes its requests first, for which it takes up to 30 s.
 
     Returns:
         Whether there was one.
@@ -105,13 +123,14 @@ def stop_local(home: Path, seconds: float = 15.0) -> bool:
     server = running_server(home)
     if server is None:
         return False
-    process = psutil.Process(int(server["pid"]))
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(seconds)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(5)
+    with suppress(psutil.NoSuchProcess):  # it may end by itself in between
+        process = psutil.Process(int(server["pid"]))
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(seconds)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(5)
     (deployments_folder(home) / "server.json").unlink(missing_ok=True)
     return True
 
@@ -147,12 +166,13 @@ def _wait_for(home: Path, release: Release, settings: DeploySettings) -> None:
             raise DeployError(f"the server ended while starting: {' '.join(last)} (whole log: {log}).")
         try:
             answered = _metadata(url)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ValueError):
             answered = {}
         if answered.get("release_id") == release.release_id:
             return
-        if (answered.get("last_error") or {}).get("release_id") == release.release_id:
-            raise DeployError(f"release {release.release_id} cannot be served: {answered['last_error']['message']}.")
+        problem = str(answered.get("last_error") or "")
+        if release.release_id in problem:
+            raise DeployError(f"the server on {url} does not serve it: {problem.rstrip('.')} (its log: {log}).")
         time.sleep(POLL_SECONDS)
     raise DeployError(
         f"the server did not serve release {release.release_id} within {settings.startup_seconds:g} s "

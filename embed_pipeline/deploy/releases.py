@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from embed_pipeline.errors import DeployError
-from embed_pipeline.files import fsync_tree, sha256_json, temporary_folder, write_json
+from embed_pipeline.files import fsync_folder, fsync_tree, sha256_json, temporary_folder, write_json
 
 RELEASE_FILE = "release.json"
 
@@ -43,24 +45,63 @@ def deployments_folder(home: Path) -> Path:
 
 
 def create_release(home: Path, model: Path, model_version: str, model_name: str) -> Release:
-    """Copy a model folder into a release; an existing whole release is returned as it is."""
+    """Copy a model folder into a release; an existing whole release is returned as it is.
+
+    Raises:
+        OSError: the copy cannot be written; nothing half-written remains.
+    """
     release_id = "r-" + sha256_json([model_version, model_name])[:16]
     release = Release(release_id, model_version, model_name, f"releases/{release_id}/model")
     folder = home / "releases" / release_id
-    if (folder / RELEASE_FILE).is_file():
-        return release
-    shutil.rmtree(folder, ignore_errors=True)
-    with temporary_folder(home / "releases", release_id) as staged:
+    locks = home / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / "releases.lock"), temporary_folder(home / "releases", release_id) as staged:
+        if (folder / RELEASE_FILE).is_file() and _sizes(folder / "model") == _sizes(model):
+            return release
         shutil.copytree(model, staged / "model")
         write_json(staged / RELEASE_FILE, asdict(release))
         fsync_tree(staged)
+        shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
+        fsync_folder(folder.parent)
     return release
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """The release served and the one before it."""
+
+    current: Release | None
+    previous: Release | None
+
+
+def pointers(home: Path) -> Pointers:
+    """Both pointers.
+
+    Raises:
+        DeployError: one of them is damaged.
+    """
+    folder = deployments_folder(home)
+    return Pointers(_read(folder / "current.json"), _read(folder / "previous.json"))
+
+
+def restore(home: Path, before: Pointers) -> None:
+    """Put both pointers back."""
+    for name, release in asdict(before).items():
+        path = deployments_folder(home) / f"{name}.json"
+        if release is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_json(path, release)
 
 
 def current_release(home: Path) -> Release | None:
     """The release the pointer names."""
-    return _read(deployments_folder(home) / "current.json")
+    return pointers(home).current
 
 
 def point_to(home: Path, release: Release) -> None:
@@ -78,7 +119,8 @@ def roll_back(home: Path, bad_release_id: str) -> str | None:
     Returns:
         The release id now served, or None when there is no earlier one (the bad one then stays).
     """
-    now, before = current_release(home), _read(deployments_folder(home) / "previous.json")
+    found = pointers(home)
+    now, before = found.current, found.previous
     if now is None or now.release_id != bad_release_id or before is None or before.release_id == bad_release_id:
         return None
     write_json(deployments_folder(home) / "current.json", asdict(before))
@@ -87,8 +129,8 @@ def roll_back(home: Path, bad_release_id: str) -> str | None:
 
 def release_in_use(home: Path) -> set[str]:
     """Release ids that the pointers name."""
-    named = (current_release(home), _read(deployments_folder(home) / "previous.json"))
-    return {release.release_id for release in named if release is not None}
+    found = pointers(home)
+    return {release.release_id for release in (found.current, found.previous) if release is not None}
 
 
 def _read(path: Path) -> Release | None:

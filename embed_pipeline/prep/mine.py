@@ -195,23 +195,29 @@ def _allowed(passages: "pl.DataFrame", splits: "pl.DataFrame") -> NDArray[np.boo
 def _excluded(
     passages: "pl.DataFrame", splits: "pl.DataFrame", positives: Sequence[tuple[str, Indices]]
 ) -> list[Indices]:
-    """Per question the passages of its component and the near-duplicates of its positives."""
-    component_of = dict(
-        splits.select("item_type", "item_id", "component").rows_by_key(("item_type", "item_id"), unique=True)
-    )
-    by_component: dict[str, list[int]] = defaultdict(list)
-    by_group: dict[str, list[int]] = defaultdict(list)
+    """Per question the passages of its component and the near-duplicates of its positives.
+
+    Questions of one component share one array, so that a large component does not cost its size per question.
+    """
+    items = splits.select("item_type", "item_id", "component")
+    component_of = {(kind, name): group for kind, name, group in items.iter_rows()}
+    homes = [component_of["document", doc] for doc in passages["doc_id"]]
     groups = passages["group_id"].to_list()
-    for row, doc in enumerate(passages["doc_id"]):
-        by_component[component_of["document", doc]].append(row)
-        by_group[groups[row]].append(row)
+    by_component, by_group = _rows_by(homes), _rows_by(groups)
     found = []
     for name, rows in positives:
-        siblings = set(by_component[component_of["question", name]])
-        for group in {groups[row] for row in rows.tolist()}:
-            siblings.update(by_group[group])
-        found.append(np.array(sorted(siblings), np.int64))
+        home = component_of["question", name]
+        near = np.concatenate([by_group[groups[row]] for row in rows.tolist()])
+        outside = np.array([row for row in near.tolist() if homes[row] != home], np.int64)
+        found.append(np.concatenate([by_component[home], outside]) if len(outside) else by_component[home])
     return found
+
+
+def _rows_by(values: Sequence[str]) -> dict[str, Indices]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, value in enumerate(values):
+        rows[value].append(row)
+    return {value: np.array(found, np.int64) for value, found in rows.items()}
 
 
 def check_negatives(

@@ -5,7 +5,7 @@ already asked about the passage, so that successive questions use different sent
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from embed_pipeline.sdg.offline_text import TermStatistics, Word, join, words
 
 DROP_SHARE = 0.3
 KEYWORDS = (3, 7)
+REASONING = {"How": "procedural", "Why": "causal", "When": "temporal"}
 CLOZE_WORDS = (6, 14)
 DEFINED_WORDS = 6
 LARGEST_MASKED_SHARE = 0.6
@@ -53,9 +54,9 @@ Recipe = Callable[[View, random.Random, int], Candidate | None]
 def _candidate(view: View, recipe: str, question: str, evidence: str, query_type: str, mask: bool = False) -> Candidate:
     return Candidate(
         question=question,
-        answer=evidence,
+        answer=evidence or view.text,
         query_type=query_type,
-        reasoning_type="factual",
+        reasoning_type=REASONING.get(question.split(maxsplit=1)[0], "factual"),
         complexity=2,
         hops=(Hop(view.passage_id, evidence),),
         mask_evidence=mask,
@@ -135,7 +136,7 @@ def keywords(view: View, rng: random.Random, _turn: int) -> Candidate | None:
     if len(pool) < KEYWORDS[0]:
         return None
     chosen = rng.sample(pool, min(rng.randint(*KEYWORDS), len(pool)))
-    return _candidate(view, "keywords", join(chosen), "", "keyword")
+    return _candidate(view, "keywords", join(chosen), _about(view, chosen), "keyword")
 
 
 def heading(view: View, rng: random.Random, _turn: int) -> Candidate | None:
@@ -147,7 +148,16 @@ def heading(view: View, rng: random.Random, _turn: int) -> Candidate | None:
     if len(pool) < 2:
         return None
     chosen = rng.sample(pool, min(rng.randint(1, 3), len(pool)))
-    return _candidate(view, "heading", f"{view.heading.strip()} {join(chosen)}", "", "structural")
+    asked = f"{view.heading.strip()} {join(chosen)}"
+    return _candidate(view, "heading", asked, _about(view, chosen), "structural")
+
+
+def _about(view: View, terms: Sequence[Word]) -> str:
+    """The sentence that holds most of the terms; empty when none holds any."""
+    forms = {term.form for term in terms}
+    counted = [(len(forms & {word.form for word in words(unit)}), unit) for unit in view.units]
+    most = max(counted, key=lambda pair: pair[0], default=(0, ""))
+    return most[1] if most[0] else ""
 
 
 def definition(view: View, _rng: random.Random, _turn: int) -> Candidate | None:

@@ -23,7 +23,7 @@ def test_equals_the_local_encoder(url, encoder):
 
 
 def test_errors_of_the_server_are_quoted(url, encoder):
-    with pytest.raises(DeployError, match="404.*does not exist"):
+    with pytest.raises(DeployError, match=r"404.*does not exist"):
         HttpEncoder(url, "other", encoder.spec).encode(TEXTS, "query")
 
 

@@ -1,0 +1,104 @@
+"""The blocking checks: what they refuse, in words a user can act on."""
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from embed_pipeline.artifacts import Artifact, Store
+from embed_pipeline.defs.cache import StageRun, run_stage, stage
+from embed_pipeline.defs.checks import build_checks
+from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.files import write_json
+from embed_pipeline.settings import load_settings
+from embed_pipeline_tests.prep.build import pairs_of
+
+
+def check(name: str, *overrides: str):
+    settings = load_settings(None, None, overrides, {})
+    (found,) = [one for one in build_checks(settings, Store("unused")) if one.check_specs_by_output_name and one.op.name.endswith(name)]
+    return found
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Make an artifact of a table, or of named JSON files."""
+
+    def make(table: pl.DataFrame | None = None, **files: object) -> Artifact:
+        @stage(group="x", version="1", storage="table")
+        def anything(run: StageRun) -> None:
+            """Content for a check."""
+            if table is not None:
+                run.write_table(table)
+            for name, value in files.items():
+                write_json(run.folder / f"{name}.json", value)
+
+        store = Store(tmp_path / "home")
+        return run_stage(anything, load_settings(None, None, (), {}), store, {}, force=True).artifact
+
+    return make
+
+
+def result(name: str, artifact: dict[str, Artifact], *overrides: str, launchpad: tuple[str, ...] = ()):
+    arguments: dict[str, object] = dict(artifact)
+    if name in ("enough_questions", "verdict", "onnx_equals_checkpoint"):
+        arguments["pipeline"] = PipelineResource(overrides=list(launchpad))
+    found = check(name, *overrides)(**arguments)
+    assert isinstance(found, dg.AssetCheckResult)
+    return found
+
+
+def test_a_corpus_without_text_is_refused(stored):
+    empty = pl.DataFrame({"doc_id": []}, schema={"doc_id": pl.String})
+    refused = result("corpus_not_empty", {"documents": stored(empty)})
+    assert (refused.passed, refused.description) == (False, "the corpus has no readable document")
+    assert result("corpus_not_empty", {"documents": stored(pl.DataFrame({"doc_id": ["a"]}))}).passed
+
+
+def test_too_few_questions_are_refused_with_the_way_out(stored):
+    pairs = {"qa_pairs": stored(pairs_of({f"q{n}": ("why?", ["d#0"]) for n in range(3)}))}
+    refused = result("enough_questions", pairs, "sdg.min_questions=4")
+    assert not refused.passed
+    assert refused.description.startswith("only 3 questions passed the filters, sdg.min_questions is 4")
+    assert refused.metadata["questions"].value == 3
+    assert result("enough_questions", pairs, "sdg.min_questions=3").passed
+    assert result("enough_questions", pairs, "sdg.min_questions=4", launchpad=("sdg.min_questions=2",)).passed
+
+
+@pytest.mark.parametrize(
+    ("verdict", "strict", "passed"),
+    [
+        ("ship", False, True),
+        ("ship", True, True),
+        ("no_gain", False, True),
+        ("no_gain", True, False),
+        ("regress", False, False),
+        ("regress", True, False),
+    ],
+)
+def test_a_regression_is_always_refused_and_no_gain_when_asked_for(stored, verdict, strict, passed):
+    metrics = {"metrics": stored(summary={"verdict": verdict})}
+    found = result("verdict", metrics, f"deploy.block_on_no_gain={strict}")
+    assert found.passed == passed
+    assert (found.description is None) == passed
+    assert found.metadata["verdict"].value == verdict
+
+
+@pytest.mark.parametrize(("cosine", "passed"), [(0.99995, True), (0.9999, True), (0.9, False), (float("nan"), False)])
+def test_a_graph_that_is_not_the_checkpoint_is_refused(stored, cosine, passed, monkeypatch):
+    artifact = stored(parity={"lowest_cosine": 1.0})
+    monkeypatch.setattr(Artifact, "json", lambda *_: {"lowest_cosine": cosine})
+    assert result("onnx_equals_checkpoint", {"onnx_model": artifact}).passed == passed
+
+
+def test_metrics_outside_the_tolerance_are_refused_and_named(stored):
+    rows = {
+        "test_set": ["gold", "gold"],
+        "metric": ["ndcg@10", "ndcg@1"],
+        "delta": [0.001, -0.2],
+        "within_tolerance": [True, False],
+    }
+    refused = result("endpoint_within_tolerance", {"endpoint_metrics": stored(pl.DataFrame(rows))})
+    assert not refused.passed
+    assert refused.description == "1 metrics outside tolerance: gold ndcg@1 -0.2000"
+    within = pl.DataFrame(rows).head(1)
+    assert result("endpoint_within_tolerance", {"endpoint_metrics": stored(within)}).passed
