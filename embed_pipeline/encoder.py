@@ -185,11 +185,18 @@ def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "Sente
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
-    config: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
+    trust = {"trust_remote_code": spec.trust_remote_code}
+    config: dict[str, Any] = dict(trust)
     if spec.attention == "bidirectional" and _is_decoder(Path(spec.model)):
         config["is_causal"] = False  # transformers >= 5 then builds a bidirectional mask
     try:
-        body = Transformer(spec.model, max_seq_length=spec.max_passage_length, config_kwargs=config)
+        body = Transformer(
+            spec.model,
+            max_seq_length=spec.max_passage_length,
+            config_kwargs=config,
+            model_kwargs=trust,
+            processor_kwargs=trust,
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelAccessError(f"{spec.model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     body.tokenizer.padding_side = spec.padding_side

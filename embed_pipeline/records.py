@@ -39,8 +39,7 @@ class RetrievalSet:
 class TrainingRow:
     """One (question, positive) with its hard negatives; texts are as the encoder sees them.
 
-    ``component`` is the leak-proof group of the question: rows of one component are never each other's
-    negatives.
+    ``component`` is the leak-proof group of the question; its passages are never mined as negatives for it.
     """
 
     row_id: str

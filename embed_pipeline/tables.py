@@ -157,7 +157,7 @@ class TrainingSet(dy.Schema):
     positive = _text("Its text as the encoder sees it, evidence cut out where the question asks for it.", min_length=1)
     negative_ids = _ids("Hard negatives.")
     negatives = _ids("Their texts as the encoder sees them.")
-    component = _text("Leak-proof group of the question; rows of one component are never each other's negatives.")
+    component = _text("Leak-proof group of the question; its passages are never mined for it.")
 
 
 class QueryMetrics(dy.Schema):

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
 from embed_pipeline.artifacts import DATA, MANIFEST, Artifact, Store, stage_key
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import temporary_folder

@@ -68,9 +68,7 @@ def test_prompts_are_put_before_texts_verbatim(torch_encoder, base_model_spec):
         base_model_spec.model_copy(update={"query_prompt": "query: ", "passage_prompt": "passage: "}),
         torch_encoder.model,
     )
-    np.testing.assert_allclose(
-        prompted.encode(["x"], "query"), torch_encoder.encode(["query: x"], "query"), atol=1e-6
-    )
+    np.testing.assert_allclose(prompted.encode(["x"], "query"), torch_encoder.encode(["query: x"], "query"), atol=1e-6)
     np.testing.assert_allclose(
         prompted.encode(["x"], "passage"), torch_encoder.encode(["passage: x"], "passage"), atol=1e-6
     )
@@ -80,16 +78,51 @@ def test_no_texts_give_no_vectors_of_the_right_width(torch_encoder):
     assert torch_encoder.encode([], "query").shape == (0, 384)
 
 
-def test_weights_stored_as_bfloat16_are_computed_in_float32(tmp_path, base_model_spec):
+def tiny_bert(folder, spec):
+    """A random one-layer model in bfloat16 with the packaged tokenizer."""
     import torch
     from transformers import BertConfig, BertModel
 
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(**shape, max_position_embeddings=256)).to(torch.bfloat16).save_pretrained(tmp_path)
+    BertModel(BertConfig(**shape, max_position_embeddings=256)).to(torch.bfloat16).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
-        shutil.copy(f"{base_model_spec.model}/{name}", tmp_path)
+        shutil.copy(f"{spec.model}/{name}", folder)
+
+
+def test_weights_stored_as_bfloat16_are_computed_in_float32(tmp_path, base_model_spec):
+    import torch
+
+    tiny_bert(tmp_path, base_model_spec)
     model = load_sentence_transformer(base_encoder_spec(str(tmp_path), EncoderSettings()), "cpu")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+CODE = """
+from transformers import BertConfig, BertModel
+
+class OwnConfig(BertConfig):
+    model_type = "own"
+
+class OwnModel(BertModel):
+    config_class = OwnConfig
+"""
+
+
+def test_code_that_ships_with_a_model_runs_only_when_asked_for(tmp_path, base_model_spec, monkeypatch):
+    from transformers import dynamic_module_utils
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = tmp_path / "model"
+    tiny_bert(folder, base_model_spec)
+    classes = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    config = json.loads((folder / "config.json").read_text()) | {"model_type": "own", "auto_map": classes}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text(CODE)
+    with pytest.raises(ModelAccessError, match="custom code"):
+        load_sentence_transformer(base_encoder_spec(str(folder), EncoderSettings()), "cpu")
+    trusted = EncoderSettings(trust_remote_code=True)
+    model = load_sentence_transformer(base_encoder_spec(str(folder), trusted), "cpu")
+    assert type(model[0].model).__name__ == "OwnModel"
 
 
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path):

@@ -60,13 +60,9 @@ def test_a_full_disk_told_only_in_words_is_translated(error):
 
 
 def test_a_full_disk_as_the_cause_of_another_error_is_translated():
-    try:
-        try:
-            raise OSError(errno.ENOSPC, "full")
-        except OSError as error:
-            raise errors.StageError("could not train") from error
-    except errors.StageError as outer:
-        assert isinstance(errors.disk_full(outer, "x"), errors.DiskFullError)
+    outer = errors.StageError("could not train")
+    outer.__cause__ = OSError(errno.ENOSPC, "full")
+    assert isinstance(errors.disk_full(outer, "x"), errors.DiskFullError)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EACCES, "no"), ValueError("28"), OSError("odd")])

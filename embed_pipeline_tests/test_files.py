@@ -136,9 +136,13 @@ def test_a_tree_is_listed_whole_sorted_and_with_posix_paths(tmp_path):
 
 
 def test_a_temporary_folder_goes_also_after_an_error(tmp_path):
-    with pytest.raises(RuntimeError), files.temporary_folder(tmp_path / "new", "x") as folder:
-        (folder / "file").write_text("half")
-        raise RuntimeError
+    def fail() -> None:
+        with files.temporary_folder(tmp_path / "new", "x") as folder:
+            (folder / "file").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert names(tmp_path / "new") == []
 
 

@@ -49,15 +49,22 @@ def test_a_loop_over_a_generator_has_no_total_unless_told():
     with reporting(recorder):
         list(track(iter("ab"), "unknown"))
         list(track(iter("ab"), "known", total=2))
-    assert [entry for entry in recorder.heard if entry[0] == "start"] == [("start", "unknown", None), ("start", "known", 2)]
+    assert [entry for entry in recorder.heard if entry[0] == "start"] == [
+        ("start", "unknown", None),
+        ("start", "known", 2),
+    ]
 
 
 def test_an_error_or_a_break_still_ends_the_task():
-    recorder = Recorder()
-    with reporting(recorder):
-        with pytest.raises(RuntimeError), task("one", 3) as running:
+    def fail() -> None:
+        with task("one", 3) as running:
             running.advance(2, "half")
             raise RuntimeError
+
+    recorder = Recorder()
+    with reporting(recorder):
+        with pytest.raises(RuntimeError):
+            fail()
         loop = track([1, 2, 3], "two")
         next(loop)
         loop.close()
@@ -67,10 +74,15 @@ def test_an_error_or_a_break_still_ends_the_task():
 
 def test_the_listener_before_is_restored_also_after_an_error():
     outer, inner = Recorder(), Recorder()
-    with reporting(outer):
-        with pytest.raises(RuntimeError), reporting(inner):
+
+    def fail() -> None:
+        with reporting(inner):
             assert current_reporter() is inner
             raise RuntimeError
+
+    with reporting(outer):
+        with pytest.raises(RuntimeError):
+            fail()
         assert current_reporter() is outer
     assert current_reporter() is not outer
 

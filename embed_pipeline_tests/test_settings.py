@@ -75,9 +75,7 @@ def test_a_revision_that_looks_like_a_number_stays_text():
 
 
 def test_numbers_lists_and_null_are_understood():
-    settings = load(
-        None, "finetune.learning_rate=1e-5", "eval.ks=[1, 10]", "finetune.max_steps=null", "export.int8=no"
-    )
+    settings = load(None, "finetune.learning_rate=1e-5", "eval.ks=[1, 10]", "finetune.max_steps=null", "export.int8=no")
     assert settings.finetune.learning_rate == pytest.approx(1e-5)
     assert settings.eval.ks == (1, 10)
     assert settings.finetune.max_steps is None
@@ -176,8 +174,7 @@ def test_relative_paths_in_a_file_are_relative_to_the_file(tmp_path, monkeypatch
     settings = load(
         write(
             tmp_path,
-            "base_model: models/mine\ncorpus: {path: docs}\n"
-            "sdg: {import_from: ../qa.jsonl}\neval: {gold: /abs/gold}\n",
+            "base_model: models/mine\ncorpus: {path: docs}\nsdg: {import_from: ../qa.jsonl}\neval: {gold: /abs/gold}\n",
         )
     )
     assert settings.corpus.path == tmp_path / "docs"

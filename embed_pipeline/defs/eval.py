@@ -108,7 +108,7 @@ def _headline(frame: "pl.DataFrame") -> dict[str, float]:
 
 
 def _deltas(summary: dict[str, dict[str, dict[str, dict[str, float]]]]) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for test_set, compared in summary["comparison"].items():
         for metric in ("ndcg@10", "recall@10"):
             row = compared[metric]

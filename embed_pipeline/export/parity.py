@@ -53,7 +53,7 @@ def check_parity(checkpoint: Path, onnx_folder: Path, texts: Sequence[str], min_
         min_cosine: the lowest cosine accepted.
 
     Raises:
-        ExportError: a cosine is below ``min_cosine``, or a number is not finite.
+        ExportError: a cosine is below ``min_cosine`` (numbers that are not finite count as -1), or there is no text.
     """
     spec = EncoderSpec.load(checkpoint)
     variants = _variants(texts, spec.max_passage_length)

@@ -23,13 +23,13 @@ from embed_pipeline.settings import SdgSettings
 
 TWO_PASSAGES = "two_passages"
 MIX: Mapping[str, float] = {
-    "inverse_cloze": 0.40,
-    "dropped_words": 0.20,
-    "keywords": 0.15,
-    "question": 0.10,
-    "heading": 0.05,
-    "definition": 0.03,
-    TWO_PASSAGES: 0.07,
+    "inverse_cloze": 0.24,
+    "dropped_words": 0.12,
+    "keywords": 0.12,
+    "question": 0.36,
+    "heading": 0.06,
+    "definition": 0.04,
+    TWO_PASSAGES: 0.06,
 }
 OVERSAMPLING = 1.5
 
@@ -48,22 +48,27 @@ def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: 
         :class:`embed_pipeline.tables.QaCandidates`, generator ``offline/<recipe>``; empty for an empty corpus.
     """
     doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
-    views = _views(documents, passages, settings)
+    chosen = passages.sort("doc_id", "position", "passage_id").unique("group_id", keep="first", maintain_order=True)
     wanted = min(
-        math.floor(settings.questions_per_passage * len(views)), math.ceil(OVERSAMPLING * settings.max_questions)
+        math.floor(settings.questions_per_passage * chosen.height), math.ceil(OVERSAMPLING * settings.max_questions)
     )
-    partners = linked_passages(views, doc_of) if views else {}
+    counts = pl.Series("count", shares(chosen.height, wanted), dtype=pl.Int64)
+    chosen_rows = chosen.with_columns(counts).filter(pl.col("count") > 0)
+    views = _views(documents, chosen_rows, TermStatistics(chosen["text"]), settings)
     by_id = {view.passage_id: view for view in views}
-    asked: set[str] = set()
-    candidates: list[Candidate] = []
-    for view, count in zip(track(views, "write questions"), shares(len(views), wanted), strict=True):
+    partners = linked_passages(views, doc_of)
+    asked: dict[str, Candidate] = {}
+    for view, count in zip(track(views, "write questions"), chosen_rows["count"], strict=True):
         rng = _source(settings.seed, view.passage_id)
         linked = [by_id[passage_id] for passage_id in partners.get(view.passage_id, ())]
-        for candidate in _questions(view, linked, count, rng, settings):
-            if candidate.question.casefold() not in asked:
-                asked.add(candidate.question.casefold())
-                candidates.append(candidate)
-    return candidates_frame(candidates, doc_of)
+        for turn in range(count):
+            for candidate in _attempts(view, linked, rng, turn):
+                question = candidate.question
+                fits = settings.min_question_chars <= len(question) <= settings.max_question_chars
+                if fits and question.casefold() not in asked:
+                    asked[question.casefold()] = candidate
+                    break
+    return candidates_frame(asked.values(), doc_of)
 
 
 def shares(passages: int, wanted: int) -> list[int]:
@@ -75,44 +80,30 @@ def _source(seed: int, passage_id: str) -> random.Random:
     return random.Random(f"{seed}/{passage_id}")  # noqa: S311 - reproducible, not secret
 
 
-def _views(documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings) -> list[View]:
-    ordered = passages.sort("doc_id", "position", "passage_id")
-    chosen = ordered.unique("group_id", keep="first", maintain_order=True)
+def _views(
+    documents: pl.DataFrame, passages: pl.DataFrame, statistics: TermStatistics, settings: SdgSettings
+) -> list[View]:
     titles = dict(documents.select("doc_id", "title").iter_rows())
-    statistics = TermStatistics(chosen["text"])
     views = []
-    for row in chosen.iter_rows(named=True):
+    for row in passages.iter_rows(named=True):
         heading = row["title"] or titles.get(row["doc_id"], "")
         found = units(row["text"], row["language"], settings.max_question_chars)
         sentences = [unit for unit in found if unit not in heading]
         _source(settings.seed, row["passage_id"]).shuffle(sentences)
-        views.append(
-            View(
-                passage_id=row["passage_id"],
-                heading=heading,
-                text=row["text"],
-                language=row["language"],
-                units=tuple(sentences),
-                statistics=statistics,
-            )
-        )
+        views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(sentences), statistics))
     return views
 
 
-def _questions(
-    view: View, linked: Sequence[View], count: int, rng: random.Random, settings: SdgSettings
-) -> Iterator[Candidate]:
-    names = list(MIX)
-    for turn, name in enumerate(rng.choices(names, list(MIX.values()), k=count)):
-        others = [other for other in names if other != name]
-        for recipe in [name, *rng.sample(others, len(others))]:
-            candidate = _ask(recipe, view, linked, rng, turn)
-            if candidate and settings.min_question_chars <= len(candidate.question) <= settings.max_question_chars:
-                yield candidate
-                break
+def _attempts(view: View, linked: Sequence[View], rng: random.Random, turn: int) -> Iterator[Candidate]:
+    """What the recipes make of the passage, one after the other in a random order weighted by ``MIX``.
 
-
-def _ask(recipe: str, view: View, linked: Sequence[View], rng: random.Random, turn: int) -> Candidate | None:
-    if recipe == TWO_PASSAGES:
-        return two_passages(view, rng.choice(linked), rng) if linked else None
-    return RECIPES[recipe](view, rng, turn)
+    Weighted order: Efraimidis and Spirakis 2006, "Weighted random sampling with a reservoir".
+    """
+    keys = {recipe: rng.random() ** (1 / weight) for recipe, weight in MIX.items()}
+    for recipe in sorted(keys, key=lambda name: -keys[name]):
+        if recipe == TWO_PASSAGES:
+            candidate = two_passages(view, rng.choice(linked), rng) if linked else None
+        else:
+            candidate = RECIPES[recipe](view, rng, turn)
+        if candidate is not None:
+            yield candidate

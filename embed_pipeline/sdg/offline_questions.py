@@ -18,10 +18,10 @@ QUESTION_WORDS: Mapping[str, tuple[str, ...]] = {
     "pt": ("o que", "como", "qual", "quando", "por que", "onde"),
 }
 DEFINITIONS: Mapping[str, tuple[str, str]] = {
-    "de": (r"(?:(?:der|die|das|eine?) )?(.{3,60}?) (?:ist|sind) (?:eine?|der|die|das)\b", "Was ist {}?"),
-    "en": (r"(?:(?:the|an?) )?(.{3,60}?) (?:is|are|means|refers to) (?:an?|the|any)\b", "What is {}?"),
-    "es": (r"(?:(?:el|la|los|las|una?) )?(.{3,60}?) (?:es|son) (?:una?|el|la)\b", "¿Qué es {}?"),
-    "fr": (r"(?:(?:les?|la|une?) |l['’])?(.{3,60}?) (?:est|sont) (?:une?|les?|la|des)\b", "Qu'est-ce que {} ?"),
+    "de": (r"(?:(?:der|die|das|eine?) )?([^,]{3,60}?) (?:ist|sind) (?:eine?|der|die|das)\b", "Was ist {}?"),
+    "en": (r"(?:(?:the|an?) )?([^,]{3,60}?) (?:is|are|means|refers to) (?:an?|the|any)\b", "What is {}?"),
+    "es": (r"(?:(?:el|la|los|las|una?) )?([^,]{3,60}?) (?:es|son) (?:una?|el|la)\b", "¿Qué es {}?"),
+    "fr": (r"(?:(?:les?|la|une?) |l['’])?([^,]{3,60}?) (?:est|sont) (?:une?|les?|la|des)\b", "Qu'est-ce que {} ?"),
 }
 LAST_PART_WORDS = (6, 16)
 _AUXILIARY = r"(is|are|was|were|can|may|must|shall|should|will|has|have|cannot|does|do)"

@@ -17,7 +17,7 @@ DROP_SHARE = 0.3
 KEYWORDS = (3, 7)
 REASONING = {"How": "procedural", "Why": "causal", "When": "temporal"}
 CLOZE_WORDS = (6, 14)
-DEFINED_WORDS = 6
+DEFINED_WORDS = 5
 LARGEST_MASKED_SHARE = 0.6
 
 

@@ -9,8 +9,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -34,8 +34,7 @@ _MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _TABLE_ROW = re.compile(r"^.*\|.*$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A word as it stands in its text, its form for counting (case folded), and its place."""
 
     surface: str
@@ -54,7 +53,7 @@ def words(text: str) -> list[Word]:
     found = []
     for match in _TOKEN.finditer(text):
         run, first = match.group(), match.start()
-        step = 2 if _UNSPACED_RUN.fullmatch(run) else len(run)
+        step = 2 if _UNSPACED_RUN.match(run) else len(run)
         for start in range(0, len(run), step):
             piece = run[start : start + step]
             found.append(Word(piece, _fold(piece), first + start, first + start + len(piece)))
@@ -62,7 +61,13 @@ def words(text: str) -> list[Word]:
 
 
 def _fold(word: str) -> str:
-    return unicodedata.normalize("NFKC", word).casefold()
+    return word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()
+
+
+def _length(text: str) -> int:
+    """How many words there are."""
+    runs = _TOKEN.findall(text)
+    return sum((len(run) + 1) // 2 if _UNSPACED_RUN.match(run) else 1 for run in runs)
 
 
 def _counted(text: str) -> set[str]:
@@ -112,13 +117,13 @@ def _clauses(sentence: str, max_chars: int) -> list[str]:
 
 
 def _fits(piece: str, max_chars: int) -> bool:
-    return len(piece) <= max_chars and len(words(piece)) <= MAX_UNIT_WORDS
+    return len(piece) <= max_chars and _length(piece) <= MAX_UNIT_WORDS
 
 
 def _is_prose(unit: str, max_chars: int) -> bool:
     letters = sum(unicodedata.category(character)[0] in "LM" for character in unit)
     dense = letters >= MIN_LETTER_SHARE * len("".join(unit.split()))
-    return len(unit) <= max_chars and dense and MIN_UNIT_WORDS <= len(words(unit)) <= 2 * MAX_UNIT_WORDS
+    return len(unit) <= max_chars and dense and MIN_UNIT_WORDS <= _length(unit) <= 2 * MAX_UNIT_WORDS
 
 
 class TermStatistics:

@@ -233,9 +233,7 @@ def test_a_run_hands_downstream_what_it_made_even_if_the_pointer_moved_meanwhile
         """What it was given."""
         write_json(run.folder / "x.json", source.json("x"))
 
-    toy.launch(
-        toy.toy_defs(toy.settings_of(tmp_path, "finetune.epochs=7"), home, {"source": source}), instance
-    )
+    toy.launch(toy.toy_defs(toy.settings_of(tmp_path, "finetune.epochs=7"), home, {"source": source}), instance)
     other_key = [Store(home).pointer("source")["key"]]
     built = toy.toy_defs(
         toy.settings_of(tmp_path, "finetune.epochs=5"), home, {"source": source, "meddler": meddler, "reader": reader}

@@ -84,7 +84,9 @@ def test_a_run_under_way_holds_back_the_next_which_then_comes(ticker):
 
 def test_a_finished_run_or_another_jobs_run_does_not_hold_back(ticker):
     ticker.tick()
-    for number, (name, status) in enumerate([(JOB, dg.DagsterRunStatus.SUCCESS), ("other", dg.DagsterRunStatus.STARTED)]):
+    for number, (name, status) in enumerate(
+        [(JOB, dg.DagsterRunStatus.SUCCESS), ("other", dg.DagsterRunStatus.STARTED)]
+    ):
         ticker.instance.add_run(
             dg.DagsterRun(job_name=name, run_id=f"9d1dd6f0-0000-4000-8000-00000000000{number}", status=status)
         )

@@ -48,11 +48,11 @@ def outcomes(report):
     return {one.asset: one.outcome for one in report.assets}
 
 
-def test_a_run_reports_every_asset_in_order_and_a_second_one_reuses(run, tmp_path):
-    first, second = run(), run()
+def test_a_run_reports_every_asset_in_order_and_a_second_one_computes_only_what_is_forced(run, tmp_path):
+    first, second = run(), run(force=("names",))
     assert [one.asset for one in first.assets] == NAMES
     assert outcomes(first) == dict.fromkeys(NAMES, "computed")
-    assert outcomes(second) == dict.fromkeys(NAMES, "reused")
+    assert outcomes(second) == {"names": "computed", "model": "reused", "score": "reused"}
     assert (first.exit_code, first.errors) == (0, ())
     store = Store(tmp_path / "home")
     assert {one.asset: one.version for one in second.assets} == {name: store.current(name).version for name in NAMES}
@@ -65,17 +65,12 @@ def test_a_run_reports_every_asset_in_order_and_a_second_one_reuses(run, tmp_pat
         ]
 
 
-def test_only_what_was_asked_for_runs_and_force_is_obeyed(run):
-    assert outcomes(run(names=["names"])) == {"names": "computed"}
-    assert outcomes(run(force=("names",))) == {"names": "computed", "model": "computed", "score": "computed"}
-
-
 def test_a_wrong_input_is_one_line_and_exit_code_two(run, tmp_path):
     toy.corpus_of(tmp_path, "")
-    report = run()
+    report = run(names=["names", "model"])
     assert report.errors == ("names: names.txt: holds no names.",)
     assert report.exit_code == 2
-    assert outcomes(report) == {"names": "failed", "model": "skipped", "score": "skipped"}
+    assert outcomes(report) == {"names": "failed", "model": "skipped"}
 
 
 def test_a_refused_check_is_one_line_and_exit_code_one(run, tmp_path):
@@ -88,7 +83,7 @@ def test_a_refused_check_is_one_line_and_exit_code_one(run, tmp_path):
 
 def test_a_programming_error_is_told_with_where_to_look(run, tmp_path):
     (tmp_path / "corpus" / "names.txt").write_bytes(b"\xff")
-    report = run()
+    report = run(names=["names"])
     assert report.exit_code == 1
     (line,) = report.errors
     assert line.startswith("names: UnicodeDecodeError: ")

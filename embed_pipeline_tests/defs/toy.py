@@ -1,6 +1,5 @@
 """A graph of three stages that takes milliseconds, as Dagster assets."""
 
-
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,7 @@ def corpus_hash(settings: Settings) -> dict[str, str]:
     return {"corpus": sha256_file(settings.corpus.path / "names.txt")}
 
 
-@stage(
-    group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",)
-)
+@stage(group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",))
 def names(run: StageRun) -> None:
     """One row a name."""
     assert run.settings.corpus.path is not None
@@ -103,5 +100,3 @@ def launch(
     }
     job = definitions.resolve_job_def(f"{JOB}_{retries}")
     return job.execute_in_process(config, instance, raise_on_error=False)
-
-

@@ -9,6 +9,7 @@ from embed_pipeline import tables
 from embed_pipeline.sdg import offline_recipes as recipes
 from embed_pipeline.sdg.offline import MIX, generate_offline, shares
 from embed_pipeline.sdg.offline_pairs import linked_passages, two_passages
+from embed_pipeline.sdg.offline_questions import rephrased
 from embed_pipeline.sdg.offline_text import TermStatistics, join, units, words
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.sdg.sample import documents_and_passages
@@ -219,6 +220,45 @@ def test_definitions(language, sentence, question):
 
 def test_definitions_are_skipped_in_other_languages():
     assert recipes.definition(view("A crown is a joint of the drum.", language="sv"), random.Random(0), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "questions"),
+    [
+        (
+            "If the lamp stays red, stop the winch at once.",
+            {"What happens if the lamp stays red?", "What to do if the lamp stays red?"},
+        ),
+        ("To change the oil, open the lower plug first.", {"How to change the oil?", "How do I change the oil?"}),
+        ("The drum must turn freely.", {f"{start}ust the drum turn freely?" for start in ("M", "When m", "Why m")}),
+        ("The hull sank because the seam was torn.", {"Why the hull sank?", "Why is it that the hull sank?"}),
+    ],
+)
+def test_english_sentences_become_questions(sentence, questions):
+    assert {rephrased(sentence, "en", random.Random(seed)) for seed in range(30)} == questions
+
+
+def test_questions_and_other_languages_are_not_rephrased():
+    assert rephrased("Is the drum free or must it be turned?", "en", random.Random(0)) is None
+    assert rephrased("The drum must turn freely.", "nl", random.Random(0)) is None
+
+
+def test_a_sentence_without_pattern_gets_a_question_word():
+    candidate = recipes.question(
+        view("De trommel draait vrij rond in de koude nacht.", language="nl"), random.Random(0), 0
+    )
+    assert candidate.question.split()[0] in {"wat", "hoe", "welke", "wanneer", "waarom", "waar"}
+    assert candidate.question.endswith("?")
+    assert (
+        recipes.question(view("Trumman snurrar fritt i den kalla natten.", language="sv"), random.Random(0), 0) is None
+    )
+
+
+def test_keyword_questions_name_the_sentence_they_are_about():
+    text = "Nothing much happens here today. The zirconium gyrostat spins above the harbour basin."
+    candidate = recipes.keywords(view(text), random.Random(0), 0)
+    assert candidate.hops[0].evidence in text
+    assert candidate.answer == candidate.hops[0].evidence
 
 
 def test_two_passage_questions_prefer_another_document():

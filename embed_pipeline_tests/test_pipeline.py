@@ -1,0 +1,235 @@
+"""The whole graph on a CPU as a user runs it: real documents, a tiny real model, a real endpoint, real kills."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from embed_pipeline_tests.finetune.build import tiny_model
+from embed_pipeline_tests.test_ui import free_port
+
+SAMPLE = Path(__file__).parents[1] / "examples" / "loft_stations"
+ASSETS = 17
+
+
+class User:
+    """Somebody at a shell: one corpus, one home, one port."""
+
+    def __init__(self, folder: Path, documents: int) -> None:
+        self.corpus = folder / "corpus"
+        self.home = folder / "home"
+        self.corpus.mkdir(parents=True)
+        for path in sorted((SAMPLE / "docs").glob("*.md"))[:documents]:
+            shutil.copy(path, self.corpus)
+        tiny_model(folder / "model")
+        overrides = {
+            "base_model": str(folder / "model"),
+            "encoder.max_query_length": 32,
+            "encoder.max_passage_length": 64,
+            "finetune.max_query_length": 32,
+            "finetune.max_passage_length": 64,
+            "finetune.learning_rate": 0.001,
+            "sdg.max_questions": 150,
+            "eval.resamples": 200,
+            "deploy.port": free_port(),
+            "corpus.path": str(self.corpus),
+        }
+        self.options = ["--home", str(self.home)]
+        self.options += [word for name, value in overrides.items() for word in ("--set", f"{name}={value}")]
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "embed_pipeline.cli", *arguments]
+
+    def run(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Options given here win over the user's usual ones."""
+        command = self.command(verb, *self.options, *arguments)
+        return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=self.home.parent)
+
+    def outcomes(self, *arguments: str) -> dict[str, str]:
+        done = self.run("run", "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return {row["asset"]: row["outcome"] for row in json.loads(done.stdout)["assets"]}
+
+    def plan(self) -> dict[str, list[str]]:
+        done = self.run("run", "--plan", "--json")
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout)["assets"]
+        return {row["asset"]: row["reasons"] for row in rows if row["action"] == "compute"}
+
+    def stop(self) -> None:
+        subprocess.run(self.command("stop", "--home", str(self.home)), timeout=60, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory) -> Iterator[User]:
+    """A user whose first run is done."""
+    somebody = User(tmp_path_factory.mktemp("pipeline"), documents=14)
+    first = somebody.run("run", "--json")
+    assert first.returncode == 0, first.stderr
+    somebody.first = json.loads(first.stdout)  # type: ignore[attr-defined]
+    yield somebody
+    somebody.stop()
+
+
+def test_first_run_computes_everything_and_serves(user):
+    report = user.first
+    outcomes = {row["asset"]: row["outcome"] for row in report["assets"]}
+    assert len(outcomes) == ASSETS
+    assert outcomes.pop("tensorrt_engine") in ("skipped", "computed")
+    assert set(outcomes.values()) == {"computed"}
+    assert report["verdict"] in ("ship", "no_gain")
+    endpoint = report["endpoint"]
+    answer = httpx.post(
+        f"{endpoint['url']}/v1/embeddings",
+        json={"model": endpoint["model"], "input": ["how is the tether reeled in?"], "input_type": "query"},
+        trust_env=False,
+    )
+    assert answer.status_code == 200
+    assert len(answer.json()["data"][0]["embedding"]) == 32
+
+
+def test_second_run_computes_nothing_within_20_seconds(user):
+    began = time.monotonic()
+    outcomes = user.outcomes()
+    assert time.monotonic() - began < 20
+    assert set(outcomes.values()) <= {"reused", "skipped"}
+    assert len(outcomes) == ASSETS
+
+
+def test_touch_edit_undo(user):
+    document = sorted(user.corpus.iterdir())[0]
+    original = document.read_text()
+    os.utime(document)
+    assert user.plan() == {}
+
+    document.write_text(original + "\n\nThe crew keeps a paper copy of this page in the cradle hut.\n")
+    plan = user.plan()
+    assert plan["corpus_manifest"] == ["corpus changed"]
+    assert plan["documents"] == ["follows corpus_manifest"]
+    assert set(plan) >= {"passages", "qa_candidates", "checkpoint", "endpoint_metrics"}
+
+    document.write_text(original)
+    assert user.plan() == {}
+
+
+def test_a_setting_reruns_only_what_it_changes(user):
+    user.options += ["--set", "eval.resamples=300"]
+    try:
+        plan = user.plan()
+    finally:
+        del user.options[-2:]
+    assert set(plan) == {"base_metrics", "metrics", "endpoint_metrics"}
+    assert plan["base_metrics"] == ["setting eval.resamples changed"]
+
+
+def test_stopped_endpoint_is_started_again_and_nothing_else_is_done(user):
+    user.stop()
+    outcomes = user.outcomes()
+    assert {name for name, outcome in outcomes.items() if outcome == "computed"} == {"endpoint"}
+
+
+def test_status_and_show(user):
+    status = json.loads(user.run("status", "--json").stdout)
+    assert {row["state"] for row in status["assets"]} == {"fresh"}
+    shown = subprocess.run(
+        user.command("show", "metrics", "--json", "--home", str(user.home)), capture_output=True, text=True, timeout=60
+    )
+    metrics = json.loads(shown.stdout)
+    row = metrics["comparison"]["synthetic"]["ndcg@10"]
+    assert set(row) >= {"base", "tuned", "delta", "ci95", "p"}
+    assert set(metrics["test_sets"]["synthetic"]) >= {"base", "tuned", "bm25", "hybrid"}
+
+
+def test_port_in_use_is_refused(user, tmp_path):
+    import socket
+
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        squatter.listen()
+        port = squatter.getsockname()[1]
+        done = user.run("run", "--set", f"deploy.port={port}")
+    assert done.returncode == 2, done.stderr
+    assert f"{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_imported_questions_and_gold(user, tmp_path):
+    documents = sorted(path.name for path in user.corpus.iterdir())
+    texts = {name: (user.corpus / name).read_text() for name in documents}
+    rows = []
+    for name, text in texts.items():
+        lines = [line for line in text.splitlines() if len(line) > 80 and "|" not in line and "*" not in line]
+        rows += [
+            {"question": f"what about {line[10:60]}", "evidence": [{"document": name, "text": line[:70]}]}
+            for line in lines[:4]
+            if "`" not in line and line[0].isalpha()
+        ]
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("\n".join(json.dumps(row) for row in rows))
+    gold = tmp_path / "gold"
+    (gold / "qrels").mkdir(parents=True)
+    (gold / "queries.jsonl").write_text("\n".join(json.dumps({"_id": name, "text": name[4:-3]}) for name in documents))
+    (gold / "qrels" / "test.tsv").write_text("\n".join(f"{name}\t{name}\t1" for name in documents))
+
+    other = ["--home", str(tmp_path / "home"), "--set", f"sdg.import_from={questions}", "--set", f"eval.gold={gold}"]
+    done = user.run("eval", "--json", *other, "--set", "sdg.min_questions=5")
+    assert done.returncode == 0, done.stderr
+    shown = subprocess.run(
+        user.command("show", "metrics", "--json", "--home", str(tmp_path / "home")), capture_output=True, timeout=60
+    )
+    metrics = json.loads(shown.stdout)
+    assert "gold" in metrics["comparison"]
+    pairs = json.loads(
+        subprocess.run(
+            user.command("show", "qa_pairs", "--json", "--home", str(tmp_path / "home")),
+            capture_output=True,
+            timeout=60,
+        ).stdout
+    )
+    assert pairs["rows"] > 5
+    assert {row["generator"] for row in pairs["sample"]} == {"imported"}
+
+
+def test_unknown_passages_in_an_import_are_refused(user, tmp_path):
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"question": "what is this?", "passage_ids": ["no-such-passage"]}))
+    done = user.run("sdg", "--set", f"sdg.import_from={questions}")
+    assert done.returncode == 2, done.stderr
+    assert "no-such-passage" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_kill_at_random_moments_then_complete(tmp_path):
+    """``kill -9`` while it runs, three times; then it completes, and repeats no stage that had finished."""
+    somebody = User(tmp_path / "killed", documents=10)
+    moments = random.Random(7)
+    finished: dict[str, str] = {}
+    try:
+        for _ in range(3):
+            process = subprocess.Popen(
+                somebody.command("run", *somebody.options),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+            time.sleep(moments.uniform(4, 22))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for pointer in somebody.home.glob("artifacts/*/current.json"):
+                version = json.loads(pointer.read_text())["version"]
+                assert finished.setdefault(pointer.parent.name, version) == version
+        outcomes = somebody.outcomes()
+        assert {outcomes[name] for name in finished} <= {"reused", "skipped", "computed"}
+        repeated = {name for name in finished if outcomes[name] == "computed"}
+        assert repeated <= {"endpoint"}  # its server may have been started again
+        assert not list(somebody.home.glob("artifacts/*/.*.tmp/data/model.safetensors"))
+        assert set(somebody.outcomes().values()) <= {"reused", "skipped"}
+    finally:
+        somebody.stop()
