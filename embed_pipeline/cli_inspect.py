@@ -23,13 +23,15 @@ def status_rows(settings: Settings, home: Path) -> list[dict[str, Any]]:
     rows = []
     for name, step in steps.items():
         pointer = store.pointer(name)
-        state = "missing" if not pointer else "fresh" if step.action == "reuse" else "stale"
+        fresh = step.action == "reuse" and step.version == pointer.get("version")
+        state = "missing" if not pointer else "fresh" if fresh else "stale"
+        reasons = list(step.reasons) or ["an earlier result fits; the next run takes it up again"]
         rows.append(
             {
                 "asset": name,
                 "group": step.stage.group,
                 "state": state,
-                "reasons": list(step.reasons) if state == "stale" else [],
+                "reasons": reasons if state == "stale" else [],
                 "version": pointer.get("version"),
                 "materialized_at": pointer.get("materialized_at"),
             }

@@ -6,7 +6,7 @@ evaluation, export and serving read it from there, so they cannot disagree. Anyt
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -123,7 +123,7 @@ def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec
         passage_prompt=_first(settings.passage_prompt, prompts.get("passage", prompts.get("document")), ""),
         max_query_length=settings.max_query_length,
         max_passage_length=settings.max_passage_length,
-        attention=settings.attention or ("causal" if config.get("is_decoder") else "bidirectional"),
+        attention=settings.attention or _attention_of(config),
         dimensions=(hidden,),
         trust_remote_code=settings.trust_remote_code,
     )
@@ -186,19 +186,19 @@ def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "Sente
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
     trust = {"trust_remote_code": spec.trust_remote_code}
-    config: dict[str, Any] = dict(trust)
-    if spec.attention == "bidirectional" and _is_decoder(Path(spec.model)):
-        config["is_causal"] = False  # transformers >= 5 then builds a bidirectional mask
     try:
         body = Transformer(
             spec.model,
             max_seq_length=spec.max_passage_length,
-            config_kwargs=config,
+            config_kwargs=trust,
             model_kwargs=trust,
             processor_kwargs=trust,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelAccessError(f"{spec.model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    if _is_decoder(_read_json(Path(spec.model) / "config.json")):
+        # transformers >= 5 builds a bidirectional mask when this is false; saved with the model.
+        body.model.config.is_causal = spec.attention == "causal"
     body.tokenizer.padding_side = spec.padding_side
     pooling = Pooling(
         body.get_embedding_dimension(), pooling_mode={"last": "lasttoken"}.get(spec.pooling, spec.pooling)
@@ -210,9 +210,18 @@ def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "Sente
     return SentenceTransformer(modules=modules, device=resolve_device(device)).float()
 
 
-def _is_decoder(folder: Path) -> bool:
-    config = _read_json(folder / "config.json")
-    return "llama" in str(config.get("model_type", "")).lower() or bool(config.get("is_decoder"))
+_DECODERS = ("llama", "mistral", "mixtral", "qwen", "gemma", "phi", "olmo", "granite", "gpt")
+
+
+def _is_decoder(config: Mapping[str, Any]) -> bool:
+    """Whether the architecture attends causally unless told otherwise."""
+    family = str(config.get("model_type", "")).lower()
+    return bool(config.get("is_decoder")) or family.startswith(_DECODERS)
+
+
+def _attention_of(config: Mapping[str, Any]) -> Literal["causal", "bidirectional"]:
+    """What the model's own files say: decoders are causal unless ``is_causal`` is false."""
+    return "causal" if _is_decoder(config) and config.get("is_causal") is not False else "bidirectional"
 
 
 def resolve_device(device: str) -> str:

@@ -163,6 +163,9 @@ class FinetuneSettings(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     temperature: float = Field(0.02, gt=0)
     hard_negatives: int = Field(4, ge=0, description="Mined negatives per question used in the loss.")
+    base_weight: float = Field(
+        0.0, ge=0, lt=1, description="Share of the base model's weights in the final model (weight averaging)."
+    )
     max_query_length: int = Field(128, ge=8, description="Tokens of a query in training.")
     max_passage_length: int = Field(256, ge=8, description="Tokens of a passage in training.")
     evaluations_per_epoch: int = Field(1, ge=1, description="Validation runs (and checkpoints) per epoch.")

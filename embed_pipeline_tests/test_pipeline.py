@@ -167,11 +167,11 @@ def test_imported_questions_and_gold(user, tmp_path):
     texts = {name: (user.corpus / name).read_text() for name in documents}
     rows = []
     for name, text in texts.items():
-        lines = [line for line in text.splitlines() if len(line) > 80 and "|" not in line and "*" not in line]
+        lines = [line for line in text.splitlines() if len(line) > 80 and line[0].isalpha()]
+        plain = [line for line in lines if not set(line[:70]) & set("|*`_[")]
         rows += [
-            {"question": f"what about {line[10:60]}", "evidence": [{"document": name, "text": line[:70]}]}
-            for line in lines[:4]
-            if "`" not in line and line[0].isalpha()
+            {"question": " ".join(line.split()[3:12]), "evidence": [{"document": name, "text": line[:70]}]}
+            for line in plain[:4]
         ]
     questions = tmp_path / "questions.jsonl"
     questions.write_text("\n".join(json.dumps(row) for row in rows))
@@ -181,13 +181,15 @@ def test_imported_questions_and_gold(user, tmp_path):
     (gold / "qrels" / "test.tsv").write_text("\n".join(f"{name}\t{name}\t1" for name in documents))
 
     other = ["--home", str(tmp_path / "home"), "--set", f"sdg.import_from={questions}", "--set", f"eval.gold={gold}"]
-    done = user.run("eval", "--json", *other, "--set", "sdg.min_questions=5")
+    other += ["--set", "sdg.min_questions=5", "--set", "sdg.dedup_threshold=1.0"]  # to a random model all are alike
+    other += ["--set", "prep.train_ratio=1", "--set", "prep.validation_ratio=0", "--set", "prep.test_ratio=0"]
+    done = user.run("eval", "--json", *other)
     assert done.returncode == 0, done.stderr
     shown = subprocess.run(
         user.command("show", "metrics", "--json", "--home", str(tmp_path / "home")), capture_output=True, timeout=60
     )
     metrics = json.loads(shown.stdout)
-    assert "gold" in metrics["comparison"]
+    assert set(metrics["comparison"]) == {"gold"}  # the verdict rests on the human questions alone
     pairs = json.loads(
         subprocess.run(
             user.command("show", "qa_pairs", "--json", "--home", str(tmp_path / "home")),
@@ -208,6 +210,7 @@ def test_unknown_passages_in_an_import_are_refused(user, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.timeout(600)
 def test_kill_at_random_moments_then_complete(tmp_path):
     """``kill -9`` while it runs, three times; then it completes, and repeats no stage that had finished."""
     somebody = User(tmp_path / "killed", documents=10)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lxml import etree, html  # type: ignore[import-untyped]
+from lxml import etree, html
 
 from embed_pipeline.corpus.blocks import Block, Extracted, UnreadableError, list_item, one_line, table_rows
 from embed_pipeline.corpus.parse_text import decode

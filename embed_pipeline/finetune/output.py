@@ -1,18 +1,30 @@
 """The tuned model as a folder that sentence-transformers and this package load."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embed_pipeline.encoder import EncoderSpec, load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
 from embed_pipeline.models import find_base_model
 
+if TYPE_CHECKING:
+    import torch
 
-def write_model(spec: EncoderSpec, trained: Path, output: Path) -> EncoderSpec:
+
+def write_model(spec: EncoderSpec, trained: Path, output: Path, base_weight: float = 0.0) -> EncoderSpec:
     """Write the weights of the checkpoint ``trained`` as a model folder, with ``encoder.json`` and README.md.
 
     Everything but the weights comes from the base model: a checkpoint's tokenizer remembers the last
     truncation, which would make the files depend on the course of the training.
+
+    Args:
+        spec: the base model.
+        trained: folder with the trained weights.
+        output: becomes the model folder.
+        base_weight: share of the base model's weights in the result. Averaging the weights of a model before
+            and after fine-tuning keeps what it knew and often serves the new domain better as well
+            (Wortsman et al. 2022, arXiv 2109.01903).
 
     Returns:
         The spec of the written model; its hash covers weights, tokenizer and configuration.
@@ -27,6 +39,9 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path) -> EncoderSpec:
     broken = [name for name, value in tuned.items() if not torch.isfinite(value).all()]
     if broken:
         raise TrainingError(f"The trained weights {broken[0]} are not numbers. Lower finetune.learning_rate.")
+    if base_weight:
+        before = model.state_dict()
+        tuned = {name: _averaged(before[name], value, base_weight) for name, value in tuned.items()}
     model.load_state_dict(tuned)
     model.prompts = {"query": spec.query_prompt, "document": spec.passage_prompt}
     model.save_pretrained(str(output), create_model_card=False)
@@ -36,6 +51,10 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path) -> EncoderSpec:
     written.save(output)
     write_text(output / "README.md", _readme(written))
     return written
+
+
+def _averaged(base: "torch.Tensor", tuned: "torch.Tensor", base_weight: float) -> "torch.Tensor":
+    return tuned.lerp(base, base_weight) if tuned.is_floating_point() else tuned
 
 
 def _readme(spec: EncoderSpec) -> str:

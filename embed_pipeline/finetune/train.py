@@ -100,7 +100,7 @@ def finetune(
         history = _train(plan, checkpoints, training_device(device))
         report = _report(history, plan)
         warn_below_base(report.base_validation, report.best_validation)
-        write_model(spec, checkpoints.path(report.best_step), output)
+        write_model(spec, checkpoints.path(report.best_step), output, settings.base_weight)
     report.save(output / LOG_FILE)
     return report
 

@@ -17,7 +17,7 @@ from embed_pipeline.records import TrainingRow, passage_text
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
 
 RECIPE_FILE = "train_mined.automodel_unrolled.json"
 CORPUS_ID = "corpus"
@@ -84,7 +84,7 @@ def read_training_rows(folder: Path) -> list[TrainingRow]:
         ArtifactError: missing, unreadable or without one of the columns.
     """
     import pyarrow
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     path = folder / "table.parquet"
     try:
