@@ -85,19 +85,6 @@ def dropped_words(view: View, rng: random.Random, turn: int) -> Candidate | None
     return _candidate(view, "dropped_words", join(kept), unit, "contextual") if len(kept) >= 3 else None
 
 
-def sentence_terms(view: View, rng: random.Random, turn: int) -> Candidate | None:
-    """The content words of a sentence, some dropped, as somebody types them into a search box."""
-    if not view.units:
-        return None
-    unit = view.units[turn % len(view.units)]
-    kept = view.statistics.content_words(unit)
-    size = rng.randint(3, 8)
-    if len(kept) < 3:
-        return None
-    chosen = sorted(rng.sample(kept, min(size, len(kept))), key=lambda word: word.start)
-    return _candidate(view, "sentence_terms", join(chosen), unit, "keyword")
-
-
 def question(view: View, rng: random.Random, turn: int) -> Candidate | None:
     """A sentence as a question by the patterns of its language, else by a question word.
 
@@ -172,7 +159,6 @@ def definition(view: View, _rng: random.Random, _turn: int) -> Candidate | None:
 RECIPES: Mapping[str, Recipe] = {
     "inverse_cloze": inverse_cloze,
     "dropped_words": dropped_words,
-    "sentence_terms": sentence_terms,
     "question": question,
     "keywords": keywords,
     "heading": heading,
