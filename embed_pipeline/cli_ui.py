@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import yaml
 
+from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.defs.runner import prepare_dagster_home
 from embed_pipeline.deploy.local import require_free_port
 from embed_pipeline.files import write_text
@@ -23,6 +25,8 @@ def serve_ui(home: Path, port: int) -> int:
     """
     require_free_port(HOST, port)
     folder = prepare_dagster_home(home)
+    with dg.DagsterInstance.get() as instance:
+        bury_dead_runs(instance)
     workspace = ["-w", str(_write_workspace(folder))]
     environment = {**os.environ, "DAGSTER_HOME": str(folder)}
     commands = [

@@ -42,7 +42,7 @@ def test_precedence_is_set_then_environment_then_file_then_profile(tmp_path):
     assert settings.finetune.epochs == 7
     assert settings.finetune.batch_size == 16
     assert settings.finetune.hard_negatives == 2
-    assert settings.finetune.learning_rate == pytest.approx(3e-5)  # profile cpu
+    assert settings.finetune.learning_rate == pytest.approx(1e-4)  # profile cpu
 
 
 def test_the_profile_named_on_the_command_line_wins_over_the_file(tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.files import sha256_json
 from embed_pipeline.settings import Settings
 
@@ -75,6 +76,7 @@ def decide(context: dg.SensorEvaluationContext, settings: Settings, job_name: st
     if state != cursor.get("seen"):
         cursor |= {"seen": state, "since": now}
     settled = now - cursor["since"] >= settings.automation.settle_seconds
+    bury_dead_runs(context.instance)
     busy = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
     reason = None
     if state == cursor["launched"]:

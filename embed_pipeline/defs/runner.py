@@ -12,6 +12,7 @@ import dagster as dg
 
 from embed_pipeline.artifacts import Store, home_lock
 from embed_pipeline.definitions import JOB, build_defs, defs
+from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
 
@@ -67,6 +68,7 @@ def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequenc
         }
         keys = [dg.AssetKey(name) for name in names]
         with dg.DagsterInstance.get() as instance:
+            bury_dead_runs(instance)
             if settings.executor == "multiprocess":
                 result: Any = dg.execute_job(
                     dg.reconstructable(pipeline_job), instance, config, raise_on_error=False, asset_selection=keys
