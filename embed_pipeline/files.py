@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -95,9 +96,32 @@ def write_jsonl(path: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder under ``parent`` that is removed at the end unless it was renamed away."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f".{prefix}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    _remove_leftovers(parent)
+    folder = parent / f".{prefix}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
     folder.mkdir()
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _host() -> str:
+    return sha256_text(platform.node())[:8]
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove temporary folders of processes of this machine that were killed."""
+    for folder in parent.glob(f".*.{_host()}.*.*.tmp"):
+        pid = folder.name.split(".")[-3]
+        if pid.isdecimal() and not _runs(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

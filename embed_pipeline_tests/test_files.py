@@ -153,3 +153,22 @@ def test_a_temporary_folder_that_was_renamed_stays(tmp_path):
         folder.rename(tmp_path / "kept")
     assert names(tmp_path) == ["kept"]
     assert (tmp_path / "kept" / "file").read_text() == "whole"
+
+
+def test_temporary_folders_of_killed_processes_are_removed_and_those_of_living_ones_kept(tmp_path):
+    import subprocess
+    import sys
+
+    script = (
+        "import os, sys, pathlib\n"
+        "from embed_pipeline.files import temporary_folder\n"
+        "with temporary_folder(pathlib.Path(sys.argv[1]), 'new') as folder:\n"
+        "    (folder / 'half').write_text('written'); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, timeout=60)
+    (left,) = tmp_path.iterdir()
+    with files.temporary_folder(tmp_path, "mine") as mine:
+        assert not left.exists()
+        with files.temporary_folder(tmp_path, "other"):
+            assert mine.is_dir()
+    assert list(tmp_path.iterdir()) == []
