@@ -175,3 +175,58 @@ def test_nothing_is_left_in_the_working_folder(tmp_path, corpus):
     work.mkdir()
     cli("run", "--to", "documents", "--corpus", str(corpus), "--home", str(tmp_path / "home"), cwd=work)
     assert list(work.iterdir()) == []
+
+
+def test_llm_without_a_key_or_refused(tmp_path, corpus):
+    """A configured endpoint is used, so a missing or refused key stops the run before anything is asked."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"error": {"message": "bad key", "type": "auth", "code": 401}}'
+            self.send_response(401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    options = ("sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer")
+    absent = cli(*options, "--set", "sdg.llm.base_url=https://llm.invalid/v1", cwd=tmp_path)
+    refused(absent, "EMBED_PIPELINE_LLM_API_KEY")
+
+    server = HTTPServer(("127.0.0.1", 0), Refuses)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        secret = "sk-very-secret"
+        denied = cli(*options, "--set", f"sdg.llm.base_url={url}", cwd=tmp_path, EMBED_PIPELINE_LLM_API_KEY=secret)
+        refused(denied, "EMBED_PIPELINE_LLM_API_KEY")
+        assert secret not in denied.stderr + denied.stdout
+        assert not any(
+            secret.encode() in path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()
+        )
+    finally:
+        server.shutdown()
+
+
+def test_unreadable_files_are_skipped_by_name_and_the_run_goes_on(tmp_path, corpus):
+    (corpus / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
+    (corpus / "empty.md").write_bytes(b"")
+    (corpus / "binary.txt").write_bytes(bytes(range(256)) * 10)
+    (corpus / "loop").symlink_to(corpus)
+    (corpus / "latin.txt").write_bytes(("Die Ventilklappe öffnet für größere Mengen Füllgas. " * 20).encode("latin-1"))
+    result = cli("run", "--to", "documents", "--corpus", str(corpus), "--home", "home", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    shown = json.loads(cli("show", "documents", "--home", "home", "--json", cwd=tmp_path).stdout)
+    assert shown["rows"] == 3  # two Markdown files and the Latin-1 text
+    import polars as pl
+
+    manifest = pl.read_parquet(next((tmp_path / "home" / "artifacts" / "corpus_manifest").glob("*/data/table.parquet")))
+    reasons = dict(manifest.filter(pl.col("status") == "skipped").select("path", "reason").iter_rows())
+    skipped = pl.read_parquet(Path(shown["path"]) / "skipped.parquet")
+    assert {"empty.md", "binary.txt"} <= set(reasons)
+    assert "broken.pdf" in set(skipped["path"])
