@@ -28,6 +28,7 @@ Vectors = NDArray[np.float32]
 Role = Literal["query", "passage"]
 PoolingMode = Literal["mean", "cls", "last"]
 SPEC_FILE = "encoder.json"
+PLURAL: dict[Role, str] = {"query": "queries", "passage": "passages"}
 
 
 class EncoderSpec(BaseModel):
@@ -254,7 +255,7 @@ class TorchEncoder:
         prompt = self.spec.prompt(role)
         order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
         vectors = np.empty((len(texts), self.spec.dimensions[0]), np.float32)
-        with task(f"encode {role}s", len(texts)) as running:
+        with task(f"encode {PLURAL[role]}", len(texts)) as running:
             for start in range(0, len(order), self.batch_size * 8):
                 part = order[start : start + self.batch_size * 8]
                 vectors[part] = self.model.encode(

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from embed_pipeline.encoder import EncoderSpec, Role, Vectors
+from embed_pipeline.encoder import PLURAL, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import DeployError
 from embed_pipeline.progress import task
 
@@ -51,7 +51,7 @@ class HttpEncoder:
                 another dimension, missing vectors or numbers that are not finite.
         """
         vectors = np.empty((len(texts), self.spec.dimensions[0]), np.float32)
-        with task(f"encode {role}s over HTTP", len(texts)) as running:
+        with task(f"encode {PLURAL[role]} over HTTP", len(texts)) as running:
             for start in range(0, len(texts), self.batch_size):
                 batch = list(texts[start : start + self.batch_size])
                 vectors[start : start + len(batch)] = self._read(self._post(batch, role), len(batch))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from embed_pipeline.encoder import EncoderSpec, Role, Vectors
+from embed_pipeline.encoder import PLURAL, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.progress import task
 
@@ -98,7 +98,7 @@ class OnnxEncoder:
         """Vectors, number of tokens encoded, and for each text whether it was cut."""
         vectors = np.zeros((len(texts), self.spec.dimensions[0]), np.float32)
         count, truncated = 0, []
-        with task(f"encode {role}s", len(texts)) as running:
+        with task(f"encode {PLURAL[role]}", len(texts)) as running:
             for start in range(0, len(texts), CHUNK):
                 tokens = self.tokenize(texts[start : start + CHUNK], role)
                 vectors[start : start + CHUNK] = self.embed_tokens([token.ids for token in tokens])
