@@ -4,6 +4,8 @@ Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or inpu
 """
 
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.errors import EmbedPipelineError, SettingsError, disk_full
+from embed_pipeline.errors import DiskFullError, EmbedPipelineError, SettingsError, disk_full
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -20,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+LEAST_FREE_BYTES = 1_000_000
+_homes_used: set[Path] = set()
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="Folder of documents, or a BEIR folder.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="cpu (default) or gpu.")]
@@ -50,8 +55,25 @@ def main() -> None:
         if full is not None:
             _fail(str(full), full.exit_code)
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+    except Exception as error:
+        full = disk_full(error, "the home folder") or _no_space_left(error)
+        if full is None:
+            raise
+        _fail(str(full), full.exit_code)
     except KeyboardInterrupt:
         _fail("stopped; finished stages are kept, run again to go on", 1)
+
+
+def _no_space_left(error: Exception) -> DiskFullError | None:
+    """SQLite tells a full disk only as "disk I/O error": look at the disk itself."""
+    for home in _homes_used:
+        place = next(path for path in (home, *home.parents) if path.exists())
+        if shutil.disk_usage(place).free < LEAST_FREE_BYTES:
+            return DiskFullError(
+                f"{home}: no space left on the disk ({type(error).__name__}). Free some space or choose another "
+                "--home, then run again; finished stages are kept."
+            )
+    return None
 
 
 def _fail(message: str, code: int) -> None:
@@ -257,6 +279,17 @@ class _Context:
         settings = load_settings(config, profile, given)
         return cls(settings, _home(home), config.resolve() if config else None, profile, given)
 
+    def command(self, verb: str) -> str:
+        """Another command for the same settings and home, as this user would type it."""
+        words = [sys.argv[0] if sys.argv[0].endswith("embed-pipeline") else "embed-pipeline", verb]
+        if self.home != _home(None):
+            words += ["--home", str(self.home)]
+        if verb != "stop":
+            words += ["--config", str(self.config)] if self.config else []
+            words += ["--profile", self.profile] if self.profile else []
+            words += [word for override in self.given for word in ("--set", override)]
+        return shlex.join(words)
+
     def export(self) -> None:
         """Let processes that load the definitions see the same settings and home."""
         import json
@@ -276,6 +309,7 @@ def _quoted(path: Path) -> str:
 def _home(home: Path | None) -> Path:
     chosen = home or Path(os.environ.get("EMBED_PIPELINE_HOME") or ".embed_pipeline")
     chosen = chosen.expanduser().resolve()
+    _homes_used.add(chosen)
     if chosen.exists() and not chosen.is_dir():
         raise SettingsError(f"--home {chosen}: is a file, not a folder.")
     return chosen
@@ -285,7 +319,8 @@ def _run(context: _Context, to: str | None, force: list[str], plan: bool, as_jso
     from embed_pipeline import cli_run
 
     context.export()
-    code = cli_run.run(context.settings, context.home, to, force, plan=plan, as_json=as_json)
+    again = {"ui": context.command("ui"), "stop": context.command("stop")}
+    code = cli_run.run(context.settings, context.home, to, force, plan=plan, as_json=as_json, again=again)
     if code:
         raise typer.Exit(code)
 

@@ -12,8 +12,21 @@ from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
 
 
-def run(settings: Settings, home: Path, to: str | None, force: Sequence[str], plan: bool, as_json: bool) -> int:
-    """Plan, and unless only that is asked for, run; the exit code."""
+def run(
+    settings: Settings,
+    home: Path,
+    to: str | None,
+    force: Sequence[str],
+    *,
+    plan: bool,
+    as_json: bool,
+    again: Mapping[str, str],
+) -> int:
+    """Plan, and unless only that is asked for, run; the exit code.
+
+    Args:
+        again: commands that go on from here ("ui", "stop"), as this user would type them.
+    """
     names = selection(to)
     forced = [asset for name in force for asset in assets_of(name)]
     steps = make_plan([STAGES[name] for name in names], settings, Store(home), forced)
@@ -41,7 +54,7 @@ def run(settings: Settings, home: Path, to: str | None, force: Sequence[str], pl
         value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": endpoint}
         cli_output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
     elif "metrics" in finished and not report.errors:
-        _show_result(home, verdict, endpoint if "endpoint" in finished else None)
+        _show_result(home, verdict, endpoint if "endpoint" in finished else None, again)
     return report.exit_code
 
 
@@ -55,7 +68,7 @@ def _show_plan(steps: Mapping[str, PlanStep], names: Sequence[str], as_json: boo
     console.print(describe_plan(steps), markup=False)
 
 
-def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None) -> None:
+def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:
     metrics = Store(home).current("metrics")
     assert metrics is not None
     console = cli_output.out()
@@ -68,5 +81,5 @@ def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | 
         body = f'{{"model": "{endpoint["model"]}", "input": ["your text"], "input_type": "query"}}'
         console.print(f"\nendpoint: {url}/v1/embeddings (release {endpoint['release_id']})", markup=False)
         console.print(f"  curl -s {url}/v1/embeddings -H 'Content-Type: application/json' -d '{body}'", markup=False)
-        console.print("stop it:  embed-pipeline stop", markup=False)
-    console.print("web UI:   embed-pipeline ui", markup=False)
+        console.print(f"stop it:  {again['stop']}", markup=False)
+    console.print(f"web UI:   {again['ui']}", markup=False)

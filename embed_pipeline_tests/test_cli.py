@@ -230,3 +230,26 @@ def test_unreadable_files_are_skipped_by_name_and_the_run_goes_on(tmp_path, corp
     skipped = pl.read_parquet(Path(shown["path"]) / "skipped.parquet")
     assert {"empty.md", "binary.txt"} <= set(reasons)
     assert "broken.pdf" in set(skipped["path"])
+
+
+@pytest.mark.parametrize("size", ["900k", "1200k"])
+def test_full_disk(tmp_path, size):
+    """A home on a file system with no room: one clear line, exit code 2, and no half-written artifact."""
+    home = tmp_path / "small"
+    home.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(home)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        folder = tmp_path / "corpus"
+        folder.mkdir()
+        for number in range(12):  # words that do not compress
+            words = [f"{(number * 7919 + index * 104729) % 9999991:x}" for index in range(30_000)]
+            (folder / f"{number}.txt").write_text(" ".join(words) + ".")
+        result = cli("run", "--to", "documents", "--corpus", str(folder), "--home", str(home), cwd=tmp_path)
+        refused(result, "no space left")
+        for manifest in home.glob("artifacts/*/*/manifest.json"):
+            json.loads(manifest.read_text())
+        assert not list(home.glob("artifacts/*/.*.tmp"))
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
