@@ -53,7 +53,7 @@ def _packages() -> Iterator[Finding]:
         if version or alternative:
             yield _finding(name, "ok", version or f"{alternative} {_version(alternative or '')}")
         else:
-            yield _finding(name, "fail", "not installed: pip install 'embed-pipeline[cpu]' or 'embed-pipeline[gpu]'")
+            yield _finding(name, "fail", "not installed: use the extra cpu or gpu, for example pip install '.[cpu]'")
     for cpu, gpu in EITHER:
         if _version(cpu) and _version(gpu):
             detail = f"{cpu} and {gpu} overwrite each other: uninstall one"

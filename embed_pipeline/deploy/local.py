@@ -1,13 +1,13 @@
 """The local target: one server process per home, switched from release to release without a restart."""
 
 import errno
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import psutil
 
 from embed_pipeline.deploy.releases import Release, deployments_folder, point_to, pointers, restore
 from embed_pipeline.errors import DeployError, PortInUseError
-from embed_pipeline.files import write_json, write_text
+from embed_pipeline.files import write_text
 from embed_pipeline.settings import DeploySettings
 
+MODULE = "embed_pipeline.serving"
 POLL_SECONDS = 0.2
 PORT_SECONDS = 1.0
 
@@ -94,14 +95,23 @@ def _cannot_listen(host: str, port: int) -> OSError | None:
 
 
 def running_server(home: Path) -> dict[str, Any] | None:
-    """``{"pid", "created", "host", "port"}`` of this home's server process, or None."""
-    try:
-        server: dict[str, Any] = json.loads((deployments_folder(home) / "server.json").read_text("utf-8"))
-        process = psutil.Process(int(server["pid"]))
-        alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - server["created"]) < 1.0
-    except (OSError, ValueError, KeyError, psutil.Error):
-        return None
-    return server if alive else None
+    """``{"pid", "host", "port"}`` of this home's server process, or None.
+
+    The process is found by its command line: a record of its number could be lost to a kill right after the
+    start, or name a stranger later.
+    """
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if MODULE in words and _option(words, "--deployments") == str(deployments_folder(home)):
+            host, port = _option(words, "--host"), _option(words, "--port")
+            if host is not None and port is not None:
+                return {"pid": process.pid, "host": host, "port": int(port)}
+    return None
+
+
+def _option(words: Sequence[str], name: str) -> str | None:
+    position = words.index(name) + 1 if name in words else len(words)
+    return words[position] if position < len(words) else None
 
 
 def is_serving(home: Path, endpoint: dict[str, Any]) -> bool:
@@ -131,17 +141,16 @@ def stop_local(home: Path, seconds: float = 35.0) -> bool:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait(5)
-    (deployments_folder(home) / "server.json").unlink(missing_ok=True)
     return True
 
 
 def _start(home: Path, settings: DeploySettings) -> None:
     folder = deployments_folder(home)
-    command = [sys.executable, "-m", "embed_pipeline.serving", "--deployments", str(folder)]
+    command = [sys.executable, "-m", MODULE, "--deployments", str(folder)]
     command += ["--host", settings.host, "--port", str(settings.port), "--threads", str(settings.threads)]
     write_text(folder / "server.log", "")
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(
+        subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -149,11 +158,6 @@ def _start(home: Path, settings: DeploySettings) -> None:
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-    created = psutil.Process(process.pid).create_time()
-    write_json(
-        folder / "server.json",
-        {"pid": process.pid, "created": created, "host": settings.host, "port": settings.port},
-    )
 
 
 def _wait_for(home: Path, release: Release, settings: DeploySettings) -> None:

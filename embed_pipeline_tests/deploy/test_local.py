@@ -25,7 +25,6 @@ from embed_pipeline.deploy.releases import Pointers, create_release, current_rel
 from embed_pipeline.encoder import EncoderSpec, base_encoder_spec
 from embed_pipeline.errors import DeployError, PortInUseError
 from embed_pipeline.export.onnx_graph import export_onnx
-from embed_pipeline.files import write_json
 from embed_pipeline.settings import DeploySettings, EncoderSettings, ExportSettings
 
 
@@ -35,14 +34,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def record(home: Path, **values: object) -> None:
-    write_json(deployments_folder(home) / "server.json", {"host": "127.0.0.1", "port": 1} | values)
+def as_server_of(home: Path) -> list[str]:
+    """Arguments that make a process look like the server of ``home``."""
+    folder = str(deployments_folder(home))
+    return ["embed_pipeline.serving", "--deployments", folder, "--host", "127.0.0.1", "--port", "1"]
 
 
 def test_a_free_port_is_accepted_and_stays_free():
     port = free_port()
     require_free_port("127.0.0.1", port)
-    require_free_port("127.0.0.1", port)
+    with socket.create_server(("127.0.0.1", port)) as server:  # the look itself does not hold it
+        assert server.getsockname()[1] == port
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
@@ -60,36 +62,34 @@ def test_a_host_that_is_not_ours_is_refused():
         require_free_port("192.0.2.1", free_port())
 
 
-@pytest.mark.parametrize("text", [None, "", "{}", '{"pid": "x", "created": 1}', '{"pid": 4194305, "created": 1.0}'])
-def test_without_a_usable_record_no_server_is_running(tmp_path, text):
-    if text is not None:
-        deployments_folder(tmp_path).mkdir()
-        (deployments_folder(tmp_path) / "server.json").write_text(text)
+def test_without_a_process_no_server_is_running(tmp_path):
     assert running_server(tmp_path) is None
     assert stop_local(tmp_path) is False
 
 
-def test_a_process_that_got_the_number_of_a_dead_server_is_left_alone(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
-        record(tmp_path, pid=stranger.pid, created=psutil.Process(stranger.pid).create_time() - 100)
+def test_the_server_of_another_home_and_strangers_are_left_alone(tmp_path):
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen([*sleep, *as_server_of(tmp_path / "other")]) as other, subprocess.Popen(sleep) as stranger:
+        assert running_server(tmp_path / "other") == {"pid": other.pid, "host": "127.0.0.1", "port": 1}
         assert running_server(tmp_path) is None
         assert stop_local(tmp_path) is False
         assert not is_serving(tmp_path, {"url": "http://127.0.0.1:1", "release_id": "r"})
+        assert other.poll() is None
         assert stranger.poll() is None
+        other.kill()
         stranger.kill()
 
 
 def test_a_process_that_ignores_the_request_to_stop_is_killed(tmp_path):
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as stubborn:
+    command = [sys.executable, "-c", script, *as_server_of(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as stubborn:
         assert stubborn.stdout is not None
         stubborn.stdout.readline()
-        record(tmp_path, pid=stubborn.pid, created=psutil.Process(stubborn.pid).create_time())
         assert running_server(tmp_path) is not None
         assert stop_local(tmp_path, seconds=0.2) is True
         stubborn.wait(5)
     assert running_server(tmp_path) is None
-    assert not (deployments_folder(tmp_path) / "server.json").exists()
 
 
 @pytest.fixture(scope="module")
