@@ -187,11 +187,15 @@ class Store:
 
     def lookup(self, asset: str, key: str) -> Artifact | None:
         """The intact artifact of a known key, else None."""
-        version = self._read(self.root / asset / "keys" / f"{key}.json").get("version")
+        version = self.version_of(asset, key)
         if version is None:
             return None
         artifact = self.handle(asset, version)
         return artifact if self.is_intact(artifact) else None
+
+    def version_of(self, asset: str, key: str) -> str | None:
+        """The version recorded for a key, intact or not, else None."""
+        return self._read(self.root / asset / "keys" / f"{key}.json").get("version")
 
     def handle(self, asset: str, version: str) -> Artifact:
         """Handle on a version, without looking whether it exists."""
@@ -278,10 +282,6 @@ class Store:
     def record_key(self, asset: str, key: str, version: str, inputs: Mapping[str, str]) -> None:
         """Remember that ``key`` gives ``version``."""
         write_json(self.root / asset / "keys" / f"{key}.json", {"version": version, "inputs": dict(inputs)})
-
-    def forget_key(self, asset: str, key: str) -> None:
-        """Forget a key, so that its work is done again; the artifact stays until collected."""
-        (self.root / asset / "keys" / f"{key}.json").unlink(missing_ok=True)
 
     def point(self, artifact: Artifact, key: str, outcome: str, seconds: float, run_id: str | None = None) -> None:
         """Move the pointer, for one run and for everybody."""

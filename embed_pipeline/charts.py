@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def bars(name: str, values: Mapping[str, float], label: str) -> str:
     return _draw(name, draw)
 
 
-def _draw(name: str, draw: "object") -> str:
+def _draw(name: str, draw: "Callable[[Axes], None]") -> str:
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -78,7 +78,6 @@ def _draw(name: str, draw: "object") -> str:
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
-        assert callable(draw)
         draw(axes)
         axes.set_title(name)
         buffer = io.StringIO()

@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.errors import DiskFullError, EmbedPipelineError, SettingsError, disk_full
+from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
 _homes_used: set[Path] = set()
 
@@ -50,16 +52,13 @@ def main() -> None:
         app()
     except EmbedPipelineError as error:
         _fail(str(error), error.exit_code)
-    except OSError as error:
-        full = disk_full(error, error.filename or "the home folder")
+    except Exception as error:
+        full = disk_full(error, getattr(error, "filename", None) or "the home folder") or _no_space_left(error)
         if full is not None:
             _fail(str(full), full.exit_code)
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
-    except Exception as error:
-        full = disk_full(error, "the home folder") or _no_space_left(error)
-        if full is None:
-            raise
-        _fail(str(full), full.exit_code)
+        if isinstance(error, OSError):
+            _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+        raise
     except KeyboardInterrupt:
         _fail("stopped; finished stages are kept, run again to go on", 1)
 
@@ -192,6 +191,11 @@ def serve(
     threads: Annotated[int, typer.Option("--threads", min=0, help="ONNX Runtime threads; 0: all cores.")] = 0,
 ) -> None:
     """The embeddings server alone, for one model folder."""
+    missing = [name for name in MODEL_FILES if not (model / name).is_file()]
+    if missing:
+        raise InputError(
+            f"--model {model}: holds no {', '.join(missing)}; embed-pipeline show onnx_model names a folder."
+        )
     from embed_pipeline.serving.server import serve as serve_model
 
     serve_model(model=model, deployments=None, host=host, port=port, model_name=model_name, threads=threads)
@@ -273,7 +277,7 @@ class _Context:
 
         given = list(overrides or [])
         if corpus is not None:
-            given.append(f"corpus.path={_quoted(corpus.expanduser().resolve())}")
+            given.append(f"corpus.path={json.dumps(str(corpus.expanduser().resolve()), ensure_ascii=False)}")
         if config is None and Path("pipeline.yaml").is_file():
             config = Path("pipeline.yaml")
         settings = load_settings(config, profile, given)
@@ -292,18 +296,10 @@ class _Context:
 
     def export(self) -> None:
         """Let processes that load the definitions see the same settings and home."""
-        import json
-
         os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
         os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
         os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
         os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self.given)
-
-
-def _quoted(path: Path) -> str:
-    import json
-
-    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _home(home: Path | None) -> Path:

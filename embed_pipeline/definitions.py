@@ -58,7 +58,7 @@ def build_defs(
     sensor, schedule = build_automation(settings, job)
     return dg.Definitions(
         assets=[build_asset(stage, settings, store) for stage in STAGES.values()],
-        asset_checks=build_checks(settings, store),
+        asset_checks=build_checks(settings),
         jobs=[job],
         sensors=[sensor],
         schedules=[schedule],

@@ -13,7 +13,6 @@
     │   └── DiskFullError         no space left; nothing half-written remains
     └── StageError                exit code 1: a stage or a check failed
         ├── ArtifactError         a stored artifact is missing or damaged
-        ├── CheckFailedError      a blocking check refused the result
         ├── TrainingError         NaN, collapse, nothing to train on
         ├── ExportError           the exported graph is not the checkpoint
         ├── DeployError           the endpoint did not become healthy
@@ -73,10 +72,6 @@ class StageError(EmbedPipelineError):
 
 class ArtifactError(StageError):
     """A stored artifact is missing or damaged."""
-
-
-class CheckFailedError(StageError):
-    """A blocking check refused a result."""
 
 
 class TrainingError(StageError):

@@ -70,8 +70,7 @@ def _old_releases(home: Path) -> list[Path]:
 def _forget_keys(store: Store) -> None:
     for asset in _children(store.root):
         for key in _children(asset / "keys"):
-            version = store._read(key).get("version")
-            if not (asset / str(version)).is_dir():
+            if not (asset / str(store.version_of(asset.name, key.stem))).is_dir():
                 key.unlink(missing_ok=True)
 
 

@@ -164,14 +164,6 @@ def test_the_pointer_says_what_happened_for_everybody_and_for_the_run(store):
     assert store.of_run("run1", "table") == made
 
 
-def test_a_forgotten_key_is_unknown_while_its_artifact_stays(store):
-    made = commit(store, "k1", "hello")
-    store.forget_key("table", "k1")
-    store.forget_key("table", "never")
-    assert store.lookup("table", "k1") is None
-    assert made.file("file.txt").read_text() == "hello"
-
-
 def test_a_kill_before_the_rename_leaves_the_artifact_before(store, monkeypatch):
     before = commit(store, "k1", "old")
     store.point(before, "k1", "computed", 1.0)

@@ -156,6 +156,10 @@ def test_show_names_what_is_missing(tmp_path):
     refused(cli("show", "metrcs", "--home", "home", cwd=tmp_path), "metrics")
 
 
+def test_serve_of_a_folder_that_is_no_model(tmp_path):
+    refused(cli("serve", "--model", str(tmp_path), cwd=tmp_path), "model.onnx", "encoder.json")
+
+
 def test_stop_without_an_endpoint(tmp_path):
     result = cli("stop", "--home", "home", cwd=tmp_path)
     assert result.returncode == 0

@@ -229,7 +229,6 @@ def test_kill_at_random_moments_then_complete(tmp_path):
                 version = json.loads(pointer.read_text())["version"]
                 assert finished.setdefault(pointer.parent.name, version) == version
         outcomes = somebody.outcomes()
-        assert {outcomes[name] for name in finished} <= {"reused", "skipped", "computed"}
         repeated = {name for name in finished if outcomes[name] == "computed"}
         assert repeated <= {"endpoint"}  # its server may have been started again
         assert not list(somebody.home.glob("artifacts/*/.*.tmp"))  # leftovers of the killed are gone

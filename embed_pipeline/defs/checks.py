@@ -2,23 +2,64 @@
 
 import dagster as dg
 
-from embed_pipeline.artifacts import Artifact, Store
+from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
 
 SHOWN = 5
 
 
-def build_checks(settings: Settings, store: Store) -> list[dg.AssetChecksDefinition]:
-    """Every check, for these settings."""
-    del store  # every check works on the handles it is given
+@dg.asset_check(asset="documents", blocking=True)
+def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
+    """At least one document has text."""
+    return _result(
+        documents.frame().height > 0, "the corpus has no readable document", documents=documents.frame().height
+    )
 
-    @dg.asset_check(asset="documents", blocking=True)
-    def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
-        """At least one document has text."""
-        return _result(
-            documents.frame().height > 0, "the corpus has no readable document", documents=documents.frame().height
-        )
+
+@dg.asset_check(
+    asset="splits",
+    blocking=True,
+    additional_ins={"qa_pairs": dg.AssetIn("qa_pairs"), "passages": dg.AssetIn("passages")},
+)
+def no_leakage(splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> dg.AssetCheckResult:
+    """No passage, near-duplicate passage or question of test or validation is in train."""
+    from embed_pipeline.prep.leakage import find_leaks
+
+    leaks = find_leaks(qa_pairs.frame(), passages.frame(), splits.frame())
+    shown = "; ".join(f"{kind}: {train} ~ {held}" for kind, train, held in leaks.head(SHOWN).iter_rows())
+    return _result(leaks.height == 0, f"{leaks.height} leaks between the splits: {shown}", leaks=leaks.height)
+
+
+@dg.asset_check(
+    asset="mined_negatives",
+    blocking=True,
+    additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "splits")},
+)
+def negatives_sane(
+    mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
+) -> dg.AssetCheckResult:
+    """Finite scores; never a positive, never a passage of a held-out document."""
+    from embed_pipeline.prep.mine import check_negatives
+
+    broken = check_negatives(mined_negatives.frame(), qa_pairs.frame(), passages.frame(), splits.frame())
+    return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
+
+
+@dg.asset_check(asset="endpoint_metrics", blocking=True)
+def endpoint_within_tolerance(endpoint_metrics: Artifact) -> dg.AssetCheckResult:
+    """Every metric through the endpoint is within tolerance of the checkpoint's."""
+    frame = endpoint_metrics.frame()
+    outside = frame.filter(~frame["within_tolerance"])
+    shown = "; ".join(
+        f"{test_set} {metric} {delta:+.4f}"
+        for test_set, metric, delta in outside.select("test_set", "metric", "delta").head(SHOWN).iter_rows()
+    )
+    return _result(outside.height == 0, f"{outside.height} metrics outside tolerance: {shown}", outside=outside.height)
+
+
+def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """Every check; three of them measure by these settings."""
 
     @dg.asset_check(asset="qa_pairs", blocking=True)
     def enough_questions(pipeline: PipelineResource, qa_pairs: Artifact) -> dg.AssetCheckResult:
@@ -30,33 +71,6 @@ def build_checks(settings: Settings, store: Store) -> list[dg.AssetChecksDefinit
             "embed-pipeline show qa_pairs tells what was rejected and why"
         )
         return _result(found >= least, why, questions=found)
-
-    @dg.asset_check(
-        asset="splits",
-        blocking=True,
-        additional_ins={"qa_pairs": dg.AssetIn("qa_pairs"), "passages": dg.AssetIn("passages")},
-    )
-    def no_leakage(splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> dg.AssetCheckResult:
-        """No passage, near-duplicate passage or question of test or validation is in train."""
-        from embed_pipeline.prep.leakage import find_leaks
-
-        leaks = find_leaks(qa_pairs.frame(), passages.frame(), splits.frame())
-        shown = "; ".join(f"{kind}: {train} ~ {held}" for kind, train, held in leaks.head(SHOWN).iter_rows())
-        return _result(leaks.height == 0, f"{leaks.height} leaks between the splits: {shown}", leaks=leaks.height)
-
-    @dg.asset_check(
-        asset="mined_negatives",
-        blocking=True,
-        additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "splits")},
-    )
-    def negatives_sane(
-        mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
-    ) -> dg.AssetCheckResult:
-        """Finite scores; never a positive, never a passage of a held-out document."""
-        from embed_pipeline.prep.mine import check_negatives
-
-        broken = check_negatives(mined_negatives.frame(), qa_pairs.frame(), passages.frame(), splits.frame())
-        return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
 
     @dg.asset_check(asset="metrics", blocking=True)
     def verdict(pipeline: PipelineResource, metrics: Artifact) -> dg.AssetCheckResult:
@@ -75,28 +89,8 @@ def build_checks(settings: Settings, store: Store) -> list[dg.AssetChecksDefinit
             found >= least, f"lowest cosine {found:.6f} is under export.min_cosine {least}", lowest_cosine=found
         )
 
-    @dg.asset_check(asset="endpoint_metrics", blocking=True)
-    def endpoint_within_tolerance(endpoint_metrics: Artifact) -> dg.AssetCheckResult:
-        """Every metric through the endpoint is within tolerance of the checkpoint's."""
-        frame = endpoint_metrics.frame()
-        outside = frame.filter(~frame["within_tolerance"])
-        shown = "; ".join(
-            f"{test_set} {metric} {delta:+.4f}"
-            for test_set, metric, delta in outside.select("test_set", "metric", "delta").head(SHOWN).iter_rows()
-        )
-        return _result(
-            outside.height == 0, f"{outside.height} metrics outside tolerance: {shown}", outside=outside.height
-        )
-
-    return [
-        corpus_not_empty,
-        enough_questions,
-        no_leakage,
-        negatives_sane,
-        verdict,
-        onnx_equals_checkpoint,
-        endpoint_within_tolerance,
-    ]
+    measured = [enough_questions, verdict, onnx_equals_checkpoint]
+    return [corpus_not_empty, no_leakage, negatives_sane, endpoint_within_tolerance, *measured]
 
 
 def _result(passed: bool, why_not: str, **figures: float | str) -> dg.AssetCheckResult:

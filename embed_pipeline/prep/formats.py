@@ -6,8 +6,8 @@ sentence-transformers reads with ``datasets.load_dataset("json", ...)``.
 """
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,16 +65,6 @@ def _triplets(training_set: "pl.DataFrame") -> Iterator[dict[str, Any]]:
     for row in training_set.iter_rows(named=True):
         negatives = {f"negative_{place}": text for place, text in enumerate(row["negatives"], start=1)}
         yield {"anchor": row["question"], "positive": row["positive"], **negatives}
-
-
-def write_training_rows(rows: Sequence[TrainingRow], folder: Path) -> None:
-    """Write ``table.parquet`` with the columns of :class:`embed_pipeline.tables.TrainingSet`."""
-    import pyarrow
-
-    kinds = {"negative_ids": pyarrow.list_(pyarrow.string()), "negatives": pyarrow.list_(pyarrow.string())}
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in _COLUMNS])
-    values = [{**asdict(row), **{name: list(getattr(row, name)) for name in kinds}} for row in rows]
-    _write_parquet(pyarrow.Table.from_pylist(values, schema=schema), folder / "table.parquet")
 
 
 def read_training_rows(folder: Path) -> list[TrainingRow]:

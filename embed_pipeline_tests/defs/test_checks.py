@@ -1,7 +1,5 @@
 """The blocking checks: what they refuse, in words a user can act on."""
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 import pytest
@@ -36,7 +34,7 @@ def stored(tmp_path):
 
 def result(name: str, artifact: dict[str, Artifact], *overrides: str, launchpad: tuple[str, ...] = ()):
     """Run one check of the real list."""
-    checks = build_checks(load_settings(None, None, overrides, {}), Store(Path("unused")))
+    checks = build_checks(load_settings(None, None, overrides, {}))
     (check,) = [one for one in checks if name in {spec.name for spec in one.check_specs}]
     asks = name in ("enough_questions", "verdict", "onnx_equals_checkpoint")
     found = check(**artifact, **({"pipeline": PipelineResource(overrides=list(launchpad))} if asks else {}))
