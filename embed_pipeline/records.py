@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-QUERY_TYPES = ("multi_hop", "structural", "contextual", "keyword", "inverse_cloze", "imported")
+QUERY_TYPES = ("multi_hop", "structural", "contextual", "keyword", "paraphrase", "inverse_cloze", "imported")
 REASONING_TYPES = ("factual", "relational", "inferential", "temporal", "procedural", "causal", "visual")
 SPLITS = ("train", "validation", "test")
 

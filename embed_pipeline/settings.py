@@ -63,10 +63,17 @@ class CorpusSettings(Section):
     path: Path | None = _runtime(None, "Folder of documents, or a BEIR folder (corpus.jsonl).")
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
     min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
+    chunking: Literal["tokens", "sentences"] = Field(
+        "tokens", description="tokens: sentences packed up to a budget; sentences: fixed groups, as the reference."
+    )
     passage_tokens: int = Field(200, ge=16, description="Token budget of a passage, in base-model tokens.")
     min_passage_tokens: int = Field(24, ge=0, description="Smaller rests join their neighbour.")
+    sentences_per_passage: int = Field(5, ge=1, description="Sentences of a passage, if chunking is sentences.")
     near_duplicate_threshold: float = Field(
-        0.85, gt=0, le=1, description="Estimated Jaccard similarity of word 3-grams from which passages are one group."
+        0.85,
+        gt=0,
+        le=1,
+        description="Estimated Jaccard similarity of word 3-grams from which passages (or documents) are one group.",
     )
 
 
@@ -80,18 +87,41 @@ class LLMSettings(Section):
     temperature: float = Field(0.6, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(4096, ge=64, description="Longest answer.")
-    concurrency: int = _runtime(8, "Requests in flight.", ge=1)
+    prompt_price: float | None = _runtime(None, "USD per million prompt tokens of model.", ge=0)
+    completion_price: float | None = _runtime(None, "USD per million completion tokens of model.", ge=0)
+    judge_prompt_price: float | None = _runtime(None, "The same of judge_model; unset: as model.", ge=0)
+    judge_completion_price: float | None = _runtime(None, "The same of judge_model; unset: as model.", ge=0)
+    concurrency: int = _runtime(16, "Most requests in flight; fewer while the endpoint asks for fewer.", ge=1)
     timeout_seconds: float = _runtime(120.0, "Longest wait for one answer.", gt=0)
     max_attempts: int = _runtime(6, "Attempts for one request before it is set aside.", ge=1)
+
+
+class QueryMix(Section):
+    """How the questions of a language model divide into query types, as weights."""
+
+    multi_hop: float = Field(3, ge=0, description="Facts from several places, combined.")
+    structural: float = Field(2, ge=0, description="How parts relate: order, components, comparison, exception.")
+    contextual: float = Field(2, ge=0, description="From a concrete situation.")
+    keyword: float = Field(2, ge=0, description="A few words, as typed in a hurry.")
+    paraphrase: float = Field(2, ge=0, description="In words other than the document's.")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "QueryMix":
+        if not any(getattr(self, name) for name in type(self).model_fields):
+            raise ValueError("every weight is 0; at least one query type is needed")
+        return self
 
 
 class SdgSettings(Section):
     """Writing questions (synthetic data generation)."""
 
-    engine: Literal["auto", "offline", "llm"] = Field(
+    engine: Literal["auto", "offline", "llm", "data_designer"] = Field(
         "auto", description="auto: the LLM when llm.base_url is set, else the offline generator."
     )
-    import_from: Path | None = _runtime(None, "Questions of your own: .jsonl or a BEIR folder with qrels/train.tsv.")
+    import_from: Path | None = _runtime(
+        None,
+        "Questions of your own: .jsonl, the reference recipe's SDG records, or a BEIR folder with qrels/train.tsv.",
+    )
     seed: int = Field(42, description="Seed of every random choice in this stage.")
     max_questions: int = Field(3200, ge=1, description="Upper bound of questions kept.")
     questions_per_passage: float = Field(
@@ -104,15 +134,35 @@ class SdgSettings(Section):
         0.9,
         gt=0,
         le=1,
-        description="Offline generator: largest share of a question's words that may stand in its passage in order.",
+        description="Largest share of a question's words that may stand in its passage in order.",
     )
-    round_trip_k: int = Field(100, ge=1, description="A question must find its evidence within this many results.")
+    round_trip_k: int = Field(
+        100, ge=1, description="A question must find its evidence within this many results of base model or BM25."
+    )
     judge_threshold: float = Field(7.0, ge=0, le=10, description="Lowest overall judge score kept.")
-    questions_per_document: int = Field(7, ge=1, description="LLM: questions per document (or window of one).")
+    closed_book_check: bool = Field(
+        False, description="LLM: also drop questions that the model answers without the documents."
+    )
+    artifacts_per_kind: int = Field(
+        2, ge=0, description="LLM: most artifacts of each kind drawn from a text before it is asked about; 0: none."
+    )
+    window_tokens: int = Field(2000, ge=200, description="LLM: base-model tokens of passages shown in one prompt.")
+    questions_per_1000_tokens: float = Field(5.0, gt=0, description="LLM: questions per thousand tokens of text.")
+    min_questions_per_document: int = Field(2, ge=1, description="LLM: questions about a short document.")
+    bundle_size: int = Field(2, ge=1, le=5, description="LLM: most related documents asked about together; 1: none.")
+    bundle_similarity: float = Field(0.5, ge=0, le=1, description="LLM: least relatedness of bundled documents.")
+    questions_per_bundle: int = Field(3, ge=1, description="LLM: multi-hop questions across each bundle.")
+    judge_batch: int = Field(4, ge=1, le=20, description="LLM: questions judged in one call.")
+    query_mix: QueryMix = QueryMix()
     min_hops: int = Field(1, ge=1)
     max_hops: int = Field(3, ge=1)
     min_complexity: int = Field(2, ge=1, le=5)
     min_questions: int = Field(20, ge=1, description="Fewer kept questions stop the run (blocking check).")
+    budget_usd: float | None = _runtime(
+        None, "Most money for the answers of one generation; needs llm.prompt_price.", gt=0
+    )
+    budget_tokens: int | None = _runtime(None, "Most tokens (prompt and completion) of one generation.", ge=1)
+    prompts: Path | None = _runtime(None, "Folder with prompt files of your own; embed-pipeline prompts writes one.")
     llm: LLMSettings = LLMSettings()
 
     @model_validator(mode="after")
@@ -121,10 +171,12 @@ class SdgSettings(Section):
             raise ValueError(f"min_hops ({self.min_hops}) is larger than max_hops ({self.max_hops})")
         if self.min_question_chars > self.max_question_chars:
             raise ValueError("min_question_chars is larger than max_question_chars")
-        if self.engine == "llm" and not (self.llm.base_url and self.llm.model):
-            raise ValueError("engine is llm, but llm.base_url or llm.model is not set")
+        if self.engine in ("llm", "data_designer") and not (self.llm.base_url and self.llm.model):
+            raise ValueError(f"engine is {self.engine}, but llm.base_url or llm.model is not set")
         if self.llm.base_url and not self.llm.model:
             raise ValueError("llm.base_url is set, but llm.model is not")
+        if self.budget_usd is not None and None in (self.llm.prompt_price, self.llm.completion_price):
+            raise ValueError("budget_usd needs llm.prompt_price and llm.completion_price, in USD per million tokens")
         return self
 
 
@@ -361,7 +413,7 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    for name, key in (("corpus", "path"), ("sdg", "import_from"), ("eval", "gold")):
+    for name, key in (("corpus", "path"), ("sdg", "import_from"), ("sdg", "prompts"), ("eval", "gold")):
         section = values.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str((folder / Path(section[key]).expanduser()).resolve())

@@ -112,6 +112,8 @@ class QaPairs(dy.Schema):
     context_support = _score("Judge: support by the context.")
     clarity = _score("Judge: clarity.")
     score = _score("Mean of the judge's sub-scores.")
+    judgement = _text("The judge's reasons for its sub-scores.", nullable=True)
+    closed_book = dy.Bool(nullable=True, description="Answered without the documents; null: not checked.")
 
 
 class QaCandidates(QaPairs):
@@ -122,6 +124,7 @@ class RejectedCandidates(QaPairs):
     """Candidates that were filtered out, stored beside the pairs."""
 
     reason = _text("The filter that refused it.")
+    detail = _text("What it refused, in words.", nullable=True)
 
 
 class Splits(dy.Schema):

@@ -14,7 +14,7 @@ GENERATION = (
     "sdg.engine",
     "sdg.seed",
     "sdg.questions_per_passage",
-    "sdg.questions_per_document",
+    "sdg.min_questions_per_document",
     "sdg.min_hops",
     "sdg.max_hops",
     "sdg.min_complexity",

@@ -48,6 +48,8 @@ class Candidate:
     context_support: float | None = None
     clarity: float | None = None
     score: float | None = None
+    judgement: str | None = None
+    closed_book: bool | None = None
     own_id: str | None = None
 
 
@@ -100,6 +102,8 @@ def _row(candidate: Candidate, doc_of: Mapping[str, str]) -> dict[str, Any]:
         "mask_evidence": candidate.mask_evidence,
         "generator": candidate.generator,
         **{name: _rounded(getattr(candidate, name)) for name in scores},
+        "judgement": candidate.judgement,
+        "closed_book": candidate.closed_book,
     }
 
 

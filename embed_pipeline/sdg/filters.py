@@ -104,7 +104,10 @@ def _selection(candidates: pl.DataFrame, reasons: Mapping[str, str]) -> Selectio
     reason = pl.Series("reason", [reasons.get(key) for key in ordered["question_id"]], dtype=pl.String)
     marked = ordered.with_columns(reason)
     pairs = tables.validate(tables.QaPairs, marked.filter(pl.col("reason").is_null()))
-    rejected = tables.validate(tables.RejectedCandidates, marked.filter(pl.col("reason").is_not_null()))
+    rejected = tables.validate(
+        tables.RejectedCandidates,
+        marked.filter(pl.col("reason").is_not_null()).with_columns(detail=pl.lit(None, pl.String)),
+    )
     counts = dict(rejected["reason"].value_counts().iter_rows())
     funnel = {"candidates": candidates.height, **{name: counts.get(name, 0) for name in REASONS}}
     return Selection(pairs, rejected, {**funnel, "pairs": pairs.height})

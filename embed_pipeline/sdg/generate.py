@@ -88,7 +88,7 @@ class Window:
 def generate_with_llm(
     documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, client: ChatClient
 ) -> GenerationResult:
-    """Ask for ``questions_per_document`` questions per document, or per window of a long one.
+    """Ask for ``min_questions_per_document`` questions per document, or per window of a long one.
 
     Of near-duplicate passages one is shown. A question is kept when
     its passage numbers exist, each piece of evidence stands word for word in its passage, and complexity and
@@ -151,7 +151,7 @@ def _prompt(window: Window, settings: SdgSettings) -> str:
         "question",
         boundary=boundary(*(row["text"] for row in window.passages)),
         passages=passages,
-        questions=settings.questions_per_document,
+        questions=settings.min_questions_per_document,
         min_complexity=settings.min_complexity,
         min_hops=settings.min_hops,
         max_hops=settings.max_hops,

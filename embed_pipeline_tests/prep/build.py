@@ -85,6 +85,8 @@ def pairs_of(
                 "context_support": None,
                 "clarity": None,
                 "score": None,
+                "judgement": None,
+                "closed_book": None,
             }
         )
     return validate(QaPairs, pl.DataFrame(rows, schema_overrides={"score": pl.Float64}))

@@ -91,7 +91,7 @@ def test_questions_become_candidates_with_verbatim_evidence(tmp_path):
 
 
 def test_the_prompt_shows_numbered_passages_and_the_settings(tmp_path):
-    _, server = generated(tmp_path, questions_per_document=5, max_hops=2)
+    _, server = generated(tmp_path, min_questions_per_document=5, max_hops=2)
     prompt = next(text for text in server.prompts if "Merrin" in text)
     assert "[Alarms]" in prompt
     assert re.search(r"passage 1 >>>.*420 Pa.*passage 2 >>>.*loft warden", prompt, flags=re.DOTALL)
