@@ -3,37 +3,34 @@
 The filters run in the order of :data:`REASONS`; a question is counted under the first that refuses it.
 """
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import polars as pl
 
 from embed_pipeline import tables
 from embed_pipeline.encoder import Encoder, Vectors
 from embed_pipeline.progress import track
 from embed_pipeline.records import passage_text
-from embed_pipeline.sdg.wording import longest_run, refers_to_text, same_form, words
-from embed_pipeline.search import top_k
+from embed_pipeline.sdg.filters_alone import Refusal, Row, imported, refused_by_form, refused_by_model
+from embed_pipeline.sdg.filters_together import exact_duplicates, lost, near_duplicates, over_limit
 from embed_pipeline.settings import SdgSettings
 
-REASONS = (
-    "too_short",
-    "too_long",
-    "unknown_passage",
-    "refers_to_text",
-    "not_judged",
-    "low_score",
-    "copies_passage",
-    "duplicate",
-    "near_duplicate",
-    "round_trip",
-    "over_limit",
-)
-BLOCK = 1024
-Row = Mapping[str, Any]
+REASONS: Mapping[str, str] = {
+    "too_short": "shorter than sdg.min_question_chars",
+    "too_long": "longer than sdg.max_question_chars",
+    "unknown_passage": "cites a passage that does not exist",
+    "refers_to_text": 'points at its text ("according to the passage")',
+    "copies_passage": "more than sdg.max_overlap of its words stand in order in its passage",
+    "round_trip": "neither base model nor BM25 finds its passage within sdg.round_trip_k",
+    "duplicate": "the same as another question but for case and punctuation",
+    "near_duplicate": "cosine with another question above sdg.dedup_threshold",
+    "not_judged": "an LLM wrote it and the judge gave no score",
+    "low_score": "the judge's mean is below sdg.judge_threshold",
+    "answerable_without": "the LLM answers it without the documents (sdg.closed_book_check)",
+    "over_limit": "beyond sdg.max_questions; the passages take turns",
+}
+"""Reason -> what it means, in the order of the filters."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,8 @@ def select_pairs(
     """Apply every filter; the result does not depend on the order of the rows.
 
     Where two questions are one, imported ones win, then the better judge score, then the lower id. Imported
-    questions may be short, may quote their passage and need not find it (they are what users really ask).
+    questions may be short, may quote their passage and need not find it (they are what users really ask). A
+    multi-hop question passes the round trip with one of its passages.
 
     Args:
         candidates: :class:`embed_pipeline.tables.QaCandidates`.
@@ -65,169 +63,69 @@ def select_pairs(
             among them.
         encoder: the base model.
     """
-    passages = passages.sort("passage_id")
-    rows = sorted(candidates.to_dicts(), key=_rank)
-    text_of = {row["passage_id"]: passage_text(row["title"], row["text"]) for row in passages.iter_rows(named=True)}
-    reasons: dict[str, str] = {}
+    left, refusals = _free_filters(candidates, passages, encoder, settings)
+    judged = [refused_by_model(row, settings) for row in left]
+    refusals |= {row["question_id"]: found for row, found in zip(left, judged, strict=True) if found is not None}
+    left = [row for row, found in zip(left, judged, strict=True) if found is None]
+    _drop(left, over_limit(left, settings), "over_limit", refusals)
+    return _selection(candidates, refusals)
+
+
+def refused_before_judging(
+    candidates: pl.DataFrame, passages: pl.DataFrame, encoder: Encoder, settings: SdgSettings
+) -> dict[str, Refusal]:
+    """Question id -> refusal by the filters that cost nothing; :func:`select_pairs` refuses all of them, too.
+
+    It may refuse one of them as the duplicate of another question than is named here, once there are scores.
+    """
+    return _free_filters(candidates, passages, encoder, settings)[1]
+
+
+def _free_filters(
+    candidates: pl.DataFrame, passages: pl.DataFrame, encoder: Encoder, settings: SdgSettings
+) -> tuple[list[Row], dict[str, Refusal]]:
+    """The rows that pass everything but judge and limit, in the order of preference; why the others do not."""
+    texts = passages.sort("passage_id").select("passage_id", "title", "text")
+    text_of = {passage_id: passage_text(title, text) for passage_id, title, text in texts.iter_rows()}
+    refusals: dict[str, Refusal] = {}
     left: list[Row] = []
-    for row in track(rows, "filter questions"):
-        reason = _refused_alone(row, text_of, settings)
-        if reason is None:
+    for row in track(sorted(candidates.to_dicts(), key=_rank), "filter questions"):
+        refusal = refused_by_form(row, text_of, settings)
+        if refusal is None:
             left.append(row)
         else:
-            reasons[row["question_id"]] = reason
-    left = _drop(left, _exact_duplicates(left), "duplicate", reasons)
+            refusals[row["question_id"]] = refusal
     vectors = encoder.encode([row["question"] for row in left], "query")
-    near = _near_duplicates(vectors, settings.dedup_threshold)
-    vectors = vectors[[position for position in range(len(left)) if position not in near]]
-    left = _drop(left, near, "near_duplicate", reasons)
-    left = _drop(left, _lost(left, vectors, text_of, encoder, settings.round_trip_k), "round_trip", reasons)
-    left = _drop(left, _over_limit(left, settings), "over_limit", reasons)
-    return _selection(candidates, reasons)
+    dropped = lost(left, vectors, text_of, encoder, settings.round_trip_k)
+    vectors, left = _without(vectors, dropped), _drop(left, dropped, "round_trip", refusals)
+    dropped = exact_duplicates(left)
+    vectors, left = _without(vectors, dropped), _drop(left, dropped, "duplicate", refusals)
+    left = _drop(left, near_duplicates(left, vectors, settings.dedup_threshold), "near_duplicate", refusals)
+    return left, refusals
 
 
 def _rank(row: Row) -> tuple[bool, float, str]:
-    return (not _imported(row), -(row["score"] or 0.0), row["question_id"])
+    return (not imported(row), -(row["score"] or 0.0), row["question_id"])
 
 
-def _imported(row: Row) -> bool:
-    return bool(row["generator"] == "imported")
+def _without(vectors: Vectors, dropped: Mapping[int, str]) -> Vectors:
+    return vectors[[position for position in range(len(vectors)) if position not in dropped]]
 
 
-def _drop(rows: list[Row], dropped: set[int], reason: str, reasons: dict[str, str]) -> list[Row]:
-    reasons.update((rows[position]["question_id"], reason) for position in dropped)
+def _drop(rows: list[Row], dropped: Mapping[int, str], reason: str, refusals: dict[str, Refusal]) -> list[Row]:
+    refusals.update((rows[position]["question_id"], Refusal(reason, detail)) for position, detail in dropped.items())
     return [row for position, row in enumerate(rows) if position not in dropped]
 
 
-def _selection(candidates: pl.DataFrame, reasons: Mapping[str, str]) -> Selection:
+def _selection(candidates: pl.DataFrame, refusals: Mapping[str, Refusal]) -> Selection:
     ordered = candidates.sort("question_id")
-    reason = pl.Series("reason", [reasons.get(key) for key in ordered["question_id"]], dtype=pl.String)
-    marked = ordered.with_columns(reason)
-    pairs = tables.validate(tables.QaPairs, marked.filter(pl.col("reason").is_null()))
-    rejected = tables.validate(
-        tables.RejectedCandidates,
-        marked.filter(pl.col("reason").is_not_null()).with_columns(detail=pl.lit(None, pl.String)),
+    found = [refusals.get(key) for key in ordered["question_id"]]
+    marked = ordered.with_columns(
+        reason=pl.Series([one and one.reason for one in found], dtype=pl.String),
+        detail=pl.Series([one and one.detail for one in found], dtype=pl.String),
     )
+    pairs = tables.validate(tables.QaPairs, marked.filter(pl.col("reason").is_null()))
+    rejected = tables.validate(tables.RejectedCandidates, marked.filter(pl.col("reason").is_not_null()))
     counts = dict(rejected["reason"].value_counts().iter_rows())
     funnel = {"candidates": candidates.height, **{name: counts.get(name, 0) for name in REASONS}}
     return Selection(pairs, rejected, {**funnel, "pairs": pairs.height})
-
-
-# -- one question at a time ----------------------------------------------------------------------------
-
-
-def _refused_alone(row: Row, text_of: Mapping[str, str], settings: SdgSettings) -> str | None:
-    return (
-        length_reason(row, settings)
-        or passage_reason(row, text_of)
-        or wording_reason(row)
-        or judge_reason(row, settings)
-        or copy_reason(row, text_of, settings)
-    )
-
-
-def length_reason(row: Row, settings: SdgSettings) -> str | None:
-    """Characters of the question; imported ones may be short."""
-    length = len(row["question"].strip())
-    if length > settings.max_question_chars:
-        return "too_long"
-    return "too_short" if length < settings.min_question_chars and not _imported(row) else None
-
-
-def passage_reason(row: Row, text_of: Mapping[str, str]) -> str | None:
-    """Every positive must exist."""
-    return None if all(passage_id in text_of for passage_id in row["passage_ids"]) else "unknown_passage"
-
-
-def wording_reason(row: Row) -> str | None:
-    """A question that points at its text makes no sense to a search engine."""
-    return "refers_to_text" if refers_to_text(row["question"]) else None
-
-
-def judge_reason(row: Row, settings: SdgSettings) -> str | None:
-    """The judge's score; a language model's question that nobody judged is not trusted."""
-    if row["score"] is None:
-        return "not_judged" if row["generator"].startswith("llm/") else None
-    return "low_score" if row["score"] < settings.judge_threshold else None
-
-
-def copy_reason(row: Row, text_of: Mapping[str, str], settings: SdgSettings) -> str | None:
-    """The longest run of question words that stands in a positive, as share of the question's words.
-
-    Questions whose evidence training cuts out of the passage may copy it; so may imported ones.
-    """
-    if row["mask_evidence"] or _imported(row):
-        return None
-    asked = words(row["question"])
-    longest = max(longest_run(asked, words(text_of[passage_id])) for passage_id in row["passage_ids"])
-    return "copies_passage" if longest > settings.max_overlap * len(asked) else None
-
-
-# -- all questions together: positions of ``rows`` that go, rows being in the order of preference ----------
-
-
-def _exact_duplicates(rows: Sequence[Row]) -> set[int]:
-    seen: set[str] = set()
-    dropped = set()
-    for position, row in enumerate(rows):
-        form = same_form(row["question"])
-        if form in seen:
-            dropped.add(position)
-        seen.add(form)
-    return dropped
-
-
-def _near_duplicates(vectors: Vectors, threshold: float) -> set[int]:
-    """Greedy, first come first kept: a question goes if its cosine with a kept earlier one is above ``threshold``."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    kept = np.empty_like(unit)
-    count = 0
-    dropped: set[int] = set()
-    for start in track(range(0, len(unit), BLOCK), "compare questions"):
-        block = unit[start : start + BLOCK]
-        scores, _ = top_k(block, kept[:count], 1)
-        alive = np.ones(len(block), bool) if count == 0 else scores[:, 0] <= threshold
-        close = block @ block.T > threshold
-        for position in range(len(block)):
-            if alive[position]:
-                alive[position + 1 :] &= ~close[position, position + 1 :]
-        dropped.update(int(position) for position in start + np.flatnonzero(~alive))
-        new = block[alive]
-        kept[count : count + len(new)] = new
-        count += len(new)
-    return dropped
-
-
-def _lost(rows: Sequence[Row], vectors: Vectors, text_of: Mapping[str, str], encoder: Encoder, k: int) -> set[int]:
-    """Questions none of whose positives is among the first ``k`` passages; imported ones are trusted."""
-    asked = [position for position, row in enumerate(rows) if not _imported(row)]
-    if k >= len(text_of) or not asked:
-        return set()
-    number = {passage_id: index for index, passage_id in enumerate(text_of)}
-    passages = encoder.encode(list(text_of.values()), "passage")
-    dropped = set()
-    for start in track(range(0, len(asked), BLOCK), "round trip"):
-        block = asked[start : start + BLOCK]
-        _, found = top_k(vectors[block], passages, k)
-        for position, first in zip(block, found, strict=True):
-            if not {number[passage_id] for passage_id in rows[position]["passage_ids"]} & set(first.tolist()):
-                dropped.add(position)
-    return dropped
-
-
-def _over_limit(rows: Sequence[Row], settings: SdgSettings) -> set[int]:
-    """All beyond ``max_questions``, taking imported ones first and then one per passage in turn.
-
-    The passages take their turns in an order drawn from ``seed``.
-    """
-    order = sorted({row["passage_ids"][0] for row in rows})
-    random.Random(settings.seed).shuffle(order)  # noqa: S311 - reproducible, not secret
-    place = {passage_id: index for index, passage_id in enumerate(order)}
-    taken: dict[str, int] = {}
-    turns = []
-    for position, row in enumerate(rows):
-        passage_id = row["passage_ids"][0]
-        taken[passage_id] = taken.get(passage_id, 0) + 1
-        turns.append((not _imported(row), taken[passage_id], place[passage_id], position))
-    return {position for *_, position in sorted(turns)[settings.max_questions :]}

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -6,8 +8,9 @@ from hypothesis import strategies as st
 
 from embed_pipeline import tables
 from embed_pipeline.encoder import EncoderSpec
-from embed_pipeline.sdg import filters
-from embed_pipeline.sdg.filters import REASONS, select_pairs
+from embed_pipeline.sdg import filters_together
+from embed_pipeline.sdg.filters import REASONS, refused_before_judging, select_pairs
+from embed_pipeline.sdg.filters_together import closest_kept, first_rank
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.sdg.sample import candidate, documents_and_passages, table_of
 
@@ -62,6 +65,7 @@ def reasons(selection):
         (candidate("what warns of low gas", generator="llm/m"), {}, "not_judged"),
         (candidate("what warns of low gas", generator="llm/m", score=9), {}, None),
         (candidate("Below 350 Pa: the low ALARM sounds"), {}, "copies_passage"),
+        (candidate("Below 350 Pa: the low ALARM sounds", generator="llm/m", score=9), {}, "copies_passage"),
         (candidate("Below 350 Pa: the low ALARM sounds", mask=True), {}, None),
         (candidate("Below 350 Pa: the low ALARM sounds", generator="imported"), {}, None),
         (candidate("Below 350 Pa: the low ALARM sounds", "skein.md#0"), {}, None),
@@ -119,39 +123,124 @@ def test_near_duplicates_do_not_depend_on_the_blocks(seed, block):
     for position in range(len(unit)):
         if all(unit[position] @ unit[other] <= 0.9 for other in kept):
             kept.append(position)
-    whole = filters.BLOCK
+    whole = filters_together.BLOCK
     try:
-        filters.BLOCK = block
-        dropped = filters._near_duplicates(vectors, 0.9)
+        filters_together.BLOCK = block
+        dropped = closest_kept(vectors, 0.9)
     finally:
-        filters.BLOCK = whole
-    assert dropped == set(range(20)) - set(kept)
+        filters_together.BLOCK = whole
+    assert set(dropped) == set(range(20)) - set(kept)
+    for position, (other, cosine) in dropped.items():
+        assert other in kept
+        assert other < position
+        assert cosine == pytest.approx(unit[position] @ unit[other], abs=1e-5)
 
 
-def round_trip(k, **options):
+def round_trip(k, question="where is it said", passages=("skein.md#0",), **options):
+    """Base model ranks: alarm.md#0, alarm.md#1, skein.md#0."""
     texts = dict(PASSAGES.select("passage_id", "text").iter_rows())
     ranks = {"alarm.md#0": [1.0], "alarm.md#1": [0.5], "skein.md#0": [0.1]}
     vectors = {texts[key].replace(" ", "_"): value for key, value in ranks.items()}
-    encoder = TableEncoder(where_is_it_said=[1.0], **vectors)
-    return selected(candidate("where is it said", "skein.md#0", **options), encoder=encoder, round_trip_k=k), encoder
+    encoder = TableEncoder(**{question.replace(" ", "_"): [1.0]}, **vectors)
+    return selected(candidate(question, *passages, **options), encoder=encoder, round_trip_k=k), encoder
 
 
 def test_a_question_must_find_one_of_its_passages():
-    assert reasons(round_trip(2)[0]) == {"where is it said": "round_trip"}
-    assert reasons(round_trip(2, mask=True)[0]) == {"where is it said": "round_trip"}
-    assert reasons(round_trip(2, generator="imported")[0]) == {}
+    assert reasons(round_trip(2, "where could that be")[0]) == {"where could that be": "round_trip"}
+    assert reasons(round_trip(2, "where could that be", mask=True)[0]) == {"where could that be": "round_trip"}
+    assert reasons(round_trip(2, "where could that be", generator="imported")[0]) == {}
+    assert reasons(round_trip(1, "what retired the thing")[0]) == {}
+    assert reasons(round_trip(1, "what about credits", ("alarm.md#1",))[0]) == {"what about credits": "round_trip"}
 
 
 def test_the_round_trip_costs_nothing_where_it_cannot_fail():
-    selection, encoder = round_trip(3)
+    selection, encoder = round_trip(3, "where could that be")
     assert selection.pairs.height == 1
     assert encoder.encoded == ["query"]
 
 
+def test_words_are_looked_up_only_for_what_the_base_model_misses(monkeypatch):
+    monkeypatch.setattr(filters_together, "Bm25Index", None)
+    assert round_trip(1, "where could that be", ("alarm.md#0",))[0].pairs.height == 1
+
+
 def test_one_of_several_positives_is_enough():
-    vectors = {"where_is_it_said": [1.0], PASSAGES["text"][0].replace(" ", "_"): [1.0]}
-    both = candidate("where is it said", "skein.md#0", "alarm.md#0")
-    assert selected(both, encoder=TableEncoder(**vectors), round_trip_k=1).pairs.height == 1
+    assert round_trip(1, "where could that be", ("skein.md#0", "alarm.md#0"))[0].pairs.height == 1
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.data())
+def test_the_first_rank_is_the_place_in_a_sorted_list(scores, data):
+    own = data.draw(st.lists(st.integers(0, len(scores) - 1), min_size=1, unique=True))
+    order = np.argsort(-np.array(scores), kind="stable").tolist()
+    assert first_rank(np.array(scores, np.float32), own) == 1 + min(order.index(index) for index in own)
+
+
+def detail(selection):
+    return selection.rejected["detail"].item()
+
+
+def judged(question, **values):
+    return dataclasses.replace(candidate(question, generator="llm/m"), **values)
+
+
+@pytest.mark.parametrize(
+    ("one", "values", "expected"),
+    [
+        (candidate("short"), {}, "5 characters; sdg.min_question_chars is 12"),
+        (candidate("what warns of us"), {"max_question_chars": 12}, "16 characters; sdg.max_question_chars is 12"),
+        (candidate("a question of half a home", "alarm.md#0", "x#0"), {}, "no passage x#0"),
+        (candidate("What, according to the passage, warns?"), {}, '"according to the passage"'),
+        (
+            candidate("why below 350 Pa the low alarm sounds"),
+            {"max_overlap": 0.8},
+            "7 of 8 words stand in order in passage alarm.md#0",
+        ),
+        (candidate("what warns of low gas", generator="llm/m"), {}, "the judge gave no scores"),
+        (
+            judged("what warns of low gas", score=5.25, relevance=8, accuracy=5, context_support=3, clarity=5,
+                   judgement="context_support: not in the text"),
+            {},
+            "mean 5.25 is below sdg.judge_threshold 7: context_support 3, accuracy 5, clarity 5, relevance 8; "
+            "context_support: not in the text",
+        ),
+        (candidate("what warns of low gas", score=6.5), {}, "mean 6.5 is below sdg.judge_threshold 7"),
+        (
+            judged("what warns of low gas", score=9, closed_book=True),
+            {"closed_book_check": True},
+            "the model answers it without the documents (sdg.closed_book_check)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_tells_in_words_what_it_refused(one, values, expected):
+    assert detail(selected(one, **values)) == expected
+
+
+def test_a_refused_duplicate_names_the_other_question():
+    kept, other = candidate("What warns of low gas?", score=9), candidate("what warns of LOW gas", score=8)
+    selection = selected(kept, other)
+    assert detail(selection) == f"same as question {selection.pairs['question_id'].item()}: What warns of low gas?"
+    vectors = {"what_warns_of_low_gas": [1.0], "what_tells_of_low_gas": [0.93, np.sqrt(1 - 0.93**2)]}
+    near = [candidate("what warns of low gas", score=9), candidate("what tells of low gas", score=8)]
+    selection = selected(*near, encoder=TableEncoder(**vectors))
+    assert detail(selection) == f"cosine 0.93 with {selection.pairs['question_id'].item()}: what warns of low gas"
+
+
+def test_a_lost_question_tells_the_ranks_of_its_evidence():
+    assert detail(round_trip(2, "where could that be")[0]) == (
+        "its evidence is not among the first 2 passages of base model (rank 3) or BM25 (no word in common)"
+    )
+    assert detail(round_trip(1, "the loft warden is here", ("skein.md#0",))[0]) == (
+        "its evidence is not among the first 1 passages of base model (rank 3) or BM25 (rank 3)"
+    )  # fmt: skip
+
+
+def test_what_the_model_knows_by_heart_is_dropped_on_demand_only():
+    known = judged("what warns of low gas", score=9, closed_book=True)
+    assert selected(known).pairs.height == 1
+    assert reasons(selected(known, closed_book_check=True)) == {"what warns of low gas": "answerable_without"}
+    for closed_book in (False, None):
+        unknown = judged("what warns of low gas", score=9, closed_book=closed_book)
+        assert selected(unknown, closed_book_check=True).pairs.height == 1
 
 
 def many(count, *passage_ids, **options):
@@ -208,6 +297,7 @@ def test_no_candidates_give_empty_tables_and_a_whole_funnel():
     assert selection.funnel == dict.fromkeys(["candidates", *REASONS, "pairs"], 0)
 
 
+FREE = list(REASONS)[: list(REASONS).index("not_judged")]
 WORDS = ["what", "is", "the", "low", "alarm", "below", "350", "Pa", "skein", "credits", "in", "this", "passage"]
 QUESTION = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
 CANDIDATE = st.builds(
@@ -241,10 +331,13 @@ def test_nothing_is_lost_and_the_order_of_the_rows_is_without_effect(candidates,
     values = SdgSettings(max_questions=limit, round_trip_k=1, min_question_chars=4, dedup_threshold=0.8)
     frame = table_of(*candidates, passage_ids=["gone#0"])
     selection = select_pairs(frame, PASSAGES, WordEncoder(), values)
-    together = pl.concat([selection.pairs, selection.rejected.drop("reason")]).sort("question_id")
+    together = pl.concat([selection.pairs, selection.rejected.drop("reason", "detail")]).sort("question_id")
     assert together.equals(frame)
     assert tables.validate(tables.QaPairs, selection.pairs).equals(selection.pairs)
     assert set(selection.rejected["reason"]) <= set(REASONS)
+    assert selection.rejected["detail"].null_count() == 0
+    free = set(refused_before_judging(frame, PASSAGES, WordEncoder(), values))
+    assert free == set(selection.rejected.filter(pl.col("reason").is_in(FREE))["question_id"])
     counts = [selection.funnel[name] for name in REASONS]
     assert selection.funnel["candidates"] - sum(counts) == selection.funnel["pairs"] == selection.pairs.height <= limit
     positions = list(range(frame.height))
@@ -262,3 +355,16 @@ def test_what_was_kept_is_kept_again(candidates):
     once = select_pairs(table_of(*candidates), PASSAGES, WordEncoder(), values)
     twice = select_pairs(once.pairs, PASSAGES, WordEncoder(), values)
     assert twice.pairs.equals(once.pairs)
+
+
+@given(st.lists(CANDIDATE, max_size=25), st.data())
+@settings(deadline=None, max_examples=30)
+def test_what_need_not_be_judged_is_refused_whatever_the_judge_says(candidates, data):
+    values = SdgSettings(round_trip_k=1, min_question_chars=4, dedup_threshold=0.8)
+    unjudged = table_of(*(dataclasses.replace(one, score=None) for one in candidates), passage_ids=["gone#0"])
+    free = set(refused_before_judging(unjudged, PASSAGES, WordEncoder(), values))
+    scores = [
+        None if key in free else data.draw(st.sampled_from([0.0, 3.0, 7.0, 9.5])) for key in unjudged["question_id"]
+    ]
+    judged_later = unjudged.with_columns(score=pl.Series(scores, dtype=pl.Float64))
+    assert free <= set(select_pairs(judged_later, PASSAGES, WordEncoder(), values).rejected["question_id"])
