@@ -16,6 +16,7 @@
         ├── TrainingError         NaN, collapse, nothing to train on
         ├── ExportError           the exported graph is not the checkpoint
         ├── DeployError           the endpoint did not become healthy
+        ├── BudgetExceededError   the money or the tokens set for a generation are spent
         └── TransientError        worth trying again later (``transient`` is true)
             └── LLMUnavailableError
 
@@ -84,6 +85,10 @@ class ExportError(StageError):
 
 class DeployError(StageError):
     """The endpoint could not be brought up, or answered wrongly."""
+
+
+class BudgetExceededError(StageError):
+    """Going on would cost more than sdg.budget_usd or sdg.budget_tokens allows."""
 
 
 class TransientError(StageError):

@@ -1,20 +1,26 @@
-"""Many requests: a queue worked off by a few workers, so that memory stays flat."""
+"""Many requests in two phases, so that memory stays flat however many there are.
+
+First a few workers fetch what the store lacks and forget it again at once; then the answers are read back from
+the store one by one, in the order of the prompts.
+"""
 
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from embed_pipeline.errors import LLMUnavailableError
 from embed_pipeline.progress import Task, task
-from embed_pipeline.sdg.client import BadAnswerError, ChatClient
+from embed_pipeline.sdg.client import BadAnswerError, ChatClient, RefusedRequestError
+from embed_pipeline.sdg.gate import EndpointDownError
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Result = TypeVar("Result")
+Prompts = Callable[[], Iterable[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -35,58 +41,95 @@ class Round(Generic[Answer]):
     name: str
 
 
-def ask_all(asking: Round[Answer], prompts: Iterable[tuple[str, str]], total: int) -> dict[str, Outcome[Answer]]:
-    """Ask ``total`` questions, ``llm.concurrency`` at a time.
+@dataclass
+class _Tally:
+    """What a round keeps in memory: failures that are not in the store."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    failed: LLMUnavailableError | None = None
+    in_a_row: int = 0
+    answered: int = 0
+
+
+def ask_all(asking: Round[Answer], prompts: Prompts, total: int) -> Iterator[tuple[str, Outcome[Answer]]]:
+    """Ask ``total`` questions, ``llm.concurrency`` at a time; all are asked when this returns.
 
     Args:
-        prompts: (record name, prompt), consumed as workers become free.
+        prompts: gives (record name, prompt) pairs, the same each time; called twice, and consumed as workers
+            become free. Record names are unique.
 
     Returns:
-        The outcome of every record. A bad answer, or an endpoint that fails for this record only, sets the
-        record aside.
+        The outcome of every record, in the order of the prompts, read from the store as it is consumed. A bad
+        answer, or an endpoint that fails for this record only, sets the record aside.
 
     Raises:
-        LLMAccessError: as soon as one request meets it.
-        LLMUnavailableError: no answer arrived at all, or as many records as workers (at least three) failed
-            in a row.
+        LLMAccessError, BudgetExceededError: as soon as one request meets it.
+        LLMUnavailableError: the endpoint is down, no record got an answer at all, or as many records as workers
+            (at least three) failed in a row.
     """
     with task(asking.name, total) as running:
-        return _run(lambda: _work_off(asking, iter(prompts), running))
+        reasons = _run(lambda: _work_off(asking, iter(prompts()), running))
+    return _read(asking, prompts, reasons)
 
 
-async def _work_off(
-    asking: Round[Answer], waiting: Iterator[tuple[str, str]], running: Task
-) -> dict[str, Outcome[Answer]]:
-    outcomes: dict[str, Outcome[Answer]] = {}
-    failures: list[LLMUnavailableError] = []  # since the last success
-    limit = max(3, asking.client.settings.concurrency)
-    before = asking.client.usage()["requests"]
+def answered(asking: Round[Answer], prompts: Prompts) -> Iterator[tuple[str, Outcome[Answer] | None]]:
+    """What :func:`ask_all` would give without asking anything; None where the endpoint would be needed."""
+    for record, prompt in prompts():
+        yield record, _known(asking, prompt)
+
+
+def _read(asking: Round[Answer], prompts: Prompts, reasons: dict[str, str]) -> Iterator[tuple[str, Outcome[Answer]]]:
+    for record, prompt in prompts():
+        known = _known(asking, prompt)
+        yield record, known or Outcome(None, reasons.get(record, "it was not asked"))
+
+
+def _known(asking: Round[Answer], prompt: str) -> Outcome[Answer] | None:
+    try:
+        answer = asking.client.known(asking.model, _messages(prompt), asking.schema)
+    except BadAnswerError as error:
+        return Outcome(None, str(error))
+    return Outcome(answer) if answer is not None else None
+
+
+def _messages(prompt: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt}]
+
+
+async def _work_off(asking: Round[Answer], waiting: Iterator[tuple[str, str]], running: Task) -> dict[str, str]:
+    """Fetch what is missing; returns the reasons, by record, that will not be found in the store."""
+    tally = _Tally()
 
     async def worker() -> None:
         for record, prompt in waiting:
-            try:
-                outcomes[record] = await _outcome(asking, prompt)
-                failures.clear()
-            except LLMUnavailableError as error:
-                outcomes[record] = Outcome(None, str(error))
-                failures.append(error)
-                if len(failures) >= limit:
-                    raise
-            running.advance()
+            await _fetch(asking, record, prompt, tally)
+            running.advance(note=asking.client.note())
+            await asyncio.sleep(0)  # answers from the store come without waiting; let the others go on
 
     async with asking.client:
         await _together(worker, asking.client.settings.concurrency)
-    if failures and asking.client.usage()["requests"] == before:
-        raise failures[0]
-    return outcomes
+    if tally.failed is not None and not tally.answered:
+        raise tally.failed
+    return tally.reasons
 
 
-async def _outcome(asking: Round[Answer], prompt: str) -> Outcome[Answer]:
-    messages = [{"role": "user", "content": prompt}]
+async def _fetch(asking: Round[Answer], record: str, prompt: str, tally: _Tally) -> None:
     try:
-        return Outcome(await asking.client.complete(asking.model, messages, asking.schema))
-    except BadAnswerError as error:
-        return Outcome(None, str(error))
+        await asking.client.complete(asking.model, _messages(prompt), asking.schema)
+    except EndpointDownError:
+        raise
+    except LLMUnavailableError as error:
+        tally.reasons[record], tally.failed = str(error), error
+        tally.in_a_row += 1
+        if tally.in_a_row >= max(3, asking.client.settings.concurrency):
+            raise
+        return
+    except RefusedRequestError as error:
+        tally.reasons[record] = str(error)
+    except BadAnswerError:
+        pass  # in the store
+    tally.in_a_row = 0
+    tally.answered += 1
 
 
 async def _together(worker: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:

@@ -1,6 +1,7 @@
 """What goes over the wire to an OpenAI-compatible chat endpoint, and what comes back."""
 
 import email.utils
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,9 @@ Structure = Literal["json_schema", "json_object", "plain"]
 _WEAKER: dict[Structure, Structure] = {"json_schema": "json_object", "json_object": "plain"}
 _OPTIONAL = ("temperature", "top_p")
 MOST_TRIES = 200  # opening braces looked at in one answer
+MOST_TOKENS = 2**40  # a count above this is nonsense
+Usage = tuple[int | None, int | None]  # prompt and completion tokens; None: not said
+UNSAID: Usage = (None, None)
 
 
 class RetryableError(Exception):
@@ -28,12 +32,39 @@ class RetryableError(Exception):
     Attributes:
         limited: the endpoint asked for fewer requests (429).
         retry_after: seconds the endpoint asks to wait.
+        down: it looks as if the endpoint as a whole were out of order.
+        unreachable: no connection came about.
+        billed: tokens of a request that was, or may have been, paid for in spite of the failure.
     """
 
-    def __init__(self, reason: str, limited: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        limited: bool = False,
+        retry_after: float | None = None,
+        down: bool = True,
+        unreachable: bool = False,
+        billed: Usage | None = None,
+    ) -> None:
         super().__init__(reason)
         self.limited = limited
         self.retry_after = retry_after
+        self.down = down and not limited
+        self.unreachable = unreachable
+        self.billed = billed
+
+
+class MalformedError(Exception):
+    """The endpoint does not take the request as it is.
+
+    Attributes:
+        status: of the response.
+    """
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class UnusableError(Exception):
@@ -68,7 +99,7 @@ class Dialect:
         self, model: str, messages: Sequence[Message], schema: type[BaseModel], settings: LLMSettings
     ) -> dict[str, Any]:
         """The JSON body of POST /chat/completions."""
-        described = schema.model_json_schema()
+        described = schema_of(schema)
         body: dict[str, Any] = {"model": model, "messages": [dict(message) for message in messages]}
         body.update({name: getattr(settings, name) for name in _OPTIONAL if name not in self.omitted})
         body[self.limit_name] = settings.max_tokens
@@ -93,40 +124,71 @@ class Dialect:
         return None
 
 
+@functools.lru_cache(64)
+def schema_of(schema: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model; not to be changed."""
+    return schema.model_json_schema()
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A body as it is sent; what UTF-8 cannot hold becomes a question mark."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the endpoint; tokens are None when it does not count them."""
+    """One answer of the endpoint, as it came.
+
+    Attributes:
+        content: what the model wrote.
+        refusal: its refusal, or empty.
+        cut: it ended at max_tokens.
+        prompt_tokens: None when the endpoint does not say.
+        completion_tokens: likewise.
+        seconds: from sending to the last byte.
+        model: that was asked.
+    """
 
     content: str
     refusal: str
     cut: bool
     prompt_tokens: int | None
     completion_tokens: int | None
+    seconds: float = 0.0
+    model: str = ""
 
 
-def read_reply(response: httpx.Response) -> Reply:
+def read_reply(body: bytes) -> Reply:
     """The first choice of a chat completion.
 
     Raises:
-        RetryableError: the body is truncated, no chat completion, or an error in disguise.
+        RetryableError: the body is truncated, no chat completion, without a choice, or an error in disguise.
     """
+    value = _json(body)
+    if value is None:
+        raise RetryableError(f"the body is not whole JSON (it begins {_beginning(body)!r})", billed=UNSAID)
+    if not isinstance(value, dict) or ("choices" not in value and "error" in value):
+        raise RetryableError(f"the body is no chat completion: {error_message(body)}")
+    usage = _dict(value.get("usage"))
+    tokens = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+    choices = value.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise RetryableError("the answer has no choices", down=False, billed=tokens)
+    choice = _dict(choices[0])
+    message = _dict(choice.get("message"))
+    content, refusal = _text(message.get("content")), _text(message.get("refusal"))
+    return Reply(content, refusal, choice.get("finish_reason") == "length", *tokens)
+
+
+def _json(body: bytes) -> Any:
     try:
-        body = json.loads(response.content)
-    except ValueError:
-        start = response.content[:60].decode("utf-8", "replace")
-        raise RetryableError(f"the body is not whole JSON (it begins {start!r})") from None
-    if not isinstance(body, dict) or ("choices" not in body and "error" in body):
-        raise RetryableError(f"the body is no chat completion: {error_message(response)}")
-    choices = body.get("choices")
-    choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
-    message, usage = _dict(choice.get("message")), _dict(body.get("usage"))
-    return Reply(
-        content=_text(message.get("content")),
-        refusal=_text(message.get("refusal")),
-        cut=choice.get("finish_reason") == "length",
-        prompt_tokens=_tokens(usage.get("prompt_tokens")),
-        completion_tokens=_tokens(usage.get("completion_tokens")),
-    )
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _beginning(body: bytes) -> str:
+    return body[:60].decode("utf-8", "replace")
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -141,7 +203,8 @@ def _text(value: Any) -> str:
 
 
 def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    countable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return value if countable else None
 
 
 def parse_answer(reply: Reply, schema: type[Answer]) -> Answer:
@@ -196,15 +259,12 @@ def _explain(error: ValidationError) -> str:
     return "it breaks the schema: " + "; ".join(problems)
 
 
-def error_message(response: httpx.Response) -> str:
+def error_message(body: bytes) -> str:
     """What the endpoint says was wrong, in at most 200 characters."""
-    try:
-        body = json.loads(response.content)
-        error = body.get("error", body.get("detail", body)) if isinstance(body, dict) else body
-        text = error.get("message", error) if isinstance(error, dict) else error
-    except ValueError:
-        text = response.content[:400].decode("utf-8", "replace")
-    return short(str(text))
+    value = _json(body)
+    error = value.get("error", value.get("detail", value)) if isinstance(value, dict) else value
+    text = error.get("message", error) if isinstance(error, dict) else error
+    return short(body[:400].decode("utf-8", "replace") if value is None else str(text))
 
 
 def short(text: str) -> str:

@@ -14,9 +14,10 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.errors import LLMAccessError, LLMUnavailableError, UserError
 from embed_pipeline.sdg.client import BadAnswerError, ChatClient
+from embed_pipeline.sdg.ledger import Ledger
+from embed_pipeline.sdg.responses import ResponseStore
 from embed_pipeline.sdg.wire import retry_after
 from embed_pipeline.settings import LLMSettings
 from embed_pipeline_tests.sdg.chat_server import completion, hang, ok, reset_mid_body, serving, status
@@ -34,7 +35,8 @@ def client_of(url, tmp_path, key=KEY, transport=None, cache="cache.sqlite", **se
     values = {"timeout_seconds": 5, "max_attempts": 4, "concurrency": 4, **settings}
     llm = LLMSettings(base_url=url, model="m", api_key_env="TEST_LLM_KEY", **values)
     environment = {} if key is None else {"TEST_LLM_KEY": key}
-    return ChatClient(llm, ContentCache(tmp_path / cache), transport, environment, backoff_seconds=0.01)
+    store = ResponseStore(tmp_path / cache)
+    return ChatClient(llm, store, Ledger(store, "test", {}, None, None), transport, environment, backoff_seconds=0.01)
 
 
 async def ask(client, prompt="hello", model="m"):
@@ -55,6 +57,8 @@ TROUBLE = {
     "reset mid-body": [reset_mid_body],
     "truncated body": [status(200, json.dumps(completion(json.dumps(GOOD)))[:40])],
     "error in disguise": [status(200, {"error": {"message": "upstream timed out", "code": 504}})],
+    "no choices": [status(200, {"choices": []}), status(200, {"choices": None}), status(200, {})],
+    "deep nonsense": [status(200, "[" * 100_000)],
     "garbage bytes": [status(200, b"\xff\xfe\x00garbage\x80")],
 }
 
@@ -238,7 +242,6 @@ BAD_ANSWERS = {
     "wrong type": (ok({"word": "skein", "number": "three"}), "number"),
     "prose": (ok("I would rather not."), "no JSON object"),
     "empty": (ok(""), "empty"),
-    "no choices": (status(200, {"choices": []}), "empty"),
     "choices of no form": (status(200, {"choices": ["x"], "usage": "y"}), "empty"),
     "cut": (ok('{"word": "ske', finish="length"), "cut off at llm.max_tokens"),
     "thought too long": (ok("", finish="length"), "llm.max_tokens"),
@@ -367,8 +370,9 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from pydantic import BaseModel
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.sdg.client import ChatClient
+from embed_pipeline.sdg.ledger import Ledger
+from embed_pipeline.sdg.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 
 class Pair(BaseModel):
@@ -376,7 +380,9 @@ class Pair(BaseModel):
     number: int
 
 async def main():
-    client = ChatClient(LLMSettings(base_url=sys.argv[1], model="m"), ContentCache(Path(sys.argv[2])), None, {})
+    store = ResponseStore(Path(sys.argv[2]))
+    ledger = Ledger(store, "test", {}, None, None)
+    client = ChatClient(LLMSettings(base_url=sys.argv[1], model="m"), store, ledger, None, {})
     async with client:
         for number in range(5):
             await client.complete("m", [{"role": "user", "content": f"question {number}"}], Pair)
