@@ -297,6 +297,13 @@ class CachedEncoder:
         flat = [np.frombuffer(vectors_of[key], np.float32) for key in keys]
         return np.stack(flat) if flat else np.zeros((0, self.spec.dimensions[0]), np.float32)
 
+    def knows(self, texts: Sequence[str], role: Role) -> list[bool]:
+        """For each text whether its vector is there already."""
+        prefix = f"{self.spec.version()}/{role}/"
+        keys = [sha256_text(prefix + text) for text in texts]
+        known = self._cache.get_many(keys).keys()
+        return [key in known for key in keys]
+
     def _missing(self, keys: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
         known = self._cache.get_many(keys).keys()
         return {key: text for key, text in zip(keys, texts, strict=True) if key not in known}

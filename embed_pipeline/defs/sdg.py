@@ -1,24 +1,47 @@
 """sdg: candidate questions and the pairs that pass every filter."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
-from embed_pipeline.artifacts import Artifact
+from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from embed_pipeline.sdg.estimate import Estimate
+    from embed_pipeline.sdg.responses import ResponseStore
+
 GENERATION = (
     "sdg.engine",
     "sdg.seed",
+    "sdg.max_questions",
     "sdg.questions_per_passage",
+    "sdg.artifacts_per_kind",
+    "sdg.window_tokens",
+    "sdg.questions_per_1000_tokens",
     "sdg.min_questions_per_document",
+    "sdg.bundle_size",
+    "sdg.bundle_similarity",
+    "sdg.questions_per_bundle",
+    "sdg.query_mix",
     "sdg.min_hops",
     "sdg.max_hops",
     "sdg.min_complexity",
+    "sdg.judge_batch",
+    "sdg.closed_book_check",
     "sdg.llm",
+    # What the free filters refuse is not judged; what the judge refuses is not checked further.
+    "sdg.min_question_chars",
+    "sdg.max_question_chars",
+    "sdg.dedup_threshold",
+    "sdg.max_overlap",
+    "sdg.round_trip_k",
+    "sdg.judge_threshold",
+    "sdg.closed_book_check",
 )
 FILTERS = (
     "sdg.seed",
@@ -35,17 +58,19 @@ FILTERS = (
 def uses_llm(settings: Settings) -> bool:
     """Whether a chat endpoint writes the questions."""
     sdg = settings.sdg
-    return sdg.engine == "llm" or (sdg.engine == "auto" and sdg.llm.base_url is not None)
+    return sdg.engine in ("llm", "data_designer") or (sdg.engine == "auto" and sdg.llm.base_url is not None)
 
 
 def generation_external(settings: Settings) -> dict[str, str]:
-    """Imported questions, or the prompts."""
+    """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
     from embed_pipeline.sdg.imports import import_fingerprint
     from embed_pipeline.sdg.prompts import prompts_fingerprint
 
     if settings.sdg.import_from is not None:
         return {"import_from": import_fingerprint(settings.sdg.import_from.expanduser())}
-    return {"prompts": prompts_fingerprint()} if uses_llm(settings) else {}
+    if not uses_llm(settings):
+        return {}
+    return {"prompts": prompts_fingerprint(settings.sdg.prompts), **base_model_external(settings)}
 
 
 def base_model_external(settings: Settings) -> dict[str, str]:
@@ -57,7 +82,7 @@ def base_model_external(settings: Settings) -> dict[str, str]:
 
 @stage(
     group="sdg",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.QaCandidates,
     settings=GENERATION,
@@ -72,13 +97,7 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
 
         frame = import_questions(sdg.import_from.expanduser(), passages.frame(), documents.frame())
     elif uses_llm(run.settings):
-        from embed_pipeline.sdg.llm import write_questions
-
-        result = write_questions(documents.frame(), passages.frame(), sdg, run.responses())
-        frame = result.candidates
-        run.write_table(result.set_aside, "set_aside")
-        run.cost |= result.usage
-        run.summary["set_aside"] = result.set_aside.height
+        frame = _written_by_llm(run, documents, passages)
     else:
         from embed_pipeline.sdg.offline import generate_offline
 
@@ -88,9 +107,64 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
     run.charts["candidates by recipe"] = charts.bars("candidates by recipe", _counts(frame, "generator"), "questions")
 
 
+def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "pl.DataFrame":
+    from embed_pipeline.sdg import llm_overview
+    from embed_pipeline.sdg.estimate import estimate_generation
+    from embed_pipeline.sdg.llm import Corpus, open_client, write_questions
+
+    sdg = run.settings.sdg
+    corpus = Corpus(documents.frame(), passages.frame(), run.base_encoder())
+    client, ledger = open_client(sdg, responses(run.home), run.work.name)
+    say(f"qa_candidates: {estimate_generation(corpus, sdg, client, ledger).line()}")
+    result = write_questions(corpus, sdg, client, ledger)
+    run.write_table(result.set_aside, "set_aside")
+    run.write_table(llm_overview.ledger_frame(result.by_model), "ledger")
+    run.cost |= result.usage
+    run.summary |= result.counts
+    run.charts["cost"] = llm_overview.cost_table(result.by_model)
+    run.charts["set aside"] = llm_overview.set_aside_table(result.set_aside)
+    return result.candidates
+
+
+def responses(home: Path) -> "ResponseStore":
+    """Every LLM response ever received in this home."""
+    from embed_pipeline.sdg.responses import ResponseStore
+
+    return ResponseStore(home / "cache" / "responses.sqlite")
+
+
+def generation_estimate(settings: Settings, store: Store, version: str | None) -> "Estimate | None":
+    """What ``--plan`` says of the calls that qa_candidates would make; None where there are none to make.
+
+    Args:
+        version: of the passages; None while they are to be computed, then the size of the files must do.
+    """
+    if settings.sdg.import_from is not None or not uses_llm(settings):
+        return None
+    from embed_pipeline.sdg.estimate import estimate_generation, estimate_roughly
+    from embed_pipeline.sdg.llm import Corpus, open_client
+
+    client, ledger = open_client(settings.sdg, responses(store.home), "plan")
+    passages = store.handle("passages", version) if version is not None else None
+    documents = store.handle("documents", passages.manifest().inputs["documents"]) if passages is not None else None
+    if passages is None or documents is None or not store.is_intact(documents):
+        from embed_pipeline.corpus.manifest import scan_corpus
+        from embed_pipeline.defs.corpus import corpus_folder
+
+        files = scan_corpus(corpus_folder(settings), settings.corpus)
+        files = files.filter(files["status"] == "read")
+        return estimate_roughly(int(files["bytes"].sum()), files.height, settings.sdg, ledger)
+    from embed_pipeline.defs.cache import cached_encoder
+    from embed_pipeline.encoder import base_encoder_spec
+
+    encoder = cached_encoder(store.home, settings, base_encoder_spec(settings.base_model, settings.encoder))
+    corpus = Corpus(documents.frame(), passages.frame(), encoder)
+    return estimate_generation(corpus, settings.sdg, client, ledger)
+
+
 @stage(
     group="sdg",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.QaPairs,
     settings=FILTERS,
@@ -101,23 +175,16 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
 def qa_pairs(run: StageRun, qa_candidates: Artifact, passages: Artifact) -> None:
     """Candidates that passed all filters and the global deduplication; the rejected lie beside, with reasons."""
     from embed_pipeline.sdg.filters import select_pairs
+    from embed_pipeline.sdg.overview import overview
 
-    chosen = select_pairs(qa_candidates.frame(), passages.frame(), run.base_encoder(), run.settings.sdg)
+    frame = passages.frame()
+    chosen = select_pairs(qa_candidates.frame(), frame, run.base_encoder(), run.settings.sdg)
+    shown = overview(chosen, frame)
     run.write_table(chosen.pairs)
     run.write_table(chosen.rejected, "rejected", tables.RejectedCandidates)
-    asked = set(chosen.pairs["passage_ids"].explode().to_list())
-    run.summary |= {
-        "questions": chosen.pairs.height,
-        "rejected": chosen.rejected.height,
-        "passages_asked_about": len(asked),
-    }
-    run.charts["funnel"] = charts.bars(
-        "funnel", {name: float(count) for name, count in chosen.funnel.items()}, "questions"
-    )
-    run.charts["query types"] = charts.bars("query types", _counts(chosen.pairs, "query_type"), "questions")
-    scores = chosen.pairs["score"].drop_nulls().to_list()
-    if scores:
-        run.charts["judge scores"] = charts.histogram("judge scores", {"kept": scores}, "score")
+    run.write_table(shown.coverage, "coverage")
+    run.summary |= shown.summary
+    run.charts |= shown.charts
 
 
 def _counts(frame: "pl.DataFrame", column: str) -> dict[str, float]:

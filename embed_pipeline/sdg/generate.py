@@ -1,24 +1,27 @@
-"""Questions written by a language model, one call per document (or window of a long one)."""
+"""Step 2: questions about windows of documents, each with evidence that is checked to stand in its passage."""
 
-import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from embed_pipeline.progress import say
-from embed_pipeline.sdg.ask import Outcome, Round, ask_all
+from embed_pipeline import tables
+from embed_pipeline.sdg.ask import Outcome, Round, answered, ask_all
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
 from embed_pipeline.sdg.client import ChatClient
+from embed_pipeline.sdg.extract import Notes, stored_artifacts
 from embed_pipeline.sdg.prompts import boundary, render
 from embed_pipeline.sdg.verbatim import as_in
+from embed_pipeline.sdg.windows import Window, query_type_counts
 from embed_pipeline.settings import SdgSettings
 
-WINDOW_TOKENS = 4000  # base-model tokens of passages in one prompt
-SET_ASIDE = {"document": pl.String, "reason": pl.String}
+LEAST_EVIDENCE = 4  # characters; less stands everywhere
+ROWS_AT_ONCE = 2000
+SET_ASIDE = {"step": pl.String, "record": pl.String, "reason": pl.String}
+
+Windows = Callable[[], Iterable[Window]]
 
 
 def _word(value: Any) -> Any:
@@ -45,7 +48,9 @@ class QuestionAnswer(BaseModel):
     model_config = _STRICT
     question: str
     answer: str
-    query_type: Annotated[Literal["multi_hop", "structural", "contextual", "keyword"], BeforeValidator(_word)]
+    query_type: Annotated[
+        Literal["multi_hop", "structural", "contextual", "keyword", "paraphrase"], BeforeValidator(_word)
+    ]
     reasoning_type: Annotated[
         Literal["factual", "relational", "inferential", "temporal", "procedural", "causal", "visual"],
         BeforeValidator(_word),
@@ -61,148 +66,166 @@ class QuestionsAnswer(BaseModel):
     questions: list[QuestionAnswer]
 
 
-@dataclass(frozen=True)
-class GenerationResult:
-    """Questions of a language model.
+@dataclass
+class Written:
+    """Questions of a language model, gathered as they are read.
 
     Attributes:
-        candidates: :class:`embed_pipeline.tables.QaCandidates`, not yet judged.
-        set_aside: what was lost, [document, reason]: whole windows without a usable answer, and single
+        set_aside: what was lost, [step, record, reason]: whole windows without a usable answer, and single
             questions that break the rules.
-        usage: requests, cached, prompt_tokens, completion_tokens, uncounted of this generation.
     """
 
-    candidates: pl.DataFrame
-    set_aside: pl.DataFrame
-    usage: dict[str, float]
+    set_aside: list[tuple[str, str, str]] = field(default_factory=list)
+    _waiting: list[Candidate] = field(default_factory=list)
+    _parts: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(self, candidate: Candidate, doc_of: Mapping[str, str]) -> None:
+        """Keep one question; many are kept as tables, which take a fraction of the memory."""
+        self._waiting.append(candidate)
+        if len(self._waiting) >= ROWS_AT_ONCE:
+            self._flush(doc_of)
+
+    def candidates(self, doc_of: Mapping[str, str]) -> pl.DataFrame:
+        """:class:`embed_pipeline.tables.QaCandidates` of everything kept, sorted by question id."""
+        self._flush(doc_of)
+        merged = pl.concat([tables.empty(tables.QaCandidates), *self._parts])
+        merged = merged.unique("question_id", keep="first", maintain_order=True).sort("question_id")
+        return tables.validate(tables.QaCandidates, merged)
+
+    def _flush(self, doc_of: Mapping[str, str]) -> None:
+        if self._waiting:
+            self._parts.append(candidates_frame(self._waiting, doc_of))
+            self._waiting.clear()
 
 
-@dataclass(frozen=True)
-class Window:
-    """Consecutive passages of one document that share a prompt."""
-
-    name: str
-    passages: Sequence[Mapping[str, Any]]
-
-
-def generate_with_llm(
-    documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, client: ChatClient
-) -> GenerationResult:
-    """Ask for ``min_questions_per_document`` questions per document, or per window of a long one.
-
-    Of near-duplicate passages one is shown. A question is kept when
-    its passage numbers exist, each piece of evidence stands word for word in its passage, and complexity and
-    hops are within the settings.
-
-    Args:
-        documents: :class:`embed_pipeline.tables.Documents`.
-        passages: :class:`embed_pipeline.tables.Passages` of these documents.
-
-    Raises:
-        LLMAccessError, LLMUnavailableError: see :func:`embed_pipeline.sdg.ask.ask_all`.
-    """
-    before = client.usage()
-    windows = list(_windows(documents, passages))
-    asking = Round(client, settings.llm.model or "", QuestionsAnswer, "write questions")
-    prompts = ((window.name, _prompt(window, settings)) for window in windows)
-    outcomes = ask_all(asking, prompts, len(windows))
-    kept: list[Candidate] = []
-    set_aside: list[tuple[str, str]] = []
-    for window in windows:
-        _collect(window, outcomes[window.name], settings, kept, set_aside)
-    doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
-    if set_aside:
-        say(f"write questions: {len(set_aside)} set aside, for example {set_aside[0][0]}: {set_aside[0][1]}")
-    return GenerationResult(
-        candidates=candidates_frame(kept, doc_of),
-        set_aside=pl.DataFrame(sorted(set_aside), schema=SET_ASIDE, orient="row"),
-        usage={name: value - before[name] for name, value in client.usage().items()},
-    )
-
-
-def _windows(documents: pl.DataFrame, passages: pl.DataFrame) -> Iterator[Window]:
-    ordered = passages.sort("doc_id", "position", "passage_id")
-    shown = ordered.unique("group_id", keep="first", maintain_order=True)
-    of_document = shown.partition_by("doc_id", as_dict=True)
-    for doc_id in documents["doc_id"].sort():
-        if (doc_id,) not in of_document:
-            continue
-        rows = of_document[(doc_id,)].select("passage_id", "position", "title", "text", "token_count").to_dicts()
-        for part in _cut(rows):
-            positions = f"{part[0]['position']}-{part[-1]['position']}"
-            yield Window(f"{doc_id} (passages {positions})", part)
-
-
-def _cut(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """As few windows of about :data:`WINDOW_TOKENS` as it takes, all of about the same size."""
-    tokens = [row["token_count"] for row in rows]
-    target = max(1, sum(tokens)) / max(1, math.ceil(sum(tokens) / WINDOW_TOKENS))
-    ends = itertools.accumulate(tokens)
-    window_of = [int((end - size / 2) / target) for end, size in zip(ends, tokens, strict=True)]
-    for _, part in itertools.groupby(zip(window_of, rows, strict=True), key=lambda pair: pair[0]):
-        yield [row for _, row in part]
-
-
-def _prompt(window: Window, settings: SdgSettings) -> str:
-    passages = [
-        {"number": number, "title": row["title"], "text": row["text"]} for number, row in enumerate(window.passages, 1)
-    ]
+def question_prompt(window: Window, notes: Notes, settings: SdgSettings) -> str:
+    """The request of step 2."""
+    counts = query_type_counts(window, settings.query_mix, settings.max_hops)
     return render(
         "question",
-        boundary=boundary(*(row["text"] for row in window.passages)),
-        passages=passages,
-        questions=settings.min_questions_per_document,
+        boundary=boundary(*window.texts, *(note[name] for note in notes for name in ("text", "description"))),
+        passages=window.numbered(),
+        documents=len(window.doc_ids),
+        artifacts=notes,
+        questions=window.questions,
+        query_types=[{"name": name, "count": count} for name, count in counts.items()],
         min_complexity=settings.min_complexity,
         min_hops=settings.min_hops,
         max_hops=settings.max_hops,
     )
 
 
+def generate_questions(
+    windows: Windows, total: int, doc_of: Mapping[str, str], settings: SdgSettings, client: ChatClient
+) -> Written:
+    """Ask about every window, with the notes of step 1 where they are stored.
+
+    A question is kept when its passage numbers exist, each piece of evidence stands word for word in its
+    passage, and complexity and hops are within the settings; no window gives more questions than asked for.
+
+    Args:
+        windows: gives the windows, as often as it is called.
+        doc_of: passage id -> document id.
+
+    Raises:
+        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
+    """
+    written = Written()
+    outcomes = ask_all(_asking(settings, client), question_prompts(windows, settings, client), total)
+    for window, (_, outcome) in zip(windows(), outcomes, strict=True):
+        _collect(window, outcome, settings, written, doc_of)
+    return written
+
+
+def question_prompts(windows: Windows, settings: SdgSettings, client: ChatClient) -> Callable[[], Iterator[Any]]:
+    """(window name, prompt) of every window; a window nobody took notes of is asked about without."""
+    return lambda: (
+        (window.name, question_prompt(window, notes or [], settings))
+        for window, notes in stored_artifacts(windows, settings, client)
+    )
+
+
+def stored_questions(
+    windows: Windows, settings: SdgSettings, client: ChatClient
+) -> Iterator[tuple[Window, Outcome[QuestionsAnswer] | None]]:
+    """Every window with the stored answer, without asking; None where the model was not asked yet."""
+    known = answered(_asking(settings, client), question_prompts(windows, settings, client))
+    for window, (_, outcome) in zip(windows(), known, strict=True):
+        yield window, outcome
+
+
+def judgeable(
+    window: Window, outcome: Outcome[QuestionsAnswer], settings: SdgSettings, doc_of: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The questions of a stored answer that pass the rules, as rows for the judge."""
+    written = Written()
+    _collect(window, outcome, settings, written, doc_of)
+    return written.candidates(doc_of).to_dicts()
+
+
+def _asking(settings: SdgSettings, client: ChatClient) -> Round[QuestionsAnswer]:
+    return Round(client, settings.llm.model or "", QuestionsAnswer, "write questions")
+
+
 def _collect(
     window: Window,
     outcome: Outcome[QuestionsAnswer],
     settings: SdgSettings,
-    kept: list[Candidate],
-    set_aside: list[tuple[str, str]],
+    written: Written,
+    doc_of: Mapping[str, str],
 ) -> None:
     if outcome.answer is None:
-        set_aside.append((window.name, outcome.reason))
+        written.set_aside.append(("write questions", window.name, outcome.reason))
         return
-    for answer in outcome.answer.questions:
-        found = _candidate(window, answer, settings)
+    for number, answer in enumerate(outcome.answer.questions, 1):
+        found = checked_candidate(window, answer, settings)
+        if isinstance(found, Candidate) and number > window.questions:
+            found = f"the model wrote more than the {window.questions} questions asked for"
         if isinstance(found, Candidate):
-            kept.append(found)
+            written.add(found, doc_of)
         else:
-            set_aside.append((window.name, f"{found} (question: {_line(answer.question)[:120]})"))
+            reason = f"{found} (question: {_line(answer.question)[:120]})"
+            written.set_aside.append(("check questions", window.name, reason))
 
 
-def _candidate(window: Window, answer: QuestionAnswer, settings: SdgSettings) -> Candidate | str:
-    """The checked question, or what is wrong with it."""
+def checked_candidate(window: Window, answer: QuestionAnswer, settings: SdgSettings) -> Candidate | str:
+    """The checked question, or what is wrong with it.
+
+    What the model calls multi_hop but supports with one hop is contextual.
+    """
     if not _line(answer.question) or not _line(answer.answer):
         return "question or answer is empty"
     if answer.complexity < settings.min_complexity:
         return f"complexity {answer.complexity} is below sdg.min_complexity {settings.min_complexity}"
     if not settings.min_hops <= len(answer.hops) <= settings.max_hops:
         return f"{len(answer.hops)} hops are not within {settings.min_hops} to {settings.max_hops}"
-    hops = []
-    for hop in answer.hops:
-        if not 1 <= hop.passage <= len(window.passages):
-            return f"it cites passage {hop.passage} of {len(window.passages)}"
-        passage = window.passages[hop.passage - 1]
-        evidence = as_in(passage["text"], hop.evidence)
-        if evidence is None:
-            return f"its evidence does not stand in passage {passage['passage_id']}: {_line(hop.evidence)[:120]!r}"
-        hops.append(Hop(passage["passage_id"], evidence, _line(hop.summary)))
+    hops = [_checked_hop(window, hop) for hop in answer.hops]
+    wrong = next((hop for hop in hops if isinstance(hop, str)), None)
+    if wrong is not None:
+        return wrong
+    single = answer.query_type == "multi_hop" and len(hops) < 2
     return Candidate(
         question=_line(answer.question),
         answer=_line(answer.answer),
-        query_type=answer.query_type,
+        query_type="contextual" if single else answer.query_type,
         reasoning_type=answer.reasoning_type,
         complexity=answer.complexity,
-        hops=tuple(hops),
+        hops=tuple(hop for hop in hops if isinstance(hop, Hop)),
         mask_evidence=False,
         generator=f"llm/{settings.llm.model}",
     )
+
+
+def _checked_hop(window: Window, hop: HopAnswer) -> Hop | str:
+    if not 1 <= hop.passage <= len(window.passages):
+        return f"it cites passage {hop.passage} of {len(window.passages)}"
+    passage = window.passages[hop.passage - 1]
+    evidence = as_in(passage["text"], hop.evidence)
+    if evidence is None:
+        return f"its evidence does not stand in passage {passage['passage_id']}: {_line(hop.evidence)[:120]!r}"
+    if len("".join(evidence.split())) < LEAST_EVIDENCE:
+        return f"its evidence {_line(evidence)!r} is too short to tell anything"
+    return Hop(passage["passage_id"], evidence, _line(hop.summary))
 
 
 def _line(text: str) -> str:

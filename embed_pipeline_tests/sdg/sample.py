@@ -27,6 +27,7 @@ def documents_and_passages(texts=None, titles=None):
                 "text": text,
                 "sections": [],
                 "language": "en",
+                "group_id": doc_id,
                 "sha256": "0",
             }
         )

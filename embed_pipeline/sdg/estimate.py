@@ -1,0 +1,256 @@
+"""What a generation will cost, before it starts: calls, tokens, money, time."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from embed_pipeline.encoder import CachedEncoder
+from embed_pipeline.records import passage_text
+from embed_pipeline.sdg.bundles import bundle_windows
+from embed_pipeline.sdg.client import ChatClient
+from embed_pipeline.sdg.extract import KINDS, artifacts_prompt, stored_artifacts
+from embed_pipeline.sdg.generate import judgeable, question_prompt, stored_questions
+from embed_pipeline.sdg.judge import Bench
+from embed_pipeline.sdg.ledger import Ledger, prices_of
+from embed_pipeline.sdg.llm import Corpus, Work
+from embed_pipeline.sdg.prompts import render, using_prompts
+from embed_pipeline.sdg.windows import Window
+from embed_pipeline.settings import SdgSettings
+
+# Completion tokens of usual answers, for what was never asked; and how long an unknown endpoint takes.
+ARTIFACT_TOKENS, QUESTION_TOKENS, JUDGEMENT_TOKENS = 55, 200, 130
+NOTE_SHARE = 0.7
+"""Of an artifact's tokens that go into the prompt of step 2 (its importance does not)."""
+FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND = 1.0, 60.0
+QUESTION_PROMPT_TOKENS = 120
+"""Of a question with its answer, in the judge's prompt."""
+BYTES_PER_TOKEN = 4.0
+"""Of prompts: English has about four UTF-8 bytes a token, Chinese and Arabic three to four."""
+ROUGH_BYTES_PER_TOKEN = 5.0
+"""Of files, mark-up included."""
+
+
+@dataclass
+class Step:
+    """One step: calls in all, calls answered already, tokens of the calls that are left."""
+
+    name: str
+    model: str
+    calls: int = 0
+    answered: int = 0
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+
+    def add(self, prompt_tokens: float, completion_tokens: float, calls: float = 1.0) -> None:
+        """Calls that are left."""
+        self.calls += round(calls)
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+
+    def known(self) -> None:
+        """A call that is answered already."""
+        self.calls += 1
+        self.answered += 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of what is left of a generation.
+
+    Attributes:
+        usd: None without prices.
+        seconds: at full concurrency, by the endpoint's own pace so far, else by a usual one.
+        rough: made from the size of the corpus alone, since there are no passages yet.
+    """
+
+    steps: tuple[Step, ...]
+    usd: float | None
+    seconds: float
+    rough: bool = field(default=False)
+
+    @property
+    def calls(self) -> int:
+        """Calls that are left."""
+        return sum(step.calls - step.answered for step in self.steps)
+
+    @property
+    def answered(self) -> int:
+        """Calls whose answers are stored."""
+        return sum(step.answered for step in self.steps)
+
+    def line(self) -> str:
+        """For people."""
+        prompt, completion = (sum(getattr(step, f"{kind}_tokens") for step in self.steps) for kind in _KINDS)
+        if self.calls == 0:
+            return f"no calls are left to make; {self.answered} answers are stored"
+        money = "cost unknown (set sdg.llm.prompt_price)" if self.usd is None else f"about {self.usd:.2f} USD"
+        stored = f"{self.answered} answers stored already; " if self.answered else ""
+        roughly = " (roughly, by the size of the files)" if self.rough else ""
+        return (
+            f"{stored}about {self.calls:,} calls to a language model{roughly}, {_in_words(prompt)} prompt and "
+            f"{_in_words(completion)} completion tokens, {money}, {_duration(self.seconds)}"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "calls": self.calls,
+            "answered": self.answered,
+            "prompt_tokens": round(sum(step.prompt_tokens for step in self.steps)),
+            "completion_tokens": round(sum(step.completion_tokens for step in self.steps)),
+            "usd": None if self.usd is None else round(self.usd, 4),
+            "seconds": round(self.seconds),
+            "rough": self.rough,
+            "steps": {step.name: {"calls": step.calls, "answered": step.answered} for step in self.steps},
+        }
+
+
+_KINDS = ("prompt", "completion")
+
+
+def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClient, ledger: Ledger) -> Estimate:
+    """Walk through the generation without asking: what is stored counts as answered, the rest is estimated.
+
+    Args:
+        corpus: its encoder tells which vectors are there, so that bundles need not be guessed; a
+            :class:`~embed_pipeline.encoder.CachedEncoder` is expected and no model is loaded.
+    """
+    with using_prompts(settings.prompts):
+        work = Work(corpus, settings)
+        steps = _steps(settings)
+        entities = _estimate_notes(work.documents, settings, client, steps[0])
+        guessed = _estimate_bundles(work, entities, settings)
+        _estimate_notes(lambda: iter(work.bundles), settings, client, steps[0])
+        usual = _estimate_questions(work, settings, client, steps)
+        questions = guessed * settings.questions_per_bundle
+        _add(steps, guessed, guessed * max(usual, settings.window_tokens), questions, settings)
+        _add_judging(steps[2], questions, settings)
+    return _estimate(steps, settings, ledger)
+
+
+def estimate_roughly(corpus_bytes: int, documents: int, settings: SdgSettings, ledger: Ledger) -> Estimate:
+    """The same from the size of the corpus, before it was read."""
+    steps = _steps(settings)
+    tokens = corpus_bytes / ROUGH_BYTES_PER_TOKEN
+    windows = max(documents, tokens / settings.window_tokens)
+    questions = max(settings.min_questions_per_document * documents, settings.questions_per_1000_tokens * tokens / 1000)
+    bundles = documents // settings.bundle_size if settings.bundle_size > 1 else 0
+    with using_prompts(settings.prompts):
+        overhead = estimated_tokens(question_prompt(Window("", [], 1), [], settings))
+    _add(steps, windows, tokens + windows * overhead, questions, settings)
+    _add(
+        steps, bundles, bundles * (settings.window_tokens + overhead), bundles * settings.questions_per_bundle, settings
+    )
+    _add_judging(steps[2], questions + bundles * settings.questions_per_bundle, settings)
+    return _estimate(steps, settings, ledger, rough=True)
+
+
+def estimated_tokens(text: str) -> float:
+    """About how many tokens a prompt has."""
+    return len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN
+
+
+def _steps(settings: SdgSettings) -> list[Step]:
+    writer, judge = settings.llm.model or "", settings.llm.judge_model or settings.llm.model or ""
+    return [Step("artifacts", writer), Step("questions", writer), Step("judge", judge)]
+
+
+def _estimate_notes(
+    windows: Callable[[], Iterator[Window]], settings: SdgSettings, client: ChatClient, step: Step
+) -> dict[str, set[str]]:
+    """Count step 1; the entities that are known."""
+    entities: dict[str, set[str]] = defaultdict(set)
+    if settings.artifacts_per_kind == 0:
+        return entities
+    for window, notes in stored_artifacts(windows, settings, client):
+        if notes is None:
+            prompt = estimated_tokens(artifacts_prompt(window, settings))
+            step.add(prompt, ARTIFACT_TOKENS * len(KINDS) * settings.artifacts_per_kind)
+        else:
+            step.known()
+            entities[window.doc_ids[0]] |= {note["text"] for note in notes if note["kind"] == "entities"}
+    return entities
+
+
+def _estimate_bundles(work: Work, entities: dict[str, set[str]], settings: SdgSettings) -> int:
+    """Find the bundles among documents whose vectors are there; how many more the others may make."""
+    if settings.bundle_size < 2 or settings.max_hops < 2:
+        return 0
+    encoder = work.corpus.encoder
+    texts = [passage_text(title, text) for title, text in work.shown.select("title", "text").iter_rows()]
+    known = encoder.knows(texts, "passage") if isinstance(encoder, CachedEncoder) else [True] * len(texts)
+    marked = work.shown.with_columns(known=pl.Series(known, dtype=pl.Boolean))
+    whole = marked.filter(pl.col("known").all().over("doc_id")).drop("known")
+    if whole.height:
+        work.bundles = bundle_windows(work.corpus.documents, whole, entities, encoder, settings)
+    others = work.shown["doc_id"].n_unique() - whole["doc_id"].n_unique()
+    return (
+        -(-others // settings.bundle_size)
+        if others < work.shown["doc_id"].n_unique()
+        else others // settings.bundle_size
+    )
+
+
+def _estimate_questions(work: Work, settings: SdgSettings, client: ChatClient, steps: Sequence[Step]) -> float:
+    """Count step 2, and step 4 by the questions there will be; tokens of a usual prompt."""
+    bench = Bench(work.corpus.passages, settings, client)
+    notes = NOTE_SHARE * ARTIFACT_TOKENS * len(KINDS) * settings.artifacts_per_kind
+    unjudged = usual = 0.0
+    for window, outcome in stored_questions(work.everything, settings, client):
+        usual = estimated_tokens(question_prompt(window, [], settings))
+        if outcome is None:
+            steps[1].add(usual + notes, QUESTION_TOKENS * window.questions)
+            unjudged += window.questions
+            continue
+        steps[1].known()
+        rows = judgeable(window, outcome, settings, work.doc_of)
+        if any(bench.known(row) for row in rows):  # what it left out, the free filters refused
+            steps[2].answered += -(-len(rows) // settings.judge_batch)
+            steps[2].calls += -(-len(rows) // settings.judge_batch)
+        else:
+            unjudged += len(rows)
+    _add_judging(steps[2], unjudged, settings)
+    return usual
+
+
+def _add(steps: Sequence[Step], windows: float, prompt_tokens: float, questions: float, settings: SdgSettings) -> None:
+    notes = windows * ARTIFACT_TOKENS * len(KINDS) * settings.artifacts_per_kind
+    if settings.artifacts_per_kind:
+        steps[0].add(prompt_tokens, notes, windows)
+    steps[1].add(prompt_tokens + NOTE_SHARE * notes, QUESTION_TOKENS * questions, windows)
+
+
+def _add_judging(step: Step, questions: float, settings: SdgSettings) -> None:
+    calls = questions / settings.judge_batch
+    rubric = estimated_tokens(render("judge", boundary="", passages=[], questions=[]))
+    shown = rubric + min(settings.judge_batch, 3) * 200 + settings.judge_batch * QUESTION_PROMPT_TOKENS
+    step.add(calls * shown, questions * JUDGEMENT_TOKENS, calls)
+
+
+def _estimate(steps: Sequence[Step], settings: SdgSettings, ledger: Ledger, rough: bool = False) -> Estimate:
+    prices = prices_of(settings.llm)
+    usd = None
+    if prices:
+        usd = sum(prices[step.model].usd(step.prompt_tokens, step.completion_tokens) for step in steps)
+    seconds = sum(_seconds(step, ledger) for step in steps) / settings.llm.concurrency
+    return Estimate(tuple(steps), usd, seconds, rough)
+
+
+def _seconds(step: Step, ledger: Ledger) -> float:
+    left = step.calls - step.answered
+    seen = ledger.by_model().get(step.model, {})
+    if seen.get("requests"):
+        return left * seen["seconds"] / seen["requests"]
+    return left * FIRST_TOKEN_SECONDS + step.completion_tokens / TOKENS_PER_SECOND
+
+
+def _in_words(tokens: float) -> str:
+    return f"{tokens / 1e6:.1f} million" if tokens >= 1e6 else f"{round(tokens, -3):,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
