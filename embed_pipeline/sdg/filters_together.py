@@ -50,21 +50,19 @@ def closest_kept(vectors: Vectors, threshold: float) -> dict[int, tuple[int, flo
     dropped: dict[int, tuple[int, float]] = {}
     for start in track(range(0, len(unit), BLOCK), "compare questions"):
         block = unit[start : start + BLOCK]
-        new: list[int] = []
+        new = np.zeros(len(block), bool)
         earlier, nearest = top_k(block, kept[: len(kept_positions)], 1)
         among = block @ block.T
         for row in range(len(block)):
+            here = np.where(new[:row], among[:row, row], -np.inf)
             if kept_positions and earlier[row, 0] > threshold:
                 dropped[start + row] = kept_positions[int(nearest[row, 0])], float(earlier[row, 0])
-                continue
-            close = [other for other in new if among[other, row] > threshold]
-            if close:
-                best = max(close, key=lambda other: among[other, row])
-                dropped[start + row] = start + best, float(among[best, row])
+            elif row and here.max() > threshold:
+                dropped[start + row] = start + int(here.argmax()), float(here.max())
             else:
-                new.append(row)
-        kept[len(kept_positions) : len(kept_positions) + len(new)] = block[new]
-        kept_positions += [start + row for row in new]
+                new[row] = True
+        kept[len(kept_positions) : len(kept_positions) + np.count_nonzero(new)] = block[new]
+        kept_positions += [start + int(row) for row in np.flatnonzero(new)]
     return dropped
 
 
