@@ -41,7 +41,6 @@ GENERATION = (
     "sdg.max_overlap",
     "sdg.round_trip_k",
     "sdg.judge_threshold",
-    "sdg.closed_book_check",
 )
 FILTERS = (
     "sdg.seed",
@@ -52,6 +51,7 @@ FILTERS = (
     "sdg.max_overlap",
     "sdg.round_trip_k",
     "sdg.judge_threshold",
+    "sdg.closed_book_check",
 )
 
 
