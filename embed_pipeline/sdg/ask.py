@@ -48,6 +48,7 @@ class _Tally:
     reasons: dict[str, str] = field(default_factory=dict)
     failed: LLMUnavailableError | None = None
     in_a_row: int = 0
+    answers: int = 0  # of the endpoint, when the last record failed
     answered: int = 0
 
 
@@ -120,7 +121,9 @@ async def _fetch(asking: Round[Answer], record: str, prompt: str, tally: _Tally)
         raise
     except LLMUnavailableError as error:
         tally.reasons[record], tally.failed = str(error), error
-        tally.in_a_row += 1
+        answers = asking.client.gate.answers
+        tally.in_a_row = 1 + (tally.in_a_row if answers == tally.answers else 0)
+        tally.answers = answers
         if tally.in_a_row >= max(3, asking.client.settings.concurrency):
             raise
         return
@@ -128,7 +131,6 @@ async def _fetch(asking: Round[Answer], record: str, prompt: str, tally: _Tally)
         tally.reasons[record] = str(error)
     except BadAnswerError:
         pass  # in the store
-    tally.in_a_row = 0
     tally.answered += 1
 
 

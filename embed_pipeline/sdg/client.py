@@ -15,6 +15,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import httpx
 import tenacity
@@ -72,6 +73,7 @@ class ChatClient:
         self._fast = tenacity.wait_exponential_jitter(backoff_seconds, 60, jitter=backoff_seconds)
         self._slow = tenacity.wait_exponential_jitter(4 * backoff_seconds, 60, jitter=backoff_seconds)
         self._counts: Counter[str] = Counter()
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> "ChatClient":
         self.gate.begin()
@@ -135,8 +137,12 @@ class ChatClient:
                 key = self._key(model, turns, schema)
                 reply = self.store.reply(key)
                 if reply is None:
-                    fetched = True
-                    reply = await self._fetch(key, model, turns, schema)
+                    # Records with the same prompt wait for the first of them.
+                    async with self._asking.setdefault(key, asyncio.Lock()):
+                        reply = self.store.reply(key)
+                        if reply is None:
+                            fetched = True
+                            reply = await self._fetch(key, model, turns, schema)
                 turns = conversation.send(reply)
         except StopIteration as done:
             self._counts["cached"] += not fetched

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from embed_pipeline.errors import LLMAccessError, StageError
 from embed_pipeline.sdg import wire
 from embed_pipeline.sdg.gate import EndpointDownError
+from embed_pipeline.sdg.lanes import Lanes
 from embed_pipeline.settings import LLMSettings
 
 LONGEST_WAIT = 300.0  # seconds; an endpoint that asks for more is treated as unavailable
@@ -37,7 +38,7 @@ class Endpoint:
         self._key = key
         self._transport = transport
         self._dialects: dict[str, wire.Dialect] = {}
-        self._http: httpx.AsyncClient | None = None
+        self._lanes: Lanes | None = None
 
     @property
     def name(self) -> str:
@@ -45,19 +46,13 @@ class Endpoint:
         return str(httpx.URL(self._url).copy_with(query=None))
 
     async def __aenter__(self) -> "Endpoint":
-        most = self.settings.concurrency
-        self._http = httpx.AsyncClient(
-            transport=self._transport,
-            timeout=None,  # noqa: S113 - asyncio.timeout limits the whole exchange
-            trust_env=not _is_loopback(self._url),
-            limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
-        )
+        self._lanes = Lanes(self._transport, trust_env=not _is_loopback(self._url))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-        self._http = None
+        if self._lanes is not None:
+            await self._lanes.aclose()
+        self._lanes = None
 
     def check_access(self) -> None:
         """Look whether there is a usable key, without calling the endpoint.
@@ -115,16 +110,17 @@ class Endpoint:
         )
 
     async def _post(self, body: bytes) -> tuple[httpx.Response, bytes]:
-        if self._http is None:
+        if self._lanes is None:
             raise StageError("the chat client is closed; call it inside 'async with client:'.")
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         accepted = False
         try:
-            async with self._http.stream(
-                "POST", f"{self._url}/chat/completions", content=body, headers=headers
-            ) as response:
+            async with (
+                self._lanes.one() as http,
+                http.stream("POST", f"{self._url}/chat/completions", content=body, headers=headers) as response,
+            ):
                 accepted = response.status_code == 200
                 received = bytearray()
                 async for chunk in response.aiter_bytes():
