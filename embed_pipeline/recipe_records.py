@@ -190,11 +190,12 @@ def _named_by_result(folder: Path) -> Path:
         place = Path(named)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{result}: must be a JSON object with output_path ({error}).") from error
-    candidates = (folder / place, folder / place.name)  # an absolute path may be that of another machine
+    candidates = [folder / place.name]  # an absolute path may be that of another machine
+    candidates += [] if place.is_absolute() or ".." in place.parts else [folder / place]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if found is None:
         raise InputError(f"{result}: names {named}, but there is no such file; put {place.name} beside it.")
-    inside = record_files(found) if found.is_dir() and found.resolve() != folder.resolve() else [found]
+    inside = record_files(found) if found.is_dir() and found != folder else [found]
     if len(inside) != 1 or inside[0].is_dir():
         raise InputError(f"{result}: output_path must name one .jsonl, .json or .parquet file, not {named}.")
     return inside[0]

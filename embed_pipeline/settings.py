@@ -60,7 +60,10 @@ class EncoderSettings(Section):
 class CorpusSettings(Section):
     """Reading and cutting the documents."""
 
-    path: Path | None = _runtime(None, "Folder of documents, or a BEIR folder (corpus.jsonl).")
+    path: Path | None = _runtime(
+        None, "Folder of documents, a BEIR folder (corpus.jsonl), or the reference recipe's SDG records."
+    )
+    processes: int = _runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
     min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
     chunking: Literal["tokens", "sentences"] = Field(

@@ -42,7 +42,7 @@ class CorpusManifest(dy.Schema):
 class Documents(dy.Schema):
     """Extracted text."""
 
-    doc_id = _text("The path, or the BEIR id for a BEIR corpus.", primary_key=True)
+    doc_id = _text("The path; the BEIR id for a BEIR corpus; the file_name of SDG records.", primary_key=True)
     path = _text("File it came from.")
     title = _text("Title; empty when there is none.")
     text = _text("The whole extracted text; every span refers to it.", min_length=1)
@@ -60,13 +60,14 @@ class Documents(dy.Schema):
         description="Headings with their level and the character span they head, in order, end exclusive.",
     )
     language = _text("ISO 639-1 code, und when it cannot be told.")
+    group_id = _text("Documents with the same group are near-duplicates; the lowest document id of the group.")
     sha256 = _text("Hash of the file's bytes.")
 
 
 class Passages(dy.Schema):
     """Chunks of documents; text == document text[start:end]."""
 
-    passage_id = _text("Document id, #, position; or the BEIR id.", primary_key=True)
+    passage_id = _text("Document id, #, position; or the BEIR id for a BEIR corpus.", primary_key=True)
     doc_id = _text("Document it was cut from.")
     position = _count("0-based order within the document.")
     start = _count("First character in the document's text.")
@@ -76,6 +77,15 @@ class Passages(dy.Schema):
     token_count = _count("Base-model tokens of the text.")
     group_id = _text("Passages with the same group are near-duplicates; the lowest passage id of the group.")
     language = _text("ISO 639-1 code, und when it cannot be told.")
+
+
+class Chunks(dy.Schema):
+    """Passages that SDG records give ready-made, stored beside the documents."""
+
+    doc_id = _text("Document it is part of.", primary_key=True)
+    position = _count("0-based order within the document.", primary_key=True)
+    start = _count("First character in the document's text.")
+    end = _count("One past the last character.")
 
 
 class QaPairs(dy.Schema):

@@ -24,6 +24,7 @@ def document(**values: object) -> dict[str, object]:
         "text": "text",
         "sections": [{"heading": "h", "level": 1, "start": 0, "end": 4}],
         "language": "en",
+        "group_id": "a.md",
         "sha256": "00",
     } | values
 

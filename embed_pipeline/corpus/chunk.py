@@ -1,7 +1,7 @@
 """Documents to passages: whole sentences packed up to a token budget, section by section."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from embed_pipeline.corpus.pieces import CountTokens, Span, cost_of, halves, sentences, within_budget
+from embed_pipeline.corpus.pack import halve_too_long, pack, runs
+from embed_pipeline.corpus.pieces import CountTokens, Span, sentences, within_budget
 from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.progress import task
@@ -56,48 +57,91 @@ def token_counter(spec: EncoderSpec) -> Callable[[Sequence[str]], list[int]]:
 
 
 def chunk_documents(
-    documents: pl.DataFrame, count_tokens: CountTokens, settings: CorpusSettings, whole: bool = False
+    documents: pl.DataFrame,
+    count_tokens: CountTokens,
+    settings: CorpusSettings,
+    whole: bool = False,
+    chunks: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Cut documents into passages.
+    """Cut documents into passages, each a verbatim slice of its document's text.
 
-    A passage never crosses a section unless the section has fewer than ``min_passage_tokens``, never is a
-    heading alone (unless the document is nothing else), and its text is a verbatim slice of the document's.
-    Texts in scripts unknown to the tokenizer are bounded by characters as well, see
-    :func:`~embed_pipeline.corpus.pieces.cost_of`.
+    With ``chunking`` *tokens* a passage never crosses a section unless the section has fewer than
+    ``min_passage_tokens``, and never is a heading alone (unless the document is nothing else). Texts in scripts
+    unknown to the tokenizer are bounded by characters as well, see
+    :func:`~embed_pipeline.corpus.pieces.cost_of`. With *sentences* it is ``sentences_per_passage`` sentences in a
+    row, over paragraphs and sections and however long, as in the reference recipe.
 
     Args:
         documents: :class:`~embed_pipeline.tables.Documents`.
         count_tokens: texts to token counts, see :func:`token_counter`.
-        settings: ``passage_tokens`` and ``min_passage_tokens`` are used.
+        settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
         whole: one passage per document, whatever its length, with the document's id (BEIR).
+        chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.
 
     Returns:
         :class:`~embed_pipeline.tables.Passages` in the order of the documents; ``group_id`` is the passage's
         own id until :func:`~embed_pipeline.corpus.dedup.group_near_duplicates` has run.
     """
-    rows: list[Row] = []
+    given = _spans_by_document(chunks) if chunks is not None else {}
+    frames = [empty(Passages)]
     with task("cut the documents into passages", documents.height) as running:
         for part in documents.iter_slices(_DOCUMENTS_AT_ONCE):
             batch = part.to_dicts()
-            rows.extend(_whole(batch, count_tokens) if whole else _chunk(batch, count_tokens, settings))
+            if whole:
+                rows = _whole(batch)
+            elif chunks is not None:
+                rows = _given(batch, given)
+            elif settings.chunking == "sentences":
+                rows = _groups_of_sentences(batch, settings.sentences_per_passage)
+            else:
+                rows = _packed(batch, count_tokens, settings)
+            frames.append(_counted(rows, count_tokens))
             running.advance(len(batch))
-    if not rows:
-        return empty(Passages)
-    return validate(Passages, pl.DataFrame(rows, infer_schema_length=None))
+    return validate(Passages, pl.concat(frames))
 
 
-def _whole(batch: Sequence[Row], count_tokens: CountTokens) -> list[Row]:
-    counts = count_tokens([document["text"].strip() for document in batch])
-    rows = []
-    for document, tokens in zip(batch, counts, strict=True):
-        passage = _passage(document, 0, 0, len(document["text"]), document["title"])
-        rows.append(
-            {**passage, "passage_id": document["doc_id"], "group_id": document["doc_id"], "token_count": tokens}
-        )
+def _counted(rows: Sequence[Row], count_tokens: CountTokens) -> pl.DataFrame:
+    """A table of the rows; tokens are counted where they are not yet known."""
+    if rows and "token_count" not in rows[0]:
+        counts = count_tokens([row["text"] for row in rows])
+        rows = [{**row, "token_count": tokens} for row, tokens in zip(rows, counts, strict=True)]
+    return pl.DataFrame(rows, schema=empty(Passages).schema)
+
+
+def _whole(batch: Iterable[Row]) -> list[Row]:
+    rows = [_passage(document, 0, 0, len(document["text"]), document["title"]) for document in batch]
+    return [{**row, "passage_id": row["doc_id"], "group_id": row["doc_id"]} for row in rows]
+
+
+def _spans_by_document(chunks: pl.DataFrame) -> dict[str, list[tuple[int, int, int]]]:
+    spans: dict[str, list[tuple[int, int, int]]] = {}
+    for doc_id, *span in chunks.select("doc_id", "position", "start", "end").sort("doc_id", "position").iter_rows():
+        spans.setdefault(doc_id, []).append((span[0], span[1], span[2]))
+    return spans
+
+
+def _given(batch: Iterable[Row], spans: Mapping[str, Sequence[tuple[int, int, int]]]) -> list[Row]:
+    return [_passage(document, *span, document["title"]) for document in batch for span in spans[document["doc_id"]]]
+
+
+def _groups_of_sentences(batch: Iterable[Row], size: int) -> list[Row]:
+    rows: list[Row] = []
+    for document in batch:
+        text = document["text"]
+        found = [
+            Span(0, section, match.start() + begin, match.start() + end, cost=end - begin)
+            for section, (start, _, stop) in enumerate(_section_spans(document), -1)
+            for match in _PARAGRAPH.finditer(text, start, stop)
+            for begin, end in sentences(match.group(), document["language"])
+        ]
+        for position, place in enumerate(range(0, len(found), size)):
+            group = found[place : place + size]
+            title = _passage_title(document, group)
+            rows.append(_passage(document, position, group[0].start, group[-1].end, title))
     return rows
 
 
-def _chunk(batch: Sequence[Row], count_tokens: CountTokens, settings: CorpusSettings) -> list[Row]:
+def _packed(batch: Sequence[Row], count_tokens: CountTokens, settings: CorpusSettings) -> list[Row]:
     budget, smallest = settings.passage_tokens, settings.min_passage_tokens
     texts = {index: document["text"] for index, document in enumerate(batch)}
     spans = [span for index, document in enumerate(batch) for span in _units(index, document)]
@@ -106,11 +150,11 @@ def _chunk(batch: Sequence[Row], count_tokens: CountTokens, settings: CorpusSett
     groups = [
         group
         for _, of_document in groupby(pieces, key=lambda piece: piece.document)
-        for run in _runs(list(of_document), smallest)
-        for group in _pack(run, budget)
+        for run in runs(list(of_document), smallest)
+        for group in pack(run, budget)
     ]
     rows: list[Row] = []
-    for group, tokens in _halve_too_long(groups, texts, count_tokens, budget):
+    for group, tokens in halve_too_long(groups, texts, count_tokens, budget):
         document = batch[group[0].document]
         position = rows[-1]["position"] + 1 if rows and rows[-1]["doc_id"] == document["doc_id"] else 0
         passage = _passage(document, position, group[0].start, group[-1].end, _passage_title(document, group))
@@ -190,71 +234,3 @@ def _section_spans(document: Row) -> list[tuple[int, int, int]]:
         start, heading = section["start"], section["heading"]
         spans.append((start, start + len(heading) * text.startswith(heading, start), section["end"]))
     return spans
-
-
-def _runs(pieces: Sequence[Span], smallest: int) -> list[list[Span]]:
-    """Pieces that may share passages: one section, joined by the next ones while it is too small."""
-    runs: list[list[Span]] = []
-    for _, of_section in groupby(pieces, key=lambda piece: piece.section):
-        section = list(of_section)
-        if runs and _cost(runs[-1]) < smallest:
-            runs[-1].extend(section)
-        else:
-            runs.append(section)
-    if len(runs) > 1 and _cost(runs[-1]) < smallest:
-        last = runs.pop()
-        runs[-1].extend(last)
-    return runs
-
-
-def _cost(pieces: Sequence[Span]) -> int:
-    return sum(piece.cost for piece in pieces)
-
-
-def _pack(pieces: Sequence[Span], budget: int) -> list[list[Span]]:
-    """Fill passages one after the other; a last one under half the budget shares with the one before."""
-    groups: list[list[Span]] = [[]]
-    used = 0
-    for piece in pieces:
-        if groups[-1] and used + piece.cost > budget:
-            groups.append([])
-            used = 0
-        groups[-1].append(piece)
-        used += piece.cost
-    if len(groups) > 1 and used < budget // 2:
-        both = groups[-2] + groups[-1]
-        groups[-2:] = _even_halves(both, budget)
-    return groups
-
-
-def _even_halves(pieces: Sequence[Span], budget: int) -> list[list[Span]]:
-    """Two groups as equal as the pieces allow, each within the budget where that is possible."""
-    total, left = _cost(pieces), 0
-    best, best_excess = 1, (float("inf"), float("inf"))
-    for place in range(1, len(pieces)):
-        left += pieces[place - 1].cost
-        larger = max(left, total - left)
-        excess = (max(larger - budget, 0), larger)
-        if excess <= best_excess:
-            best, best_excess = place, excess
-    return [list(pieces[:best]), list(pieces[best:])]
-
-
-def _halve_too_long(
-    groups: Sequence[list[Span]], texts: Mapping[int, str], count_tokens: CountTokens, budget: int
-) -> list[tuple[list[Span], int]]:
-    """Groups in order with the tokens of their text; where joining pieces cost more than their sum, halved."""
-    done: list[tuple[list[Span], int]] = []
-    waiting = list(groups)
-    while waiting:
-        passages = [texts[group[0].document][group[0].start : group[-1].end].strip() for group in waiting]
-        counted = list(zip(waiting, passages, count_tokens(passages), strict=True))
-        waiting = []
-        for group, text, tokens in counted:
-            if cost_of(text, tokens) <= budget or len(text) == 1:
-                done.append((group, tokens))
-            elif len(group) > 1:
-                waiting.extend(_even_halves(group, budget))
-            else:
-                waiting.extend([half] for half in halves(group[0], texts[group[0].document]))
-    return sorted(done, key=lambda item: (item[0][0].document, item[0][0].start))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from embed_pipeline.corpus.formats import BEIR_CORPUS, SUPPORTED, TEXT_KINDS, kind_of
+from embed_pipeline.corpus.formats import SUPPORTED, TEXT_KINDS, kind_of
+from embed_pipeline.corpus.kind import corpus_kind, data_files
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.progress import track
@@ -32,16 +33,12 @@ class _Found:
     reason: str | None = None
 
 
-def is_beir_folder(root: Path) -> bool:
-    """Whether ``root`` is a BEIR folder: it has a corpus.jsonl."""
-    return (root / BEIR_CORPUS).is_file()
-
-
 def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     """List the corpus folder.
 
     Args:
-        root: folder of documents, or a BEIR folder; of the latter only corpus.jsonl is listed, of any size.
+        root: folder of documents, a BEIR folder or a folder of SDG records; of a BEIR folder only corpus.jsonl
+            is listed, of records only their files, of any size.
         settings: ``max_file_mb`` is used.
 
     Returns:
@@ -52,7 +49,7 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
         InputError: the path is missing, is not a folder, is empty, or holds nothing that can be read.
     """
     found = list(_entries(root))
-    limit = None if is_beir_folder(root) else int(settings.max_file_mb * 1_000_000)
+    limit = int(settings.max_file_mb * 1_000_000) if corpus_kind(root) == "files" else None
     rows = [_row(entry, limit) for entry in track(found, "look through the corpus folder")]
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
@@ -66,7 +63,8 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
 def corpus_fingerprint(root: Path) -> str:
     """Hash over the relative paths and the contents of the files that are not hidden.
 
-    Neither touching a file nor moving the folder changes it. Of a BEIR folder only corpus.jsonl counts.
+    Neither touching a file nor moving the folder changes it. Of a BEIR folder only corpus.jsonl counts, of SDG
+    records only their files.
 
     Raises:
         InputError: the path is missing or not a folder.
@@ -83,13 +81,14 @@ def _hash_or_reason(entry: _Found) -> str:
 
 
 def _entries(root: Path) -> Iterator[_Found]:
-    """Everything below ``root`` in the order of the paths; of a BEIR folder only its corpus."""
+    """Everything below ``root`` in the order of the paths; of a BEIR folder or SDG records only their files."""
     if not root.exists():
         raise InputError(f"{root}: there is no such corpus folder. Set corpus.path to a folder of documents.")
     if not root.is_dir():
         raise InputError(f"{root}: the corpus must be a folder, but this is a file. Set corpus.path to its folder.")
-    if is_beir_folder(root):
-        return iter([_Found(BEIR_CORPUS, root / BEIR_CORPUS)])
+    kind = corpus_kind(root)
+    if kind != "files":
+        return iter([_Found(file.relative_to(root).as_posix(), file) for file in data_files(root, kind)])
     return iter(sorted(_walk(root.resolve(), root.resolve()), key=lambda entry: entry.path))
 
 
@@ -150,7 +149,7 @@ def _row(entry: _Found, limit: int | None) -> dict[str, object]:
 
 
 def _content_reason(entry: _Found, size: int, limit: int | None) -> str | None:
-    """Why a readable file is not parsed, None when it is. ``limit`` in bytes; None for a BEIR corpus."""
+    """Why a readable file is not parsed, None when it is. ``limit`` in bytes; None for BEIR and SDG records."""
     if size == 0:
         return "empty file"
     if limit is None:

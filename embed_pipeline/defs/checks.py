@@ -20,13 +20,14 @@ def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="splits",
     blocking=True,
-    additional_ins={"qa_pairs": dg.AssetIn("qa_pairs"), "passages": dg.AssetIn("passages")},
+    additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "documents")},
 )
-def no_leakage(splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> dg.AssetCheckResult:
-    """No passage, near-duplicate passage or question of test or validation is in train."""
+def no_leakage(splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> dg.AssetCheckResult:
+    """No passage or question of test or validation, and no near-duplicate of one or of a document, is in train."""
     from embed_pipeline.prep.leakage import find_leaks
 
-    leaks = find_leaks(qa_pairs.frame(), passages.frame(), splits.frame())
+    groups = documents.scan().select("doc_id", "group_id").collect()
+    leaks = find_leaks(qa_pairs.frame(), passages.frame(), splits.frame(), documents=groups)
     shown = "; ".join(f"{kind}: {train} ~ {held}" for kind, train, held in leaks.head(SHOWN).iter_rows())
     return _result(leaks.height == 0, f"{leaks.height} leaks between the splits: {shown}", leaks=leaks.height)
 

@@ -9,8 +9,15 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings
 
-READING = ("corpus.max_file_mb", "corpus.min_document_chars")
-CHUNKING = ("corpus.passage_tokens", "corpus.min_passage_tokens", "corpus.near_duplicate_threshold")
+LISTING = ("corpus.max_file_mb",)
+READING = (*LISTING, "corpus.min_document_chars", "corpus.near_duplicate_threshold")
+CHUNKING = (
+    "corpus.chunking",
+    "corpus.passage_tokens",
+    "corpus.min_passage_tokens",
+    "corpus.sentences_per_passage",
+    "corpus.near_duplicate_threshold",
+)
 
 
 def corpus_folder(settings: Settings) -> Path:
@@ -44,7 +51,7 @@ def tokenizer_external(settings: Settings) -> dict[str, str]:
     version="1",
     storage="table",
     schema=tables.CorpusManifest,
-    settings=READING[:1],
+    settings=LISTING,
     external=corpus_external,
     kinds=("polars", "parquet"),
 )
@@ -64,25 +71,27 @@ def corpus_manifest(run: StageRun) -> None:
 
 @stage(
     group="corpus",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.Documents,
     settings=READING,
     kinds=("polars", "parquet"),
 )
 def documents(run: StageRun, corpus_manifest: Artifact) -> None:
-    """Extracted text of every readable file with title, section headings and language."""
-    from embed_pipeline.corpus.manifest import is_beir_folder
+    """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
     from embed_pipeline.corpus.parse import read_documents
 
     parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
     run.write_table(parsed.documents)
     run.write_table(parsed.skipped, "skipped")
-    write_json(run.folder / "corpus.json", {"beir": is_beir_folder(corpus_folder(run.settings))})
+    write_json(run.folder / "corpus.json", {"kind": parsed.kind})
+    if parsed.chunks is not None:
+        run.write_table(parsed.chunks, "chunks", tables.Chunks)
     lengths = parsed.documents["text"].str.len_chars().to_list()
     run.summary |= {
         "documents": parsed.documents.height,
         "unreadable": parsed.skipped.height,
+        "near_duplicates": parsed.documents.height - parsed.documents["group_id"].n_unique(),
         "characters": sum(lengths),
     }
     run.charts["document length"] = charts.histogram("document length", {"documents": lengths}, "characters")
@@ -90,7 +99,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 
 @stage(
     group="corpus",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.Passages,
     settings=CHUNKING,
@@ -105,8 +114,9 @@ def passages(run: StageRun, documents: Artifact) -> None:
 
     settings = run.settings
     count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
-    beir = bool(documents.json("corpus")["beir"])  # its rows are the passages, ids kept
-    frame = chunk_documents(documents.frame(), count, settings.corpus, whole=beir)
+    kind = documents.json("corpus")["kind"]  # rows of BEIR and chunks of SDG records are the passages, ids kept
+    chunks = documents.frame("chunks") if kind == "records" else None
+    frame = chunk_documents(documents.frame(), count, settings.corpus, whole=kind == "beir", chunks=chunks)
     frame = group_near_duplicates(frame, settings.corpus.near_duplicate_threshold)
     run.write_table(frame)
     duplicates = frame.height - frame["group_id"].n_unique()

@@ -11,18 +11,19 @@ MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
 
 @stage(
     group="prep",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.Splits,
     settings=SPLITTING,
     external=base_model_external,
     kinds=("polars", "parquet"),
 )
-def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact) -> None:
+def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> None:
     """Train, validation and test, by connected groups so that nothing leaks."""
     from embed_pipeline.prep.split import split_items
 
-    frame = split_items(qa_pairs.frame(), passages.frame(), run.base_encoder(), run.settings.prep)
+    groups = documents.scan().select("doc_id", "group_id").collect()
+    frame = split_items(qa_pairs.frame(), passages.frame(), run.base_encoder(), run.settings.prep, groups)
     run.write_table(frame)
     questions = frame.filter(frame["item_type"] == "question")["split"].value_counts()
     counted = dict(questions.iter_rows())

@@ -14,7 +14,11 @@ _BLOCK = 1024
 
 
 def find_leaks(
-    qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, encoder: Encoder | None = None
+    qa_pairs: pl.DataFrame,
+    passages: pl.DataFrame,
+    splits: pl.DataFrame,
+    encoder: Encoder | None = None,
+    documents: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """What stands on both sides of the split: test against training, and validation against training.
 
@@ -24,11 +28,13 @@ def find_leaks(
     Args:
         qa_pairs, passages, splits: the stored tables.
         encoder: when given, questions with a cosine above 0.95 count as well.
+        documents: when given, documents of one near-duplicate group count as well.
 
     Returns:
         ``[kind, train_item, test_item]``, sorted; empty when nothing leaks. Kinds: same_passage, same_group,
-        same_text (passage ids), same_question, similar_question (question ids), split_document (a question
-        whose own document lies elsewhere: document id, question id) and unassigned (no split at all).
+        same_text (passage ids), same_document_group (document ids), same_question, similar_question
+        (question ids), split_document (a question whose own document lies elsewhere: document id, question id)
+        and unassigned (no split at all).
     """
     assigned = {kind: _assigned(splits, kind) for kind in ("document", "question")}
     found = [
@@ -36,6 +42,8 @@ def find_leaks(
         _shared_questions(qa_pairs, assigned["question"]),
         _split_documents(qa_pairs, passages, assigned),
     ]
+    if documents is not None:
+        found.append(_shared_groups(documents, assigned["document"]))
     if encoder is not None:
         found.append(_similar_questions(qa_pairs, assigned["question"], encoder))
     return pl.concat(found).unique().sort("kind", "train_item", "test_item")
@@ -84,6 +92,19 @@ def _shared_passages(
             )
         )
     return pl.concat(found)
+
+
+def _shared_groups(documents: pl.DataFrame, split_of: dict[str, str]) -> pl.DataFrame:
+    placed = documents.select(
+        "doc_id", "group_id", pl.col("doc_id").replace_strict(split_of, default=None).alias("split")
+    )
+    train = placed.filter(pl.col("split") == "train")
+    both = train.join(placed.filter(pl.col("split").is_in(HELD_OUT)), on="group_id", suffix="_held_out")
+    return both.select(
+        pl.lit("same_document_group").alias("kind"),
+        pl.col("doc_id").alias("train_item"),
+        pl.col("doc_id_held_out").alias("test_item"),
+    )
 
 
 def _shared_questions(qa_pairs: pl.DataFrame, split_of: dict[str, str]) -> pl.DataFrame:

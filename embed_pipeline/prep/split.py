@@ -1,8 +1,8 @@
 """Train, validation and test, so that nothing a test question asks about is seen in training.
 
-Documents that share text (near-duplicate passages), evidence (one question, several documents) or questions
-(near-identical ones) form a component; a component lies in one split. Which one is decided by a hash of seed
-and component, so that a growing corpus keeps its documents where they are.
+Documents that say the same (near-duplicates), share text (near-duplicate passages), evidence (one question,
+several documents) or questions (near-identical ones) form a component; a component lies in one split. Which one
+is decided by a hash of seed and component, so that a growing corpus keeps its documents where they are.
 """
 
 import hashlib
@@ -34,7 +34,11 @@ class _Component:
 
 
 def split_items(
-    qa_pairs: pl.DataFrame, passages: pl.DataFrame, encoder: Encoder, settings: PrepSettings
+    qa_pairs: pl.DataFrame,
+    passages: pl.DataFrame,
+    encoder: Encoder,
+    settings: PrepSettings,
+    documents: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Assign every document and every question to a split.
 
@@ -43,6 +47,8 @@ def split_items(
         passages: rows of :class:`embed_pipeline.tables.Passages`.
         encoder: its query vectors tell near-identical questions (cosine above 0.95).
         settings: ratios of questions, and the seed.
+        documents: rows of :class:`embed_pipeline.tables.Documents`, whose near-duplicate groups stay together;
+            without them only the passages tell which documents say the same.
 
     Returns:
         A table :class:`embed_pipeline.tables.Splits`, sorted by type and id.
@@ -52,17 +58,18 @@ def split_items(
             documents than the splits need (two for training, one for each other split).
     """
     documents_of = _documents_of_questions(qa_pairs, passages)
-    documents = sorted(passages["doc_id"].unique().to_list())
+    names = sorted(passages["doc_id"].unique().to_list())
     edges = [
+        *_group_edges(documents, names),
         *_passage_edges(qa_pairs, passages),
         *((docs[0], doc) for docs in documents_of.values() for doc in docs[1:]),
         *_question_edges(qa_pairs, documents_of, encoder),
     ]
-    component_of = _components(documents, edges)
+    component_of = _components(names, edges)
     question_component = {question: component_of[docs[0]] for question, docs in documents_of.items()}
     components = _describe(component_of, question_component, settings.seed)
-    split_of = _assign(components, settings, len(documents))
-    rows = [("document", doc, component_of[doc], split_of[component_of[doc]]) for doc in documents]
+    split_of = _assign(components, settings, len(names))
+    rows = [("document", doc, component_of[doc], split_of[component_of[doc]]) for doc in names]
     rows += [("question", name, group, split_of[group]) for name, group in sorted(question_component.items())]
     frame = pl.DataFrame(rows, schema=["item_type", "item_id", "component", "split"], orient="row")
     return validate(Splits, frame.sort("item_type", "item_id"))
@@ -83,6 +90,15 @@ def _documents_of_questions(qa_pairs: pl.DataFrame, passages: pl.DataFrame) -> d
             f"{', '.join(sorted(set(unknown))[:3])}. Import questions that belong to this corpus."
         )
     return found
+
+
+def _group_edges(documents: pl.DataFrame | None, names: Sequence[str]) -> list[Edge]:
+    """Documents that are near-duplicates of each other."""
+    if documents is None:
+        return []
+    known = documents.filter(pl.col("doc_id").is_in(names)).sort("doc_id")
+    first: dict[str, str] = {}
+    return [(first.setdefault(group, doc), doc) for doc, group in known.select("doc_id", "group_id").iter_rows()]
 
 
 def _passage_edges(qa_pairs: pl.DataFrame, passages: pl.DataFrame) -> list[Edge]:

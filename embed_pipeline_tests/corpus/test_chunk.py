@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from embed_pipeline.corpus.blocks import Block, join_blocks
 from embed_pipeline.corpus.chunk import chunk_documents, token_counter
-from embed_pipeline.corpus.parse import detect_language
+from embed_pipeline.corpus.parse_file import detect_language
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, empty, validate
@@ -41,6 +41,7 @@ def documents(*contents, title="Manual", language="en"):
                 "text": text,
                 "sections": [vars(section) for section in sections],
                 "language": language,
+                "group_id": f"d{number}.md",
                 "sha256": "",
             }
         )

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from embed_pipeline.corpus import manifest as manifest_module
-from embed_pipeline.corpus.manifest import corpus_fingerprint, is_beir_folder, scan_corpus
+from embed_pipeline.corpus.kind import corpus_kind
+from embed_pipeline.corpus.manifest import corpus_fingerprint, scan_corpus
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes, sha256_file
 from embed_pipeline.settings import CorpusSettings
@@ -148,8 +149,8 @@ def test_of_a_beir_folder_only_the_corpus_counts_whatever_its_size(tmp_path):
     before = corpus_fingerprint(tmp_path)
     frame = scan_corpus(tmp_path, CorpusSettings(max_file_mb=0.0001))
     assert frame.select("path", "status").rows() == [("corpus.jsonl", "read")]
-    assert is_beir_folder(tmp_path)
-    assert not is_beir_folder(tmp_path / "absent")
+    assert corpus_kind(tmp_path) == "beir"
+    assert corpus_kind(tmp_path / "absent") == "files"
     (tmp_path / "notes.txt").write_text("other notes")
     assert corpus_fingerprint(tmp_path) == before
 

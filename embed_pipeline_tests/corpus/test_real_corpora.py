@@ -5,7 +5,7 @@ import pytest
 
 from embed_pipeline.corpus.chunk import chunk_documents, token_counter
 from embed_pipeline.corpus.dedup import group_near_duplicates
-from embed_pipeline.corpus.manifest import is_beir_folder, scan_corpus
+from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parse import read_documents
 from embed_pipeline.settings import CorpusSettings
 
@@ -39,7 +39,7 @@ def test_real_documents_become_passages(corpora, base_model_spec, folder, langua
 def test_a_real_beir_folder_keeps_its_ids(corpora, base_model_spec):
     root = corpora / "xquad" / "de"
     parsed = read_documents(root, scan_corpus(root, SETTINGS), SETTINGS)
-    passages = chunk_documents(parsed.documents, token_counter(base_model_spec), SETTINGS, whole=is_beir_folder(root))
+    passages = chunk_documents(parsed.documents, token_counter(base_model_spec), SETTINGS, whole=parsed.kind == "beir")
     grouped = group_near_duplicates(passages, SETTINGS.near_duplicate_threshold)
     lines = (root / "corpus.jsonl").read_text("utf-8").splitlines()
     assert grouped.height == len(lines)

@@ -25,7 +25,7 @@ GRAPH = {
     "passages": ("corpus", "cpu", ["documents"]),
     "qa_candidates": ("sdg", "cpu", ["documents", "passages"]),
     "qa_pairs": ("sdg", "gpu", ["passages", "qa_candidates"]),
-    "splits": ("prep", "cpu", ["passages", "qa_pairs"]),
+    "splits": ("prep", "cpu", ["documents", "passages", "qa_pairs"]),
     "beir_benchmark": ("prep", "cpu", ["passages", "qa_pairs", "splits"]),
     "mined_negatives": ("prep", "gpu", ["passages", "qa_pairs", "splits"]),
     "training_set": ("prep", "cpu", ["mined_negatives", "passages", "qa_pairs", "splits"]),

@@ -1,0 +1,159 @@
+"""What does reading a corpus cost? Seconds and peak memory of every step, on Markdown of a chosen size.
+
+    python benchmarks/corpus.py ../shared/corpora/nvidia-docs/docs ../shared/corpora/nih-health-docs/docs
+
+The Markdown files of the folders are read in place; copies of them, each with its sections shuffled and three
+words in ten exchanged for others, fill a temporary folder up to ``--files`` and ``--megabytes``. Every step runs
+in a process of its own, so that its peak memory is its own; a table of Markdown is printed at the end.
+"""
+
+import argparse
+import json
+import random
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+_CHANGED = 0.3
+_WORD = re.compile(r"\b[a-z]{4,12}\b")
+_BEFORE_HEADING = re.compile(r"^(?=#{1,6} )", re.MULTILINE)
+
+
+def make_corpus(sources: Sequence[Path], folder: Path, files: int, megabytes: float) -> int:
+    """Fill ``folder`` with varied copies; returns the bytes written. The same arguments give the same files."""
+    paths = sorted(path for source in sources for path in source.rglob("*.md"))
+    texts = [path.read_text("utf-8") for path in paths]
+    vocabulary = sorted({word for text in texts for word in _WORD.findall(text)})
+    chooser = random.Random(0)
+    written = taken = 0
+    for number in range(files):
+        parts: list[str] = []
+        while not parts or written + sum(map(len, parts)) < megabytes * 1e6 * number / files:
+            parts.append(_varied(texts[taken % len(texts)], vocabulary, chooser))
+            taken += 1
+        path = folder / f"part-{number % 30:02d}" / f"page-{number:05d}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written += path.write_bytes("\n\n".join(parts).encode())
+    return written
+
+
+def _varied(text: str, vocabulary: Sequence[str], chooser: random.Random) -> str:
+    sections = _BEFORE_HEADING.split(text)
+    chooser.shuffle(sections)
+    return _WORD.sub(
+        lambda match: chooser.choice(vocabulary) if chooser.random() < _CHANGED else match.group(), "".join(sections)
+    )
+
+
+# -- steps, each in a process of its own; tables go from one to the next as files ------------------------
+
+
+def manifest(corpus: Path, work: Path) -> str:
+    from embed_pipeline.corpus.manifest import scan_corpus
+    from embed_pipeline.settings import CorpusSettings
+
+    frame = scan_corpus(corpus, CorpusSettings())
+    frame.write_parquet(work / "manifest.parquet")
+    return f"{frame.height} files"
+
+
+def documents(corpus: Path, work: Path) -> str:
+    import polars as pl
+
+    from embed_pipeline.corpus.parse import read_documents
+    from embed_pipeline.settings import CorpusSettings
+
+    parsed = read_documents(corpus, pl.read_parquet(work / "manifest.parquet"), CorpusSettings())
+    parsed.documents.write_parquet(work / "documents.parquet")
+    return f"{parsed.documents.height} documents"
+
+
+def chunk(corpus: Path, work: Path) -> str:
+    import polars as pl
+
+    from embed_pipeline.corpus.chunk import chunk_documents, token_counter
+    from embed_pipeline.encoder import base_encoder_spec
+    from embed_pipeline.settings import CorpusSettings, Settings
+
+    settings = Settings()
+    count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
+    frame = chunk_documents(pl.read_parquet(work / "documents.parquet"), count, CorpusSettings())
+    frame.write_parquet(work / "chunks.parquet")
+    return f"{frame.height} passages"
+
+
+def near_duplicates(corpus: Path, work: Path) -> str:
+    import polars as pl
+
+    from embed_pipeline.corpus.dedup import group_near_duplicates
+    from embed_pipeline.settings import CorpusSettings
+
+    frame = group_near_duplicates(pl.read_parquet(work / "chunks.parquet"), CorpusSettings().near_duplicate_threshold)
+    return f"{frame['group_id'].n_unique()} groups"
+
+
+STEPS: dict[str, Callable[[Path, Path], str]] = {
+    "manifest": manifest,
+    "documents": documents,
+    "chunk": chunk,
+    "near_duplicates": near_duplicates,
+}
+
+
+def _run_step(name: str, corpus: Path, work: Path) -> None:
+    """Run one step here and print what it took."""
+    began = time.perf_counter()
+    result = STEPS[name](corpus, work)
+    seconds = time.perf_counter() - began
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(json.dumps({"step": name, "result": result, "seconds": seconds, "own": own, "worker": worker}))
+
+
+def _measure(corpus: Path, work: Path) -> list[dict[str, Any]]:
+    rows = []
+    for name in STEPS:
+        command = [sys.executable, __file__, "--step", name, "--corpus", str(corpus), "--work", str(work)]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows.append(json.loads(output.splitlines()[-1]))
+        print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    print("\n| step | result | seconds | peak MiB, process | peak MiB, largest worker |")
+    print("| --- | --- | --- | --- | --- |")
+    for row in rows:
+        print(f"| {row['step']} | {row['result']} | {row['seconds']:.1f} | {row['own']:.0f} | {row['worker']:.0f} |")
+    print(f"| together | | {sum(row['seconds'] for row in rows):.1f} | {max(row['own'] for row in rows):.0f} | |")
+
+
+def main() -> None:
+    """Make the folder, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="*", type=Path, help="folders with Markdown files")
+    parser.add_argument("--files", type=int, default=2700)
+    parser.add_argument("--megabytes", type=float, default=40.0)
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.step:
+        _run_step(given.step, given.corpus, given.work)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, work = Path(folder, "corpus"), Path(folder, "work")
+        work.mkdir()
+        size = make_corpus(given.sources, corpus, given.files, given.megabytes)
+        print(f"{given.files} files, {size / 1e6:.1f} MB of Markdown")
+        _show(_measure(corpus, work))
+
+
+if __name__ == "__main__":
+    main()
