@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import email.utils
 import json
 import logging
@@ -12,31 +13,14 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from pydantic import BaseModel
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embed_pipeline.errors import LLMAccessError, LLMUnavailableError, UserError
-from embed_pipeline.sdg.client import BadAnswerError, ChatClient
-from embed_pipeline.sdg.ledger import Ledger
-from embed_pipeline.sdg.responses import ResponseStore
-from embed_pipeline.sdg.wire import retry_after
-from embed_pipeline.settings import LLMSettings
+from embed_pipeline.sdg.client import BadAnswerError
+from embed_pipeline.sdg.wire import RetryableError, error_message, read_reply, retry_after
 from embed_pipeline_tests.sdg.chat_server import completion, hang, ok, reset_mid_body, serving, status
-
-KEY = "sk-very-secret-0123456789"
-GOOD = {"word": "skein", "number": 3}
-
-
-class Pair(BaseModel):
-    word: str
-    number: int
-
-
-def client_of(url, tmp_path, key=KEY, transport=None, cache="cache.sqlite", **settings):
-    values = {"timeout_seconds": 5, "max_attempts": 4, "concurrency": 4, **settings}
-    llm = LLMSettings(base_url=url, model="m", api_key_env="TEST_LLM_KEY", **values)
-    environment = {} if key is None else {"TEST_LLM_KEY": key}
-    store = ResponseStore(tmp_path / cache)
-    return ChatClient(llm, store, Ledger(store, "test", {}, None, None), transport, environment, backoff_seconds=0.01)
+from embed_pipeline_tests.sdg.clients import GOOD, KEY, Pair, client_of
 
 
 async def ask(client, prompt="hello", model="m"):
@@ -217,6 +201,9 @@ ODD_BUT_USABLE = {
     "two objects": '{"note": "draft"} ' + json.dumps(GOOD),
     "more keys": {**GOOD, "comment": "x"},
     "raw line break in a text": '{"word": "ske\nin", "number": 3}',
+    "duplicated keys": '{"word": "first", "word": "skein", "number": 1, "number": 3}',
+    "control characters": '{"word": "sk\x00\x07ein", "number": 3}',
+    "byte order mark": "\ufeff" + json.dumps(GOOD),
     "half a surrogate": '{"word": "sk\\ud83d", "number": 3}',
 }
 
@@ -269,6 +256,32 @@ def test_a_second_bad_answer_is_an_error_of_this_record(name, tmp_path):
         assert len(server.bodies) == 2
 
 
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_a_bad_answer_was_paid_for_and_is_not_asked_for_again(name, tmp_path):
+    reply, problem = BAD_ANSWERS[name]
+    with serving([reply]) as server:
+        client = client_of(server.url, tmp_path)
+        for _ in range(2):
+            with pytest.raises(BadAnswerError, match=f"after a repair turn: .*{problem}"):
+                asked(client)
+        assert len(server.bodies) == 2
+        with pytest.raises(BadAnswerError, match=problem):
+            client.known("m", [{"role": "user", "content": "hello"}], Pair)
+        assert client.ledger.totals()["requests"] == 2
+
+
+def test_the_first_bad_reply_is_kept_when_the_run_ends_before_the_repair(tmp_path):
+    with serving([ok("prose"), status(401)]) as server, pytest.raises(LLMAccessError):
+        asked(client_of(server.url, tmp_path))
+    with serving([ok(GOOD)]) as server:
+        client = client_of(server.url, tmp_path)
+        assert client.known("m", [{"role": "user", "content": "hello"}], Pair) is None
+        assert asked(client) == Pair(**GOOD)
+        assert len(server.bodies) == 1
+        assert "no JSON object" in server.prompts[0]
+        assert client.known("m", [{"role": "user", "content": "hello"}], Pair) == Pair(**GOOD)
+
+
 def test_a_refusal_is_not_argued_with(tmp_path):
     with serving([ok("", refusal="I cannot help with that")]) as server:
         with pytest.raises(BadAnswerError, match="refused: I cannot help with that"):
@@ -282,6 +295,19 @@ def test_usage_may_be_missing(tmp_path):
         assert asked(client) == Pair(**GOOD)
         assert client.usage()["uncounted"] == 1
         assert client.usage()["completion_tokens"] == 0
+        totals = client.ledger.totals()
+        assert totals["estimated"] == 1
+        assert totals["completion_tokens"] == len(json.dumps(GOOD)) // 3 + 1
+        assert 0 < totals["prompt_tokens"] < len(json.dumps(server.bodies[0]))
+
+
+@pytest.mark.parametrize("usage", [(-1, "3"), (True, 1.5), (None, None), (10**30, 10**400)])
+def test_nonsense_as_usage_is_estimated(usage, tmp_path):
+    with serving([ok(GOOD, usage=usage)]) as server:
+        client = client_of(server.url, tmp_path)
+        assert asked(client) == Pair(**GOOD)
+        assert client.ledger.totals()["estimated"] == 1
+        assert 0 < client.ledger.totals()["completion_tokens"] < 4096
 
 
 @pytest.mark.parametrize("code", [400, 422])
@@ -364,6 +390,45 @@ def test_calling_a_closed_client_is_explained(tmp_path):
     client = client_of("http://127.0.0.1:9/v1", tmp_path)
     with pytest.raises(Exception, match="async with client"):
         asyncio.run(client.complete("m", [{"role": "user", "content": "x"}], Pair))
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.floats()
+            | st.integers()
+            | st.text(max_size=8)
+            | st.sampled_from(["choices", "usage", "message", "error", "content"]),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["choices", "usage", "message", "error", "content", "prompt_tokens", "refusal"]),
+                    inner,
+                )
+            ),
+            max_leaves=12,
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_no_body_whatever_breaks_the_reader(body):
+    with contextlib.suppress(RetryableError):
+        reply = read_reply(body)
+        (reply.content + reply.refusal).encode("utf-8")
+        assert all(count is None or 0 <= count <= 2**40 for count in (reply.prompt_tokens, reply.completion_tokens))
+    assert len(error_message(body)) <= 200
+
+
+@given(st.text(max_size=40))
+def test_no_retry_after_header_whatever_breaks_the_client(value):
+    try:
+        response = httpx.Response(429, headers={"Retry-After": value})
+    except (UnicodeEncodeError, ValueError):
+        return
+    seconds = retry_after(response)
+    assert seconds is None or seconds >= 0
 
 
 KILLED = """
