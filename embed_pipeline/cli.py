@@ -215,6 +215,17 @@ def stop(home: Home = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def prompts(
+    to: Annotated[Path, typer.Option("--to", help="Folder for the prompt files; existing ones are left alone.")],
+) -> None:
+    """Write the prompts of the question generator to a folder, to be edited and named in sdg.prompts."""
+    from embed_pipeline.sdg.prompts import write_prompts
+
+    written = write_prompts(to)
+    typer.echo(f"{to}: {len(written)} prompts written; edit them and set sdg.prompts to this folder")
+
+
+@app.command()
 def gc(
     home: Home = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")] = False,

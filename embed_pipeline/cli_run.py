@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import cli_output
 from embed_pipeline.artifacts import Store
 from embed_pipeline.defs.cache import PlanStep, describe_plan, make_plan
 from embed_pipeline.defs.graph import STAGES, assets_of, selection
+from embed_pipeline.defs.sdg import generation_estimate
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from embed_pipeline.sdg.estimate import Estimate
 
 
 def run(
@@ -31,7 +35,7 @@ def run(
     forced = [asset for name in force for asset in assets_of(name)]
     steps = make_plan([STAGES[name] for name in names], settings, Store(home), forced)
     if plan:
-        _show_plan(steps, names, as_json)
+        _show_plan(steps, names, as_json, _estimate(steps, settings, home))
         return 0
     reporter = cli_output.TerminalReporter()
     reporter.message(describe_plan(steps))
@@ -58,14 +62,23 @@ def run(
     return report.exit_code
 
 
-def _show_plan(steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool) -> None:
+def _estimate(steps: Mapping[str, PlanStep], settings: Settings, home: Path) -> "Estimate | None":
+    """What the questions would cost, if a language model is to write some."""
+    if "qa_candidates" not in steps or steps["qa_candidates"].action != "compute":
+        return None
+    return generation_estimate(settings, Store(home), steps["passages"].version)
+
+
+def _show_plan(steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool, estimate: "Estimate | None") -> None:
     if as_json:
         rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
-        cli_output.print_json({"assets": rows})
+        cli_output.print_json({"assets": rows, "llm": estimate.as_json() if estimate is not None else None})
         return
     console = cli_output.out()
     console.print(cli_output.plan_table(steps, names))
     console.print(describe_plan(steps), markup=False)
+    if estimate is not None:
+        console.print(f"qa_candidates: {estimate.line()}", markup=False)
 
 
 def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:

@@ -15,9 +15,16 @@ PASSAGE = re.compile(
     r"<<< (DATA-\w+) passage (\d+)(?: of document \d+)? >>>\n(?:\[[^\n]*\]\n)?(.*?)\n<<< \1 end of passage \2 >>>",
     re.DOTALL,
 )
-KINDS = (
-    "key_concepts relationships themes entities processes insights technical_terms contextual_factors".split()
-)
+KINDS = [
+    "key_concepts",
+    "relationships",
+    "themes",
+    "entities",
+    "processes",
+    "insights",
+    "technical_terms",
+    "contextual_factors",
+]
 REASONING = ("factual", "relational", "inferential", "temporal", "procedural", "causal")
 CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
 SPACELESS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
