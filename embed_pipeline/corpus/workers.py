@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -49,7 +49,7 @@ def parse_batches(batches: Iterable[FileBatch], processes: int) -> Iterator[Pars
     with ExitStack() as stack:
         idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         for _ in range(processes):
-            idle.put(stack.enter_context(_start()))
+            idle.put(stack.enter_context(_worker()))
         threads = stack.enter_context(ThreadPoolExecutor(processes))
         waiting: deque[Future[Parsed]] = deque()
         for batch in batches:
@@ -60,14 +60,20 @@ def parse_batches(batches: Iterable[FileBatch], processes: int) -> Iterator[Pars
             yield waiting.popleft().result()
 
 
-def _start() -> "subprocess.Popen[bytes]":
+@contextmanager
+def _worker() -> "Iterator[subprocess.Popen[bytes]]":
     paths = [str(_PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "embed_pipeline.corpus.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
+    try:
+        yield process
+    finally:
+        with suppress(BrokenPipeError):
+            process.communicate()  # the end of its input is the end of it
 
 
 def _ask_one(idle: "SimpleQueue[subprocess.Popen[bytes]]", batch: FileBatch) -> Parsed:

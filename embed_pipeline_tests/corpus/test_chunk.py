@@ -10,7 +10,8 @@ from embed_pipeline.corpus.chunk import chunk_documents, token_counter
 from embed_pipeline.corpus.parse_file import detect_language
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.tables import Documents, empty, validate
+from embed_pipeline.tables import Documents, empty
+from embed_pipeline_tests.corpus.build import documents
 from embed_pipeline_tests.corpus.test_parse import SCRIPTS
 
 SENTENCE = "One two three four five six seven eight nine ten."
@@ -27,25 +28,6 @@ def characters(texts):
 def superadditive(texts):
     """Worse than any tokenizer: joined texts cost more than their parts together."""
     return [len(text.split()) + len(text) // 40 for text in texts]
-
-
-def documents(*contents, title="Manual", language="en"):
-    rows = []
-    for number, blocks in enumerate(contents):
-        text, sections = join_blocks([block if isinstance(block, Block) else Block(block) for block in blocks])
-        rows.append(
-            {
-                "doc_id": f"d{number}.md",
-                "path": f"d{number}.md",
-                "title": title,
-                "text": text,
-                "sections": [vars(section) for section in sections],
-                "language": language,
-                "group_id": f"d{number}.md",
-                "sha256": "",
-            }
-        )
-    return validate(Documents, pl.DataFrame(rows, schema_overrides={"sections": Documents.sections.dtype}))
 
 
 def settings(budget=40, smallest=8):

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.corpus.dedup import group_near_duplicates
+from embed_pipeline.corpus import dedup
+from embed_pipeline.corpus.dedup import group_documents, group_near_duplicates
 from embed_pipeline.tables import Passages, empty, validate
+from embed_pipeline_tests.corpus.build import documents
 
 
 def passages(texts):
@@ -116,3 +118,33 @@ def test_planted_duplicates_are_found(seed, copies, strangers):
     found = groups(texts | others)
     assert {found[key] for key in texts} == {"0"}
     assert [found[key] for key in others] == list(others)
+
+
+def manuals(*texts):
+    frame = group_documents(documents(*[[text] for text in texts]), 0.85)
+    return frame["group_id"].to_list()
+
+
+def test_documents_that_differ_in_a_few_words_everywhere_are_one_group():
+    manual = prose(1, 2000)
+    other = manual
+    for place in range(0, 2000, 80):
+        other = edited(other, place)
+    assert jaccard(manual, other) > 0.87
+    assert manuals(prose(2, 2000), other, manual, manual.upper(), prose(3, 2000)) == [
+        "d0.md",
+        "d1.md",
+        "d1.md",
+        "d1.md",
+        "d4.md",
+    ]
+
+
+def test_documents_that_share_only_half_are_apart():
+    assert manuals(prose(1, 500) + " " + prose(2, 500), prose(1, 500) + " " + prose(3, 500)) == ["d0.md", "d1.md"]
+
+
+def test_a_long_document_is_sketched_in_parts():
+    text = prose(1, 9000)
+    assert len(text.split()) > 2 * dedup._SHINGLES_AT_ONCE
+    assert manuals(text, edited(text, 8990)) == ["d0.md", "d0.md"]

@@ -105,3 +105,9 @@ def corpus(
         for q in range(questions)
     }
     return pairs_of(asked), passages_of(texts)
+
+
+def grouped(passages: pl.DataFrame, groups: Mapping[str, str]) -> pl.DataFrame:
+    """The columns of the table Documents that tell near-duplicates; others are groups of their own."""
+    names = passages["doc_id"].unique().sort()
+    return pl.DataFrame({"doc_id": names, "group_id": [groups.get(name, name) for name in names]})

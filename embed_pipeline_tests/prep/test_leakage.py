@@ -6,7 +6,7 @@ import pytest
 from embed_pipeline.prep.leakage import find_leaks
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.settings import PrepSettings
-from embed_pipeline_tests.prep.build import WordEncoder, corpus
+from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped
 
 ENCODER = WordEncoder()
 
@@ -38,6 +38,16 @@ def test_near_duplicate_passage(clean, held_out):
     train, test = f"{one(splits, 'document', 'train')}#0", f"{one(splits, 'document', held_out)}#0"
     leaked = replaced(passages, "passage_id", test, "group_id", train)
     assert kinds(pairs, leaked, splits) == {("same_group", train, test)}
+
+
+@pytest.mark.parametrize("held_out", ["test", "validation"])
+def test_near_duplicate_document(clean, held_out):
+    pairs, passages, splits = clean
+    train, other = one(splits, "document", "train"), one(splits, "document", held_out)
+    documents = grouped(passages, {train: "a group", other: "a group"})
+    assert kinds(pairs, passages, splits) == set()
+    found = find_leaks(pairs, passages, splits, documents=documents)
+    assert found.rows() == [("same_document_group", train, other)]
 
 
 def test_identical_text(clean):

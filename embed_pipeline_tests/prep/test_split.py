@@ -9,7 +9,7 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.prep.leakage import find_leaks
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.settings import PrepSettings
-from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of, passages_of
+from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped, pairs_of, passages_of
 
 ENCODER = WordEncoder()
 WORDS = ["lion", "river", "engine", "paper", "violin", "harbour", "lamp", "stone", "forest", "clock"]
@@ -44,11 +44,14 @@ def corpora(draw):
 
 
 @settings(max_examples=25, deadline=None)
-@given(corpora(), st.integers(0, 3))
-def test_every_item_once_and_no_leak(tables, seed):
+@given(corpora(), st.integers(0, 3), st.dictionaries(st.integers(0, 29), st.integers(0, 29), max_size=4))
+def test_every_item_once_and_no_leak(tables, seed, twins):
     pairs, passages = tables
+    names = passages["doc_id"].unique().sort()
+    wanted = {names[one]: names[other] for one, other in twins.items() if max(one, other) < len(names)}
+    documents = grouped(passages, wanted)
     try:
-        frame = split_items(pairs, passages, ENCODER, PrepSettings(seed=seed))
+        frame = split_items(pairs, passages, ENCODER, PrepSettings(seed=seed), documents)
     except InputError:
         reject()
     assert set(split_of(frame, "document")) == set(passages["doc_id"])
@@ -56,7 +59,28 @@ def test_every_item_once_and_no_leak(tables, seed):
     assert frame.select("item_type", "item_id").is_duplicated().sum() == 0
     assert set(split_of(frame, "question").values()) == {"train", "validation", "test"}
     assert frame.group_by("component").agg(pl.col("split").n_unique())["split"].max() == 1
-    assert find_leaks(pairs, passages, frame, ENCODER).height == 0
+    assert find_leaks(pairs, passages, frame, ENCODER, documents).height == 0
+
+
+def test_near_duplicate_documents_stay_together():
+    pairs, passages = corpus(40)
+    twins = {f"doc{number:03d}": f"doc{number - 20:03d}" for number in range(20, 40)}
+    documents = grouped(passages, twins)
+    apart = split_of(split_items(pairs, passages, ENCODER, PrepSettings()), "document")
+    together = split_items(pairs, passages, ENCODER, PrepSettings(), documents)
+    assert any(apart[one] != apart[other] for one, other in twins.items())
+    assert [split_of(together, "document")[one] for one in twins] == [
+        split_of(together, "document")[other] for other in twins.values()
+    ]
+    assert together["component"].n_unique() == 20
+    assert together.equals(split_items(pairs, passages, ENCODER, PrepSettings(), documents.reverse()))
+
+
+def test_documents_without_passages_do_not_matter():
+    pairs, passages = corpus(12)
+    more = pl.concat([grouped(passages, {}), pl.DataFrame({"doc_id": ["aaa"], "group_id": ["aaa"]})])
+    frame = split_items(pairs, passages, ENCODER, PrepSettings(), more)
+    assert frame.equals(split_items(pairs, passages, ENCODER, PrepSettings()))
 
 
 def test_deterministic_and_seeded():
