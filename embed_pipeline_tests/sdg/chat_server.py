@@ -45,6 +45,16 @@ def hang(seconds):
     return lambda _: time.sleep(seconds)
 
 
+def later(seconds, act):
+    """Do it after a while."""
+
+    def wait(handler):
+        time.sleep(seconds)
+        act(handler)
+
+    return wait
+
+
 def reset_mid_body(handler):
     """Announce more than is sent, then reset the connection."""
     handler.send_response(200)

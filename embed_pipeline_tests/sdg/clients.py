@@ -48,6 +48,6 @@ def asked_all(client, count, model="m"):
     return dict(ask_all(Round(client, model, Pair, "ask"), numbered(count), count))
 
 
-def words(server, begin="question"):
-    """How often the server was asked each of the numbered prompts."""
-    return Counter(" ".join(text.split()[:2]) for text in server.prompts if text.startswith(begin))
+def words(server):
+    """How often the server was asked each of the numbered prompts, repair turns included."""
+    return Counter(" ".join(body["messages"][0]["content"].split()[:2]) for body in server.bodies)
