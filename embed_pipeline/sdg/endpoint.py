@@ -98,7 +98,7 @@ class Endpoint:
                 response, received = await self._post(body)
         except TimeoutError:
             reason = f"no answer within {self.settings.timeout_seconds:g} s"
-            raise wire.RetryableError(reason, billed=wire.UNSAID) from None
+            raise wire.RetryableError(reason, timed_out=True, billed=wire.UNSAID) from None
         self._check_status(response, received, model)
         reply = wire.read_reply(received)
         return replace(

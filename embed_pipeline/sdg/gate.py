@@ -18,10 +18,11 @@ class EndpointDownError(LLMUnavailableError):
 
 @dataclass
 class Ticket:
-    """A request in flight."""
+    """A request in flight; ``epoch`` and ``answers`` as they were when it was sent."""
 
     request: str
     epoch: int
+    answers: int
     probe: bool
 
 
@@ -58,7 +59,7 @@ class Gate:
             EndpointDownError: the breaker is exhausted.
         """
         await self._turn()
-        ticket = Ticket(request, self.limiter.epoch, self.breaker.enter())
+        ticket = Ticket(request, self.limiter.epoch, self.answers, self.breaker.enter())
         self.in_flight += 1
         try:
             yield ticket
@@ -78,13 +79,17 @@ class Gate:
         self.breaker.succeeded()
 
     def failed(self, ticket: Ticket, error: RetryableError) -> None:
-        """The request failed in a way that may pass; everybody holds back while a Retry-After runs."""
+        """The request failed in a way that may pass; everybody holds back while a Retry-After runs.
+
+        A time-out during which nobody got an answer is taken as a request for fewer requests as well.
+        """
         if error.retry_after is not None:
             self._hold_until = max(self._hold_until, self._clock() + error.retry_after)
-        if error.limited:
+        if error.limited or (error.timed_out and self.answers == ticket.answers):
             self.limiter.refused(ticket.epoch, self.in_flight)
         if error.down:
-            self.breaker.failed(ticket.request, ticket.probe, self.at_work, str(error))
+            at_work = min(self.at_work, self.limiter.limit)
+            self.breaker.failed(ticket.request, ticket.probe, at_work, str(error))
         else:
             self.breaker.succeeded()
 

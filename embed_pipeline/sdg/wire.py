@@ -34,6 +34,7 @@ class RetryableError(Exception):
         retry_after: seconds the endpoint asks to wait.
         down: it looks as if the endpoint as a whole were out of order.
         unreachable: no connection came about.
+        timed_out: there was no answer in time.
         billed: tokens of a request that was, or may have been, paid for in spite of the failure.
     """
 
@@ -45,6 +46,7 @@ class RetryableError(Exception):
         retry_after: float | None = None,
         down: bool = True,
         unreachable: bool = False,
+        timed_out: bool = False,
         billed: Usage | None = None,
     ) -> None:
         super().__init__(reason)
@@ -52,6 +54,7 @@ class RetryableError(Exception):
         self.retry_after = retry_after
         self.down = down and not limited
         self.unreachable = unreachable
+        self.timed_out = timed_out
         self.billed = billed
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from embed_pipeline.errors import BudgetExceededError, LLMAccessError, LLMUnavailableError
 from embed_pipeline.progress import LogReporter, reporting
+from embed_pipeline.sdg import endpoint
 from embed_pipeline.sdg.ask import Outcome, Round, answered, ask_all
 from embed_pipeline.sdg.gate import EndpointDownError
 from embed_pipeline_tests.sdg.chat_server import completion, hang, later, ok, reset_mid_body, serving, status
@@ -198,14 +199,14 @@ def test_a_request_the_endpoint_refuses_sets_its_record_aside(tmp_path):
 
 def test_concurrency_falls_when_the_endpoint_asks_for_it_and_recovers(tmp_path):
     """Three at once are borne at first, later any number."""
-    phase = {"bears": 3, "most": 0}
+    phase = {"bears": 3, "most": 0, "latency": 0.02}
     lock = threading.Lock()
 
     def reply(_, body):
         with lock:
             in_flight = server.in_flight
             phase["most"] = max(phase["most"], in_flight)
-        return later(0.02, echo(_, body) if in_flight <= phase["bears"] else status(429, ""))
+        return later(phase["latency"], echo(_, body) if in_flight <= phase["bears"] else status(429, ""))
 
     with serving(reply) as server:
         client = client_of(server.url, tmp_path, concurrency=16, max_attempts=3)
@@ -217,11 +218,11 @@ def test_concurrency_falls_when_the_endpoint_asks_for_it_and_recovers(tmp_path):
         phase["most"] = 0
         asked_all(client, 70)  # the limit that was learned is kept for the next round
         assert phase["most"] < 8
-        phase.update(bears=1000, most=0)
-        outcomes = asked_all(client, 400)
+        phase.update(bears=1000, most=0, latency=0.1)
+        outcomes = asked_all(client, 250)
         assert client.gate.limiter.limit >= 12
-        assert phase["most"] >= 10
-        assert [outcome.answer.number for outcome in outcomes.values()] == list(range(400))
+        assert phase["most"] >= 9
+        assert [outcome.answer.number for outcome in outcomes.values()] == list(range(250))
 
 
 def test_all_requests_hold_back_while_a_retry_after_runs(tmp_path):
@@ -289,6 +290,44 @@ def test_nobody_there_is_noticed_at_once_although_much_is_stored(tmp_path):
         asked_all(client_of(url, tmp_path), 20)
     with pytest.raises(LLMUnavailableError, match="ConnectError"):
         asked_all(client_of(url, tmp_path, max_attempts=2), 21)
+
+
+def test_an_endpoint_that_hangs_is_given_up_after_few_requests(tmp_path):
+    began = time.monotonic()
+    with serving(lambda number, body: hang(0.3) if number >= 20 else echo(number, body)) as server:
+        client = client_of(server.url, tmp_path, concurrency=8, timeout_seconds=0.2)
+        with pytest.raises(EndpointDownError, match=r"no answer within 0\.2 s"):
+            asked_all(client, 2000)
+        assert len(server.bodies) < 20 + 40
+        assert client.gate.limiter.limit < 8
+    assert time.monotonic() - began < 20
+
+
+def test_an_endpoint_that_is_too_slow_for_so_many_gets_fewer_at_once(tmp_path):
+    """One after the other it would be quick enough; together they all wait for each other."""
+    lock = threading.Lock()
+
+    def reply(_, body):
+        def act(handler):
+            with lock:
+                time.sleep(0.05)
+            echo(_, body)(handler)
+
+        return act
+
+    with serving(reply) as server:
+        client = client_of(server.url, tmp_path, concurrency=16, timeout_seconds=0.35, max_attempts=8)
+        outcomes = asked_all(client, 60)
+        assert all(outcome.answer is not None for outcome in outcomes.values())
+        assert client.gate.limiter.limit < 16
+
+
+def test_a_body_without_end_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(endpoint, "LARGEST_BODY", 100_000)
+    with serving([status(200, b" " * 200_000), ok(GOOD)]) as server:
+        client = client_of(server.url, tmp_path)
+        assert asked_all(client, 1)["r0"].answer == Pair(**GOOD)
+        assert len(server.bodies) == 2
 
 
 def test_an_endpoint_that_only_refuses_for_being_busy_is_given_up(tmp_path):
