@@ -217,6 +217,46 @@ def test_llm_without_a_key_or_refused(tmp_path, corpus):
         server.shutdown()
 
 
+def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tmp_path, corpus):
+    from embed_pipeline_tests.sdg.author import Author
+    from embed_pipeline_tests.sdg.chat_server import serving
+
+    author = Author()
+    with serving(author) as server:
+        options = ["sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer"]
+        options += ["--set", f"sdg.llm.base_url={server.url}"]
+        unpriced = cli(*options, "--plan", cwd=tmp_path)
+        assert "calls to a language model (roughly, by the size of the files)" in unpriced.stdout
+        assert "cost unknown (set sdg.llm.prompt_price)" in unpriced.stdout
+        options += ["--set", "sdg.llm.prompt_price=1", "--set", "sdg.llm.completion_price=2"]
+        rough = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
+        assert rough["rough"] and rough["calls"] > 0 and rough["usd"] > 0
+        assert not server.bodies
+
+        stopped = cli(*options, "--set", "sdg.budget_usd=0.012", cwd=tmp_path)
+        assert stopped.returncode == 1
+        assert "Traceback" not in stopped.stderr
+        (error,) = [line for line in stopped.stderr.splitlines() if line.startswith("error: ")]
+        assert "sdg.budget_usd 0.012 is reached" in error and "run again" in error
+        spent = (author.answered["prompt_tokens"] + 2 * author.answered["completion_tokens"]) / 1e6
+        assert 0 < spent <= 0.012
+        known = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
+        assert not known["rough"] and known["answered"] == author.answered["requests"]
+    refused(cli(*options[:5], "--set", "sdg.budget_usd=1", cwd=tmp_path), "budget_usd needs llm.prompt_price")
+
+
+def test_prompts_are_written_to_be_edited_and_a_broken_one_is_refused(tmp_path, corpus):
+    written = cli("prompts", "--to", "own", cwd=tmp_path)
+    assert written.returncode == 0, written.stderr
+    assert "own: 8 prompts written" in written.stdout
+    (tmp_path / "own" / "judge.md").write_text("{{ nothing }}")
+    options = ("sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer", "--plan")
+    options += ("--set", "sdg.llm.base_url=http://127.0.0.1:9/v1", "--set", "sdg.prompts=own")
+    refused(cli(*options, cwd=tmp_path), "own/judge.md", "nothing", "questions")
+    (tmp_path / "own" / "judge.md").unlink()
+    assert cli(*options, cwd=tmp_path).returncode == 0
+
+
 def test_unreadable_files_are_skipped_by_name_and_the_run_goes_on(tmp_path, corpus):
     (corpus / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
     (corpus / "empty.md").write_bytes(b"")
