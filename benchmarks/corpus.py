@@ -74,10 +74,11 @@ def documents(corpus: Path, work: Path) -> str:
     return f"{parsed.documents.height} documents"
 
 
-def chunk(corpus: Path, work: Path) -> str:
+def chunk(_: Path, work: Path) -> str:
     import polars as pl
 
-    from embed_pipeline.corpus.chunk import chunk_documents, token_counter
+    from embed_pipeline.corpus.chunk import chunk_documents
+    from embed_pipeline.corpus.tokens import token_counter
     from embed_pipeline.encoder import base_encoder_spec
     from embed_pipeline.settings import CorpusSettings, Settings
 
@@ -88,7 +89,7 @@ def chunk(corpus: Path, work: Path) -> str:
     return f"{frame.height} passages"
 
 
-def near_duplicates(corpus: Path, work: Path) -> str:
+def near_duplicates(_: Path, work: Path) -> str:
     import polars as pl
 
     from embed_pipeline.corpus.dedup import group_near_duplicates
@@ -111,9 +112,16 @@ def _run_step(name: str, corpus: Path, work: Path) -> None:
     began = time.perf_counter()
     result = STEPS[name](corpus, work)
     seconds = time.perf_counter() - began
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(json.dumps({"step": name, "result": result, "seconds": seconds, "own": own, "worker": worker}))
+    own, workers = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    row = {
+        "step": name,
+        "result": result,
+        "seconds": seconds,
+        "cpu": sum(usage.ru_utime + usage.ru_stime for usage in (own, workers)),
+        "own": own.ru_maxrss / 1024,
+        "worker": workers.ru_maxrss / 1024,
+    }
+    print(json.dumps(row))
 
 
 def _measure(corpus: Path, work: Path) -> list[dict[str, Any]]:
@@ -127,11 +135,13 @@ def _measure(corpus: Path, work: Path) -> list[dict[str, Any]]:
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:
-    print("\n| step | result | seconds | peak MiB, process | peak MiB, largest worker |")
-    print("| --- | --- | --- | --- | --- |")
+    print("\n| step | result | seconds | CPU seconds | peak MiB, process | peak MiB, largest worker |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for row in rows:
-        print(f"| {row['step']} | {row['result']} | {row['seconds']:.1f} | {row['own']:.0f} | {row['worker']:.0f} |")
-    print(f"| together | | {sum(row['seconds'] for row in rows):.1f} | {max(row['own'] for row in rows):.0f} | |")
+        figures = (f"{row['seconds']:.1f}", f"{row['cpu']:.1f}", f"{row['own']:.0f}", f"{row['worker']:.0f}")
+        print(f"| {' | '.join((row['step'], row['result'], *figures))} |")
+    seconds, cpu = (sum(row[name] for row in rows) for name in ("seconds", "cpu"))
+    print(f"| together | | {seconds:.1f} | {cpu:.1f} | {max(row['own'] for row in rows):.0f} | |")
 
 
 def main() -> None:

@@ -1,59 +1,27 @@
 """Documents to passages: whole sentences packed up to a token budget, section by section."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from embed_pipeline.corpus.pack import halve_too_long, pack, runs
 from embed_pipeline.corpus.pieces import CountTokens, Span, sentences, within_budget
-from embed_pipeline.encoder import EncoderSpec
-from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Passages, empty, validate
 
 TITLE_SEPARATOR = " › "
 _DOCUMENTS_AT_ONCE = 200
-_TEXTS_AT_ONCE = 4096
 _LEAD_IN_CHARS = 80
 _PARAGRAPH = re.compile(r"\S(?:.*\S)?(?:\n.*\S)*")
 _LINK = re.compile(r"(?:\w+:\s*)?https?://\S+\Z")
 _SENTENCE_ENDS = tuple(".!?…。！？।؟")
 
 Row = dict[str, Any]
-
-
-def token_counter(spec: EncoderSpec) -> Callable[[Sequence[str]], list[int]]:
-    """A function that counts the model's tokens of each text, special tokens not included.
-
-    Raises:
-        ModelAccessError: the model folder has no readable tokenizer.json.
-    """
-    from tokenizers import Tokenizer
-
-    path = Path(spec.model) / "tokenizer.json"
-    if not path.is_file():
-        raise ModelAccessError(f"{path}: missing; passages are measured in tokens of the base model's tokenizer.")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises a bare Exception
-        raise ModelAccessError(f"{path}: not a readable tokenizer: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = list(texts[start : start + _TEXTS_AT_ONCE])
-            counts.extend(len(found.ids) for found in tokenizer.encode_batch_fast(part, add_special_tokens=False))
-        return counts
-
-    return count
 
 
 def chunk_documents(
@@ -73,7 +41,7 @@ def chunk_documents(
 
     Args:
         documents: :class:`~embed_pipeline.tables.Documents`.
-        count_tokens: texts to token counts, see :func:`token_counter`.
+        count_tokens: texts to token counts, see :func:`~embed_pipeline.corpus.tokens.token_counter`.
         settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
         whole: one passage per document, whatever its length, with the document's id (BEIR).
         chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.

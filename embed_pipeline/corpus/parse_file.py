@@ -26,7 +26,11 @@ _PARSERS: dict[str, Callable[[bytes], Extracted]] = {
 }
 _TITLE_CHARS = 120
 _TITLE_LINES = 6
-_LABEL = re.compile(r"^(?:\S+\s+)?[\w.-]*\(?\d[\w.()-]*$|^[\W\d]*$")
+_LABEL = re.compile(
+    r"^(?:\S+\s+)?[\w.-]*\(?\d[\w.()-]*$|^[\W\d]*$|^\[.*\]$"
+    r"|^(?:exhibit|annex|appendix|schedule)\s+\W?\w{1,3}\W?$|^(?:confidential|execution copy|draft)$",
+    re.IGNORECASE,
+)
 _LANGUAGE_SAMPLE = 4000
 _LANGUAGE_LETTERS = 20
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")

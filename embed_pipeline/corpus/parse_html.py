@@ -101,6 +101,9 @@ class _Reader:
             return
         if tag == "br":
             self._inline.append(_BREAK)
+        elif tag == "noframes" and (element.text or "").strip():  # its content is not parsed
+            self.flush()
+            self.blocks += _read(_tree(element.text), self._main_only)
         elif tag in _HEADINGS:
             self._block(one_line(self._text(element)), _HEADINGS[tag])
         elif tag == "pre":

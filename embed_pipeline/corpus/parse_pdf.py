@@ -13,7 +13,8 @@ _EDGE_LINES = 3
 _MOST_PAGES = 0.6
 _FEWEST_PAGES = 3
 _MOST_STEPS = 0.8
-_BARE_NUMBER = re.compile(r"^\s*\d{1,4}\s*$")
+_COUNTING = (0, 1, 2)  # a number at the foot and again at the head of the next page; a page whose number is missing
+_BARE_NUMBER = re.compile(r"^\s*(?:(\d{1,4})|[-–—]\s?(\d{1,4})\s?[-–—])\s*$")
 _PAGE_NUMBER = re.compile(
     r"^[-–—\s\[(]*(?:page|seite|p\.|第)?\s*(?:\d{1,4}|[ivxl]{1,6})\s*(?:(?:of|von|/)\s*\d{1,4})?\s*页?[-–—\s\])]*$",
     re.IGNORECASE,
@@ -80,9 +81,11 @@ def _without_furniture(pages: Sequence[Page]) -> list[Page]:
 
 def _without_counted_pages(pages: Sequence[Page]) -> list[Page]:
     """Drop lines that are a number each and count up: page numbers of a document that was paginated before."""
-    numbers = [int(line.text) for page in pages for line in page.lines if _BARE_NUMBER.match(line.text)]
+    found = [match for page in pages for line in page.lines if (match := _BARE_NUMBER.match(line.text))]
+    numbers = [int(match.group(1) or match.group(2)) for match in found]
     steps = [after - before for before, after in pairwise(numbers)]
-    if len(steps) < _FEWEST_PAGES - 1 or steps.count(1) < _MOST_STEPS * len(steps):
+    counting = sum(step in _COUNTING for step in steps)
+    if steps.count(1) < _FEWEST_PAGES - 1 or counting < _MOST_STEPS * len(steps):
         return list(pages)
     return [Page([line for line in page.lines if not _BARE_NUMBER.match(line.text)], page.width) for page in pages]
 

@@ -12,6 +12,7 @@ from embed_pipeline.corpus.blocks import normalise, one_line, unwrap
 
 _SOFT_HYPHENS = "\x02\xad\ufffe"
 _HYPHENATED = re.compile(rf"(?<=[^\W\d_])(?:-|[{_SOFT_HYPHENS}])$")
+_COMPOUND = re.compile(r"[^\W\d_]-$")
 _BULLET = re.compile(
     r"^\s*(?:[•▪●○◦■□‣⁃*–—-]\s+|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s+\S|\((?:\d{1,3}|[a-z]|[ivx]{1,5})\)\S"
     r"|\d{1,3}(?:\.\d{1,3})*\.\s*[A-Z]\w|\d{1,3}(?:\.\d{1,3})+(?:\s+\S|[A-Z]))"
@@ -119,12 +120,14 @@ def _starts_paragraph(previous: Line, line: Line, page: Page, pitch: float, head
 
 
 def _mend(lines: Sequence[str]) -> str:
-    """One paragraph of its lines, words hyphenated at a line end put together."""
+    """One paragraph of its lines, words hyphenated at a line end put together ("Co-" and "Branded" with the hyphen)."""
     parts: list[str] = []
     for line in lines:
         text = line.strip()
         if parts and _HYPHENATED.search(parts[-1]) and text[:1].islower():
             parts[-1] = _HYPHENATED.sub("", parts[-1]) + text
+        elif parts and _COMPOUND.search(parts[-1]) and text[:1].isupper():
+            parts[-1] += text
         else:
             parts.append(text)
     whole = normalise(unwrap("\n".join(parts)))

@@ -108,8 +108,9 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 )
 def passages(run: StageRun, documents: Artifact) -> None:
     """Chunks of the documents with character spans, section and near-duplicate group."""
-    from embed_pipeline.corpus.chunk import chunk_documents, token_counter
+    from embed_pipeline.corpus.chunk import chunk_documents
     from embed_pipeline.corpus.dedup import group_near_duplicates
+    from embed_pipeline.corpus.tokens import token_counter
     from embed_pipeline.encoder import base_encoder_spec
 
     settings = run.settings

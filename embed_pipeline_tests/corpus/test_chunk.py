@@ -1,14 +1,12 @@
-import json
-
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.corpus.blocks import Block, join_blocks
-from embed_pipeline.corpus.chunk import chunk_documents, token_counter
+from embed_pipeline.corpus.chunk import chunk_documents
 from embed_pipeline.corpus.parse_file import detect_language
-from embed_pipeline.errors import ModelAccessError
+from embed_pipeline.corpus.tokens import token_counter
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, empty
 from embed_pipeline_tests.corpus.build import documents
@@ -193,18 +191,3 @@ def test_tokens_are_counted_in_few_calls():
 
 def test_no_documents_give_an_empty_table():
     assert chunk_documents(empty(Documents), words, settings()).height == 0
-
-
-def test_token_counter_counts_without_truncation_or_special_tokens(base_model_spec):
-    count = token_counter(base_model_spec)
-    assert count([]) == []
-    assert count(["hello world", "hello " * 1000, ""]) == [2, 1000, 0]
-
-
-def test_token_counter_needs_a_tokenizer(tmp_path, base_model_spec):
-    spec = base_model_spec.model_copy(update={"model": str(tmp_path)})
-    with pytest.raises(ModelAccessError, match=r"tokenizer\.json: missing"):
-        token_counter(spec)
-    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": "nonsense"}))
-    with pytest.raises(ModelAccessError, match="not a readable tokenizer"):
-        token_counter(spec)
