@@ -226,6 +226,18 @@ def prompts(
 
 
 @app.command()
+def records(
+    to: Annotated[Path, typer.Option("--to", help="Folder for the .jsonl and its generation_result.json.")],
+    home: Home = None,
+) -> None:
+    """Write the questions that passed (qa_pairs) as SDG records, which the reference recipe reads."""
+    from embed_pipeline.cli_inspect import export_questions
+
+    written, questions = export_questions(_home(home), to)
+    typer.echo(f"{written}: {questions} questions")
+
+
+@app.command()
 def gc(
     home: Home = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")] = False,

@@ -72,6 +72,26 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
     return shown
 
 
+def export_questions(home: Path, folder: Path) -> tuple[Path, int]:
+    """Write the current questions as SDG records; the file, and how many questions it holds.
+
+    Raises:
+        SettingsError: there are no questions in this home yet.
+    """
+    from embed_pipeline.sdg.export_records import export_records
+
+    store = Store(home)
+    pairs = store.current("qa_pairs")
+    if pairs is None:
+        raise SettingsError(
+            f"qa_pairs has not been computed in {home}. Run embed-pipeline sdg, or choose another --home."
+        )
+    passages = store.handle("passages", pairs.manifest().inputs["passages"])
+    documents = store.handle("documents", passages.manifest().inputs["documents"])
+    frame = pairs.frame()
+    return export_records(frame, documents.frame(), passages.frame(), folder), frame.height
+
+
 def _table_facts(artifact: Artifact) -> dict[str, Any]:
     frame = artifact.frame()
     return {"rows": frame.height, "columns": frame.columns, "sample": frame.head(SAMPLE_ROWS).to_dicts()}

@@ -93,9 +93,11 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
     """Every question: written by an LLM, by the offline generator, or imported."""
     sdg = run.settings.sdg
     if sdg.import_from is not None:
-        from embed_pipeline.sdg.imports import import_questions
+        from embed_pipeline.sdg.imports import read_questions
 
-        frame = import_questions(sdg.import_from.expanduser(), passages.frame(), documents.frame())
+        read = read_questions(sdg.import_from.expanduser(), passages.frame(), documents.frame())
+        frame = read.candidates
+        _show_set_aside(run, read.set_aside)
     elif uses_llm(run.settings):
         frame = _written_by_llm(run, documents, passages)
     else:
@@ -117,13 +119,21 @@ def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "
     client, ledger = open_client(sdg, responses(run.home), run.work.name)
     say(f"qa_candidates: {estimate_generation(corpus, sdg, client, ledger).line()}")
     result = write_questions(corpus, sdg, client, ledger)
-    run.write_table(result.set_aside, "set_aside")
+    _show_set_aside(run, result.set_aside)
     run.write_table(llm_overview.ledger_frame(result.by_model), "ledger")
     run.cost |= result.usage
     run.summary |= result.counts
     run.charts["cost"] = llm_overview.cost_table(result.by_model)
-    run.charts["set aside"] = llm_overview.set_aside_table(result.set_aside)
     return result.candidates
+
+
+def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
+    from embed_pipeline.sdg.llm_overview import set_aside_table
+
+    run.write_table(set_aside, "set_aside")
+    run.summary["set_aside"] = set_aside.height
+    if set_aside.height:
+        run.charts["set aside"] = set_aside_table(set_aside)
 
 
 def responses(home: Path) -> "ResponseStore":
