@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,6 +139,6 @@ def detect_language(text: str) -> str:
     from py3langid import rank
 
     sample = text[:_LANGUAGE_SAMPLE]
-    if sum(character.isalpha() for character in sample) < _LANGUAGE_LETTERS:
+    if sum(1 for _ in islice(filter(str.isalpha, sample), _LANGUAGE_LETTERS)) < _LANGUAGE_LETTERS:
         return "und"
     return next((code for code, _ in rank(sample) if len(code) == 2), "und")

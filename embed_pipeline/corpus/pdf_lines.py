@@ -12,7 +12,7 @@ from embed_pipeline.corpus.blocks import normalise, one_line, unwrap
 
 _SOFT_HYPHENS = "\x02\xad\ufffe"
 _HYPHENATED = re.compile(rf"(?<=[^\W\d_])(?:-|[{_SOFT_HYPHENS}])$")
-_COMPOUND = re.compile(r"[^\W\d_]-$")
+_JOINED = re.compile(rf"(?<=[^\W\d_])[{_SOFT_HYPHENS}]([^\W\d_])")
 _BULLET = re.compile(
     r"^\s*(?:[•▪●○◦■□‣⁃*–—-]\s+|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)]\s+\S|\((?:\d{1,3}|[a-z]|[ivx]{1,5})\)\S"
     r"|\d{1,3}(?:\.\d{1,3})*\.\s*[A-Z]\w|\d{1,3}(?:\.\d{1,3})+(?:\s+\S|[A-Z]))"
@@ -124,11 +124,14 @@ def _mend(lines: Sequence[str]) -> str:
     parts: list[str] = []
     for line in lines:
         text = line.strip()
-        if parts and _HYPHENATED.search(parts[-1]) and text[:1].islower():
-            parts[-1] = _HYPHENATED.sub("", parts[-1]) + text
-        elif parts and _COMPOUND.search(parts[-1]) and text[:1].isupper():
-            parts[-1] += text
+        if parts and _HYPHENATED.search(parts[-1]) and (text[:1].islower() or text[:1].isupper()):
+            parts[-1] = _HYPHENATED.sub(_hyphen_before(text[0]), parts[-1]) + text
         else:
             parts.append(text)
-    whole = normalise(unwrap("\n".join(parts)))
-    return re.sub(r" {2,}", " ", whole)
+    whole = unwrap("\n".join(parts))  # PDFium has joined some words itself and left a mark
+    whole = _JOINED.sub(lambda match: _hyphen_before(match.group(1)) + match.group(1), whole)
+    return re.sub(r" {2,}", " ", normalise(whole))
+
+
+def _hyphen_before(letter: str) -> str:
+    return "-" if letter.isupper() else ""

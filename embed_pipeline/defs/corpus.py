@@ -71,7 +71,7 @@ def corpus_manifest(run: StageRun) -> None:
 
 @stage(
     group="corpus",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.Documents,
     settings=READING,

@@ -126,6 +126,8 @@ def test_too_little_text_has_no_language():
         ("Merrin handbook\n\n" + SENTENCE, "Merrin handbook"),
         ("EXHIBIT 10.2\n\nService Agreement\n\n" + SENTENCE, "Service Agreement"),
         ("Apollo 11\n\n" + SENTENCE, "Apollo 11"),
+        ("[FORM]\n\nHosting Agreement\n\n" + SENTENCE, "Hosting Agreement"),
+        ("Execution copy\n\nEXHIBIT ‘B’\n\nLease\n\n" + SENTENCE, "Lease"),
         (SENTENCE, "the_name"),
     ],
 )

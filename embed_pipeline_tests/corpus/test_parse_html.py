@@ -96,3 +96,10 @@ def test_no_html_at_all():
 def test_fragments_of_markdown():
     assert fragment_text("<!-- only\n a comment -->") == ""
     assert fragment_text("<p align=center>Hello <i>you</i></p>") == "Hello you"
+
+
+def test_what_stands_in_for_frames_is_read():
+    source = "<frameset><frame src=a.html></frameset><noframes><h2>Ant &trade;</h2><p>See <a>toc</a>.</noframes>"
+    text, sections = text_and_sections(source)
+    assert text == "Ant ™\n\nSee toc."
+    assert [section.heading for section in sections] == ["Ant ™"]

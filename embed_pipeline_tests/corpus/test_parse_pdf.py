@@ -42,11 +42,24 @@ def test_running_headers_footers_and_page_numbers_are_dropped():
         assert furniture not in text
 
 
-def test_page_numbers_inside_the_text_are_dropped_when_they_count_up():
-    lines = [line for n in range(1, 5) for line in (f"Clause of page {'abcd'[n - 1]} ends here.", str(n))]
+def test_compounds_keep_their_hyphen_at_a_line_end():
+    lines = ["The parties maintain a site that carries both of their marks, called the Co-", "Branded Site below."]
+    assert text_of(make_pdf([column(lines)])) == "".join(lines)
+
+
+@pytest.mark.parametrize("shown", ["{}", "- {} -", "-{}-"])
+@pytest.mark.parametrize("numbers", [[1, 2, 3, 4], [2, 2, 3, 3, 4, 4, 6]])
+def test_page_numbers_inside_the_text_are_dropped_when_they_count_up(shown, numbers):
+    lines = [line for n in numbers for line in (f"Clause of page {'abcdef'[n - 1]} ends here.", shown.format(n))]
     text = text_of(make_pdf([column(lines)]))
     assert "Clause of page d ends here." in text
     assert not any(character.isdigit() for character in text)
+
+
+def test_other_bare_numbers_stay():
+    lines = [line for n in (9, 3, 70, 12, 5) for line in (f"Value {n * 11} is measured.", str(n))]
+    text = text_of(make_pdf([column(["Some text before.", *lines, "Some text after the values."])]))
+    assert [str(n) in text.split() for n in (9, 3, 70, 12, 5)] == [True] * 5
 
 
 def test_a_paragraph_goes_on_over_the_page_break():
