@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -246,6 +247,22 @@ def test_a_program_that_breaks_off():
         return [line async for line in run_pass("/bin/false", {}, [], {})]
 
     assert asyncio.run(lines()) == [{"error": "it ended with code 1: it said nothing", "kinds": []}]
+
+
+def test_its_constraints_are_ours_but_for_what_it_holds_back():
+    root = Path(__file__).parents[2]
+    if not (root / "constraints.txt").is_file():
+        pytest.skip("not in a checkout")
+    ours, its = (
+        dict(line.split("==") for line in (root / name).read_text().splitlines() if "==" in line)
+        for name in ("constraints.txt", "constraints-data-designer.txt")
+    )
+    assert {name for name in ours if its.get(name) != ours[name]} == {
+        "certifi",
+        "huggingface_hub",
+        "pyarrow",
+        "rich",
+    }, "constraints-data-designer.txt must follow constraints.txt"
 
 
 def test_reasons_are_read_from_the_log():
