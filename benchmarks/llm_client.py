@@ -11,8 +11,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -148,7 +146,7 @@ def row(records: int, concurrency: int, latency: float) -> str:
 
 
 HEADER = """\
-| records | in flight | latency ms | answers/s | ideal/s | share | CPU ms/answer | read back/s | second run/s | peak MB |
+| records | in flight | latency ms | answers/s | ideal/s | share | CPU ms/answer | read/s | second run/s | peak MB |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 

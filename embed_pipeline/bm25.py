@@ -89,7 +89,11 @@ def _pairs(run: re.Match[str]) -> str:
 
 
 @cache
+def combining_marks() -> str:
+    r"""Every combining mark: ``\w`` leaves them out, and most words of India and vocalised Arabic contain some."""
+    return "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M"))
+
+
+@cache
 def _word_pattern() -> str:
-    r"""``\w`` and the combining marks, which Python's ``\w`` leaves out and most Indic words contain."""
-    marks = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M")]
-    return f"[\\w{''.join(marks)}]+"
+    return f"[\\w{combining_marks()}]+"

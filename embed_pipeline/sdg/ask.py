@@ -20,6 +20,7 @@ from embed_pipeline.sdg.gate import EndpointDownError
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Result = TypeVar("Result")
+GRACE = 5.0  # seconds; what is on its way when a round has to stop was paid for
 Prompts = Callable[[], Iterable[tuple[str, str]]]
 
 
@@ -50,6 +51,7 @@ class _Tally:
     in_a_row: int = 0
     answers: int = 0  # of the endpoint, when the last record failed
     answered: int = 0
+    stopping: bool = False
 
 
 def ask_all(asking: Round[Answer], prompts: Prompts, total: int) -> Iterator[tuple[str, Outcome[Answer]]]:
@@ -64,7 +66,8 @@ def ask_all(asking: Round[Answer], prompts: Prompts, total: int) -> Iterator[tup
         answer, or an endpoint that fails for this record only, sets the record aside.
 
     Raises:
-        LLMAccessError, BudgetExceededError: as soon as one request meets it.
+        LLMAccessError, BudgetExceededError: as soon as one request meets it; answers that are on their way get
+            :data:`GRACE` seconds to arrive and are kept.
         LLMUnavailableError: the endpoint is down, no record got an answer at all, or as many records as workers
             (at least three) failed in a row.
     """
@@ -106,9 +109,14 @@ async def _work_off(asking: Round[Answer], waiting: Iterator[tuple[str, str]], r
             await _fetch(asking, record, prompt, tally)
             running.advance(note=asking.client.note())
             await asyncio.sleep(0)  # answers from the store come without waiting; let the others go on
+            if tally.stopping:
+                return
+
+    def stop() -> None:
+        tally.stopping = True
 
     async with asking.client:
-        await _together(worker, asking.client.settings.concurrency)
+        await _together(worker, asking.client.settings.concurrency, stop)
     if tally.failed is not None and not tally.answered:
         raise tally.failed
     return tally.reasons
@@ -134,15 +142,20 @@ async def _fetch(asking: Round[Answer], record: str, prompt: str, tally: _Tally)
     tally.answered += 1
 
 
-async def _together(worker: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
-    """Run ``count`` workers; the first error stops all of them."""
+async def _together(worker: Callable[[], Coroutine[Any, Any, None]], count: int, stop: Callable[[], None]) -> None:
+    """Run ``count`` workers; the first error stops all, and answers on their way get :data:`GRACE` seconds."""
     workers = [asyncio.create_task(worker()) for _ in range(count)]
     try:
-        await asyncio.gather(*workers)
+        done, others = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+        if others:
+            stop()
+            await asyncio.wait(others, timeout=GRACE)
     finally:
         for one in workers:
             one.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+    for one in done:
+        one.result()
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

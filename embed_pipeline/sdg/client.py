@@ -137,9 +137,10 @@ class ChatClient:
                 key = self._key(model, turns, schema)
                 reply = self.store.reply(key)
                 if reply is None:
-                    # Records with the same prompt wait for the first of them.
-                    async with self._asking.setdefault(key, asyncio.Lock()):
-                        reply = self.store.reply(key)
+                    one_at_a_time = self._asking.setdefault(key, asyncio.Lock())
+                    another_asks = one_at_a_time.locked()  # a record with the same prompt
+                    async with one_at_a_time:
+                        reply = self.store.reply(key) if another_asks else None
                         if reply is None:
                             fetched = True
                             reply = await self._fetch(key, model, turns, schema)

@@ -18,6 +18,7 @@ from embed_pipeline.progress import say
 from embed_pipeline.sdg.bundles import bundle_windows
 from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.closed_book import check_closed_book
+from embed_pipeline.sdg.data_designer import DataDesignerClient
 from embed_pipeline.sdg.extract import extract_artifacts
 from embed_pipeline.sdg.filters import refused_before_judging
 from embed_pipeline.sdg.generate import SET_ASIDE, Written, generate_questions
@@ -144,6 +145,8 @@ def open_client(
         scope: one generation, across kills and restarts; the budget is for all of it.
     """
     ledger = Ledger(store, scope, prices_of(settings.llm), settings.budget_usd, settings.budget_tokens)
+    if settings.engine == "data_designer":
+        return DataDesignerClient(settings.llm, store, ledger, environment), ledger
     return ChatClient(settings.llm, store, ledger, transport, environment), ledger
 
 

@@ -10,6 +10,7 @@ Deterministic: every passage has its own random source, seeded by ``sdg.seed`` a
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
@@ -34,6 +35,7 @@ MIX: Mapping[str, float] = {
     "definition": 0.04,
 }
 OVERSAMPLING = 1.5
+MIN_CONTENT_WORDS = 2
 
 
 def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings) -> pl.DataFrame:
@@ -85,15 +87,28 @@ def _source(seed: int, passage_id: str) -> random.Random:
 def _views(
     documents: pl.DataFrame, passages: pl.DataFrame, statistics: TermStatistics, settings: SdgSettings
 ) -> list[View]:
+    """The passages as the recipes see them.
+
+    What several passages say word for word, and what says next to nothing, is left out where there is more.
+    """
     titles = dict(documents.select("doc_id", "title").iter_rows())
+    rows = list(passages.iter_rows(named=True))
+    found = [units(row["text"], row["language"], settings.max_question_chars) for row in rows]
+    shared = Counter(unit.casefold() for sentences in found for unit in sentences)
     views = []
-    for row in passages.iter_rows(named=True):
+    for row, sentences in zip(rows, found, strict=True):
         heading = row["title"] or titles.get(row["doc_id"], "")
-        found = units(row["text"], row["language"], settings.max_question_chars)
-        sentences = [unit for unit in found if unit not in heading]
-        _source(settings.seed, row["passage_id"]).shuffle(sentences)
-        views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(sentences), statistics))
+        own = [unit for unit in sentences if unit not in heading]
+        alone = [unit for unit in own if shared[unit.casefold()] == 1] or own
+        told = [unit for unit in alone if _says_something(unit, statistics)] or alone
+        _source(settings.seed, row["passage_id"]).shuffle(told)
+        views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(told), statistics))
     return views
+
+
+def _says_something(unit: str, statistics: TermStatistics) -> bool:
+    """Whether a sentence can tell its passage from others."""
+    return len({word.form for word in statistics.content_words(unit)}) >= MIN_CONTENT_WORDS
 
 
 def _attempts(view: View, linked: Sequence[View], rng: random.Random, turn: int) -> Iterator[Candidate]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
-from embed_pipeline.sdg.offline_questions import QUESTION_WORDS, defined_term, rephrased
+from embed_pipeline.sdg.offline_questions import IN_PLACE, QUESTION_MARKS, QUESTION_WORDS, defined_term, rephrased
 from embed_pipeline.sdg.offline_text import TermStatistics, Word, join, words
 
 DROP_SHARE = 0.3
@@ -100,9 +100,12 @@ def question(view: View, rng: random.Random, turn: int) -> Candidate | None:
 
 
 def noisy_cloze(view: View, rng: random.Random, turn: int) -> Candidate | None:
-    """A question word before six to fourteen words in a row of a sentence, one content word left out."""
-    starts = QUESTION_WORDS.get(view.language)
-    if not view.units or starts is None:
+    """A question word before six to fourteen words in a row of a sentence, one content word left out.
+
+    Where the language leaves the question word in place, it stands for the word left out.
+    """
+    starts, in_place = QUESTION_WORDS.get(view.language), IN_PLACE.get(view.language)
+    if not view.units or not (starts or in_place):
         return None
     unit = view.units[turn % len(view.units)]
     parts = words(unit)
@@ -113,8 +116,12 @@ def noisy_cloze(view: View, rng: random.Random, turn: int) -> Candidate | None:
     if len(content) < 3:
         return None
     asked = rng.choice(content)
-    text = f"{rng.choice(starts)} {join([word for word in window if word is not asked])}?"
-    return _candidate(view, "question", text, unit, "contextual")
+    if in_place:
+        put = asked._replace(surface=in_place[asked.is_number])
+        text = join([put if word is asked else word for word in window])
+    else:
+        text = f"{rng.choice(starts or ())} {join([word for word in window if word is not asked])}"
+    return _candidate(view, "question", text + QUESTION_MARKS.get(view.language, "?"), unit, "contextual")
 
 
 def keywords(view: View, rng: random.Random, _turn: int) -> Candidate | None:

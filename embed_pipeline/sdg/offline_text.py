@@ -1,16 +1,23 @@
-"""Words, sentences and how rare they are: all the offline generator knows about language.
+"""Words, sentences and how rare they are: what the offline generator knows about language.
 
-Everything comes from the corpus itself, so any language works. Scripts written without spaces (Chinese,
-Japanese, Thai, Lao, Khmer, Burmese) are cut into pairs of characters instead of words.
+Everything else comes from the corpus itself, so any language works. Chinese, Japanese and Thai, written without
+spaces, are cut into words by BudouX; Lao, Khmer and Burmese into pairs of characters.
 """
 
+import json
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import NamedTuple
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from embed_pipeline.bm25 import combining_marks
+
+if TYPE_CHECKING:
+    from budoux import Parser
 
 UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -26,12 +33,20 @@ MIN_LETTER_SHARE = 0.6
 FUNCTION_WORD_SHARE = 0.15
 SMALL_CORPUS = (5, 0.6)
 
-_TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+(?:[-_.'’/·‐‑][^\W_{UNSPACED}]+)*")
 _UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
+_KANA = re.compile("[\u3040-\u30ff]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_THAI = re.compile("[\u0e00-\u0e7f]")
 _CLAUSE = re.compile(r"(?<=[;:,،؛、，；：])\s*|\s+(?=[–—-]\s)")
 _BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
-_MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
+_MARKER = re.compile(
+    r"\s*(?:[-*•]\s+|\d+[.)]\s+|\((?:[a-z]{1,4}|[A-Z]|\d{1,3})\)\s*|[a-z][.)]\s+|"
+    r"\d+(?:\.\d+)+\.?(?:\s+(?=[\"“(]?[A-ZÀ-ÞА-Я])|(?=[A-ZÀ-ÞА-Я][a-zß-ÿа-я])))"
+)
 _TABLE_ROW = re.compile(r"^.*\|.*$", re.MULTILINE)
+_TAG_LINE = re.compile(r"^\s*</?[\w:.-]+(?:\s+[\w:.-]+\s*=|\s*/?>\s*$)|/s/")
+_CODE_WORD = re.compile(r"[\w)\]\"']=[\w\"'$\[({]|[{}]|</|/>|\(\)|;$|::|->|^[$@][\w{]|^\w+(?:\.\w+){2,}$")
+LARGEST_CODE_SHARE = 0.3
 
 
 class Word(NamedTuple):
@@ -49,15 +64,54 @@ class Word(NamedTuple):
 
 
 def words(text: str) -> list[Word]:
-    """The words of a text in order; unspaced scripts give character pairs (one character at an odd end)."""
+    """The words of a text in order."""
     found = []
-    for match in _TOKEN.finditer(text):
-        run, first = match.group(), match.start()
-        step = 2 if _UNSPACED_RUN.match(run) else len(run)
-        for start in range(0, len(run), step):
-            piece = run[start : start + step]
-            found.append(Word(piece, _fold(piece), first + start, first + start + len(piece)))
+    for match in _token().finditer(text):
+        run, start = match.group(), match.start()
+        for piece in _cut(run) if _UNSPACED_RUN.match(run) else (run,):
+            found.append(Word(piece, _fold(piece), start, start + len(piece)))
+            start += len(piece)
     return found
+
+
+@cache
+def _token() -> re.Pattern[str]:
+    """A run of an unspaced script, or a word with its combining marks, parts joined by hyphens, dots and the like."""
+    marks = re.sub(f"[{UNSPACED}]", "", combining_marks())
+    letters = rf"[^\W_{UNSPACED}]+(?:[{marks}]+[^\W_{UNSPACED}]*)*"
+    return re.compile(rf"[{UNSPACED}]+|{letters}(?:[-_.'’/·‐‑]{letters})*")
+
+
+@lru_cache(maxsize=2**16)
+def _cut(run: str) -> tuple[str, ...]:
+    """A run of an unspaced script in words, where they can be told, else in pairs of characters."""
+    if _KANA.search(run):
+        return tuple(_parser("ja_word").parse(run))
+    if _HAN.search(run):
+        return tuple(_parser("zh-hant" if _is_traditional(run) else "zh-hans").parse(run))
+    if _THAI.search(run):
+        return tuple(_parser("th").parse(run))
+    return tuple(run[start : start + 2] for start in range(0, len(run), 2))
+
+
+@cache
+def _parser(model: str) -> "Parser":
+    import budoux
+
+    return budoux.Parser(json.loads((Path(budoux.__file__).parent / "models" / f"{model}.json").read_text("utf-8")))
+
+
+def _is_traditional(run: str) -> bool:
+    """Whether the simplified Chinese character set lacks one of the characters and the traditional one does not."""
+    try:
+        run.encode("gb2312")
+    except UnicodeEncodeError:
+        try:
+            run.encode("big5")
+        except UnicodeEncodeError:
+            return False
+        return True
+    return False
 
 
 def _fold(word: str) -> str:
@@ -66,16 +120,8 @@ def _fold(word: str) -> str:
 
 def _length(text: str) -> int:
     """How many words there are."""
-    runs = _TOKEN.findall(text)
+    runs = _token().findall(text)
     return sum((len(run) + 1) // 2 if _UNSPACED_RUN.match(run) else 1 for run in runs)
-
-
-def _counted(text: str) -> set[str]:
-    """The forms a text is counted under: its words, and every overlapping pair of an unspaced run."""
-    pairs = {
-        _fold(run[start : start + 2]) for run in _UNSPACED_RUN.findall(text) for start in range(max(1, len(run) - 1))
-    }
-    return pairs | {word.form for word in words(text)}
 
 
 def join(parts: Sequence[Word]) -> str:
@@ -90,7 +136,8 @@ def join(parts: Sequence[Word]) -> str:
 def units(text: str, language: str, max_chars: int) -> list[str]:
     """Distinct sentences of a passage, verbatim and in order; a longer one is cut at its clauses.
 
-    Headings, table rows and code (few words, or few letters) are left out.
+    List markers and clause numbers are cut off. Headings, table rows, signatures and code (few words, few
+    letters, many signs of code) are left out.
 
     Args:
         language: ISO 639-1 code or und.
@@ -100,9 +147,15 @@ def units(text: str, language: str, max_chars: int) -> list[str]:
 
     known = "en" if language == "und" else language
     blocks = _BLOCK.split(_TABLE_ROW.sub("\n", text))
-    sentences = (sentence for block in blocks for sentence in segment(known, _MARKER.sub("", block)))
-    pieces = (piece for sentence in sentences for piece in _clauses(sentence.strip(), max_chars))
+    sentences = (sentence for block in blocks for sentence in segment(known, _unmarked(block)))
+    pieces = (_unmarked(piece) for sentence in sentences for piece in _clauses(sentence.strip(), max_chars))
     return list(dict.fromkeys(piece for piece in pieces if _is_prose(piece, max_chars)))
+
+
+def _unmarked(text: str) -> str:
+    """Without the marker of a list item or the number of a clause at its start."""
+    match = _MARKER.match(text)
+    return text[match.end() :] if match else text
 
 
 def _clauses(sentence: str, max_chars: int) -> list[str]:
@@ -123,7 +176,14 @@ def _fits(piece: str, max_chars: int) -> bool:
 def _is_prose(unit: str, max_chars: int) -> bool:
     letters = sum(unicodedata.category(character)[0] in "LM" for character in unit)
     dense = letters >= MIN_LETTER_SHARE * len("".join(unit.split()))
-    return len(unit) <= max_chars and dense and MIN_UNIT_WORDS <= _length(unit) <= 2 * MAX_UNIT_WORDS
+    fits = len(unit) <= max_chars and MIN_UNIT_WORDS <= _length(unit) <= 2 * MAX_UNIT_WORDS
+    return fits and dense and not _is_code(unit)
+
+
+def _is_code(unit: str) -> bool:
+    parts = unit.split()
+    signs = sum(_CODE_WORD.search(part) is not None for part in parts)
+    return _TAG_LINE.search(unit) is not None or signs >= LARGEST_CODE_SHARE * len(parts)
 
 
 class TermStatistics:
@@ -134,7 +194,7 @@ class TermStatistics:
         self.frequency: Counter[str] = Counter()
         for text in texts:
             self.passages += 1
-            self.frequency.update(_counted(text))
+            self.frequency.update({word.form for word in words(text)})
 
     @cached_property
     def function_words(self) -> frozenset[str]:

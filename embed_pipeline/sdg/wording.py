@@ -4,6 +4,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import cache
+
+from embed_pipeline.bm25 import combining_marks
 
 _TEXT = r"(?:passages?|texts?|documents?|articles?|excerpts?|extracts?|paragraphs?|segments?|snippets?|context)"
 _GIVEN = r"(?:given|provided|above|following|preceding|presented|quoted|present|supplied)"
@@ -105,7 +108,7 @@ _REFERENCES = tuple(
 # Vowel signs and the stretching line of Arabic, written or not.
 _ARABIC_MARKS = re.compile("[\u0640\u064b-\u0652]")
 # Scripts written without spaces: every character counts as a word.
-_WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]|[^\W_]+")
+_UNSPACED = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
 
 
 def text_reference(question: str) -> str | None:
@@ -117,7 +120,12 @@ def text_reference(question: str) -> str | None:
 
 def words(text: str) -> list[str]:
     """Words without case, punctuation and compatibility forms."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return _word().findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"{_UNSPACED}|[^\W_]+(?:[{combining_marks()}]+[^\W_]*)*")
 
 
 def same_form(question: str) -> str:

@@ -137,8 +137,8 @@ CHINESE = [
 def test_chinese_is_asked_about_without_spaces():
     documents, passages = documents_and_passages({f"d{n}.txt": [text] for n, text in enumerate(CHINESE)})
     passages = passages.with_columns(language=pl.lit("zh"))
-    frame = generate_offline(documents, passages, SdgSettings(min_question_chars=4))
-    assert frame.height >= 6
+    frame = generate_offline(documents, passages, SdgSettings(min_question_chars=4, questions_per_passage=12))
+    assert frame.height >= 12
     assert "keyword" in set(frame["query_type"])
     assert all(re.search("[一-鿿]", question) for question in frame["question"])
 
@@ -147,6 +147,48 @@ def test_units_keep_headings_tables_and_code_out():
     table, code = "| a | b |\n|---|---|\n| 1 | 2 |", "x = f(1, 2) + 3 * [4, 5, 6]"
     text = f"# Oil\n\nThe oil is changed every two hundred hours.\n\n{table}\n\n{code}"
     assert units(text, "en", 400) == ["The oil is changed every two hundred hours."]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '<grant class="java.util.PropertyPermission" name="java.specification.name" actions="read">',
+        '<input message="All data is going to be deleted from DB continue (y/n)?',
+        "log4j.logger.org.apache.tools.ant=INFO and rootLogger=ERROR",
+        "public class DefaultExpander implements PropertyExpander { public String name(); }",
+        "By: /s/ Thomas A. Cellucci of the Distributor",
+    ],
+)
+def test_units_keep_code_and_signatures_out(code):
+    assert units(code, "en", 400) == []
+
+
+def test_units_keep_prose_that_names_code():
+    prose = "The <targets> element is a Path and can include any resource with fork=true."
+    assert units(prose, "en", 400) == [prose]
+
+
+@pytest.mark.parametrize(
+    "marker", ["(a) ", "(iv) ", "1.2 ", "c. ", "b) ", "(j)", "5.9", "3) ", "- ", "12.4.1. ", "(2) "]
+)
+def test_units_begin_after_the_number_of_a_clause(marker):
+    assert units(f"{marker}Each party shall bear its own costs.", "en", 400) == ["Each party shall bear its own costs."]
+
+
+@pytest.mark.parametrize("start", ["3.5 percent of all", "2010 was when all", "3.5GB of all", "A. Smith bore all"])
+def test_numbers_that_belong_to_the_sentence_stay(start):
+    sentence = f"{start} costs were borne by the party."
+    assert "".join(units(sentence, "und", 400)).startswith(start[:4])
+
+
+def test_what_several_passages_say_word_for_word_is_not_asked_about():
+    same = "This may be specified several times over."
+    texts = {f"{name}.md": [f"The {name} winch carries the {name} tether slowly. {same}"] for name in ("red", "blue")}
+    documents, passages = documents_and_passages(texts)
+    frame = generate_offline(documents, passages, SdgSettings(questions_per_passage=20))
+    single = frame.filter(pl.col("hop_count") == 1)
+    assert single.height
+    assert not any(hop["evidence"] == same for hops in single["hops"] for hop in hops)
 
 
 def test_units_cut_long_sentences_at_clauses():
@@ -161,7 +203,25 @@ def test_words_and_join_are_inverse_for_both_kinds_of_script():
     assert [word.surface for word in words("OA-SK1248-D isn't 3.5 kN")] == ["OA-SK1248-D", "isn't", "3.5", "kN"]
     assert join(words("The winch turns")) == "The winch turns"
     assert join(words("氦气是气体")) == "氦气是气体"
-    assert join([words("氦气是气体")[0], words("氦气是气体")[2]]) == "氦气 体"
+    assert join([words("氦气是气体")[0], words("氦气是气体")[2]]) == "氦气 气体"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("亚马逊雨林经历了严重的干旱", ["亚马逊雨林", "经历", "了", "严重", "的", "干旱"]),
+        ("儘管在美國", ["儘管", "在", "美國"]),
+        ("インバーターが直流を", ["インバーター", "が", "直流", "を"]),
+        ("เมืองหลวงของประเทศไทย", ["เมือง", "หลวง", "ของ", "ประเทศ", "ไทย"]),
+        ("ພາສາລາວ", ["ພາ", "ສາ", "ລາ", "ວ"]),
+        ("नई दिल्ली की राजधानी", ["नई", "दिल्ली", "की", "राजधानी"]),
+        ("تُعتَبر المساواة", ["تُعتَبر", "المساواة"]),
+    ],
+)
+def test_words_of_scripts_without_spaces_and_with_marks(text, expected):
+    found = words(text)
+    assert [word.surface for word in found] == expected
+    assert all(text[word.start : word.end] == word.surface for word in found)
 
 
 def test_function_words_are_those_of_most_passages():
@@ -212,10 +272,29 @@ def test_heading_question_holds_the_heading_and_a_term_it_lacks():
         ("en", "A slip crown is a rotary joint for power and data.", "What is slip crown?"),
         ("de", "Der Schleifring ist ein Bauteil der Winde im Turm.", "Was ist Schleifring?"),
         ("fr", "Le treuil est une machine qui tire le câble lentement.", "Qu'est-ce que treuil ?"),
+        ("en", '"Care Services" means the business of providing utilization review.', "What is Care Services?"),
+        ("it", "Il verricello è una macchina che tira il cavo lentamente.", "Che cos'è verricello?"),
+        ("ru", "Лебёдка — это машина, которая медленно тянет трос.", "Что такое Лебёдка?"),
+        ("zh", "氦气是一种稀有气体，用于升空。", "什么是氦气？"),
+        ("ja", "インバーターとは直流を交流に変換する装置である。", "インバーターとは何ですか"),
+        ("ar", "الرافعة هي عبارة عن آلة تسحب الحبل ببطء شديد.", "ما هو الرافعة؟"),
     ],
 )
 def test_definitions(language, sentence, question):
     assert recipes.definition(view(sentence, language=language), random.Random(0), 0).question == question
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "Here is an example file that has attributes."),
+        ("en", "If dest is a directory the name stays as it was."),
+        ("de", "Das ist ein Bauteil der Winde im Turm."),
+        ("zh", "这是一种稀有气体，用于升空。"),
+    ],
+)
+def test_what_only_points_is_not_defined(language, sentence):
+    assert recipes.definition(view(sentence, language=language), random.Random(0), 0) is None
 
 
 def test_definitions_are_skipped_in_other_languages():
@@ -236,6 +315,53 @@ def test_definitions_are_skipped_in_other_languages():
 )
 def test_english_sentences_become_questions(sentence, questions):
     assert {rephrased(sentence, "en", random.Random(seed)) for seed in range(30)} == questions
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "By using daemons such servers do not halt the build.",
+        "Note that not all dependencies are gathered by the tool.",
+        "Reports on all files that were changed since the release.",
+        "Acme cannot and does not guarantee the privacy of data.",
+    ],
+)
+def test_sentences_without_a_plain_subject_are_left_alone(sentence):
+    assert rephrased(sentence, "en", random.Random(0)) is None
+
+
+def test_a_question_does_not_end_in_the_middle_of_a_phrase():
+    sentence = "The pump is a part of the old system and must be kept in the dry room next to the door of the mill."
+    ends = {rephrased(sentence, "en", random.Random(seed)).rstrip("?").split()[-1] for seed in range(40)}
+    assert not ends & {"a", "of", "the", "and", "must", "be", "in", "to"}
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "asked", "end"),
+    [
+        ("zh", "操作员必须每天检查卷筒和刹车装置。", "什么", "？"),
+        ("ja", "操作員は毎日ドラムとブレーキを点検しなければならない。", "何", "？"),
+        ("th", "พนักงานต้องตรวจสอบเบรกและดรัมทุกวันก่อนเริ่มงาน", "อะไร", "?"),
+    ],
+)
+def test_the_question_word_stands_in_place_where_the_language_leaves_it_there(language, sentence, asked, end):
+    candidate = recipes.question(view(sentence, language=language), random.Random(1), 0)
+    assert asked in candidate.question
+    assert candidate.question.endswith(end)
+
+
+def test_a_number_is_asked_for_as_a_number():
+    one = view("卷筒 操作员 2024 检查 刹车", language="zh")
+    asked = {recipes.noisy_cloze(one, random.Random(seed), 0).question for seed in range(30)}
+    assert all(("多少" in question) != ("2024" in question) for question in asked)
+    assert any("多少" in question for question in asked)
+
+
+def test_arabic_questions_have_arabic_words():
+    one = view("ملعب الاستقبال الخاص بالفريق يقع في شارع كبير قرب النهر", language="ar")
+    question = recipes.question(one, random.Random(0), 0).question
+    assert question.split()[0] in {"ما", "كيف", "أي", "متى", "لماذا", "أين"}
+    assert question.endswith("؟")
 
 
 def test_questions_and_other_languages_are_not_rephrased():

@@ -142,3 +142,8 @@ def test_the_longest_run_against_every_run(asked, passage):
 
     runs = [asked[a:b] for a in range(len(asked)) for b in range(a, len(asked) + 1)]
     assert longest_run(asked, passage) == max((len(run) for run in runs if stands(run)), default=0)
+
+
+def test_marks_belong_to_their_words():
+    assert words("नई दिल्ली की") == ["नई", "दिल्ली", "की"]
+    assert same_form("राजधानी कहाँ") != same_form("राजधानी कहीं")
