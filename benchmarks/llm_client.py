@@ -4,7 +4,7 @@
 
 The endpoint runs in a process of its own and answers every request after a fixed time, so with N requests in
 flight at most N / latency answers a second are possible. Prompts of 8 kB, answers of 3 kB; every reply is on the
-disk (fsync) before it counts. Writes its table to benchmarks/llm_client.md.
+disk (fsync) before it counts. Prints the table of benchmarks/llm_client.md.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 
 PROMPT_BYTES, ANSWER_BYTES = 8000, 3000
-MD = Path(__file__).with_suffix(".md")
 
 
 def answer_bytes() -> bytes:
@@ -146,24 +145,23 @@ def row(records: int, concurrency: int, latency: float) -> str:
 
 
 HEADER = """\
-| records | in flight | latency ms | answers/s | ideal/s | share | CPU ms/answer | read/s | second run/s | peak MB |
+| records | in flight | latency ms | answers/s | ideal/s | share | CPU ms/answer | read back/s | second run/s | peak MB |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
+CASES = [(2000, 64, 0.5), (2000, 16, 0.5), (2000, 64, 0.02), (20_000, 64, 0.02)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--client", nargs=4, metavar=("URL", "RECORDS", "CONCURRENCY", "HOME"))
-    parser.add_argument("--quick", action="store_true", help="the first row only, nothing written")
+    parser.add_argument("--quick", action="store_true", help="the first row only")
     options = parser.parse_args()
     if options.client:
         url, records, concurrency, home = options.client
         print(json.dumps(ask(url, int(records), int(concurrency), Path(home))))
         return
-    print(HEADER)
-    rows = []
-    for case in [(2000, 64, 0.5), (2000, 16, 0.5), (2000, 64, 0.02), (20_000, 64, 0.02)][: 1 if options.quick else 4]:
-        rows.append(row(*case))
-        print(rows[-1], flush=True)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.platform()}\n\n{HEADER}")
+    for case in CASES[: 1 if options.quick else None]:
+        print(row(*case), flush=True)
 
 
 if __name__ == "__main__":
