@@ -11,6 +11,8 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
+import platform
 import resource
 import subprocess
 import sys
@@ -145,7 +147,7 @@ def row(records: int, concurrency: int, latency: float) -> str:
 
 
 HEADER = """\
-| records | in flight | latency ms | answers/s | ideal/s | share | CPU ms/answer | read back/s | second run/s | peak MB |
+| records | in flight | latency ms | answers/s | ideal/s | share | CPU ms/answer | read/s | second run/s | peak MB |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
 CASES = [(2000, 64, 0.5), (2000, 16, 0.5), (2000, 64, 0.02), (20_000, 64, 0.02)]
 

@@ -130,7 +130,9 @@ class SdgSettings(Section):
     questions_per_passage: float = Field(
         4.0, gt=0, description="Offline generator: questions wanted per passage, before filters."
     )
-    min_question_chars: int = Field(12, ge=1)
+    min_question_chars: int = Field(
+        12, ge=1, description="Shortest question; a character of a script without spaces counts as three."
+    )
     max_question_chars: int = Field(400, ge=10)
     dedup_threshold: float = Field(0.9, gt=0, le=1, description="Cosine from which two questions are one.")
     max_overlap: float = Field(

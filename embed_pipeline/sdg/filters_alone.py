@@ -7,6 +7,7 @@ from embed_pipeline.sdg.wording import longest_run, text_reference, words
 from embed_pipeline.settings import SdgSettings
 
 Row = Mapping[str, Any]
+CHARS_PER_WORD = 3
 SUB_SCORES = ("relevance", "accuracy", "context_support", "clarity")
 
 
@@ -37,11 +38,15 @@ def imported(row: Row) -> bool:
 
 
 def _length(row: Row, settings: SdgSettings) -> Refusal | None:
-    """Characters of the question; imported ones may be short."""
+    """Characters of the question; imported ones may be short.
+
+    A character of a script without spaces is a word of its own and counts as three in a short question.
+    """
     length = len(row["question"].strip())
     if length > settings.max_question_chars:
         return Refusal("too_long", f"{length} characters; sdg.max_question_chars is {settings.max_question_chars}")
-    if length < settings.min_question_chars and not imported(row):
+    weight = max(length, CHARS_PER_WORD * len(words(row["question"])))
+    if weight < settings.min_question_chars and not imported(row):
         return Refusal("too_short", f"{length} characters; sdg.min_question_chars is {settings.min_question_chars}")
     return None
 

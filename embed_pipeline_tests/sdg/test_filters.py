@@ -55,6 +55,8 @@ def reasons(selection):
     ("one", "values", "reason"),
     [
         (candidate("short"), {}, "too_short"),
+        (candidate("塔是谁建的"), {}, None),
+        (candidate("塔高"), {}, "too_short"),
         (candidate("short", generator="imported"), {}, None),
         (candidate("a question too long", generator="imported"), {"max_question_chars": 12}, "too_long"),
         (candidate("a question of no home", "x#0"), {}, "unknown_passage"),
