@@ -10,6 +10,9 @@ from embed_pipeline import tables
 from embed_pipeline.errors import StageError
 from embed_pipeline.files import sha256_json
 
+CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
+"""What a judge scores, 1 to 10 each."""
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -87,7 +90,6 @@ def _row(candidate: Candidate, doc_of: Mapping[str, str]) -> dict[str, Any]:
     unknown = [passage_id for passage_id in passage_ids if passage_id not in doc_of]
     if unknown:
         raise StageError(f"question {candidate.question[:80]!r} cites passage {unknown[0]}, which does not exist.")
-    scores = ("relevance", "accuracy", "context_support", "clarity", "score")
     return {
         "question_id": candidate.own_id or question_id(candidate.question, passage_ids),
         "question": candidate.question,
@@ -101,7 +103,7 @@ def _row(candidate: Candidate, doc_of: Mapping[str, str]) -> dict[str, Any]:
         "doc_ids": list(dict.fromkeys(doc_of[passage_id] for passage_id in passage_ids)),
         "mask_evidence": candidate.mask_evidence,
         "generator": candidate.generator,
-        **{name: _rounded(getattr(candidate, name)) for name in scores},
+        **{name: _rounded(getattr(candidate, name)) for name in (*CRITERIA, "score")},
         "judgement": candidate.judgement,
         "closed_book": candidate.closed_book,
     }

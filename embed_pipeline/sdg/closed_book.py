@@ -4,30 +4,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline import tables
 from embed_pipeline.sdg.ask import Round, ask_all
 from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.prompts import boundary, render
+from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
-_STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
 Row = Mapping[str, Any]
 
 
-class ClosedBookAnswer(BaseModel):
+class ClosedBookAnswer(StrictAnswer):
     """What the model knows by itself."""
 
-    model_config = _STRICT
     known: bool
     answer: str
 
 
-class SameAnswer(BaseModel):
+class SameAnswer(StrictAnswer):
     """Whether two answers agree; the reason comes first."""
 
-    model_config = _STRICT
     reason: str
     same: bool
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from pydantic import BaseModel, ConfigDict
-
 from embed_pipeline.sdg.ask import Round, answered, ask_all
 from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.prompts import boundary, render
 from embed_pipeline.sdg.windows import Window
+from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
 KINDS = (
@@ -21,23 +20,20 @@ KINDS = (
     "contextual_factors",
 )
 LONGEST = 300  # characters of a note that are passed on
-_STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
 Notes = list[dict[str, str]]
 
 
-class ArtifactAnswer(BaseModel):
+class ArtifactAnswer(StrictAnswer):
     """One thing worth asking about."""
 
-    model_config = _STRICT
     text: str
     description: str
     importance: str
 
 
-class ArtifactsAnswer(BaseModel):
+class ArtifactsAnswer(StrictAnswer):
     """What the model is asked for."""
 
-    model_config = _STRICT
     key_concepts: list[ArtifactAnswer]
     relationships: list[ArtifactAnswer]
     themes: list[ArtifactAnswer]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from embed_pipeline.sdg.candidates import CRITERIA
 from embed_pipeline.sdg.wording import longest_run, text_reference, words
 from embed_pipeline.settings import SdgSettings
 
 Row = Mapping[str, Any]
 CHARS_PER_WORD = 3
-SUB_SCORES = ("relevance", "accuracy", "context_support", "clarity")
 
 
 class Refusal(NamedTuple):
@@ -72,7 +72,7 @@ def _judged(row: Row, settings: SdgSettings) -> Refusal | None:
     if score >= threshold:
         return None
     detail = f"mean {score:.4g} is below sdg.judge_threshold {threshold:g}"
-    scores = sorted((row[name], name) for name in SUB_SCORES if row[name] is not None)
+    scores = sorted((row[name], name) for name in CRITERIA if row[name] is not None)
     if scores:
         detail += ": " + ", ".join(f"{name} {value:g}" for value, name in scores)
     return Refusal("low_score", f"{detail}; {row['judgement']}" if row["judgement"] else detail)

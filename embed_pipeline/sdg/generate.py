@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from embed_pipeline import tables
 from embed_pipeline.sdg.ask import Outcome, Round, answered, ask_all
@@ -15,6 +15,7 @@ from embed_pipeline.sdg.extract import Notes, stored_artifacts
 from embed_pipeline.sdg.prompts import boundary, render
 from embed_pipeline.sdg.verbatim import as_in
 from embed_pipeline.sdg.windows import Window, query_type_counts
+from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
 LEAST_EVIDENCE = 4  # characters; less stands everywhere
@@ -29,23 +30,17 @@ def _word(value: Any) -> Any:
     return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
 
 
-# Sent as a strict schema (no other keys); read generously, since not every endpoint enforces it.
-_STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
-
-
-class HopAnswer(BaseModel):
+class HopAnswer(StrictAnswer):
     """One passage a question needs."""
 
-    model_config = _STRICT
     passage: int
     evidence: str
     summary: str
 
 
-class QuestionAnswer(BaseModel):
+class QuestionAnswer(StrictAnswer):
     """One question."""
 
-    model_config = _STRICT
     question: str
     answer: str
     query_type: Annotated[
@@ -59,10 +54,9 @@ class QuestionAnswer(BaseModel):
     hops: list[HopAnswer]
 
 
-class QuestionsAnswer(BaseModel):
+class QuestionsAnswer(StrictAnswer):
     """What the model is asked for."""
 
-    model_config = _STRICT
     questions: list[QuestionAnswer]
 
 

@@ -30,13 +30,12 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.recipe_records import RecipeRecord, chunk_places, read_records
 from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES
-from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
+from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame
 from embed_pipeline.sdg.chunk_finder import ChunkFinder, NotFoundError, RecordChunks
 
 SET_ASIDE = {"step": pl.String, "record": pl.String, "reason": pl.String}
 STEP = "import questions"
 COLUMNS = ("file_name", "chunks", "deduplicated_qa_pairs", "qa_evaluations")
-CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
 GENERATOR = "llm/recipe"
 MAX_POSITIVES = 5
 """Questions with more positives are set aside (the recipe's max_pos_docs)."""

@@ -6,33 +6,31 @@ from itertools import groupby
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from embed_pipeline import tables
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.ask import Round, ask_all
+from embed_pipeline.sdg.candidates import CRITERIA
 from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.prompts import boundary, render
+from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
-CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
-_STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
 Row = Mapping[str, Any]
 
 
-class Criterion(BaseModel):
+class Criterion(StrictAnswer):
     """One sub-score; the reason comes first, so that the score follows from it."""
 
-    model_config = _STRICT
     justification: str
     score: int = Field(ge=1, le=10)
 
 
-class Judgement(BaseModel):
+class Judgement(StrictAnswer):
     """The judge's word on one question."""
 
-    model_config = _STRICT
     question: int
     relevance: Criterion
     accuracy: Criterion
@@ -40,10 +38,9 @@ class Judgement(BaseModel):
     clarity: Criterion
 
 
-class JudgementsAnswer(BaseModel):
+class JudgementsAnswer(StrictAnswer):
     """What the judge is asked for."""
 
-    model_config = _STRICT
     judgements: list[Judgement]
 
 

@@ -10,8 +10,8 @@ import polars as pl
 
 from embed_pipeline import charts
 from embed_pipeline.charts import escaped
+from embed_pipeline.sdg.candidates import CRITERIA
 from embed_pipeline.sdg.filters import REASONS, Selection
-from embed_pipeline.sdg.filters_alone import SUB_SCORES
 
 SAMPLES = 20
 SHOWN_DOCUMENTS = 50
@@ -130,7 +130,7 @@ def _pair(number: int, row: Mapping[str, Any]) -> str:
 def _scores(row: Mapping[str, Any]) -> str:
     if row["score"] is None:
         return "not judged"
-    given = ", ".join(f"{name} {row[name]:g}" for name in SUB_SCORES if row[name] is not None)
+    given = ", ".join(f"{name} {row[name]:g}" for name in CRITERIA if row[name] is not None)
     return f"score {row['score']:.4g}" + (f" ({escaped(given)})" if given else "")
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embed_pipeline.sdg.prompts import render
 from embed_pipeline.settings import LLMSettings
@@ -24,6 +24,12 @@ MOST_TRIES = 200  # opening braces looked at in one answer
 MOST_TOKENS = 2**40  # a count above this is nonsense
 Usage = tuple[int | None, int | None]  # prompt and completion tokens; None: not said
 UNSAID: Usage = (None, None)
+
+
+class StrictAnswer(BaseModel):
+    """What a model is asked for: the schema sent allows no other keys; read generously, since not all obey."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
 
 class RetryableError(Exception):
