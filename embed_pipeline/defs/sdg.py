@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from embed_pipeline.sdg.estimate import Estimate
     from embed_pipeline.sdg.responses import ResponseStore
 
+FREE_FILTERS = (
+    "sdg.min_question_chars",
+    "sdg.max_question_chars",
+    "sdg.dedup_threshold",
+    "sdg.max_overlap",
+    "sdg.round_trip_k",
+)
+OPINIONS = ("sdg.judge_threshold", "sdg.closed_book_check")
 GENERATION = (
     "sdg.engine",
     "sdg.seed",
@@ -32,27 +40,12 @@ GENERATION = (
     "sdg.max_hops",
     "sdg.min_complexity",
     "sdg.judge_batch",
-    "sdg.closed_book_check",
     "sdg.llm",
     # What the free filters refuse is not judged; what the judge refuses is not checked further.
-    "sdg.min_question_chars",
-    "sdg.max_question_chars",
-    "sdg.dedup_threshold",
-    "sdg.max_overlap",
-    "sdg.round_trip_k",
-    "sdg.judge_threshold",
+    *FREE_FILTERS,
+    *OPINIONS,
 )
-FILTERS = (
-    "sdg.seed",
-    "sdg.max_questions",
-    "sdg.min_question_chars",
-    "sdg.max_question_chars",
-    "sdg.dedup_threshold",
-    "sdg.max_overlap",
-    "sdg.round_trip_k",
-    "sdg.judge_threshold",
-    "sdg.closed_book_check",
-)
+FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 
 def uses_llm(settings: Settings) -> bool:

@@ -13,8 +13,8 @@ started again asks only for what is missing. Failures are sorted once::
 import asyncio
 import json
 import os
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 from weakref import WeakValueDictionary
 
 import httpx
@@ -72,7 +72,6 @@ class ChatClient:
         self.gate = Gate(self._endpoint.name, settings.concurrency, COOL_DOWN * backoff_seconds)
         self._fast = tenacity.wait_exponential_jitter(backoff_seconds, 60, jitter=backoff_seconds)
         self._slow = tenacity.wait_exponential_jitter(4 * backoff_seconds, 60, jitter=backoff_seconds)
-        self._counts: Counter[str] = Counter()
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> "ChatClient":
@@ -83,11 +82,6 @@ class ChatClient:
     async def __aexit__(self, *_: object) -> None:
         await self._endpoint.__aexit__()
         await asyncio.wrap_future(self.store.flush())
-
-    def usage(self) -> dict[str, float]:
-        """Answers received and taken from the store, tokens as the endpoint counts them, by this client."""
-        names = ("requests", "cached", "prompt_tokens", "completion_tokens", "uncounted")
-        return {name: float(self._counts[name]) for name in names}
 
     def note(self) -> str:
         """Where it stands, in a few words: requests in flight and money (or tokens) of the generation."""
@@ -130,7 +124,7 @@ class ChatClient:
             LLMUnavailableError: the request kept failing.
             BadAnswerError: no usable answer after the repair turn, or the request itself was refused.
         """
-        conversation, fetched = _conversation(messages, schema), False
+        conversation = _conversation(messages, schema)
         turns = next(conversation)
         try:
             while True:
@@ -142,17 +136,19 @@ class ChatClient:
                     async with one_at_a_time:
                         reply = self.store.reply(key) if another_asks else None
                         if reply is None:
-                            fetched = True
                             reply = await self._fetch(key, model, turns, schema)
                 turns = conversation.send(reply)
         except StopIteration as done:
-            self._counts["cached"] += not fetched
             answer: wire.Answer = done.value
             return answer
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What besides model and prompt decides an answer."""
+        return {name: getattr(self.settings, name) for name in ("temperature", "top_p", "max_tokens")}
+
     def _key(self, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]) -> str:
-        parameters = {name: getattr(self.settings, name) for name in ("temperature", "top_p", "max_tokens")}
-        return reply_key(model, parameters, messages, wire.schema_of(schema))
+        return reply_key(model, self.parameters, messages, wire.schema_of(schema))
 
     async def _fetch(
         self, key: str, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]
@@ -223,14 +219,7 @@ class ChatClient:
             finally:
                 reserved.release()
         await asyncio.wrap_future(stored)
-        self._count(reply)
         return reply
-
-    def _count(self, reply: wire.Reply) -> None:
-        self._counts["requests"] += 1
-        self._counts["prompt_tokens"] += reply.prompt_tokens or 0
-        self._counts["completion_tokens"] += reply.completion_tokens or 0
-        self._counts["uncounted"] += reply.completion_tokens is None
 
 
 class _Attempts(tenacity.stop.stop_base):

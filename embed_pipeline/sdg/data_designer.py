@@ -24,7 +24,7 @@ from embed_pipeline.sdg.data_designer_process import INSTALL, interpreter, run_p
 from embed_pipeline.sdg.endpoint import KEPT
 from embed_pipeline.sdg.gate import EndpointDownError
 from embed_pipeline.sdg.ledger import Ledger
-from embed_pipeline.sdg.responses import ResponseStore, reply_key
+from embed_pipeline.sdg.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 
 TOGETHER = 512
@@ -110,10 +110,10 @@ class DataDesignerClient(ChatClient):
         """Where it stands, in a few words."""
         return f"{self._in_pass} at Data Designer, {super().note().partition(', ')[2]}"
 
-    def _key(self, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]) -> str:
-        names = ("temperature", "top_p", "max_tokens")
-        parameters = {"engine": "data_designer", **{name: getattr(self.settings, name) for name in names}}
-        return reply_key(model, parameters, messages, wire.schema_of(schema))
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The engine decides, too: it words the request in its own way."""
+        return {"engine": "data_designer", **super().parameters}
 
     async def _fetch(
         self, key: str, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]
@@ -140,7 +140,6 @@ class DataDesignerClient(ChatClient):
         finally:
             reserved.release()
         await asyncio.wrap_future(stored)
-        self._count(reply)
         return reply
 
     # -- passes ------------------------------------------------------------------------------------------
@@ -187,9 +186,7 @@ class DataDesignerClient(ChatClient):
             "key_name": llm.api_key_env if self._environment.get(llm.api_key_env) else None,
             "model": asked.model,
             "parameters": {
-                "temperature": llm.temperature,
-                "top_p": llm.top_p,
-                "max_tokens": llm.max_tokens,
+                **super().parameters,
                 "timeout": max(1, round(llm.timeout_seconds)),
                 "max_parallel_requests": self._parallel,
             },

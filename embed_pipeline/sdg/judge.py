@@ -130,7 +130,6 @@ class Bench:
         self._text_of = {
             row["passage_id"]: row for row in passages.select("passage_id", "title", "text").iter_rows(named=True)
         }
-        self._sampling = {name: getattr(settings.llm, name) for name in ("temperature", "top_p", "max_tokens")}
         # With placeholders: another rubric means other judgements.
         self._rubric = sha256_json(judge_prompt(Batch([]), {}))
 
@@ -168,7 +167,7 @@ class Bench:
     def _key(self, row: Row) -> str:
         shown = [[self._text_of[name]["title"], self._text_of[name]["text"]] for name in row["passage_ids"]]
         said = [row["question"], row["answer"]]
-        return sha256_json(["judgement", self._model, self._sampling, self._rubric, shown, said])
+        return sha256_json(["judgement", self._model, self._client.parameters, self._rubric, shown, said])
 
 
 def _scored(candidates: pl.DataFrame, judgements: Sequence[Judgement | None]) -> pl.DataFrame:

@@ -68,7 +68,6 @@ def test_a_second_run_asks_nothing_also_of_records_set_aside(tmp_path):
         assert asked_all(client, 8) == first
         assert len(server.bodies) == asked
         assert client.ledger.totals()["requests"] == asked
-        assert client.usage()["requests"] == 0
     assert first["r0"] == Outcome(Pair(**GOOD))
     assert first["r1"] == Outcome(None, "the model refused: no")
     assert "no JSON object" in first["r2"].reason
@@ -81,7 +80,6 @@ def test_what_is_known_can_be_listed_without_asking(tmp_path):
     client = client_of("http://127.0.0.1:9/v1", tmp_path)
     known = dict(answered(Round(client, "m", Pair, "x"), numbered(3)))
     assert known == {"r0": Outcome(Pair(**GOOD)), "r1": Outcome(None, "the model refused: no"), "r2": None}
-    assert client.usage()["requests"] == client.usage()["cached"] == 0
 
 
 def test_records_with_the_same_prompt_are_asked_once(tmp_path):
