@@ -137,6 +137,35 @@ class RejectedCandidates(QaPairs):
     detail = _text("What it refused, in words.", nullable=True)
 
 
+class SetAside(dy.Schema):
+    """What was lost while questions were written or imported."""
+
+    step = _text("Step that lost it.")
+    record = _text("Window, document or file it belonged to.")
+    reason = _text("Why it could not be used.")
+
+
+class Spending(dy.Schema):
+    """What a generation cost, by model."""
+
+    model = _text("Model name.", primary_key=True)
+    requests = dy.Float64(nullable=False, min=0, description="Answers received.")
+    prompt_tokens = dy.Float64(nullable=False, min=0, description="As the endpoint counts them, or estimated.")
+    completion_tokens = dy.Float64(nullable=False, min=0, description="Likewise.")
+    usd = dy.Float64(nullable=False, min=0, description="By the prices in the settings; 0 without any.")
+    estimated = dy.Float64(nullable=False, min=0, description="Bookings whose tokens the endpoint did not say.")
+    seconds = dy.Float64(nullable=False, min=0, description="Waited for answers, summed over all requests.")
+
+
+class Coverage(dy.Schema):
+    """How far the questions reach into each document."""
+
+    doc_id = _text("Document.", primary_key=True)
+    passages = _count("Its passages.", min=1)
+    asked_passages = _count("Those a question asks about, or whose near-duplicate it asks about.")
+    questions = _count("Questions about it.")
+
+
 class Splits(dy.Schema):
     """Which documents and questions belong to which split."""
 

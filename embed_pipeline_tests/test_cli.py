@@ -227,7 +227,7 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         options += ["--set", f"sdg.llm.base_url={server.url}"]
         unpriced = cli(*options, "--plan", cwd=tmp_path)
         assert "calls to a language model (roughly, by the size of the files)" in unpriced.stdout
-        assert "cost unknown (set sdg.llm.prompt_price)" in unpriced.stdout
+        assert "cost unknown (set sdg.llm.prompt_price and completion_price)" in unpriced.stdout
         options += ["--set", "sdg.llm.prompt_price=1", "--set", "sdg.llm.completion_price=2"]
         rough = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
         assert rough["rough"] and rough["calls"] > 0 and rough["usd"] > 0

@@ -110,20 +110,21 @@ def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "
     sdg = run.settings.sdg
     corpus = Corpus(documents.frame(), passages.frame(), run.base_encoder())
     client, ledger = open_client(sdg, responses(run.home), run.work.name)
-    say(f"qa_candidates: {estimate_generation(corpus, sdg, client, ledger).line()}")
+    say(f"qa_candidates: {estimate_generation(corpus, sdg, client).line()}")
     result = write_questions(corpus, sdg, client, ledger)
     _show_set_aside(run, result.set_aside)
-    run.write_table(llm_overview.ledger_frame(result.by_model), "ledger")
+    spending = llm_overview.spending_frame(result.by_model)
+    run.write_table(spending, "ledger", tables.Spending)
     run.cost |= result.usage
     run.summary |= result.counts
-    run.charts["cost"] = llm_overview.cost_table(result.by_model)
+    run.charts["cost"] = llm_overview.cost_table(spending)
     return result.candidates
 
 
 def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
     from embed_pipeline.sdg.llm_overview import set_aside_table
 
-    run.write_table(set_aside, "set_aside")
+    run.write_table(set_aside, "set_aside", tables.SetAside)
     run.summary["set_aside"] = set_aside.height
     if set_aside.height:
         run.charts["set aside"] = set_aside_table(set_aside)
@@ -147,7 +148,6 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
     from embed_pipeline.sdg.estimate import estimate_generation, estimate_roughly
     from embed_pipeline.sdg.llm import Corpus, open_client
 
-    client, ledger = open_client(settings.sdg, responses(store.home), "plan")
     passages = store.handle("passages", version) if version is not None else None
     documents = store.handle("documents", passages.manifest().inputs["documents"]) if passages is not None else None
     if passages is None or documents is None or not store.is_intact(documents):
@@ -156,13 +156,14 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
 
         files = scan_corpus(corpus_folder(settings), settings.corpus)
         files = files.filter(files["status"] == "read")
-        return estimate_roughly(int(files["bytes"].sum()), files.height, settings.sdg, ledger)
+        return estimate_roughly(int(files["bytes"].sum()), files.height, settings.sdg, responses(store.home))
     from embed_pipeline.defs.cache import cached_encoder
     from embed_pipeline.encoder import base_encoder_spec
 
     encoder = cached_encoder(store.home, settings, base_encoder_spec(settings.base_model, settings.encoder))
     corpus = Corpus(documents.frame(), passages.frame(), encoder)
-    return estimate_generation(corpus, settings.sdg, client, ledger)
+    client, _ = open_client(settings.sdg, responses(store.home), "plan")
+    return estimate_generation(corpus, settings.sdg, client)
 
 
 @stage(
@@ -185,7 +186,7 @@ def qa_pairs(run: StageRun, qa_candidates: Artifact, passages: Artifact) -> None
     shown = overview(chosen, frame)
     run.write_table(chosen.pairs)
     run.write_table(chosen.rejected, "rejected", tables.RejectedCandidates)
-    run.write_table(shown.coverage, "coverage")
+    run.write_table(shown.coverage, "coverage", tables.Coverage)
     run.summary |= shown.summary
     run.charts |= shown.charts
 

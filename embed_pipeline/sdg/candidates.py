@@ -83,6 +83,11 @@ def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str])
     return tables.validate(tables.QaCandidates, frame)
 
 
+def set_aside_frame(rows: Iterable[tuple[str, str, str]]) -> pl.DataFrame:
+    """The :class:`embed_pipeline.tables.SetAside` table of (step, record, reason)."""
+    return pl.DataFrame(list(rows), schema=tables.empty(tables.SetAside).schema, orient="row")
+
+
 def _row(candidate: Candidate, doc_of: Mapping[str, str]) -> dict[str, Any]:
     passage_ids = list(dict.fromkeys(hop.passage_id for hop in candidate.hops))
     if not passage_ids:

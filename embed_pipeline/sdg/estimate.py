@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -13,9 +13,10 @@ from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.extract import KINDS, artifacts_prompt, stored_artifacts
 from embed_pipeline.sdg.generate import judgeable, question_prompt, stored_questions
 from embed_pipeline.sdg.judge import Bench
-from embed_pipeline.sdg.ledger import Ledger, prices_of
+from embed_pipeline.sdg.ledger import prices_of
 from embed_pipeline.sdg.llm import Corpus, Work
 from embed_pipeline.sdg.prompts import render, using_prompts
+from embed_pipeline.sdg.responses import ResponseStore
 from embed_pipeline.sdg.windows import Window
 from embed_pipeline.settings import SdgSettings
 
@@ -49,10 +50,10 @@ class Step:
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
 
-    def known(self) -> None:
-        """A call that is answered already."""
-        self.calls += 1
-        self.answered += 1
+    def known(self, calls: int = 1) -> None:
+        """Calls that are answered already."""
+        self.calls += calls
+        self.answered += calls
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Estimate:
     steps: tuple[Step, ...]
     usd: float | None
     seconds: float
-    rough: bool = field(default=False)
+    rough: bool = False
 
     @property
     def calls(self) -> int:
@@ -80,17 +81,31 @@ class Estimate:
         """Calls whose answers are stored."""
         return sum(step.answered for step in self.steps)
 
+    @property
+    def prompt_tokens(self) -> float:
+        """Of the calls that are left."""
+        return sum(step.prompt_tokens for step in self.steps)
+
+    @property
+    def completion_tokens(self) -> float:
+        """Likewise."""
+        return sum(step.completion_tokens for step in self.steps)
+
     def line(self) -> str:
         """For people."""
-        prompt, completion = (sum(getattr(step, f"{kind}_tokens") for step in self.steps) for kind in _KINDS)
         if self.calls == 0:
             return f"no calls are left to make; {self.answered} answers are stored"
-        money = "cost unknown (set sdg.llm.prompt_price)" if self.usd is None else f"about {self.usd:.2f} USD"
+        money = (
+            "cost unknown (set sdg.llm.prompt_price and completion_price)"
+            if self.usd is None
+            else f"about {self.usd:.2f} USD"
+        )
         stored = f"{self.answered} answers stored already; " if self.answered else ""
         roughly = " (roughly, by the size of the files)" if self.rough else ""
         return (
-            f"{stored}about {self.calls:,} calls to a language model{roughly}, {_in_words(prompt)} prompt and "
-            f"{_in_words(completion)} completion tokens, {money}, {_duration(self.seconds)}"
+            f"{stored}about {self.calls:,} calls to a language model{roughly}, "
+            f"{_in_words(self.prompt_tokens)} prompt and {_in_words(self.completion_tokens)} completion tokens, "
+            f"{money}, {_duration(self.seconds)}"
         )
 
     def as_json(self) -> dict[str, object]:
@@ -98,8 +113,8 @@ class Estimate:
         return {
             "calls": self.calls,
             "answered": self.answered,
-            "prompt_tokens": round(sum(step.prompt_tokens for step in self.steps)),
-            "completion_tokens": round(sum(step.completion_tokens for step in self.steps)),
+            "prompt_tokens": round(self.prompt_tokens),
+            "completion_tokens": round(self.completion_tokens),
             "usd": None if self.usd is None else round(self.usd, 4),
             "seconds": round(self.seconds),
             "rough": self.rough,
@@ -107,10 +122,7 @@ class Estimate:
         }
 
 
-_KINDS = ("prompt", "completion")
-
-
-def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClient, ledger: Ledger) -> Estimate:
+def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClient) -> Estimate:
     """Walk through the generation without asking: what is stored counts as answered, the rest is estimated.
 
     Args:
@@ -127,10 +139,10 @@ def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClien
         questions = guessed * settings.questions_per_bundle
         _add(steps, guessed, guessed * max(usual, settings.window_tokens), questions, settings)
         _add_judging(steps[2], questions, settings)
-    return _estimate(steps, settings, ledger)
+    return _estimate(steps, settings, client.store)
 
 
-def estimate_roughly(corpus_bytes: int, documents: int, settings: SdgSettings, ledger: Ledger) -> Estimate:
+def estimate_roughly(corpus_bytes: int, documents: int, settings: SdgSettings, store: ResponseStore) -> Estimate:
     """The same from the size of the corpus, before it was read."""
     steps = _steps(settings)
     tokens = corpus_bytes / ROUGH_BYTES_PER_TOKEN
@@ -144,7 +156,7 @@ def estimate_roughly(corpus_bytes: int, documents: int, settings: SdgSettings, l
         steps, bundles, bundles * (settings.window_tokens + overhead), bundles * settings.questions_per_bundle, settings
     )
     _add_judging(steps[2], questions + bundles * settings.questions_per_bundle, settings)
-    return _estimate(steps, settings, ledger, rough=True)
+    return _estimate(steps, settings, store, rough=True)
 
 
 def estimated_tokens(text: str) -> float:
@@ -186,11 +198,8 @@ def _estimate_bundles(work: Work, entities: dict[str, set[str]], settings: SdgSe
     if whole.height:
         work.bundles = bundle_windows(work.corpus.documents, whole, entities, encoder, settings)
     others = work.shown["doc_id"].n_unique() - whole["doc_id"].n_unique()
-    return (
-        -(-others // settings.bundle_size)
-        if others < work.shown["doc_id"].n_unique()
-        else others // settings.bundle_size
-    )
+    # One new document among known ones may well find a partner.
+    return -(-others // settings.bundle_size) if whole.height else others // settings.bundle_size
 
 
 def _estimate_questions(work: Work, settings: SdgSettings, client: ChatClient, steps: Sequence[Step]) -> float:
@@ -207,8 +216,7 @@ def _estimate_questions(work: Work, settings: SdgSettings, client: ChatClient, s
         steps[1].known()
         rows = judgeable(window, outcome, settings, work.doc_of)
         if any(bench.known(row) for row in rows):  # what it left out, the free filters refused
-            steps[2].answered += -(-len(rows) // settings.judge_batch)
-            steps[2].calls += -(-len(rows) // settings.judge_batch)
+            steps[2].known(-(-len(rows) // settings.judge_batch))
         else:
             unjudged += len(rows)
     _add_judging(steps[2], unjudged, settings)
@@ -229,20 +237,19 @@ def _add_judging(step: Step, questions: float, settings: SdgSettings) -> None:
     step.add(calls * shown, questions * JUDGEMENT_TOKENS, calls)
 
 
-def _estimate(steps: Sequence[Step], settings: SdgSettings, ledger: Ledger, rough: bool = False) -> Estimate:
-    prices = prices_of(settings.llm)
-    usd = None
-    if prices:
+def _estimate(steps: Sequence[Step], settings: SdgSettings, store: ResponseStore, rough: bool = False) -> Estimate:
+    prices, usd = prices_of(settings.llm), None
+    if all(step.model in prices for step in steps):
         usd = sum(prices[step.model].usd(step.prompt_tokens, step.completion_tokens) for step in steps)
-    seconds = sum(_seconds(step, ledger) for step in steps) / settings.llm.concurrency
+    pace = store.pace()
+    seconds = sum(_seconds(step, pace.get(step.model)) for step in steps) / settings.llm.concurrency
     return Estimate(tuple(steps), usd, seconds, rough)
 
 
-def _seconds(step: Step, ledger: Ledger) -> float:
+def _seconds(step: Step, pace: float | None) -> float:
     left = step.calls - step.answered
-    seen = ledger.by_model().get(step.model, {})
-    if seen.get("requests"):
-        return left * seen["seconds"] / seen["requests"]
+    if pace is not None:
+        return left * pace
     return left * FIRST_TOKEN_SECONDS + step.completion_tokens / TOKENS_PER_SECOND
 
 

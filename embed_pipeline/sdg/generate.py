@@ -20,7 +20,6 @@ from embed_pipeline.settings import SdgSettings
 
 LEAST_EVIDENCE = 4  # characters; less stands everywhere
 ROWS_AT_ONCE = 2000
-SET_ASIDE = {"step": pl.String, "record": pl.String, "reason": pl.String}
 
 Windows = Callable[[], Iterable[Window]]
 

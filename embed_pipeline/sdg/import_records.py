@@ -30,10 +30,9 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.recipe_records import RecipeRecord, chunk_places, read_records
 from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES
-from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame
+from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame, set_aside_frame
 from embed_pipeline.sdg.chunk_finder import ChunkFinder, NotFoundError, RecordChunks
 
-SET_ASIDE = {"step": pl.String, "record": pl.String, "reason": pl.String}
 STEP = "import questions"
 COLUMNS = ("file_name", "chunks", "deduplicated_qa_pairs", "qa_evaluations")
 GENERATOR = "llm/recipe"
@@ -48,7 +47,7 @@ class Imported:
 
     Attributes:
         candidates: :class:`embed_pipeline.tables.QaCandidates`.
-        set_aside: what could not be used, [step, record, reason], one row a question or record.
+        set_aside: :class:`embed_pipeline.tables.SetAside`, what could not be used: questions and whole records.
     """
 
     candidates: pl.DataFrame
@@ -81,7 +80,7 @@ def recipe_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame
         say(f"{STEP}: {example}")
     if whole.is_empty():
         raise InputError(f"{path}: there is no question in it. Add some, or unset sdg.import_from.")
-    return Imported(whole, pl.DataFrame(set_aside, schema=SET_ASIDE, orient="row"))
+    return Imported(whole, set_aside_frame(set_aside))
 
 
 class _UnusableError(Exception):

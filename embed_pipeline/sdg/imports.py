@@ -11,10 +11,11 @@ import polars as pl
 from embed_pipeline import recipe_records
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.sdg.candidates import set_aside_frame
 from embed_pipeline.sdg.import_own import QRELS, QUERIES, own_fingerprint, own_questions
-from embed_pipeline.sdg.import_records import SET_ASIDE, Imported, recipe_questions
+from embed_pipeline.sdg.import_records import Imported, recipe_questions
 
-__all__ = ["SET_ASIDE", "Imported", "import_fingerprint", "import_questions", "read_questions"]
+__all__ = ["Imported", "import_fingerprint", "import_questions", "read_questions"]
 
 
 def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
@@ -36,7 +37,7 @@ def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) 
     path = _existing(path)
     if _is_recipe(path):
         return recipe_questions(path, passages, documents)
-    return Imported(own_questions(path, passages, documents), pl.DataFrame(schema=SET_ASIDE))
+    return Imported(own_questions(path, passages, documents), set_aside_frame([]))
 
 
 def import_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:

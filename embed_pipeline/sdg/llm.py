@@ -16,12 +16,13 @@ import polars as pl
 from embed_pipeline.encoder import Encoder
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.bundles import bundle_windows
+from embed_pipeline.sdg.candidates import set_aside_frame
 from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.closed_book import check_closed_book
 from embed_pipeline.sdg.data_designer import DataDesignerClient
 from embed_pipeline.sdg.extract import extract_artifacts
 from embed_pipeline.sdg.filters import refused_before_judging
-from embed_pipeline.sdg.generate import SET_ASIDE, Written, generate_questions
+from embed_pipeline.sdg.generate import Written, generate_questions
 from embed_pipeline.sdg.judge import judge_questions
 from embed_pipeline.sdg.ledger import Ledger, prices_of
 from embed_pipeline.sdg.prompts import using_prompts
@@ -36,7 +37,7 @@ class GenerationResult:
 
     Attributes:
         candidates: :class:`embed_pipeline.tables.QaCandidates`; those the free filters refuse are not judged.
-        set_aside: what was lost on the way, [step, record, reason].
+        set_aside: :class:`embed_pipeline.tables.SetAside`, what was lost on the way.
         counts: windows, bundles, written, set_aside, judged.
         usage: totals of the ledger: requests, prompt_tokens, completion_tokens, usd, estimated, seconds.
         by_model: the same for each model.
@@ -115,7 +116,7 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
         candidates = written.candidates(work.doc_of)
         candidates, judged = _judge(candidates, corpus, settings, client)
-    set_aside = pl.DataFrame(sorted({*lost, *written.set_aside}), schema=SET_ASIDE, orient="row")
+    set_aside = set_aside_frame(sorted({*lost, *written.set_aside}))
     _tell(written)
     return GenerationResult(
         candidates=candidates,

@@ -5,58 +5,54 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from embed_pipeline import charts, tables
+from embed_pipeline.charts import escaped
+
 SHOWN = 30
-NAMES = ("requests", "prompt_tokens", "completion_tokens", "usd", "estimated", "seconds")
+EXAMPLE_CHARS = 200
 
 
-def ledger_frame(by_model: Mapping[str, Mapping[str, float]]) -> pl.DataFrame:
-    """One row a model: requests, tokens, USD, answers whose tokens had to be estimated, seconds of waiting."""
-    rows = [{"model": model, **{name: sums.get(name, 0.0) for name in NAMES}} for model, sums in by_model.items()]
-    return pl.DataFrame(rows, schema={"model": pl.String, **dict.fromkeys(NAMES, pl.Float64)}).sort("model")
+def spending_frame(by_model: Mapping[str, Mapping[str, float]]) -> pl.DataFrame:
+    """The :class:`embed_pipeline.tables.Spending` table of :meth:`embed_pipeline.sdg.ledger.Ledger.by_model`."""
+    rows = [{"model": model, **sums} for model, sums in sorted(by_model.items())]
+    return pl.DataFrame(rows, schema=tables.empty(tables.Spending).schema)
 
 
-def cost_table(by_model: Mapping[str, Mapping[str, float]]) -> str:
-    """The ledger as Markdown; the last row is the sum."""
-    frame = ledger_frame(by_model)
-    total = {"model": "all", **{name: float(frame[name].sum()) for name in NAMES}}
-    lines = [
-        "| model | answers | prompt tokens | completion tokens | USD | tokens estimated | seconds an answer |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in [*frame.iter_rows(named=True), total]:
-        pace = row["seconds"] / row["requests"] if row["requests"] else 0.0
-        lines.append(
-            f"| {_cell(row['model'])} | {row['requests']:,.0f} | {row['prompt_tokens']:,.0f} | "
-            f"{row['completion_tokens']:,.0f} | {row['usd']:.4f} | {row['estimated']:,.0f} | {pace:.2f} |"
+def cost_table(spending: pl.DataFrame) -> str:
+    """The same as Markdown; the last row is the sum."""
+    total = spending.select(pl.lit("all").alias("model"), pl.exclude("model").sum())
+    rows = [
+        (
+            escaped(row["model"]),
+            *(round(row[name]) for name in ("requests", "prompt_tokens", "completion_tokens")),
+            f"{row['usd']:.4f}",
+            round(row["estimated"]),
+            f"{row['seconds'] / max(1, row['requests']):.2f}",
         )
-    return "\n".join(lines)
+        for row in pl.concat([spending, total]).iter_rows(named=True)
+    ]
+    header = ("model", "answers", "prompt tokens", "completion tokens", "USD", "estimated", "seconds an answer")
+    return charts.table(header, rows)
 
 
 def set_aside_table(set_aside: pl.DataFrame) -> str:
-    """What was lost, by step and cause, with an example of each."""
-    if set_aside.is_empty():
-        return "Nothing was set aside."
+    """What was lost, by step and cause, with an example of each; the most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
     example: dict[tuple[str, str], str] = {}
     for step, record, reason in set_aside.select("step", "record", "reason").iter_rows():
         kind = (step, _cause(reason))
         counts[kind] += 1
         example.setdefault(kind, f"{record}: {reason}")
-    lines = ["| step | cause | lost | for example |", "| --- | --- | ---: | --- |"]
-    for kind, count in counts.most_common(SHOWN):
-        lines.append(f"| {kind[0]} | {_cell(kind[1])} | {count} | {_cell(example[kind][:200])} |")
-    if len(counts) > SHOWN:
-        lines.append(f"| | and {len(counts) - SHOWN} more causes | | see set_aside.parquet |")
-    return "\n".join(lines)
+    rows: list[tuple[object, ...]] = [
+        (escaped(step), escaped(cause), count, escaped(example[(step, cause)], EXAMPLE_CHARS))
+        for (step, cause), count in counts.most_common(SHOWN)
+    ]
+    shown = charts.table(("step", "cause", "lost", "for example"), rows)
+    more = len(counts) - SHOWN
+    return f"{shown}\n\nand {more} more causes; all in set\\_aside.parquet" if more > 0 else shown
 
 
 def _cause(reason: str) -> str:
     """The reason without what differs from record to record."""
     text = reason.partition(" (question:")[0].partition(":")[0]
     return " ".join(word for word in text.split() if not any(character.isdigit() for character in word))[:100]
-
-
-def _cell(text: str) -> str:
-    """Text of strangers inside a Markdown table."""
-    escaped = "".join(f"\\{character}" if character in "\\`*_{}[]<>()#|!~" else character for character in text)
-    return " ".join(escaped.split())

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS spending (
 _SUMS = """
 SELECT model, sum(answered), sum(prompt_tokens), sum(completion_tokens), sum(estimated), sum(seconds)
 FROM spending WHERE scope = ? GROUP BY model ORDER BY model"""
+_PACE = "SELECT model, avg(seconds) FROM spending WHERE answered GROUP BY model"
 _SUM_NAMES = ("requests", "prompt_tokens", "completion_tokens", "estimated", "seconds")
 
 
@@ -107,6 +108,11 @@ class ResponseStore(ContentCache):
         with self._lock:
             rows = self._connection.execute(_SUMS, (scope,)).fetchall()
         return {row[0]: dict(zip(_SUM_NAMES, map(float, row[1:]), strict=True)) for row in rows}
+
+    def pace(self) -> dict[str, float]:
+        """Mean seconds that an answer took, by model, over all generations."""
+        with self._lock:
+            return dict(self._connection.execute(_PACE).fetchall())
 
     def close(self) -> None:
         """Write what is queued and close the file."""

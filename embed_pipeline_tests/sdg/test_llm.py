@@ -135,12 +135,12 @@ def test_the_estimate_is_near_and_knows_what_is_answered(tmp_path):
         settings = settings_of(server.url, llm={"prompt_price": 1.0, "completion_price": 1.0})
         store = ResponseStore(tmp_path / "responses.sqlite")
         client, ledger = open_client(settings, store, "run", environment={})
-        before = estimate_generation(corpus, settings, client, ledger)
+        before = estimate_generation(corpus, settings, client)
         assert not server.bodies
         write_questions(corpus, settings, client, ledger)
         made = len(server.bodies)
-        after = estimate_generation(corpus, settings, client, ledger)
-        changed = estimate_generation(corpus_of(30, changed={3}), settings, client, ledger)
+        after = estimate_generation(corpus, settings, client)
+        changed = estimate_generation(corpus_of(30, changed={3}), settings, client)
         store.close()
     assert before.answered == 0
     assert made * 0.7 <= before.calls <= made * 1.4
@@ -150,6 +150,19 @@ def test_the_estimate_is_near_and_knows_what_is_answered(tmp_path):
     assert after.answered >= made - 3
     assert 2 <= changed.calls <= 12
     assert json.loads(json.dumps(before.as_json()))["calls"] == before.calls
+
+
+def test_the_estimate_without_the_writers_price_and_with_a_known_pace(tmp_path):
+    with serving(Author(faults=False)) as server:
+        settings = settings_of(server.url, llm={"judge_prompt_price": 1.0, "judge_completion_price": 1.0})
+        store = ResponseStore(tmp_path / "responses.sqlite")
+        client, ledger = open_client(settings, store, "run", environment={})
+        assert estimate_generation(corpus_of(), settings, client).usd is None
+        write_questions(corpus_of(), settings, client, ledger)
+        slow = estimate_generation(corpus_of(6, changed=range(6)), settings, client)
+        assert set(store.pace()) == {"writer", "judge"}
+        store.close()
+    assert 0 < slow.seconds < 5  # by the pace of this server, not by that of a usual model
 
 
 def test_at_the_cap_everything_is_kept_and_a_higher_cap_goes_on(tmp_path):
