@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.progress import track
+from embed_pipeline.scripts import HANGUL, UNSPACED
 
-# Scripts written without spaces between words, and Hangul, whose particles are glued to the word. Lucene's
-# CJKBigramFilter takes the first four scripts; Thai, Lao, Khmer and Myanmar are treated alike here.
-_UNSPACED = (
-    "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
-    "\u3040-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana
-    "\uac00-\ud7a3"  # Hangul
-    "\u0e00-\u0eff"  # Thai, Lao
-    "\u1000-\u109f\u1780-\u17ff"  # Myanmar, Khmer
-)
+# Korean particles are glued to the word. Lucene's CJKBigramFilter takes Han, Hiragana, Katakana and Hangul; Thai,
+# Lao, Khmer and Burmese are treated alike here.
+_IN_PAIRS = re.compile(f"[{UNSPACED}{HANGUL}]+")
 
 
 class Bm25Index:
@@ -79,7 +74,7 @@ def _tokenize(texts: Iterable[str]) -> list[list[str]]:
 
 def _with_bigrams(text: str) -> str:
     """Casefolded text in which every run of an unspaced script is replaced by its character pairs."""
-    return re.sub(f"[{_UNSPACED}]+", _pairs, unicodedata.normalize("NFKC", text).casefold())
+    return _IN_PAIRS.sub(_pairs, unicodedata.normalize("NFKC", text).casefold())
 
 
 def _pairs(run: re.Match[str]) -> str:

@@ -296,7 +296,7 @@ class _Context:
         home: Path | None,
         overrides: list[str] | None,
     ) -> "_Context":
-        from embed_pipeline.settings import load_settings
+        from embed_pipeline.settings_sources import load_settings
 
         given = list(overrides or [])
         if corpus is not None:

@@ -21,7 +21,8 @@ from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.graph import STAGES
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
-from embed_pipeline.settings import Settings, load_settings
+from embed_pipeline.settings import Settings
+from embed_pipeline.settings_sources import load_settings
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # Output.data_version, which the cache contract needs
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from embed_pipeline.files import sha256_text
 from embed_pipeline.progress import track
+from embed_pipeline.scripts import UNSPACED
 from embed_pipeline.tables import Documents, Passages, validate
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _WORDS, _CHARACTERS = 3, 5
 _SHINGLES_AT_ONCE = 4096
 _WORD = re.compile(r"\w+")
 _LETTER = re.compile(r"[^\W\d_]")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _MOSTLY = 0.3
 _RECALL = 0.99  # a missed pair hurts more than a candidate too many, which is verified anyway
 

@@ -15,18 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from embed_pipeline.bm25 import combining_marks
+from embed_pipeline.scripts import UNSPACED
 
 if TYPE_CHECKING:
     from budoux import Parser
 
-UNSPACED = (
-    "\u0e00-\u0eff"  # Thai, Lao
-    "\u1000-\u109f"  # Burmese
-    "\u1780-\u17ff"  # Khmer
-    "\u3040-\u30ff"  # Hiragana, Katakana
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
-    "\U00020000-\U0003134f"
-)
 MAX_UNIT_WORDS = 40
 MIN_UNIT_WORDS = 5
 MIN_LETTER_SHARE = 0.6

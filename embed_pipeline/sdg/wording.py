@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from functools import cache
 
 from embed_pipeline.bm25 import combining_marks
+from embed_pipeline.scripts import HANGUL, UNSPACED
 
 _TEXT = r"(?:passages?|texts?|documents?|articles?|excerpts?|extracts?|paragraphs?|segments?|snippets?|context)"
 _GIVEN = r"(?:given|provided|above|following|preceding|presented|quoted|present|supplied)"
@@ -107,8 +108,8 @@ _REFERENCES = tuple(
 )
 # Vowel signs and the stretching line of Arabic, written or not.
 _ARABIC_MARKS = re.compile("[\u0640\u064b-\u0652]")
-# Scripts written without spaces: every character counts as a word.
-_UNSPACED = r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
+# Every character of these counts as a word.
+_ALONE = f"[{UNSPACED}{HANGUL}]"
 
 
 def text_reference(question: str) -> str | None:
@@ -125,7 +126,7 @@ def words(text: str) -> list[str]:
 
 @cache
 def _word() -> re.Pattern[str]:
-    return re.compile(rf"{_UNSPACED}|[^\W_]+(?:[{combining_marks()}]+[^\W_]*)*")
+    return re.compile(rf"{_ALONE}|[^\W_]+(?:[{combining_marks()}]+[^\W_]*)*")
 
 
 def same_form(question: str) -> str:

@@ -88,7 +88,8 @@ def test_scripts(language):
 
 def test_every_setting_that_counts_is_in_the_key_of_the_stage():
     from embed_pipeline.defs.corpus import passages
-    from embed_pipeline.settings import Settings, with_overrides
+    from embed_pipeline.settings import Settings
+    from embed_pipeline.settings_sources import with_overrides
 
     versions = {
         passages.code_version(with_overrides(Settings(), [override] if override else []))

@@ -174,7 +174,8 @@ def test_the_stages_hand_the_chunks_on(tmp_path):
     from embed_pipeline.artifacts import Store
     from embed_pipeline.defs import corpus
     from embed_pipeline.defs.cache import run_stage
-    from embed_pipeline.settings import Settings, with_overrides
+    from embed_pipeline.settings import Settings
+    from embed_pipeline.settings_sources import with_overrides
 
     write(tmp_path / "corpus", record(ALPHA), record(BETA, ALPHA))
     settings = with_overrides(Settings(), [f"corpus.path={tmp_path / 'corpus'}"])

@@ -24,7 +24,8 @@ from embed_pipeline.defs.cache import (
 from embed_pipeline.errors import ArtifactError, DiskFullError, InputError, TrainingError
 from embed_pipeline.files import sha256_file, write_json, write_text
 from embed_pipeline.progress import reporting
-from embed_pipeline.settings import Settings, load_settings
+from embed_pipeline.settings import Settings
+from embed_pipeline.settings_sources import load_settings
 from embed_pipeline.tables import Splits
 
 

@@ -9,7 +9,7 @@ from embed_pipeline.defs.cache import StageRun, run_stage, stage
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.files import write_json
-from embed_pipeline.settings import load_settings
+from embed_pipeline.settings_sources import load_settings
 from embed_pipeline_tests.prep.build import pairs_of
 
 

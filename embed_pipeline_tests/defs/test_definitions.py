@@ -14,7 +14,7 @@ import yaml
 from embed_pipeline.definitions import JOB, build_defs, home_folder, settings_from_environment
 from embed_pipeline.defs.graph import GROUPS, STAGES, assets_of, selection, with_upstream
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.settings import load_settings
+from embed_pipeline.settings_sources import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from embed_pipeline.defs import runner
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.runner import execute, home_lock, prepare_dagster_home, served_summary
 from embed_pipeline.errors import HomeBusyError
-from embed_pipeline.settings import load_settings
+from embed_pipeline.settings_sources import load_settings
 from embed_pipeline_tests.defs import toy
 
 NAMES = list(toy.STAGES)

@@ -14,7 +14,8 @@ from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, write_json
-from embed_pipeline.settings import Settings, load_settings
+from embed_pipeline.settings import Settings
+from embed_pipeline.settings_sources import load_settings
 from embed_pipeline.tables import CorpusManifest
 
 JOB = "pipeline"

@@ -1,0 +1,13 @@
+"""Characters of writing systems, as ranges for a character class of a regular expression."""
+
+UNSPACED = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f"  # Burmese
+    "\u1780-\u17ff"  # Khmer
+    "\u3005\u3007"  # Han: repetition mark and zero
+    "\u3040-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
+)
+"""Scripts that are written without spaces between words."""
+HANGUL = "\uac00-\ud7a3"
+"""Korean syllables; particles are glued to the word."""
