@@ -102,17 +102,23 @@ def _failed_steps(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, 
         data = event.step_failure_data
         if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
             continue  # _failed_checks tells it in words
-        told = data.user_failure_data
-        code = told.metadata.get("exit_code") if told is not None else None
-        if told is not None and told.description and code is not None:
-            failures[str(event.step_key)] = told.description
-            codes.append(int(str(code.value)))
-        else:
-            cause = data.error.cause or data.error if data.error is not None else None
-            text = " ".join(cause.message.split())[:400] if cause is not None else "unknown error"
-            failures[str(event.step_key)] = f"{text} (embed-pipeline ui shows the whole trace of run {run_id})"
-            codes.append(1)
+        text, code = _told(data, run_id)
+        failures[str(event.step_key)] = text
+        codes.append(code)
     return failures, codes
+
+
+def _told(data: Any, run_id: str) -> tuple[str, int]:
+    """One line about a failed step, and the exit code it asks for."""
+    told = data.user_failure_data
+    code = told.metadata.get("exit_code") if told is not None else None
+    if told is not None and told.description and code is not None:
+        return told.description, int(str(code.value))
+    if data.error is not None and data.error.cls_name == "DagsterExecutionInterruptedError":
+        return "stopped; finished stages are kept, run again to go on", 1
+    cause = data.error.cause or data.error if data.error is not None else None
+    text = " ".join(cause.message.split())[:400] if cause is not None else "unknown error"
+    return f"{text} (embed-pipeline ui shows the whole trace of run {run_id})", 1
 
 
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:

@@ -1,8 +1,10 @@
 """What the command line gets back from a run: outcomes, one line per problem, an exit code."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import dagster as dg
 import pytest
@@ -88,6 +90,20 @@ def test_a_programming_error_is_told_with_where_to_look(run, tmp_path):
     (line,) = report.errors
     assert line.startswith("names: UnicodeDecodeError: ")
     assert f"whole trace of run {report.run_id}" in line
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so_and_the_next_one_goes_on(run, monkeypatch, sent):
+    def stop(*_):
+        os.kill(os.getpid(), sent)
+        time.sleep(5)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(toy.charts, "bars", stop)
+        report = run(names=["names"])
+    assert report.errors == ("names: stopped; finished stages are kept, run again to go on",)
+    assert report.exit_code == 1
+    assert run(names=["names"]).exit_code == 0
 
 
 def test_the_home_is_prepared_once_and_updated(tmp_path, monkeypatch):
