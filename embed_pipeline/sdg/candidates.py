@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from embed_pipeline.files import sha256_json
 
 CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
 """What a judge scores, 1 to 10 each."""
+ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,16 @@ def question_id(question: str, passage_ids: Sequence[str]) -> str:
     return "q" + sha256_json([question, list(passage_ids)])[:16]
 
 
+def type_name(value: Any) -> Any:
+    """``Multi-Hop`` is multi_hop; what is no text stays as it is."""
+    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
+
+
 def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str]) -> pl.DataFrame:
     """The :class:`embed_pipeline.tables.QaCandidates` table, sorted by question id.
 
-    Of several candidates with one question id the first is kept.
+    Of several candidates with one question id the first is kept. They are taken in as they come, so that memory
+    holds a few of them and the table.
 
     Args:
         doc_of: passage id -> document id of every passage a candidate may cite.
@@ -72,15 +80,11 @@ def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str])
     Raises:
         StageError: a candidate has no hop, or cites a passage that ``doc_of`` lacks.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    for candidate in candidates:
-        row = _row(candidate, doc_of)
-        rows.setdefault(row["question_id"], row)
-    if not rows:
-        return tables.empty(tables.QaCandidates)
-    ordered = [rows[key] for key in sorted(rows)]
-    frame = pl.DataFrame(ordered, schema=tables.empty(tables.QaCandidates).schema)
-    return tables.validate(tables.QaCandidates, frame)
+    parts, coming = [tables.empty(tables.QaCandidates)], iter(candidates)
+    while batch := list(islice(coming, ROWS_AT_ONCE)):
+        parts.append(pl.DataFrame([_row(candidate, doc_of) for candidate in batch], schema=parts[0].schema))
+    whole = pl.concat(parts).unique("question_id", keep="first", maintain_order=True).sort("question_id")
+    return tables.validate(tables.QaCandidates, whole)
 
 
 def set_aside_frame(rows: Iterable[tuple[str, str, str]]) -> pl.DataFrame:

@@ -1,15 +1,13 @@
 """Step 2: questions about windows of documents, each with evidence that is checked to stand in its passage."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
 from pydantic import BeforeValidator, Field
 
-from embed_pipeline import tables
 from embed_pipeline.sdg.ask import Outcome, Round, answered, ask_all
-from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
+from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame, type_name
 from embed_pipeline.sdg.client import ChatClient
 from embed_pipeline.sdg.extract import Notes, stored_artifacts
 from embed_pipeline.sdg.prompts import boundary, render
@@ -19,14 +17,8 @@ from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
 LEAST_EVIDENCE = 4  # characters; less stands everywhere
-ROWS_AT_ONCE = 2000
 
 Windows = Callable[[], Iterable[Window]]
-
-
-def _word(value: Any) -> Any:
-    """``Multi-Hop`` is multi_hop."""
-    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
 
 
 class HopAnswer(StrictAnswer):
@@ -43,11 +35,11 @@ class QuestionAnswer(StrictAnswer):
     question: str
     answer: str
     query_type: Annotated[
-        Literal["multi_hop", "structural", "contextual", "keyword", "paraphrase"], BeforeValidator(_word)
+        Literal["multi_hop", "structural", "contextual", "keyword", "paraphrase"], BeforeValidator(type_name)
     ]
     reasoning_type: Annotated[
         Literal["factual", "relational", "inferential", "temporal", "procedural", "causal", "visual"],
-        BeforeValidator(_word),
+        BeforeValidator(type_name),
     ]
     complexity: int = Field(ge=1, le=5)
     hops: list[HopAnswer]
@@ -59,36 +51,17 @@ class QuestionsAnswer(StrictAnswer):
     questions: list[QuestionAnswer]
 
 
-@dataclass
-class Written:
-    """Questions of a language model, gathered as they are read.
+class Written(NamedTuple):
+    """Questions of a language model.
 
     Attributes:
-        set_aside: what was lost, [step, record, reason]: whole windows without a usable answer, and single
+        candidates: :class:`embed_pipeline.tables.QaCandidates`, not judged.
+        set_aside: (step, record, reason) of what was lost: whole windows without a usable answer, and single
             questions that break the rules.
     """
 
-    set_aside: list[tuple[str, str, str]] = field(default_factory=list)
-    _waiting: list[Candidate] = field(default_factory=list)
-    _parts: list[pl.DataFrame] = field(default_factory=list)
-
-    def add(self, candidate: Candidate, doc_of: Mapping[str, str]) -> None:
-        """Keep one question; many are kept as tables, which take a fraction of the memory."""
-        self._waiting.append(candidate)
-        if len(self._waiting) >= ROWS_AT_ONCE:
-            self._flush(doc_of)
-
-    def candidates(self, doc_of: Mapping[str, str]) -> pl.DataFrame:
-        """:class:`embed_pipeline.tables.QaCandidates` of everything kept, sorted by question id."""
-        self._flush(doc_of)
-        merged = pl.concat([tables.empty(tables.QaCandidates), *self._parts])
-        merged = merged.unique("question_id", keep="first", maintain_order=True).sort("question_id")
-        return tables.validate(tables.QaCandidates, merged)
-
-    def _flush(self, doc_of: Mapping[str, str]) -> None:
-        if self._waiting:
-            self._parts.append(candidates_frame(self._waiting, doc_of))
-            self._waiting.clear()
+    candidates: pl.DataFrame
+    set_aside: list[tuple[str, str, str]]
 
 
 def question_prompt(window: Window, notes: Notes, settings: SdgSettings) -> str:
@@ -123,11 +96,11 @@ def generate_questions(
     Raises:
         LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
     """
-    written = Written()
+    set_aside: list[tuple[str, str, str]] = []
     outcomes = ask_all(_asking(settings, client), question_prompts(windows, settings, client), total)
-    for window, (_, outcome) in zip(windows(), outcomes, strict=True):
-        _collect(window, outcome, settings, written, doc_of)
-    return written
+    answers = zip(windows(), outcomes, strict=True)
+    kept = (found for window, (_, outcome) in answers for found in _checked(window, outcome, settings, set_aside))
+    return Written(candidates_frame(kept, doc_of), set_aside)
 
 
 def question_prompts(windows: Windows, settings: SdgSettings, client: ChatClient) -> Callable[[], Iterator[Any]]:
@@ -151,34 +124,32 @@ def judgeable(
     window: Window, outcome: Outcome[QuestionsAnswer], settings: SdgSettings, doc_of: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The questions of a stored answer that pass the rules, as rows for the judge."""
-    written = Written()
-    _collect(window, outcome, settings, written, doc_of)
-    return written.candidates(doc_of).to_dicts()
+    return candidates_frame(_checked(window, outcome, settings, []), doc_of).to_dicts()
 
 
 def _asking(settings: SdgSettings, client: ChatClient) -> Round[QuestionsAnswer]:
     return Round(client, settings.llm.model or "", QuestionsAnswer, "write questions")
 
 
-def _collect(
+def _checked(
     window: Window,
     outcome: Outcome[QuestionsAnswer],
     settings: SdgSettings,
-    written: Written,
-    doc_of: Mapping[str, str],
-) -> None:
+    set_aside: list[tuple[str, str, str]],
+) -> Iterator[Candidate]:
+    """The questions of an answer that pass the rules; what does not is added to ``set_aside``."""
     if outcome.answer is None:
-        written.set_aside.append(("write questions", window.name, outcome.reason))
+        set_aside.append(("write questions", window.name, outcome.reason))
         return
     for number, answer in enumerate(outcome.answer.questions, 1):
         found = checked_candidate(window, answer, settings)
         if isinstance(found, Candidate) and number > window.questions:
             found = f"the model wrote more than the {window.questions} questions asked for"
         if isinstance(found, Candidate):
-            written.add(found, doc_of)
+            yield found
         else:
             reason = f"{found} (question: {_line(answer.question)[:120]})"
-            written.set_aside.append(("check questions", window.name, reason))
+            set_aside.append(("check questions", window.name, reason))
 
 
 def checked_candidate(window: Window, answer: QuestionAnswer, settings: SdgSettings) -> Candidate | str:

@@ -15,7 +15,6 @@ name, and so does every other question that is set aside. Files written by
 :mod:`embed_pipeline.sdg.export_records` carry more (evidence, own ids, generator), which comes back.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,11 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 
-from embed_pipeline import tables
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.recipe_records import RecipeRecord, chunk_places, read_records
 from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES
-from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame, set_aside_frame
+from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame, set_aside_frame, type_name
 from embed_pipeline.sdg.chunk_finder import ChunkFinder, NotFoundError, RecordChunks
 
 STEP = "import questions"
@@ -38,7 +36,6 @@ COLUMNS = ("file_name", "chunks", "deduplicated_qa_pairs", "qa_evaluations")
 GENERATOR = "llm/recipe"
 MAX_POSITIVES = 5
 """Questions with more positives are set aside (the recipe's max_pos_docs)."""
-_BATCH = 2000
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,7 @@ def recipe_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame
     """
     finder = ChunkFinder(passages, documents)
     set_aside: list[tuple[str, str, str]] = []
-    read = _read(path, finder, set_aside)
-    frames = [tables.empty(tables.QaCandidates)]
-    while batch := list(itertools.islice(read, _BATCH)):
-        frames.append(candidates_frame(batch, finder.doc_of))
-    whole = pl.concat(frames).unique("question_id", keep="first", maintain_order=True).sort("question_id")
+    whole = candidates_frame(_read(path, finder, set_aside), finder.doc_of)
     if set_aside:
         _, record, reason = set_aside[0]
         example = f"{len(set_aside)} set aside, for example {record}: {reason}"
@@ -133,7 +126,7 @@ def _evaluations(record: Mapping[str, Any], count: int) -> Sequence[Any]:
 
 def _one_of(names: Sequence[str]) -> Callable[[str], str]:
     def check(value: str) -> str:
-        word = value.strip().lower().replace("-", "_").replace(" ", "_")
+        word: str = type_name(value)
         if word not in names:
             raise ValueError(f"must be one of {', '.join(names)}, not {value!r}")
         return word

@@ -114,8 +114,7 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
         work = Work(corpus, settings)
         lost = take_notes(work, settings, client)
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
-        candidates = written.candidates(work.doc_of)
-        candidates, judged = _judge(candidates, corpus, settings, client)
+        candidates, judged = _judge(written.candidates, corpus, settings, client)
     set_aside = set_aside_frame(sorted({*lost, *written.set_aside}))
     _tell(written)
     return GenerationResult(

@@ -58,3 +58,13 @@ def test_the_table_is_valid_sorted_and_free_of_duplicates(candidates):
     assert tables.validate(tables.QaCandidates, frame).equals(frame)
     assert frame["question_id"].to_list() == sorted(set(frame["question_id"]))
     assert set(frame["question"]) == {one.question for one in candidates}
+
+
+@settings(max_examples=20)
+@given(CANDIDATES, st.integers(1, 5))
+def test_the_table_does_not_depend_on_how_many_are_taken_in_at_once(candidates, size):
+    doc_of = {name: name[0] for name in ("a#0", "a#1", "b#0", "c#0")}
+    whole = candidates_frame(candidates, doc_of)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("embed_pipeline.sdg.candidates.ROWS_AT_ONCE", size)
+        assert candidates_frame(iter(candidates), doc_of).equals(whole)

@@ -60,7 +60,7 @@ def generated(tmp_path, reply=author, windows=None, before=None, **values):
 
 def test_questions_become_candidates_with_verbatim_evidence(tmp_path):
     written, server = generated(tmp_path)
-    candidates = written.candidates(DOC_OF)
+    candidates = written.candidates
     assert tables.validate(tables.QaCandidates, candidates).equals(candidates)
     assert written.set_aside == []
     assert len(server.bodies) == 2
@@ -109,7 +109,7 @@ def test_notes_of_step_one_are_shown_as_data(tmp_path):
         assert [len(found) for _, found, _ in extract_artifacts(*arguments)] == [2, 2]
 
     written, server = generated(tmp_path, reply, before=before)
-    assert written.candidates(DOC_OF).height == 2
+    assert written.candidates.height == 2
     asked = [prompt for prompt in server.prompts if "Write exactly" in prompt]
     for prompt in asked:
         (inside,) = re.findall(r"<<< (DATA-\w+) notes >>>\n(.*?)<<< \1 end of notes >>>", prompt, re.DOTALL)
@@ -126,7 +126,7 @@ def test_without_notes_the_questions_are_asked_all_the_same(tmp_path):
         assert all("refused" in reason for _, _, reason in extract_artifacts(*arguments))
 
     written, _ = generated(tmp_path, reply, before=before)
-    assert written.candidates(DOC_OF).height == 2
+    assert written.candidates.height == 2
 
 
 def changed(**values):
@@ -156,20 +156,20 @@ def test_a_question_that_breaks_the_rules_is_set_aside_alone(question, values, r
     written, _ = generated(tmp_path, reply, **values)
     said = [why for step, record, why in written.set_aside if record.startswith("alarm.md (passages 0-1)")]
     assert len(said) == 1 and reason in said[0]
-    kept = written.candidates(DOC_OF)["question"].to_list()
+    kept = written.candidates["question"].to_list()
     assert kept == ([SKEIN["question"]] if "min_hops" not in values else [])
 
 
 def test_multi_hop_with_one_hop_is_contextual(tmp_path):
     single = {**SKEIN, "query_type": "multi_hop"}
     written, _ = generated(tmp_path, lambda _, body: ok({"questions": [] if "Merrin" in str(body) else [single]}))
-    assert written.candidates(DOC_OF)["query_type"].to_list() == ["contextual"]
+    assert written.candidates["query_type"].to_list() == ["contextual"]
 
 
 def test_no_window_gives_more_questions_than_asked_for(tmp_path):
     flood = [{**SKEIN, "question": f"question {number} of a flood"} for number in range(50)]
     written, _ = generated(tmp_path, lambda _, body: ok({"questions": [] if "Merrin" in str(body) else flood}))
-    assert written.candidates(DOC_OF).height == 2
+    assert written.candidates.height == 2
     assert sum("more than the 2 questions asked for" in why for *_, why in written.set_aside) == 48
 
 
@@ -180,7 +180,7 @@ def test_a_document_without_a_usable_answer_is_set_aside_and_the_run_goes_on(tmp
 
     written, _ = generated(tmp_path, reply)
     assert written.set_aside == [("write questions", "alarm.md (passages 0-1)", "the model refused: weapons")]
-    assert written.candidates(DOC_OF).height == 1
+    assert written.candidates.height == 1
 
 
 def test_a_document_for_which_the_endpoint_fails_is_set_aside(tmp_path):
@@ -188,20 +188,11 @@ def test_a_document_for_which_the_endpoint_fails_is_set_aside(tmp_path):
         return status(500, "boom") if "Merrin" in body["messages"][0]["content"] else ok({"questions": [SKEIN]})
 
     written, _ = generated(tmp_path, reply, llm={"concurrency": 1})
-    assert written.candidates(DOC_OF).height == 1
+    assert written.candidates.height == 1
     assert "500: boom" in written.set_aside[0][2]
-
-
-def test_many_questions_are_kept_as_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr("embed_pipeline.sdg.generate.ROWS_AT_ONCE", 1)
-    written, _ = generated(tmp_path)
-    assert written._waiting == []
-    candidates = written.candidates(DOC_OF)
-    assert candidates.height == 2
-    assert candidates.equals(candidates.sort("question_id"))
 
 
 def test_the_same_question_from_two_windows_is_one_candidate(tmp_path):
     rows = PASSAGES.filter(pl.col("doc_id") == "skein.md").to_dicts()
     written, _ = generated(tmp_path, windows=[Window("a", rows, 2), Window("b", rows, 2)])
-    assert written.candidates(DOC_OF).height == 1
+    assert written.candidates.height == 1

@@ -9,7 +9,6 @@ import pytest
 
 from embed_pipeline import tables
 from embed_pipeline.errors import InputError
-from embed_pipeline.sdg import import_records
 from embed_pipeline.sdg.imports import import_fingerprint, import_questions, read_questions
 from embed_pipeline_tests.sdg.sample import TEXTS, documents_and_passages
 
@@ -303,7 +302,7 @@ def test_records_without_questions_are_an_error(tmp_path):
 
 
 def test_memory_stays_flat(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_records, "_BATCH", 100)
+    monkeypatch.setattr("embed_pipeline.sdg.candidates.ROWS_AT_ONCE", 100)
     path = tmp_path / "r.jsonl"
     peaks = []
     for size in (30, 120):
