@@ -154,9 +154,8 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
         from embed_pipeline.corpus.manifest import scan_corpus
         from embed_pipeline.defs.corpus import corpus_folder
 
-        files = scan_corpus(corpus_folder(settings), settings.corpus)
-        files = files.filter(files["status"] == "read")
-        return estimate_roughly(int(files["bytes"].sum()), files.height, settings.sdg, responses(store.home))
+        manifest = scan_corpus(corpus_folder(settings), settings.corpus)
+        return estimate_roughly(manifest, settings.sdg, responses(store.home))
     from embed_pipeline.defs.cache import cached_encoder
     from embed_pipeline.encoder import base_encoder_spec
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import polars as pl
 
@@ -29,8 +30,9 @@ QUESTION_PROMPT_TOKENS = 120
 """Of a question with its answer, in the judge's prompt."""
 BYTES_PER_TOKEN = 4.0
 """Of prompts: English has about four UTF-8 bytes a token, Chinese and Arabic three to four."""
-ROUGH_BYTES_PER_TOKEN = 5.0
-"""Of files, mark-up included."""
+BYTES_PER_TOKEN_OF_FILES = {".pdf": 15.0, ".docx": 15.0}
+OTHER_FILES = 5.0
+"""Text and mark-up; the others hold fonts, pictures and compressed text besides."""
 
 
 @dataclass
@@ -142,10 +144,18 @@ def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClien
     return _estimate(steps, settings, client.store)
 
 
-def estimate_roughly(corpus_bytes: int, documents: int, settings: SdgSettings, store: ResponseStore) -> Estimate:
-    """The same from the size of the corpus, before it was read."""
+def estimate_roughly(manifest: pl.DataFrame, settings: SdgSettings, store: ResponseStore) -> Estimate:
+    """The same from the sizes of the files, before they were read.
+
+    Args:
+        manifest: :class:`embed_pipeline.tables.CorpusManifest`.
+    """
     steps = _steps(settings)
-    tokens = corpus_bytes / ROUGH_BYTES_PER_TOKEN
+    files = manifest.filter(pl.col("status") == "read").select("path", "bytes").rows()
+    documents = len(files)
+    tokens = sum(
+        size / BYTES_PER_TOKEN_OF_FILES.get(PurePosixPath(path).suffix.lower(), OTHER_FILES) for path, size in files
+    )
     windows = max(documents, tokens / settings.window_tokens)
     questions = max(settings.min_questions_per_document * documents, settings.questions_per_1000_tokens * tokens / 1000)
     bundles = documents // settings.bundle_size if settings.bundle_size > 1 else 0

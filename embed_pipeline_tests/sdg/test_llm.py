@@ -10,7 +10,7 @@ import pytest
 from embed_pipeline import tables
 from embed_pipeline.errors import BudgetExceededError, LLMAccessError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.sdg.estimate import estimate_generation
+from embed_pipeline.sdg.estimate import estimate_generation, estimate_roughly
 from embed_pipeline.sdg.filters import select_pairs
 from embed_pipeline.sdg.llm import Corpus, open_client, write_questions
 from embed_pipeline.sdg.responses import ResponseStore
@@ -163,6 +163,22 @@ def test_the_estimate_without_the_writers_price_and_with_a_known_pace(tmp_path):
         assert set(store.pace()) == {"writer", "judge"}
         store.close()
     assert 0 < slow.seconds < 5  # by the pace of this server, not by that of a usual model
+
+
+def test_before_anything_is_read_the_sizes_of_the_files_decide(tmp_path):
+    store = ResponseStore(tmp_path / "responses.sqlite")
+
+    def estimate(*names):
+        rows = [{"path": name, "bytes": 300_000, "sha256": "0", "status": "read", "reason": None} for name in names]
+        rows.append({"path": "x.exe", "bytes": 10**9, "sha256": "0", "status": "skipped", "reason": "unsupported"})
+        manifest = pl.DataFrame(rows, schema=tables.empty(tables.CorpusManifest).schema)
+        return estimate_roughly(manifest, settings_of("http://127.0.0.1:9/v1"), store)
+
+    one, two, scanned = estimate("a.md"), estimate("a.md", "b.md"), estimate("a.pdf")
+    store.close()
+    assert one.rough and 60 < one.calls < 200  # 60,000 tokens: 30 windows, 300 questions
+    assert one.calls * 1.9 < two.calls < one.calls * 2.2
+    assert one.calls / 4 < scanned.calls < one.calls / 2
 
 
 def test_at_the_cap_everything_is_kept_and_a_higher_cap_goes_on(tmp_path):
