@@ -19,7 +19,7 @@ from embed_pipeline.sdg.data_designer import DataDesignerClient
 from embed_pipeline.sdg.data_designer_process import PYTHON, interpreter, run_pass
 from embed_pipeline.sdg.data_designer_run import _cause, _Reasons
 from embed_pipeline.sdg.ledger import Ledger, prices_of
-from embed_pipeline.sdg.llm import write_questions
+from embed_pipeline.sdg.llm import open_client, write_questions
 from embed_pipeline.sdg.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 from embed_pipeline_tests.sdg.author import Author
@@ -63,12 +63,12 @@ def as_author(author):
 @needs_data_designer
 def test_both_engines_give_the_same_questions(tmp_path):
     corpus, results, bodies = corpus_of(6), [], []
-    for engine, of in (("llm", ChatClient), ("data_designer", DataDesignerClient)):
+    for engine, kind in (("llm", ChatClient), ("data_designer", DataDesignerClient)):
         with serving(as_author(Author())) as server:
             settings = settings_of(server.url, engine=engine, closed_book_check=False)
             store = ResponseStore(tmp_path / f"{engine}.sqlite")
-            ledger = Ledger(store, "run", prices_of(settings.llm), None, None)
-            client = of(settings.llm, store, ledger, environment={})
+            client, ledger = open_client(settings, store, "run", environment={})
+            assert type(client) is kind
             results.append(write_questions(corpus, settings, client, ledger))
             bodies.append(server.bodies)
             calls = len(server.bodies)
