@@ -222,7 +222,7 @@ asked_all(client_of(sys.argv[1], pathlib.Path(sys.argv[2])), 100)
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv(PYTHON, raising=False)
     monkeypatch.setattr(data_designer_process, "find_spec", lambda _: None)
-    with pytest.raises(SettingsError, match=r"not installed. Install the extra \(pip install .*data_designer"):
+    with pytest.raises(SettingsError, match=r"not installed. Install the extra \(pip install .*data-designer"):
         client_of("http://127.0.0.1:9/v1", tmp_path)
 
 
