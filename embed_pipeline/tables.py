@@ -140,9 +140,9 @@ class RejectedCandidates(QaPairs):
 class SetAside(dy.Schema):
     """What was lost while questions were written or imported."""
 
-    step = _text("Step that lost it.")
-    record = _text("Window, document or file it belonged to.")
-    reason = _text("Why it could not be used.")
+    step = _text("Step that lost it.", primary_key=True)
+    record = _text("Window, document or file it belonged to.", primary_key=True)
+    reason = _text("Why it could not be used.", primary_key=True)
 
 
 class Spending(dy.Schema):

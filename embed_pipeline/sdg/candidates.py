@@ -88,8 +88,8 @@ def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str])
 
 
 def set_aside_frame(rows: Iterable[tuple[str, str, str]]) -> pl.DataFrame:
-    """The :class:`embed_pipeline.tables.SetAside` table of (step, record, reason)."""
-    return pl.DataFrame(list(rows), schema=tables.empty(tables.SetAside).schema, orient="row")
+    """The :class:`embed_pipeline.tables.SetAside` table of (step, record, reason), each once."""
+    return pl.DataFrame(list(dict.fromkeys(rows)), schema=tables.empty(tables.SetAside).schema, orient="row")
 
 
 def _row(candidate: Candidate, doc_of: Mapping[str, str]) -> dict[str, Any]:

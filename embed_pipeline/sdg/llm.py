@@ -115,7 +115,7 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
         lost = take_notes(work, settings, client)
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
         candidates, judged = _judge(written.candidates, corpus, settings, client)
-    set_aside = set_aside_frame(sorted({*lost, *written.set_aside}))
+    set_aside = set_aside_frame(sorted([*lost, *written.set_aside]))
     _tell(written)
     return GenerationResult(
         candidates=candidates,
