@@ -59,7 +59,7 @@ def mine(
     allowed: NDArray[np.bool_],
     excluded: Sequence[Indices],
     count: int,
-    margin: float,
+    margin: float | None,
     block: int = 4096,
 ) -> MiningResult:
     """Mine hard negatives by exact search; needs numpy and faiss only.
@@ -71,7 +71,7 @@ def mine(
         allowed: [p]; False for passages that must never become a negative (held-out documents).
         excluded: per query further rows that must never become its negatives.
         count: negatives wanted per query.
-        margin: share of the lowest positive's score from which a candidate counts as a positive, 0.95.
+        margin: share of the lowest positive's score from which a candidate counts as a positive, 0.95; None: no margin.
         block: queries searched at once.
 
     Raises:
@@ -83,7 +83,7 @@ def mine(
         raise InputError("Mining needs at least one positive passage per question.")
     positive_scores = [passage_vectors[rows] @ query for rows, query in zip(positives, query_vectors, strict=True)]
     lowest = np.array([scores.min() for scores in positive_scores], np.float64)
-    threshold = lowest - (1 - margin) * np.abs(lowest)
+    threshold = lowest - (1 - margin) * np.abs(lowest) if margin is not None else np.full(len(lowest), np.inf)
     picker = Picker(positives, allowed, excluded, threshold, count)
     taken: dict[int, Taken] = {}
     for start in track(range(0, len(query_vectors), block), "mine hard negatives"):
