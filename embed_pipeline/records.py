@@ -39,7 +39,8 @@ class RetrievalSet:
 class TrainingRow:
     """One (question, positive) with its hard negatives; texts are as the encoder sees them.
 
-    ``component`` is the leak-proof group of the question; its passages are never mined as negatives for it.
+    ``positive_group`` and ``negative_groups`` are the near-duplicate groups of the passages. ``component`` is the
+    leak-proof group of the question; its passages are never mined as negatives for it.
     """
 
     row_id: str
@@ -47,6 +48,8 @@ class TrainingRow:
     question: str
     positive_id: str
     positive: str
+    positive_group: str
     negative_ids: Sequence[str]
     negatives: Sequence[str]
+    negative_groups: Sequence[str]
     component: str

@@ -197,8 +197,10 @@ class TrainingSet(dy.Schema):
     question = _text("Its text.", min_length=1)
     positive_id = _text("Passage.")
     positive = _text("Its text as the encoder sees it, evidence cut out where the question asks for it.", min_length=1)
+    positive_group = _text("Near-duplicate group of the passage.")
     negative_ids = _ids("Hard negatives.")
     negatives = _ids("Their texts as the encoder sees them.")
+    negative_groups = _ids("Their near-duplicate groups.")
     component = _text("Leak-proof group of the question; its passages are never mined for it.")
 
 

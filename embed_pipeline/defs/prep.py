@@ -77,7 +77,7 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
 
 @stage(
     group="prep",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.TrainingSet,
     kinds=("polars", "parquet", "json"),

@@ -9,6 +9,7 @@ import polars as pl
 from embed_pipeline.records import passage_text
 from embed_pipeline.tables import TrainingSet, empty, validate
 
+_PARTS = ("title", "text", "group_id")
 MIN_CHARS_LEFT = 30
 """A passage that would keep less text than this after the cut stays whole."""
 
@@ -42,7 +43,7 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
     chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))
     component_of = dict(chosen.select("item_id", "component").iter_rows())
     negatives_of = dict(mined.select("question_id", "negative_ids").iter_rows())
-    parts = {name: (title, text) for name, title, text in passages.select("passage_id", "title", "text").iter_rows()}
+    parts = {row["passage_id"]: row for row in passages.select("passage_id", *_PARTS).iter_rows(named=True)}
     training = qa_pairs.filter(pl.col("question_id").is_in(list(component_of))).sort("question_id")
     rows = []
     for pair in training.iter_rows(named=True):
@@ -51,20 +52,22 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
             "question_id": pair["question_id"],
             "question": pair["question"],
             "negative_ids": negatives,
-            "negatives": [passage_text(*parts[name]) for name in negatives],
+            "negatives": [passage_text(parts[name]["title"], parts[name]["text"]) for name in negatives],
+            "negative_groups": [parts[name]["group_id"] for name in negatives],
             "component": component_of[pair["question_id"]],
         }
         rows += [{**shared, **positive} for positive in _positives(pair, parts)]
     return validate(TrainingSet, pl.DataFrame(rows, schema=empty(TrainingSet).schema))
 
 
-def _positives(pair: Mapping[str, Any], parts: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+def _positives(pair: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
     names = list(dict.fromkeys(pair["passage_ids"]))
     rows = []
     for place, name in enumerate(names):
-        title, text = parts[name]
+        title, text, group = (parts[name][part] for part in _PARTS)
         if pair["mask_evidence"]:
             text = cut_evidence(text, [hop["evidence"] for hop in pair["hops"] if hop["passage_id"] == name])
         row_id = pair["question_id"] if len(names) == 1 else f"{pair['question_id']}_{place}"
-        rows.append({"row_id": row_id, "positive_id": name, "positive": passage_text(title, text)})
+        positive = {"positive_id": name, "positive": passage_text(title, text), "positive_group": group}
+        rows.append({"row_id": row_id, **positive})
     return rows

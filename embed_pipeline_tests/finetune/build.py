@@ -54,8 +54,10 @@ def rows(count: int) -> list[TrainingRow]:
             question=f"where is the {NOUNS[index % len(NOUNS)]} number {index}",
             positive_id=f"p{index}",
             positive=_passage(index),
+            positive_group=f"p{index}",
             negative_ids=[f"p{(index + 1) % count}"] if count > 1 else [],
             negatives=[_passage((index + 1) % count)] if count > 1 else [],
+            negative_groups=[f"p{(index + 1) % count}"] if count > 1 else [],
             component=f"doc{index}",
         )
         for index in range(count)

@@ -39,8 +39,10 @@ def training_rows(draw):
                     question=f"question {index % 30}",
                     positive_id=f"p{positive}",
                     positive=f"text {positive % 20}",
+                    positive_group=f"g{positive % 15}",
                     negative_ids=[f"p{number}" for number in negatives],
                     negatives=[f"text {number % 20}" for number in negatives],
+                    negative_groups=[f"g{number % 15}" for number in negatives],
                     component="c",
                 )
             )

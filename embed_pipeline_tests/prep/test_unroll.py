@@ -34,6 +34,13 @@ def test_one_row_per_positive_with_texts_as_encoded():
     assert rows["q_0"]["component"] == "a"
 
 
+def test_near_duplicate_groups_travel():
+    passages = passages_of({"a": ["first half"], "b": ["something else"]}, groups={"a#0": "ga", "b#0": "gb"})
+    rows = unrolled(pairs_of({"q": ("which half", ["a#0"]), "r": ("what else", ["b#0"])}), passages)
+    assert rows["q"]["positive_group"] == "ga"
+    assert rows["q"]["negative_groups"] == ["gb"]
+
+
 def test_only_training_questions():
     pairs, passages = corpus(12)
     splits = split_items(pairs, passages, ENCODER, PrepSettings())
