@@ -171,7 +171,7 @@ class Splits(dy.Schema):
 
     item_type = _text("document or question.", regex="^(document|question)$", primary_key=True)
     item_id = _text("doc_id or question_id.", primary_key=True)
-    component = _text("Connected group that must stay together; its lowest document id.")
+    component = _text("Connected group that must stay together; one of its documents.")
     split = _text("train, validation or test.", regex=f"^({'|'.join(SPLITS)})$")
 
 

@@ -43,6 +43,7 @@ class StageRun:
         home: the home folder.
         folder: write the content here.
         work: scratch that survives a kill.
+        declared: the stage itself.
         summary: short facts for the UI; numbers are plotted over time.
         charts: name -> Markdown for the UI, at most 30 kB each.
         cost: tokens and money, where there are any.
@@ -52,7 +53,7 @@ class StageRun:
     home: Path
     folder: Path
     work: Path
-    schema: "type[dy.Schema] | None"
+    declared: "Stage"
     summary: dict[str, Any] = field(default_factory=dict)
     charts: dict[str, str] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class StageRun:
         """Check a table against its schema (the stage's own for "table") and write ``<name>.parquet``."""
         from embed_pipeline.tables import validate
 
-        declared = schema or (self.schema if name == "table" else None)
+        declared = schema or (self.declared.schema if name == "table" else None)
         if declared is not None:
             frame = validate(declared, frame)
         frame.write_parquet(self.folder / f"{name}.parquet")
@@ -71,6 +72,20 @@ class StageRun:
         """Say that there is nothing to do here, and why; the run goes on."""
         self.skipped = reason
         self.summary["skipped"] = reason
+
+    def previous(self) -> Artifact | None:
+        """The artifact of this stage in use, if it was made with the same settings; for results that grow.
+
+        It is not part of the key: two homes with another history may hold different results for the same key.
+        """
+        current = Store(self.home).current(self.declared.name)
+        if current is None:
+            return None
+        if not Store(self.home).is_intact(current):
+            say(f"{self.declared.name}: the artifact in use is damaged, so nothing is taken over from it")
+            return None
+        same = current.manifest().settings == self.declared.settings_part(self.settings)
+        return current if same else None
 
     def responses(self) -> ContentCache:
         """Every LLM response ever received."""
@@ -239,7 +254,7 @@ def _compute(
     began, started = time.monotonic(), datetime.now(UTC)
     with temporary_folder(store.staging(declared.name), "new") as staged:
         (staged / DATA).mkdir()
-        run = StageRun(settings, store.home, staged / DATA, store.work_folder(declared.name, key), declared.schema)
+        run = StageRun(settings, store.home, staged / DATA, store.work_folder(declared.name, key), declared)
         declared.compute(run, **{name: inputs[name] for name in declared.inputs})
         artifact = store.commit(
             staged,

@@ -4,6 +4,7 @@ from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external
+from embed_pipeline.progress import say
 
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
 MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
@@ -11,7 +12,7 @@ MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
 
 @stage(
     group="prep",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.Splits,
     settings=SPLITTING,
@@ -19,15 +20,26 @@ MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
     kinds=("polars", "parquet"),
 )
 def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> None:
-    """Train, validation and test, by connected groups so that nothing leaks."""
+    """Train, validation and test, by connected groups so that nothing leaks; what was test before stays test.
+
+    Documents keep the split they have in the splits in use of this home, if prep.seed and the ratios are the same.
+    That history is not part of the key: the same corpus can be split otherwise in another home, and a fresh home
+    gives the pure function of corpus, questions and settings.
+    """
     from embed_pipeline.prep.split import split_items
+    from embed_pipeline.prep.split_overview import split_overview
 
     groups = documents.scan().select("doc_id", "group_id").collect()
-    frame = split_items(qa_pairs.frame(), passages.frame(), run.base_encoder(), run.settings.prep, groups)
+    earlier = run.previous()
+    previous = earlier.frame() if earlier is not None else None
+    pairs, chosen = qa_pairs.frame(), run.settings.prep
+    frame = split_items(pairs, passages.frame(), run.base_encoder(), chosen, groups, previous)
     run.write_table(frame)
-    questions = frame.filter(frame["item_type"] == "question")["split"].value_counts()
-    counted = dict(questions.iter_rows())
-    run.summary |= {f"{name}_questions": int(counted.get(name, 0)) for name in ("train", "validation", "test")}
+    shown = split_overview(frame, pairs, chosen, previous)
+    run.summary |= shown.summary
+    run.charts |= shown.charts
+    for line in shown.lines:
+        say(line)
 
 
 @stage(group="prep", version="1", storage="folder", kinds=("beir",))

@@ -2,35 +2,29 @@
 
 Documents that say the same (near-duplicates), share text (near-duplicate passages), evidence (one question,
 several documents) or questions (near-identical ones) form a component; a component lies in one split. Which one
-is decided by a hash of seed and component, so that a growing corpus keeps its documents where they are.
+is decided by a hash of seed and component, then balanced (:mod:`embed_pipeline.prep.balance`). A growing corpus
+keeps its documents where they are by what was decided before: see ``previous`` of :func:`split_items`.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from embed_pipeline.encoder import Encoder, Vectors
 from embed_pipeline.errors import InputError
+from embed_pipeline.prep.balance import PRIORITY, Component, assign, least_components
 from embed_pipeline.prep.text import SIMILAR_QUESTION, boilerplate_limit, normalise
+from embed_pipeline.progress import say
 from embed_pipeline.search import top_k
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Splits, validate
 
-MIN_TRAIN_COMPONENTS = 2  # hard negatives come from other components, so one alone cannot be trained on
+STRATA = ("query_type", "hop_count")
 Edge = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class _Component:
-    """Documents that stay together: lowest document id, questions, place in [0, 1)."""
-
-    name: str
-    questions: int
-    place: float
 
 
 def split_items(
@@ -39,8 +33,14 @@ def split_items(
     encoder: Encoder,
     settings: PrepSettings,
     documents: pl.DataFrame | None = None,
+    previous: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Assign every document and every question to a split.
+
+    Without ``previous`` the result is a pure function of corpus, questions and settings. With it, documents stay
+    in the split they were in and only new components are placed, so that a growing corpus never moves a document
+    from test to train. A component that joins documents of several splits goes to test if one of them was there,
+    else to validation. Documents that were in training without a question to train on count as new.
 
     Args:
         qa_pairs: rows of :class:`embed_pipeline.tables.QaPairs`.
@@ -49,13 +49,17 @@ def split_items(
         settings: ratios of questions, and the seed.
         documents: rows of :class:`embed_pipeline.tables.Documents`, whose near-duplicate groups stay together;
             without them only the passages tell which documents say the same.
+        previous: what this function returned before, for the same seed and ratios. Documents it names need not
+            exist any more. Splits of ratio 0 in it are ignored. When so many documents are gone that too few are
+            left to train on, all are split anew, and a line says so.
 
     Returns:
         A table :class:`embed_pipeline.tables.Splits`, sorted by type and id.
 
     Raises:
-        InputError: a question names an unknown passage or document, or there are fewer independent groups of
-            documents than the splits need (two for training, one for each other split).
+        InputError: a question names an unknown passage or document; or there are fewer independent groups of
+            documents than the splits need (two for training, one for each other split), in all or outside the
+            previous test split.
     """
     documents_of = _documents_of_questions(qa_pairs, passages)
     names = sorted(passages["doc_id"].unique().to_list())
@@ -67,8 +71,9 @@ def split_items(
     ]
     component_of = _components(names, edges)
     question_component = {question: component_of[docs[0]] for question, docs in documents_of.items()}
-    components = _describe(component_of, question_component, settings.seed)
-    split_of = _assign(components, settings, len(names))
+    before = _earlier(previous)
+    components = _describe(component_of, question_component, qa_pairs, before, settings.seed)
+    split_of = _assign(components, settings, len(names), gone=not before.keys() <= component_of.keys())
     rows = [("document", doc, component_of[doc], split_of[component_of[doc]]) for doc in names]
     rows += [("question", name, group, split_of[group]) for name, group in sorted(question_component.items())]
     frame = pl.DataFrame(rows, schema=["item_type", "item_id", "component", "split"], orient="row")
@@ -150,7 +155,10 @@ def _similar(vectors: Vectors) -> list[tuple[int, int]]:
 
 
 def _components(documents: Sequence[str], edges: Iterable[Edge]) -> dict[str, str]:
-    """Document -> lowest document id of its connected component."""
+    """Document -> representative of its connected component: the member with the lowest hash.
+
+    A new document becomes it no more often than any other member, whatever its name.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -159,40 +167,74 @@ def _components(documents: Sequence[str], edges: Iterable[Edge]) -> dict[str, st
     size = len(documents)
     graph = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(size, size))
     _, labels = connected_components(graph, directed=False)
+    label_of = dict(zip(documents, labels.tolist(), strict=True))
     lowest: dict[int, str] = {}
-    return {doc: lowest.setdefault(int(label), doc) for doc, label in zip(documents, labels, strict=True)}
+    for doc in sorted(documents, key=_hash):
+        lowest.setdefault(label_of[doc], doc)
+    return {doc: lowest[label] for doc, label in label_of.items()}
 
 
-def _describe(component_of: Mapping[str, str], question_component: Mapping[str, str], seed: int) -> list[_Component]:
-    counts = dict.fromkeys(component_of.values(), 0)
-    for name in question_component.values():
-        counts[name] += 1
-    found = []
-    for name, questions in counts.items():
-        digest = hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogatepass")).digest()
-        found.append(_Component(name, questions, int.from_bytes(digest[:8], "big") / 2**64))
-    return sorted(found, key=lambda component: (component.place, component.name))
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
-def _assign(components: Sequence[_Component], settings: PrepSettings, documents: int) -> dict[str, str]:
-    """Component -> split; components nobody asks about go to training."""
-    asked = [component for component in components if component.questions]
+def _earlier(previous: pl.DataFrame | None) -> dict[str, str]:
+    """Document -> split it must not leave: held out, or trained on with questions of its component."""
+    if previous is None:
+        return {}
+    asked = previous.filter(pl.col("item_type") == "question")["component"].unique().to_list()
+    bound = (pl.col("split") != "train") | pl.col("component").is_in(asked)
+    documents = previous.filter((pl.col("item_type") == "document") & bound)
+    return dict(documents.select("item_id", "split").iter_rows())
+
+
+def _describe(
+    component_of: Mapping[str, str],
+    question_component: Mapping[str, str],
+    qa_pairs: pl.DataFrame,
+    before: Mapping[str, str],
+    seed: int,
+) -> list[Component]:
+    """Each component with its questions in all and per stratum, and the split it was in."""
+    kinds = {row[0]: row[1:] for row in qa_pairs.select("question_id", *STRATA).iter_rows()}
+    counted: dict[str, Counter[tuple[int, object]]] = {name: Counter() for name in component_of.values()}
+    for question, name in question_component.items():
+        counted[name].update([(-1, ""), *enumerate(kinds[question])])
+    features = [(-1, ""), *sorted({pair for values in kinds.values() for pair in enumerate(values)})]
+    were: dict[str, set[str]] = defaultdict(set)
+    for doc in before.keys() & component_of.keys():
+        were[component_of[doc]].add(before[doc])
+    return [
+        Component(
+            name,
+            _hash(f"{seed}\n{name}") / 2**64,
+            tuple(counts[feature] for feature in features),
+            next((split for split in PRIORITY if split in were[name]), None),
+        )
+        for name, counts in counted.items()
+    ]
+
+
+def _assign(components: Sequence[Component], settings: PrepSettings, documents: int, gone: bool) -> dict[str, str]:
+    """Component -> split; ``gone``: whether documents that were placed before do not exist any more."""
     ratios = {"test": settings.test_ratio, "validation": settings.validation_ratio}
     shares = {name: ratio for name, ratio in ratios.items() if ratio > 0}
-    _require(len(asked), documents, shares)
-    total = sum(component.questions for component in asked)
-    targets = {name: ratio * total for name, ratio in shares.items()}
-    members: dict[str, list[_Component]] = {"train": [], **{name: [] for name in shares}}
-    for component in asked:
-        members[_bucket(component, shares, targets)].append(component)
-    _repair(members, targets)
-    split_of = dict.fromkeys((component.name for component in components), "train")
-    split_of.update({component.name: split for split, group in members.items() for component in group})
+    _require(sum(component.counts[0] > 0 for component in components), documents, shares)
+    split_of = assign(components, shares)
+    if split_of is None and gone:
+        say("splits: of the documents that were trained on too few are left; all documents are split anew")
+        split_of = assign([replace(component, before=None) for component in components], shares)
+    if split_of is None:
+        raise InputError(
+            "Of the independent groups of documents so few are outside the test split that nothing could be trained "
+            "on: documents added since the last split join those of training and test (they share text, evidence or "
+            "questions). Add other documents, or change prep.seed to split all of them anew."
+        )
     return split_of
 
 
 def _require(groups: int, documents: int, shares: Mapping[str, float]) -> None:
-    needed = MIN_TRAIN_COMPONENTS + len(shares) if shares else 1
+    needed = sum(least_components(shares).values())
     if groups >= needed:
         return
     advice = " and ".join(f"prep.{name}_ratio" for name in sorted(shares, reverse=True))
@@ -202,33 +244,3 @@ def _require(groups: int, documents: int, shares: Mapping[str, float]) -> None:
         f"{''.join(f', one for {name}' for name in sorted(shares, reverse=True))}. Add documents"
         + (f", or set {advice} to 0 and prep.train_ratio so that the three make 1." if shares else " with questions.")
     )
-
-
-def _bucket(component: _Component, shares: Mapping[str, float], targets: Mapping[str, float]) -> str:
-    """The split whose stretch of [0, 1) the hash falls into; groups far too large for it go to training."""
-    edge = 0.0
-    for name, share in shares.items():
-        edge += share
-        if component.place < edge:
-            return name if component.questions <= 2 * targets[name] else "train"
-    return "train"
-
-
-def _repair(members: dict[str, list[_Component]], targets: Mapping[str, float]) -> None:
-    """Small corpora: no split may be empty, and none may hold less than half its questions if that can be helped."""
-    least = {"train": MIN_TRAIN_COMPONENTS, **dict.fromkeys(targets, 1)} if targets else {"train": 1}
-    for split in members:
-        while len(members[split]) < least[split]:
-            donor = max(members, key=lambda name: (len(members[name]) - least[name], name == "train"))
-            pick = max if split == "train" else min
-            moved = pick(members[donor], key=lambda component: (component.questions, component.place))
-            members[donor].remove(moved)
-            members[split].append(moved)
-    for split, target in targets.items():
-        have = sum(component.questions for component in members[split])
-        for component in list(members["train"]):
-            room = len(members["train"]) > MIN_TRAIN_COMPONENTS and have < target / 2
-            if room and have + component.questions <= 1.5 * target:
-                members["train"].remove(component)
-                members[split].append(component)
-                have += component.questions
