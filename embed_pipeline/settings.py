@@ -292,6 +292,8 @@ class FinetuneSettings(Section):
             raise ValueError(f"objective is {self.objective}, but teacher names no model")
         if self.objective != "in_batch" and self.hard_negatives == 0:
             raise ValueError(f"objective is {self.objective}, which needs hard_negatives of at least 1")
+        if any(size < 1 for size in self.matryoshka_dimensions):
+            raise ValueError("matryoshka_dimensions must be positive")
         return self
 
 

@@ -4,14 +4,23 @@ from embed_pipeline import charts
 from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external
+from embed_pipeline.settings import Settings
+
+
+def training_external(settings: Settings) -> dict[str, str]:
+    """The base model and, when distilling, the teacher."""
+    from embed_pipeline.finetune.teacher import teacher_version
+
+    teacher = teacher_version(settings.finetune)
+    return base_model_external(settings) | ({} if teacher is None else {"teacher": teacher})
 
 
 @stage(
     group="finetune",
-    version="1",
+    version="2",
     storage="model",
     settings=("finetune",),
-    external=base_model_external,
+    external=training_external,
     device="gpu",
     kinds=("pytorch", "huggingface"),
 )

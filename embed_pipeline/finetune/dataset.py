@@ -1,16 +1,14 @@
-"""Batches: which rows train together, and what the model sees of them.
+"""Batches: which rows train together.
 
 Every positive and negative of a batch is a negative for the other rows of that batch. So two rows whose
-questions share a text or a positive never meet, and a mined negative that is a positive of another question
-in the batch is left out of it.
+questions share a text or a positive never meet; :mod:`embed_pipeline.finetune.collate` leaves out the rest.
 """
 
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from embed_pipeline.encoder import EncoderSpec, Role
 from embed_pipeline.progress import say
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -37,7 +35,7 @@ def row_keys(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
     """
     keys: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        question, positive = (" ".join(text.casefold().split()) for text in (row.question, row.positive))
+        question, positive = plain(row.question), plain(row.positive)
         keys[row.question_id] |= {
             f"question id {row.question_id}",
             f"question {question}",
@@ -45,6 +43,11 @@ def row_keys(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
             f"passage {positive}",
         }
     return [frozenset(keys[row.question_id]) for row in rows]
+
+
+def plain(text: str) -> str:
+    """Case folded, single spaces: texts that are equal so are the same text."""
+    return " ".join(text.casefold().split())
 
 
 class SeparatingBatchSampler:
@@ -107,56 +110,6 @@ def _split_up(batches: Sequence[list[int]], count: int) -> list[list[int]]:
         batch = parts[largest]
         parts[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
     return parts
-
-
-class Collator:
-    """Rows to token batches: one column of queries, one of passages (positives in row order, then negatives).
-
-    Prompts, truncation and special tokens are those of inference; the lengths are the training's, which differ
-    for queries and passages. Every negative stands in a batch once.
-
-    Args:
-        preprocess: ``SentenceTransformer.preprocess``.
-    """
-
-    valid_label_columns: tuple[str, ...] = ()
-
-    def __init__(
-        self,
-        rows: Sequence[TrainingRow],
-        preprocess: Callable[..., dict[str, Any]],
-        spec: EncoderSpec,
-        settings: FinetuneSettings,
-    ) -> None:
-        self._rows, self._preprocess, self._spec = rows, preprocess, spec
-        self._negatives = settings.hard_negatives
-        self._max_length: dict[Role, int] = {
-            "query": min(settings.max_query_length, spec.max_query_length),
-            "passage": min(settings.max_passage_length, spec.max_passage_length),
-        }
-        self._positives: dict[str, set[str]] = defaultdict(set)
-        for row in rows:
-            self._positives[row.question_id] |= {row.positive_id, row.positive}
-
-    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        """Token tensors named ``query_…`` and ``passage_…`` for dataset rows ``{"row": index}``."""
-        rows = [self._rows[feature["row"]] for feature in features]
-        batch = self._tokens([row.question for row in rows], "query")
-        return batch | self._tokens(self.passages(rows), "passage")
-
-    def passages(self, rows: Sequence[TrainingRow]) -> list[str]:
-        """The positives of ``rows``, then the negatives of all of them that are nobody's positive here."""
-        known = {name for row in rows for name in self._positives[row.question_id]}
-        negatives: dict[str, None] = {}
-        for row in rows:
-            chosen = list(zip(row.negative_ids, row.negatives, strict=True))[: self._negatives]
-            negatives |= {text: None for name, text in chosen if name not in known and text not in known}
-        return [*(row.positive for row in rows), *negatives]
-
-    def _tokens(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
-        prompt = self._spec.prompt(role)
-        tokens = self._preprocess([prompt + text for text in texts], max_length=self._max_length[role])
-        return {f"{role}_{name}": value for name, value in tokens.items()}
 
 
 def index_dataset(rows: int) -> "datasets.Dataset":

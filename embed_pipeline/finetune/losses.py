@@ -1,13 +1,17 @@
-"""InfoNCE with in-batch and hard negatives, from sentence-transformers.
+"""Objectives as losses that sentence-transformers' trainer calls.
 
-``loss = -log( exp(s(q, p+) / T) / sum over the batch's passages exp(s(q, p) / T) )`` (van den Oord et al. 2018),
-``s`` the cosine and ``T`` the temperature. Batches too large to hold at once go through GradCache (Gao et al.
-2021), which gives the same loss and gradients in pieces.
+Batches too large to hold at once go through GradCache (Gao et al. 2021, arXiv 2101.06983), which gives the same loss
+and gradients in pieces; smaller dimensions (Matryoshka, Kusupati et al. 2022, arXiv 2205.13147) add the loss of each
+prefix, renormalised. Both are sentence-transformers' own machinery.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.finetune.objectives import Objective
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 TOKENS_AT_ONCE = 16_384
 """Passage tokens whose activations are held at once: about 3 GB for MiniLM in fp32, 20 GB for a 1B model in bf16."""
+CPU_PIECE = 2_048
+"""Tokens in a piece on a CPU, where larger ones are no faster."""
 
 
 def build_loss(
@@ -23,26 +29,99 @@ def build_loss(
 ) -> "torch.nn.Module":
     """The loss for batches of two columns, queries and passages; passage i is the positive of query i.
 
-    There may be more passages than queries: the rest are negatives of every query. Similarities are computed
-    in float32, also under bf16 autocast, where 0.02 as temperature would turn rounding into loss. Without
-    normalisation in the spec, the inner product is taken as it is, without temperature.
+    There may be more passages than queries. Labels are those of
+    :class:`embed_pipeline.finetune.collate.Collator`. Without normalisation in the spec, the inner product is taken
+    as it is, without temperature.
+
+    Raises:
+        SettingsError: a Matryoshka dimension that the model does not have.
     """
-    from sentence_transformers.sentence_transformer.losses import (
-        CachedMultipleNegativesRankingLoss,
-        MultipleNegativesRankingLoss,
-    )
-
     scale = 1 / settings.temperature if spec.normalize else 1.0
+    objective = Objective(settings.objective, scale, settings.false_negative_margin)
+    whole, in_pieces = _loss_classes()
     length = min(settings.max_passage_length, spec.max_passage_length)
-    if batch_size * (1 + settings.hard_negatives) * length <= TOKENS_AT_ONCE:
-        return MultipleNegativesRankingLoss(model, scale=scale, similarity_fct=inner_product)
-    pieces = max(1, TOKENS_AT_ONCE // length)
-    return CachedMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=inner_product, mini_batch_size=pieces)
+    loss: torch.nn.Module
+    if _fits(settings, batch_size, length):
+        loss = whole(model, objective)
+    else:
+        piece = settings.mini_batch_size or max(1, _piece(model) // length)
+        loss = in_pieces(model, objective, piece)
+    dimensions = offered_dimensions(spec, settings)
+    if len(dimensions) == 1:
+        return loss
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    return MatryoshkaLoss(model, loss, dimensions)
 
 
-def inner_product(queries: "torch.Tensor", passages: "torch.Tensor") -> "torch.Tensor":
-    """Inner products [q, p] of [q, d] and [p, d] in float32; the cosine, since the model normalises."""
+def offered_dimensions(spec: EncoderSpec, settings: FinetuneSettings) -> tuple[int, ...]:
+    """Dimensions of the tuned model, the full one first, then those trained as prefixes.
+
+    Raises:
+        SettingsError: a dimension that the model does not have, or a model that does not normalise.
+    """
+    full = spec.dimensions[0]
+    if not settings.matryoshka_dimensions:
+        return (full,)
+    if not spec.normalize:
+        raise SettingsError("finetune.matryoshka_dimensions needs a model whose vectors are normalised.")
+    too_large = [size for size in settings.matryoshka_dimensions if size > full]
+    if too_large:
+        raise SettingsError(
+            f"finetune.matryoshka_dimensions names {too_large[0]}, but the base model has {full} dimensions. "
+            f"Name sizes below {full}."
+        )
+    return (full, *sorted({*settings.matryoshka_dimensions} - {full}, reverse=True))
+
+
+def _fits(settings: FinetuneSettings, batch_size: int, length: int) -> bool:
+    if settings.grad_cache == "auto":
+        return batch_size * (1 + settings.hard_negatives) * length <= TOKENS_AT_ONCE
+    return settings.grad_cache == "off"
+
+
+def _piece(model: "SentenceTransformer") -> int:
+    return CPU_PIECE if model.device.type == "cpu" else TOKENS_AT_ONCE
+
+
+@cache
+def _loss_classes() -> tuple[Any, Any]:
+    """The loss over a whole batch and the loss in pieces."""
     import torch
+    from sentence_transformers.base.losses.gradcache import CachedLossMixin
+    from sentence_transformers.base.losses.merged_forward import embed_columns
 
-    with torch.autocast(queries.device.type, enabled=False):
-        return queries.float() @ passages.float().T
+    class WholeLoss(torch.nn.Module):
+        """An objective over vectors that are all held with their activations."""
+
+        def __init__(self, model: "SentenceTransformer", objective: Objective) -> None:
+            super().__init__()
+            self.model, self.objective = model, objective
+
+        def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Mapping[str, torch.Tensor]) -> Any:
+            queries, passages = embed_columns(self.model, sentence_features)
+            return self.objective(queries, passages, labels, slice(0, len(queries)))
+
+    class LossInPieces(CachedLossMixin, torch.nn.Module):
+        """The same through GradCache: ``mini_batch_size`` texts with their activations at once."""
+
+        def __init__(self, model: "SentenceTransformer", objective: Objective, mini_batch_size: int) -> None:
+            super().__init__()
+            self.model, self.objective, self.mini_batch_size = model, objective, mini_batch_size
+
+        def calculate_loss(self, reps: Any, labels: Any = None, *, with_backward: bool = False) -> Any:
+            queries, passages = (torch.cat(pieces) for pieces in reps)
+            total = torch.zeros((), device=queries.device)
+            for start in range(0, len(queries), self.mini_batch_size):
+                rows = slice(start, min(start + self.mini_batch_size, len(queries)))
+                part = self.objective(queries, passages, labels, rows)
+                if with_backward:
+                    torch.autograd.backward(part)
+                    part = part.detach()
+                total = total + part
+            return total
+
+        def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> Any:
+            return self.forward_cached(sentence_features, labels)
+
+    return WholeLoss, LossInPieces

@@ -2,7 +2,7 @@
 
 ::
 
-    rows ── batches without false negatives ── InfoNCE ── checkpoints, each measured on validation ── the best one
+    rows ── batches without false negatives ── objective ── checkpoints, each measured on validation ── the best one
 
 Runs without Polars and Dagster. On a CPU the same inputs give the same bytes, also after a kill in between.
 """
@@ -16,10 +16,13 @@ from embed_pipeline.encoder import EncoderSpec, load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, validations
-from embed_pipeline.finetune.dataset import Collator, SeparatingBatchSampler, fit_batch_size, row_keys
+from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.dataset import SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.finetune.guards import warn_below_base
+from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.output import write_model
 from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers
+from embed_pipeline.finetune.teacher import teacher_scores, teacher_version
 from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments, training_device
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import task
@@ -86,11 +89,12 @@ def finetune(
 
     Raises:
         TrainingError: no rows, a loss that is not a number, or a collapsed model.
-        SettingsError: a GPU other than the first visible one.
-        ModelAccessError: the base model cannot be loaded.
+        SettingsError: a GPU other than the first visible one, or a Matryoshka dimension that the model lacks.
+        ModelAccessError: the base model or the teacher cannot be loaded.
     """
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
+    tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     batch_size = fit_batch_size(len(rows), settings)
     sampler = SeparatingBatchSampler(row_keys(rows), batch_size, settings.seed, settings.epochs)
     every = settings.epochs * len(sampler)
@@ -100,7 +104,7 @@ def finetune(
         history = _train(plan, checkpoints, training_device(device))
         report = _report(history, plan)
         warn_below_base(report.base_validation, report.best_validation)
-        write_model(spec, checkpoints.path(report.best_step), output, settings.base_weight)
+        write_model(tuned, checkpoints.path(report.best_step), output, settings.base_weight)
     report.save(output / LOG_FILE)
     return report
 
@@ -123,7 +127,8 @@ class _Plan:
             qrels = {query: dict(relevant) for query, relevant in self.validation.qrels.items()}
             judged = [dict(self.validation.passages), dict(self.validation.queries), qrels]
         rows = [asdict(row) for row in self.rows]
-        return sha256_json([rows, judged, self.spec.version(), self.settings.model_dump(mode="json")])
+        settings = self.settings.model_dump(mode="json")
+        return sha256_json([rows, judged, self.spec.version(), settings, teacher_version(self.settings)])
 
 
 def _train(plan: _Plan, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
@@ -137,6 +142,7 @@ def _train(plan: _Plan, checkpoints: Checkpoints, device: str) -> list[dict[str,
             return list(state.log_history)
     settings, spec = plan.settings, plan.spec
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
+    taught = teacher_scores(plan.rows, settings, checkpoints.folder.parent, device)
     with task("train", plan.steps) as progress:
         model = load_sentence_transformer(spec, device)
         encoding = 128 if device == "cuda" else 32
@@ -148,7 +154,7 @@ def _train(plan: _Plan, checkpoints: Checkpoints, device: str) -> list[dict[str,
             progress=progress,
         )
         arguments = training_arguments(settings, checkpoints.folder, plan.sampler.batch_size, plan.steps, device)
-        data = (Collator(plan.rows, model.preprocess, spec, settings), plan.sampler, len(plan.rows))
+        data = (Collator(plan.rows, model.preprocess, spec, settings, taught), plan.sampler, len(plan.rows))
         trainer = build_trainer(model, spec, arguments, settings, data, hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from embed_pipeline.encoder import EncoderSpec, resolve_device
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
-from embed_pipeline.finetune.dataset import Collator, SeparatingBatchSampler, index_dataset
+from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.dataset import SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.guards import check_loss, check_vectors
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.finetune.validation import Validator

