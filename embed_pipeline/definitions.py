@@ -59,7 +59,7 @@ def build_defs(
     sensor, schedule = build_automation(settings, job)
     return dg.Definitions(
         assets=[build_asset(stage, settings, store) for stage in STAGES.values()],
-        asset_checks=build_checks(settings),
+        asset_checks=build_checks(settings, store.home),
         jobs=[job],
         sensors=[sensor],
         schedules=[schedule],

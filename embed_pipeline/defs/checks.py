@@ -1,8 +1,11 @@
 """Blocking checks: what must hold before anything downstream runs."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from embed_pipeline.artifacts import Artifact
+from embed_pipeline.defs.cache import cached_encoder
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
 
@@ -15,21 +18,6 @@ def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
     return _result(
         documents.frame().height > 0, "the corpus has no readable document", documents=documents.frame().height
     )
-
-
-@dg.asset_check(
-    asset="splits",
-    blocking=True,
-    additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "documents")},
-)
-def no_leakage(splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> dg.AssetCheckResult:
-    """No passage or question of test or validation, and no near-duplicate of one or of a document, is in train."""
-    from embed_pipeline.prep.leakage import find_leaks
-
-    groups = documents.scan().select("doc_id", "group_id").collect()
-    leaks = find_leaks(qa_pairs.frame(), passages.frame(), splits.frame(), documents=groups)
-    shown = "; ".join(f"{kind}: {train} ~ {held}" for kind, train, held in leaks.head(SHOWN).iter_rows())
-    return _result(leaks.height == 0, f"{leaks.height} leaks between the splits: {shown}", leaks=leaks.height)
 
 
 @dg.asset_check(
@@ -59,8 +47,34 @@ def endpoint_within_tolerance(endpoint_metrics: Artifact) -> dg.AssetCheckResult
     return _result(outside.height == 0, f"{outside.height} metrics outside tolerance: {shown}", outside=outside.height)
 
 
-def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """Every check; three of them measure by these settings."""
+def _leak_check(settings: Settings, home: Path) -> dg.AssetChecksDefinition:
+    """The question vectors come from the cache that the splits filled."""
+
+    @dg.asset_check(
+        asset="splits",
+        blocking=True,
+        additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "documents")},
+    )
+    def no_leakage(
+        pipeline: PipelineResource, splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact
+    ) -> dg.AssetCheckResult:
+        """No passage or question of test or validation, and no near-duplicate of one or of a document, is in train."""
+        from embed_pipeline.encoder import base_encoder_spec
+        from embed_pipeline.prep.leakage import find_leaks
+
+        chosen = pipeline.settings(settings)
+        encoder = cached_encoder(home, chosen, base_encoder_spec(chosen.base_model, chosen.encoder))
+        texts = documents.scan().select("doc_id", "group_id", "text").collect()
+        threshold = chosen.corpus.near_duplicate_threshold
+        leaks = find_leaks(qa_pairs.frame(), passages.frame(), splits.frame(), encoder, texts, threshold)
+        shown = "; ".join(f"{kind}: {train} ~ {held}" for kind, train, held in leaks.head(SHOWN).iter_rows())
+        return _result(leaks.height == 0, f"{leaks.height} leaks between the splits: {shown}", leaks=leaks.height)
+
+    return no_leakage
+
+
+def build_checks(settings: Settings, home: Path) -> list[dg.AssetChecksDefinition]:
+    """Every check; four of them measure by these settings, one reads the cache of embeddings in ``home``."""
 
     @dg.asset_check(asset="qa_pairs", blocking=True)
     def enough_questions(pipeline: PipelineResource, qa_pairs: Artifact) -> dg.AssetCheckResult:
@@ -90,8 +104,8 @@ def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             found >= least, f"lowest cosine {found:.6f} is under export.min_cosine {least}", lowest_cosine=found
         )
 
-    measured = [enough_questions, verdict, onnx_equals_checkpoint]
-    return [corpus_not_empty, no_leakage, negatives_sane, endpoint_within_tolerance, *measured]
+    measured = [_leak_check(settings, home), enough_questions, verdict, onnx_equals_checkpoint]
+    return [corpus_not_empty, negatives_sane, endpoint_within_tolerance, *measured]
 
 
 def _result(passed: bool, why_not: str, **figures: float | str) -> dg.AssetCheckResult:

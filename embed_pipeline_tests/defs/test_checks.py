@@ -1,16 +1,23 @@
 """The blocking checks: what they refuse, in words a user can act on."""
 
+from pathlib import Path
+
 import dagster as dg
 import polars as pl
 import pytest
 
 from embed_pipeline.artifacts import Artifact, Store
+from embed_pipeline.defs import checks
 from embed_pipeline.defs.cache import StageRun, run_stage, stage
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.files import write_json
+from embed_pipeline.prep.split import split_items
+from embed_pipeline.settings import PrepSettings
 from embed_pipeline.settings_sources import load_settings
-from embed_pipeline_tests.prep.build import pairs_of
+from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped, pairs_of
+
+HOME = Path("/no/such/home")
 
 
 @pytest.fixture
@@ -34,9 +41,9 @@ def stored(tmp_path):
 
 def result(name: str, artifact: dict[str, Artifact], *overrides: str, launchpad: tuple[str, ...] = ()):
     """Run one check of the real list."""
-    checks = build_checks(load_settings(None, None, overrides, {}))
-    (check,) = [one for one in checks if name in {spec.name for spec in one.check_specs}]
-    asks = name in ("enough_questions", "verdict", "onnx_equals_checkpoint")
+    declared = build_checks(load_settings(None, None, overrides, {}), HOME)
+    (check,) = [one for one in declared if name in {spec.name for spec in one.check_specs}]
+    asks = name in ("no_leakage", "enough_questions", "verdict", "onnx_equals_checkpoint")
     found = check(**artifact, **({"pipeline": PipelineResource(overrides=list(launchpad))} if asks else {}))
     assert isinstance(found, dg.AssetCheckResult)
     return found
@@ -57,6 +64,40 @@ def test_too_few_questions_are_refused_with_the_way_out(stored):
     assert refused.metadata["questions"].value == 3
     assert result("enough_questions", pairs, "sdg.min_questions=3").passed
     assert result("enough_questions", pairs, "sdg.min_questions=4", launchpad=("sdg.min_questions=2",)).passed
+
+
+def test_a_leak_is_refused_and_named(stored, monkeypatch):
+    monkeypatch.setattr(checks, "cached_encoder", lambda *_: WordEncoder())
+    pairs, passages = corpus(24)
+    splits = split_items(pairs, passages, WordEncoder(), PrepSettings())
+    placed = dict(splits.filter(item_type="document").select("split", "item_id").iter_rows())
+    documents = grouped(passages, {}).with_columns(text=pl.col("doc_id") + " says this and that")
+    tables = {"splits": splits, "qa_pairs": pairs, "passages": passages, "documents": documents}
+    assert result("no_leakage", {name: stored(table) for name, table in tables.items()}).passed
+
+    copy = documents.filter(doc_id=placed["train"])["text"][0].upper()
+    tables["documents"] = documents.with_columns(
+        text=pl.when(pl.col("doc_id") == placed["test"]).then(pl.lit(copy)).otherwise("text")
+    )
+    artifacts = {name: stored(table) for name, table in tables.items()}
+    refused = result("no_leakage", artifacts)
+    assert not refused.passed
+    pair = f"{placed['train']} ~ {placed['test']}"
+    assert refused.description == f"1 leaks between the splits: near_duplicate_document: {pair}"
+
+    question = {half: splits.filter(item_type="question", split=half)["item_id"][0] for half in ("train", "test")}
+    words = " ".join(f"word{number}" for number in range(40))
+    asked = pl.col("question_id")
+    tables["documents"] = documents
+    tables["qa_pairs"] = pairs.with_columns(
+        question=pl.when(asked == question["train"])
+        .then(pl.lit(words))
+        .when(asked == question["test"])
+        .then(pl.lit(f"{words} more"))
+        .otherwise("question")
+    )
+    refused = result("no_leakage", {name: stored(table) for name, table in tables.items()})
+    assert "similar_question" in refused.description
 
 
 @pytest.mark.parametrize(
