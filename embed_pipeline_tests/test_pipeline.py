@@ -177,8 +177,10 @@ def test_imported_questions_and_gold(user, tmp_path):
     questions.write_text("\n".join(json.dumps(row) for row in rows))
     gold = tmp_path / "gold"
     (gold / "qrels").mkdir(parents=True)
-    (gold / "queries.jsonl").write_text("\n".join(json.dumps({"_id": name, "text": name[4:-3]}) for name in documents))
-    (gold / "qrels" / "test.tsv").write_text("\n".join(f"{name}\t{name}\t1" for name in documents))
+    asked = {name: name[4:-3] for name in documents} | {"known": rows[0]["question"]}
+    (gold / "queries.jsonl").write_text("\n".join(json.dumps({"_id": name, "text": asked[name]}) for name in asked))
+    judged = [*((name, name) for name in documents), ("known", documents[0])]
+    (gold / "qrels" / "test.tsv").write_text("\n".join(f"{query}\t{document}\t1" for query, document in judged))
 
     other = ["--home", str(tmp_path / "home"), "--set", f"sdg.import_from={questions}", "--set", f"eval.gold={gold}"]
     other += ["--set", "sdg.min_questions=5", "--set", "sdg.dedup_threshold=1.0"]  # to a random model all are alike
@@ -190,6 +192,8 @@ def test_imported_questions_and_gold(user, tmp_path):
     )
     metrics = json.loads(shown.stdout)
     assert set(metrics["comparison"]) == {"gold"}  # the verdict rests on the human questions alone
+    assert "questions are training questions as well" in done.stderr
+    assert "relevant passages are evidence of training questions" in done.stderr
     pairs = json.loads(
         subprocess.run(
             user.command("show", "qa_pairs", "--json", "--home", str(tmp_path / "home")),

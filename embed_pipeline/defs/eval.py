@@ -7,6 +7,7 @@ from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external
 from embed_pipeline.files import write_json
+from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,27 @@ def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) 
     return sets
 
 
+def told_gold(
+    run: StageRun, sets: "list[RetrievalSet]", passages: Artifact, training_set: Artifact
+) -> "tuple[list[RetrievalSet], dict[str, int]]":
+    """Say and count what of the gold set was trained on; the gold set gets a slice of those questions."""
+    from embed_pipeline.evaluation.beir import GOLD
+    from embed_pipeline.prep.gold_overlap import gold_overlap
+
+    shown, counted = [], {}
+    for one in sets:
+        if one.name != GOLD:
+            shown.append(one)
+            continue
+        threshold = run.settings.corpus.near_duplicate_threshold
+        found = gold_overlap(one, training_set.frame(), passages.frame(), run.base_encoder(), threshold)
+        counted = found.summary()
+        for line in found.lines():
+            say(line)
+        shown.append(found.sliced())
+    return shown, counted
+
+
 @stage(
     group="eval",
     version="1",
@@ -75,14 +97,19 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     kinds=("beir", "parquet", "html"),
 )
 def metrics(
-    run: StageRun, checkpoint: Artifact, beir_benchmark: Artifact, base_metrics: Artifact, passages: Artifact
+    run: StageRun,
+    checkpoint: Artifact,
+    beir_benchmark: Artifact,
+    base_metrics: Artifact,
+    passages: Artifact,
+    training_set: Artifact,
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
     from embed_pipeline.encoder import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_tuned, recipe_results
     from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
 
-    sets = retrieval_sets(run.settings, beir_benchmark, passages)
+    sets, counted = told_gold(run, retrieval_sets(run.settings, beir_benchmark, passages), passages, training_set)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
     base = base_metrics.frame()
     result = evaluate_tuned(sets, encoder, base, run.settings.eval)
@@ -91,7 +118,7 @@ def metrics(
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
     write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder)
-    run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary)
+    run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
     run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))
 

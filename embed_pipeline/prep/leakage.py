@@ -4,14 +4,13 @@ Nothing here is shared with the code that splits or groups: text is normalised, 
 questions are found anew, and the stored group ids are only looked at as well.
 """
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from embed_pipeline.encoder import Encoder, Vectors
-from embed_pipeline.prep.repeats import Text, certain_duplicate, find_repeats
+from embed_pipeline.prep.repeats import Text, certain_duplicate, find_repeats, said
 
 HELD_OUT = ("test", "validation")
 NEAR_DUPLICATE = 0.85
@@ -75,24 +74,6 @@ def _frame(rows: Sequence[tuple[str, str, str]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
-class _Speaking(dict[int, str]):
-    """Code point -> itself if it is part of a letter, number or symbol, else a blank; looked up once each."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        self[code] = char if unicodedata.category(char)[0] in "LMNS" else " "
-        return self[code]
-
-
-_SPEAKING = _Speaking()
-
-
-def _said(text: str) -> str:
-    """What a text says whatever its case, width and punctuation; punctuation alone says itself."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.translate(_SPEAKING).split()) or " ".join(folded.split())
-
-
 # -- passages ----------------------------------------------------------------------------------------------
 
 
@@ -108,7 +89,7 @@ def _sides(qa_pairs: pl.DataFrame, passages: pl.DataFrame, assigned: dict[str, d
         "doc_id",
         "text",
         pl.col("group_id").alias("same_group"),
-        pl.col("text").map_elements(_said, return_dtype=pl.String).alias("same_text"),
+        pl.col("text").map_elements(said, return_dtype=pl.String).alias("same_text"),
         pl.col("passage_id").alias("same_passage"),
         pl.col("passage_id").is_in(evidence["passage_id"].unique().implode()).alias("asked"),
     )
@@ -196,7 +177,7 @@ def _split_documents(
 def _shared_questions(qa_pairs: pl.DataFrame, split_of: dict[str, str]) -> pl.DataFrame:
     texts = qa_pairs.select(
         "question_id",
-        pl.col("question").map_elements(_said, return_dtype=pl.String).alias("text"),
+        pl.col("question").map_elements(said, return_dtype=pl.String).alias("text"),
         pl.col("question_id").replace_strict(split_of, default=None).alias("split"),
     )
     both = texts.filter(split="train").join(

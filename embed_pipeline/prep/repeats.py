@@ -1,4 +1,4 @@
-"""Which training texts repeat a held-out one, exactly; by code of its own, so that it can check the grouping.
+"""Which training texts repeat a held-out one; by code of its own, so that it can check how texts were grouped.
 
 Texts are compared by the Jaccard similarity of their sets of shingles: word 3-grams, or character 5-grams where
 words are not parted by spaces. The candidates come from prefix filtering (Chaudhuri, Ganti, Kaushik 2006; Bayardo,
@@ -26,6 +26,24 @@ _WORD, _LETTER, _PARTLESS = re.compile(r"\w+"), re.compile(r"[^\W\d_]"), re.comp
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.int64]
+
+
+class _Speaking(dict[int, str]):
+    """Code point -> itself if it is part of a letter, number or symbol, else a blank; looked up once each."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        self[code] = char if unicodedata.category(char)[0] in "LMNS" else " "
+        return self[code]
+
+
+_SPEAKING = _Speaking()
+
+
+def said(text: str) -> str:
+    """What a text says whatever its case, width and punctuation; punctuation alone says itself."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(folded.translate(_SPEAKING).split()) or " ".join(folded.split())
 
 
 class Text(NamedTuple):
