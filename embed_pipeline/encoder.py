@@ -177,25 +177,31 @@ def _pooling_of(name: str, folder: Path) -> PoolingMode:
     return _POOLINGS[modes[0]]
 
 
-def load_sentence_transformer(spec: EncoderSpec, device: str = "auto") -> "SentenceTransformer":
+def load_sentence_transformer(
+    spec: EncoderSpec, device: str = "auto", attention_implementation: str | None = None
+) -> "SentenceTransformer":
     """The torch model of a spec as transformer, pooling, normalisation (float32 weights).
 
+    Args:
+        attention_implementation: eager, sdpa or flash_attention_2; None: as transformers chooses.
+
     Raises:
-        ModelAccessError: the folder cannot be loaded.
+        ModelAccessError: the folder cannot be loaded, or not with this attention implementation.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
-    trust = {"trust_remote_code": spec.trust_remote_code}
+    trust: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
+    attention = {} if attention_implementation is None else {"attn_implementation": attention_implementation}
     try:
         body = Transformer(
             spec.model,
             max_seq_length=spec.max_passage_length,
             config_kwargs=trust,
-            model_kwargs=trust,
+            model_kwargs=trust | attention,
             processor_kwargs=trust,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelAccessError(f"{spec.model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     if _is_decoder(_read_json(Path(spec.model) / "config.json")):
         # transformers >= 5 builds a bidirectional mask when this is false; saved with the model.

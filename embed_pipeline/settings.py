@@ -6,7 +6,7 @@ where things lie) and stays out of every artifact's key.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -236,7 +236,7 @@ class LoraSettings(Section):
     """Low-rank adaptation (Hu et al. 2021): train small matrices beside the weights, merged when saved."""
 
     rank: int = Field(0, ge=0, description="Rank of the matrices; 0: train all weights.")
-    alpha: float = Field(32.0, gt=0, description="Their weight is alpha / rank.")
+    alpha: int = Field(32, ge=1, description="Their weight is alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] = Field((), description="Layers adapted, by name; empty: every linear layer.")
 
@@ -258,7 +258,10 @@ class FinetuneSettings(Section):
     )
     max_query_length: int = Field(128, ge=8, description="Tokens of a query in training.")
     max_passage_length: int = Field(256, ge=8, description="Tokens of a passage in training.")
-    evaluations_per_epoch: int = Field(1, ge=1, description="Validation runs (and checkpoints) per epoch.")
+    evaluations_per_epoch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Validation runs (and checkpoints) per epoch; auto: one, and two where max_steps ends before it.",
+    )
     max_steps: int | None = Field(None, ge=1, description="Stop after this many steps.")
     early_stopping_patience: int | None = Field(
         None, ge=1, description="Stop after this many validations without a new best; null: never."

@@ -49,8 +49,11 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
         "steps": report.steps,
         "final_loss": report.final_loss,
         "best_step": report.best_step,
+        "below_base_after_first_epoch": report.below_base_after_first_epoch,
         "validation_ndcg_at_10_base": report.base_validation,
         "validation_ndcg_at_10": report.best_validation,
     }
     run.charts["loss"] = charts.lines("loss", {"training loss": report.losses}, "step", "loss")
+    for name, curve in {"learning rate": "learning_rate", "gradient norm": "grad_norm"}.items():
+        run.charts[name] = charts.lines(name, {name: report.curve(curve)}, "step", name)
     run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")

@@ -15,8 +15,10 @@ from typing import Any
 
 from embed_pipeline.files import hash_tree, write_json
 from embed_pipeline.progress import say
+from embed_pipeline.settings import FinetuneSettings
 
 COMPLETE = "complete.json"
+STATE = "trainer_state.json"
 VALIDATION_KEY = "validation_ndcg@10"
 KEPT = 2
 """Newest checkpoints kept, so that a damaged one has a predecessor."""
@@ -69,8 +71,7 @@ class Checkpoints:
         return bool(recorded) and recorded == present
 
     def _best(self, step: int) -> int | None:
-        history = _read(self.path(step) / "trainer_state.json").get("log_history", [])
-        return best_step(validations(history))
+        return best_step(validations(history_of(self.path(step))))
 
 
 def validations(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
@@ -82,6 +83,23 @@ def best_step(measured: Sequence[tuple[int, float]]) -> int | None:
     """The step with the highest value after training began, the earliest of equals; None without any."""
     trained = [(step, value) for step, value in measured if step > 0]
     return max(trained, key=lambda pair: (pair[1], -pair[0]))[0] if trained else None
+
+
+def stops_early(history: Sequence[dict[str, Any]], settings: FinetuneSettings) -> bool:
+    """Whether the last ``finetune.early_stopping_patience`` validations brought no new best."""
+    measured = validations(history)
+    best, patience = best_step(measured), settings.early_stopping_patience
+    return patience is not None and best is not None and sum(step > best for step, _ in measured) >= patience
+
+
+def history_of(checkpoint: Path) -> list[dict[str, Any]]:
+    """The trainer's log history as of a checkpoint."""
+    return list(_read(checkpoint / STATE).get("log_history", []))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint."""
+    return int(_read(checkpoint / STATE).get("global_step", 0))
 
 
 def _read(path: Path) -> dict[str, Any]:

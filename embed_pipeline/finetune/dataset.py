@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SMALLEST_BATCH = 16
 STEPS_PER_EPOCH = 8
+GROUPED_BATCHES = 50
+"""Batches' worth of shuffled rows that are sorted by length together."""
 
 
 def fit_batch_size(rows: int, settings: FinetuneSettings) -> int:
@@ -56,14 +58,32 @@ class SeparatingBatchSampler:
     Filled greedily in shuffled order. Rows that fit nowhere else (many rows of one question) end in smaller
     batches. Every epoch has the same number of batches, as the trainer's step count assumes: the number that
     the hardest epoch needs; in the others the largest batches are halved.
+
+    Args:
+        lengths: per row a measure of its length; rows of similar length then stand together, in batches of random
+            order, which saves padding.
     """
 
     drop_last = False
 
-    def __init__(self, keys: Sequence[frozenset[str]], batch_size: int, seed: int, epochs: int) -> None:
+    def __init__(
+        self,
+        keys: Sequence[frozenset[str]],
+        batch_size: int,
+        seed: int,
+        epochs: int,
+        lengths: Sequence[int] | None = None,
+    ) -> None:
         self.batch_size = batch_size
         self._epoch = 0
-        plans = [_fill(_shuffled(len(keys), seed, epoch), keys, batch_size) for epoch in range(epochs)]
+        orders = [_shuffled(len(keys), seed, epoch) for epoch in range(epochs)]
+        if lengths is not None:
+            orders = [_by_length(order, lengths, batch_size * GROUPED_BATCHES) for order in orders]
+        plans = [_fill(order, keys, batch_size) for order in orders]
+        if lengths is not None:
+            plans = [
+                [plan[place] for place in _shuffled(len(plan), seed, -1 - epoch)] for epoch, plan in enumerate(plans)
+            ]
         count = max(len(plan) for plan in plans)
         self._plans = [_split_up(plan, count) for plan in plans]
 
@@ -82,6 +102,12 @@ def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
     order = list(range(count))
     random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - not cryptography
     return order
+
+
+def _by_length(order: Sequence[int], lengths: Sequence[int], window: int) -> list[int]:
+    """``order`` sorted by length within windows, longest first (as transformers' LengthGroupedSampler)."""
+    windows = (order[start : start + window] for start in range(0, len(order), window))
+    return [row for part in windows for row in sorted(part, key=lambda row: -lengths[row])]
 
 
 def _fill(order: Sequence[int], keys: Sequence[frozenset[str]], size: int) -> list[list[int]]:

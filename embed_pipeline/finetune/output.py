@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 from embed_pipeline.encoder import EncoderSpec, load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
+from embed_pipeline.finetune.lora import merged_weights
 from embed_pipeline.models import find_base_model
+from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
     import torch
 
 
-def write_model(spec: EncoderSpec, trained: Path, output: Path, base_weight: float = 0.0) -> EncoderSpec:
+def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: FinetuneSettings) -> EncoderSpec:
     """Write the weights of the checkpoint ``trained`` as a model folder, with ``encoder.json`` and README.md.
 
     Everything but the weights comes from the base model: a checkpoint's tokenizer remembers the last
@@ -20,10 +22,10 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, base_weight: flo
 
     Args:
         spec: the base model.
-        trained: folder with the trained weights.
+        trained: folder with the trained weights, or with adapters, which are merged.
         output: becomes the model folder.
-        base_weight: share of the base model's weights in the result. Averaging the weights of a model before
-            and after fine-tuning keeps what it knew and often serves the new domain better as well
+        settings: ``base_weight`` is the share of the base model's weights in the result. Averaging the weights of a
+            model before and after fine-tuning keeps what it knew and often serves the new domain better as well
             (Wortsman et al. 2022, arXiv 2109.01903).
 
     Returns:
@@ -35,13 +37,16 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, base_weight: flo
     import torch
 
     model = load_sentence_transformer(spec, "cpu")
-    tuned = load_sentence_transformer(spec.model_copy(update={"model": str(trained)}), "cpu").state_dict()
+    if settings.lora.rank:
+        tuned = merged_weights(spec, settings, trained)
+    else:
+        tuned = load_sentence_transformer(spec.model_copy(update={"model": str(trained)}), "cpu").state_dict()
     broken = [name for name, value in tuned.items() if not torch.isfinite(value).all()]
     if broken:
         raise TrainingError(f"The trained weights {broken[0]} are not numbers. Lower finetune.learning_rate.")
-    if base_weight:
+    if settings.base_weight:
         before = model.state_dict()
-        tuned = {name: _averaged(before[name], value, base_weight) for name, value in tuned.items()}
+        tuned = {name: _averaged(before[name], value, settings.base_weight) for name, value in tuned.items()}
     model.load_state_dict(tuned)
     model.prompts = {"query": spec.query_prompt, "document": spec.passage_prompt}
     model.save_pretrained(str(output), create_model_card=False)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.errors import EmbedPipelineError, TrainingError, disk_full
+from embed_pipeline.encoder import resolve_device
+from embed_pipeline.errors import EmbedPipelineError, SettingsError, TrainingError, disk_full
 
 _FULL = ("No space left", "file write failed", "File too large", "Disk quota exceeded")
 
@@ -52,3 +53,18 @@ def explained_failures(work: Path) -> Iterator[None]:
         if full is None:
             raise
         raise full from error
+
+
+def training_device(device: str) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        SettingsError: a GPU other than the first visible one, which the trainer cannot be told.
+    """
+    resolved = resolve_device(device)
+    if resolved in ("cpu", "cuda", "cuda:0"):
+        return resolved.partition(":")[0]
+    raise SettingsError(
+        f"encoder.device is {device}, but training takes the first visible GPU. "
+        f"Set CUDA_VISIBLE_DEVICES={resolved.partition(':')[2] or 0} and encoder.device to cuda."
+    )

@@ -12,20 +12,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.errors import TrainingError
-from embed_pipeline.files import sha256_json, write_json
-from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, validations
-from embed_pipeline.finetune.collate import Collator
-from embed_pipeline.finetune.dataset import SeparatingBatchSampler, fit_batch_size, row_keys
+from embed_pipeline.files import write_json
+from embed_pipeline.finetune.checkpoints import (
+    Checkpoints,
+    best_step,
+    history_of,
+    step_of,
+    stops_early,
+    validations,
+)
 from embed_pipeline.finetune.guards import warn_below_base
 from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.output import write_model
-from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers
-from embed_pipeline.finetune.teacher import teacher_scores, teacher_version
-from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments, training_device
-from embed_pipeline.finetune.validation import Validator
-from embed_pipeline.progress import task
+from embed_pipeline.finetune.plan import Plan, make_plan
+from embed_pipeline.finetune.processes import processes_for, train_in_processes
+from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers, training_device
+from embed_pipeline.finetune.training import train_here
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 
@@ -37,10 +41,11 @@ class TrainingReport:
     """The course of a training.
 
     Attributes:
-        rows: training rows; batch_size: the one used; steps: optimizer steps.
+        rows: training rows; batch_size: the one used; steps: optimizer steps made.
         best_step: step of the checkpoint that was kept.
         base_validation: nDCG@10 of the base model on validation; None without a validation set.
         best_validation: nDCG@10 of the kept checkpoint.
+        below_base_after_first_epoch: whether the first validation after an epoch was under the base model's.
         final_loss: loss of the last step.
         log: per step: step, epoch, loss, learning_rate, grad_norm.
         validations: (step, nDCG@10), the base model as step 0 first.
@@ -52,6 +57,7 @@ class TrainingReport:
     best_step: int
     base_validation: float | None
     best_validation: float | None
+    below_base_after_first_epoch: bool
     final_loss: float
     log: list[dict[str, float]]
     validations: list[tuple[int, float]]
@@ -59,7 +65,11 @@ class TrainingReport:
     @property
     def losses(self) -> list[tuple[int, float]]:
         """(step, loss)."""
-        return [(int(entry["step"]), entry["loss"]) for entry in self.log]
+        return self.curve("loss")
+
+    def curve(self, name: str) -> list[tuple[int, float]]:
+        """(step, value) of loss, learning_rate or grad_norm."""
+        return [(int(entry["step"]), entry[name]) for entry in self.log]
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -95,84 +105,47 @@ def finetune(
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
-    batch_size = fit_batch_size(len(rows), settings)
-    sampler = SeparatingBatchSampler(row_keys(rows), batch_size, settings.seed, settings.epochs)
-    every = settings.epochs * len(sampler)
-    plan = _Plan(rows, validation, spec, settings, sampler, min(every, settings.max_steps or every))
+    where = training_device(device)
+    plan = make_plan(rows, validation, spec, settings, processes_for(settings, where))
     checkpoints = Checkpoints(work, plan.inputs())
     with quiet_transformers(), explained_failures(work):
-        history = _train(plan, checkpoints, training_device(device))
+        history = _train(plan, checkpoints, where)
         report = _report(history, plan)
         warn_below_base(report.base_validation, report.best_validation)
-        write_model(tuned, checkpoints.path(report.best_step), output, settings.base_weight)
+        write_model(tuned, checkpoints.path(report.best_step), output, settings)
     report.save(output / LOG_FILE)
     return report
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be trained."""
-
-    rows: Sequence[TrainingRow]
-    validation: RetrievalSet | None
-    spec: EncoderSpec
-    settings: FinetuneSettings
-    sampler: SeparatingBatchSampler
-    steps: int
-
-    def inputs(self) -> str:
-        """Hash of everything the trained weights depend on."""
-        judged = None
-        if self.validation is not None:
-            qrels = {query: dict(relevant) for query, relevant in self.validation.qrels.items()}
-            judged = [dict(self.validation.passages), dict(self.validation.queries), qrels]
-        rows = [asdict(row) for row in self.rows]
-        settings = self.settings.model_dump(mode="json")
-        return sha256_json([rows, judged, self.spec.version(), settings, teacher_version(self.settings)])
-
-
-def _train(plan: _Plan, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
+def _train(plan: Plan, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
     """Train, or go on from the newest checkpoint; the trainer's log history."""
-    from transformers import TrainerState, set_seed
-
     resumed = checkpoints.resume_from()
-    if resumed is not None:
-        state = TrainerState.load_from_json(str(resumed / "trainer_state.json"))
-        if state.global_step >= plan.steps:
-            return list(state.log_history)
-    settings, spec = plan.settings, plan.spec
-    set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
-    taught = teacher_scores(plan.rows, settings, checkpoints.folder.parent, device)
-    with task("train", plan.steps) as progress:
-        model = load_sentence_transformer(spec, device)
-        encoding = 128 if device == "cuda" else 32
-        judged = plan.validation if plan.validation is not None and plan.validation.queries else None
-        hooks = Hooks(
-            validator=Validator(judged, spec, encoding, settings.seed) if judged is not None else None,
-            checkpoints=checkpoints,
-            measured_at=measuring_steps(len(plan.sampler), plan.steps, settings),
-            progress=progress,
-        )
-        arguments = training_arguments(settings, checkpoints.folder, plan.sampler.batch_size, plan.steps, device)
-        data = (Collator(plan.rows, model.preprocess, spec, settings, taught), plan.sampler, len(plan.rows))
-        trainer = build_trainer(model, spec, arguments, settings, data, hooks)
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
-    return list(trainer.state.log_history)
+    history = history_of(resumed) if resumed is not None else []
+    if resumed is not None and (step_of(resumed) >= plan.steps or stops_early(history, plan.settings)):
+        return history
+    if plan.processes > 1:
+        train_in_processes(plan, checkpoints, device, resumed)
+        newest = checkpoints.resume_from()
+        return history_of(newest) if newest is not None else []
+    return train_here(plan, checkpoints, device, resumed)
 
 
-def _report(history: Sequence[dict[str, Any]], plan: _Plan) -> TrainingReport:
+def _report(history: Sequence[dict[str, Any]], plan: Plan) -> TrainingReport:
     measured = validations(history)
     values = dict(measured)
-    best = best_step(measured) or plan.steps
     names = ("step", "epoch", "loss", "learning_rate", "grad_norm")
     log = [{name: float(f"{entry[name]:.6g}") for name in names} for entry in history if "loss" in entry]
+    steps = int(log[-1]["step"])
+    best = best_step(measured) or steps
+    first = [value for step, value in measured if step >= min(plan.steps_per_epoch, steps)]
     return TrainingReport(
         rows=len(plan.rows),
-        batch_size=plan.sampler.batch_size,
-        steps=plan.steps,
+        batch_size=plan.sampler.batch_size * plan.processes,
+        steps=steps,
         best_step=best,
         base_validation=values.get(0),
         best_validation=values.get(best),
+        below_base_after_first_epoch=bool(first) and 0 in values and first[0] < values[0],
         final_loss=log[-1]["loss"],
         log=log,
         validations=measured,

@@ -1,19 +1,23 @@
 """The sentence-transformers trainer, silent, guarded, with validation and checkpoints at chosen steps."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from embed_pipeline.encoder import EncoderSpec, resolve_device
-from embed_pipeline.errors import SettingsError
-from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
+from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.dataset import SeparatingBatchSampler, index_dataset
-from embed_pipeline.finetune.guards import check_loss, check_vectors
+from embed_pipeline.finetune.guards import below_base, check_loss, check_vectors
+from embed_pipeline.finetune.lora import load_adapters, save_adapters
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import Task
 from embed_pipeline.settings import FinetuneSettings
+
+DAY = 86_400
+"""Seconds that processes wait for one another, while the first one validates."""
 
 if TYPE_CHECKING:
     from sentence_transformers import (
@@ -30,8 +34,11 @@ class Hooks:
     validator: Validator | None
     checkpoints: Checkpoints
     measured_at: frozenset[int]
+    first_epoch: int
+    settings: FinetuneSettings
     progress: Task
     base_cosine: float | None = field(default=None, init=False)
+    base_ndcg: float | None = field(default=None, init=False)
 
     def measure(self, model: "SentenceTransformer", state: Any) -> None:
         """Validate and put the result into the trainer's history, which every checkpoint carries along."""
@@ -40,25 +47,30 @@ class Hooks:
         measured = self.validator.measure(model)
         check_vectors(measured.sample, self.base_cosine, state.global_step)
         state.log_history.append({"step": state.global_step, VALIDATION_KEY: measured.ndcg})
+        if state.global_step == min(step for step in self.measured_at if step >= self.first_epoch):
+            below_base(self.base_ndcg, measured.ndcg)
 
     def measure_base(self, model: "SentenceTransformer", state: Any) -> None:
         """Validate the untrained model; its passages' mean cosine is what a collapse is measured against."""
         if self.validator is None:
             return
         measured = self.validator.measure(model)
-        self.base_cosine = check_vectors(measured.sample, None, 0)
+        self.base_cosine, self.base_ndcg = check_vectors(measured.sample, None, 0), measured.ndcg
         state.log_history.append({"step": 0, VALIDATION_KEY: measured.ndcg, "mean_cosine": self.base_cosine})
 
     def recall_base(self, history: list[dict[str, Any]]) -> bool:
         """Take the base model's figures from the history of a resumed training; False when there are none."""
-        known = [entry["mean_cosine"] for entry in history if "mean_cosine" in entry]
-        self.base_cosine = known[0] if known else None
+        known = [entry for entry in history if "mean_cosine" in entry]
+        if known:
+            self.base_cosine, self.base_ndcg = known[0]["mean_cosine"], known[0][VALIDATION_KEY]
         return bool(known)
 
 
 def measuring_steps(steps_per_epoch: int, total: int, settings: FinetuneSettings) -> frozenset[int]:
     """Steps after which to validate and save: evenly spread over each epoch, and the last one."""
-    parts = settings.evaluations_per_epoch
+    automatic = 2 if total < steps_per_epoch else 1
+    parts = automatic if settings.evaluations_per_epoch == "auto" else settings.evaluations_per_epoch
+    steps_per_epoch = total if settings.evaluations_per_epoch == "auto" and automatic == 2 else steps_per_epoch
     marks = (round(steps_per_epoch * part / parts) for part in range(1, settings.epochs * parts + 1))
     return frozenset(mark for mark in marks if 0 < mark < total) | {total}
 
@@ -70,7 +82,8 @@ def training_arguments(
     import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
 
-    on_gpu = device == "cuda"
+    on_gpu = device.startswith("cuda")
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1  # set by torchrun
     automatic = settings.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
@@ -85,6 +98,8 @@ def training_arguments(
         seed=settings.seed,
         bf16=settings.precision == "bf16" or automatic,
         use_cpu=not on_gpu,
+        ddp_backend="gloo" if not on_gpu and several else None,
+        ddp_timeout=DAY,
         dataloader_pin_memory=on_gpu,
         save_strategy="no",
         eval_strategy="no",
@@ -96,21 +111,6 @@ def training_arguments(
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would otherwise become one DataParallel model
     return arguments
-
-
-def training_device(device: str) -> str:
-    """``cpu`` or ``cuda``.
-
-    Raises:
-        SettingsError: a GPU other than the first visible one, which the trainer cannot be told.
-    """
-    resolved = resolve_device(device)
-    if resolved in ("cpu", "cuda", "cuda:0"):
-        return resolved.partition(":")[0]
-    raise SettingsError(
-        f"encoder.device is {device}, but training takes the first visible GPU. "
-        f"Set CUDA_VISIBLE_DEVICES={resolved.partition(':')[2] or 0} and encoder.device to cuda."
-    )
 
 
 def build_trainer(
@@ -126,7 +126,7 @@ def build_trainer(
 
     collator, sampler, rows = data
     arguments.batch_sampler = cast("Any", lambda *_, **__: sampler)
-    trainer = _trainer_class()(
+    trainer = _trainer_class(bool(settings.lora.rank))(
         model=model,
         args=arguments,
         train_dataset=index_dataset(rows),
@@ -138,17 +138,26 @@ def build_trainer(
     return trainer
 
 
-def _trainer_class() -> type["SentenceTransformerTrainer"]:
+def _trainer_class(adapted: bool) -> type["SentenceTransformerTrainer"]:
     from sentence_transformers import SentenceTransformerTrainer
 
     class QuietTrainer(SentenceTransformerTrainer):
-        """Writes no model card and stops on a loss that is not a number."""
+        """Writes no model card, saves adapters alone, and stops on a loss that is not a number."""
 
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
             return
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-            self.model.save_pretrained(str(output_dir), create_model_card=False)
+            if adapted:
+                save_adapters(self.model, Path(str(output_dir)))
+            else:
+                self.model.save_pretrained(str(output_dir), create_model_card=False)
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+            if adapted:
+                load_adapters(self.model, Path(resume_from_checkpoint))
+            else:
+                super()._load_from_checkpoint(resume_from_checkpoint)
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             loss: Any = super().compute_loss(*args, **kwargs)
@@ -156,6 +165,18 @@ def _trainer_class() -> type["SentenceTransformerTrainer"]:
             return loss
 
     return QuietTrainer
+
+
+def _everywhere(decided: bool) -> bool:
+    """What the first of several processes decided; also where they wait for one another."""
+    import torch
+
+    if not torch.distributed.is_initialized():
+        return decided
+    said = [decided]
+    torch.distributed.broadcast_object_list(said, src=0)
+    torch.distributed.barrier()
+    return said[0]
 
 
 def _callback_class() -> type[Any]:
@@ -169,16 +190,20 @@ def _callback_class() -> type[Any]:
 
         def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
             self.hooks.progress.advance(state.global_step)
-            if not self.hooks.recall_base(state.log_history):
+            if state.is_world_process_zero and not self.hooks.recall_base(state.log_history):
                 self.hooks.measure_base(model, state)
 
         def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
             if state.global_step in self.hooks.measured_at:
-                self.hooks.measure(model, state)
+                if state.is_world_process_zero:
+                    self.hooks.measure(model, state)
                 control.should_save = True
+                control.should_training_stop |= _everywhere(stops_early(state.log_history, self.hooks.settings))
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.hooks.checkpoints.seal(state.global_step)
+            _everywhere(True)  # every process has written its part
+            if state.is_world_process_zero:
+                self.hooks.checkpoints.seal(state.global_step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if "loss" in (logs or {}):

@@ -16,9 +16,9 @@ from embed_pipeline.errors import DiskFullError, SettingsError, TrainingError
 from embed_pipeline.files import hash_tree
 from embed_pipeline.finetune import trainer as trainer_module
 from embed_pipeline.finetune import validation
-from embed_pipeline.finetune.surroundings import explained_failures
+from embed_pipeline.finetune.surroundings import explained_failures, training_device
 from embed_pipeline.finetune.train import finetune
-from embed_pipeline.finetune.trainer import measuring_steps, training_arguments, training_device
+from embed_pipeline.finetune.trainer import measuring_steps, training_arguments
 from embed_pipeline.models import find_base_model
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.settings import EncoderSettings, FinetuneSettings
@@ -237,6 +237,81 @@ def test_bf16_trains(spec, tmp_path):
     assert np.isfinite(report.final_loss)
 
 
+ADAPTED = {"lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
+EVERYTHING = {
+    "early_stopping_patience": 50,
+    "length_grouped": True,
+    "gradient_checkpointing": True,
+    "grad_cache": "on",
+    "mini_batch_size": 4,
+    "matryoshka_dimensions": (8,),
+    "false_negative_margin": 0.1,
+}
+
+
+@pytest.mark.parametrize("changes", [ADAPTED, EVERYTHING], ids=["lora", "everything"])
+def test_interrupted_in_an_epoch_gives_the_same_bytes(spec, tmp_path, changes):
+    settings = replace_settings(**changes)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    finetune(rows(COUNT), retrieval_set(COUNT), spec, settings, whole / "out", whole / "work", "cpu")
+    with reporting(Interrupter([4, 7])), pytest.raises(Interrupted):
+        finetune(rows(COUNT), retrieval_set(COUNT), spec, settings, parts / "out", parts / "work", "cpu")
+    listener = Listener()
+    with reporting(listener):
+        finetune(rows(COUNT), retrieval_set(COUNT), spec, settings, parts / "out", parts / "work", "cpu")
+    assert hash_tree(parts / "out") == hash_tree(whole / "out")
+
+
+def test_early_stopping(spec, tmp_path, monkeypatch):
+    given_measurements([0.1, 0.9, 0.5, 0.6, 0.7], monkeypatch)
+    settings = replace_settings(early_stopping_patience=2)
+    report = finetune(rows(COUNT), retrieval_set(COUNT), spec, settings, tmp_path / "out", tmp_path / "work", "cpu")
+    assert (report.best_step, report.steps) == (2, 8)
+    assert [step for step, _ in report.validations] == [0, 2, 5, 8]
+    with reporting(Interrupter(range(11))):  # a training that stopped early is finished
+        again = finetune(rows(COUNT), retrieval_set(COUNT), spec, settings, tmp_path, tmp_path / "work", "cpu")
+    assert again == report
+
+
+def test_validation_under_the_base_after_an_epoch_is_said_and_reported(spec, tmp_path, monkeypatch):
+    given_measurements([0.9, 0.95, 0.3, 0.2, 0.95], monkeypatch)
+    listener = Listener()
+    with reporting(listener):
+        report = finetune(rows(COUNT), retrieval_set(COUNT), spec, SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
+    assert report.below_base_after_first_epoch
+    said = [line for line in listener.lines if line.startswith("After the first epoch")]
+    assert len(said) == 1
+    assert "nDCG@10 0.3000 against 0.9000" in said[0]
+
+
+def test_gradient_checkpointing_changes_no_result(spec, tmp_path):
+    plain = finetune(rows(16), None, spec, replace_settings(epochs=1), tmp_path / "a", tmp_path / "wa", "cpu")
+    settings = replace_settings(epochs=1, gradient_checkpointing=True)
+    checkpointed = finetune(rows(16), None, spec, settings, tmp_path / "b", tmp_path / "wb", "cpu")
+    assert dict(checkpointed.losses) == pytest.approx(dict(plain.losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("chosen", ["eager", "sdpa"])
+def test_attention_implementations_train_alike(spec, tmp_path, chosen):
+    settings = replace_settings(epochs=1, attention_implementation=chosen)
+    report = finetune(rows(16), None, spec, settings, tmp_path / "out", tmp_path / "work", "cpu")
+    assert np.isfinite(report.final_loss)
+
+
+def test_flash_attention_without_a_gpu_is_refused(spec, tmp_path):
+    settings = replace_settings(attention_implementation="flash_attention_2")
+    with pytest.raises(SettingsError, match=r"finetune\.attention_implementation is flash_attention_2"):
+        finetune(rows(8), None, spec, settings, tmp_path / "out", tmp_path / "work", "cpu")
+
+
+def test_curves_for_the_ui(trained):
+    report, *_ = trained
+    for name in ("loss", "learning_rate", "grad_norm"):
+        curve = report.curve(name)
+        assert [step for step, _ in curve] == list(range(1, 11))
+        assert all(np.isfinite(value) for _, value in curve)
+
+
 def test_nothing_to_train_on(spec, tmp_path):
     with pytest.raises(TrainingError, match="no training rows"):
         finetune([], None, spec, SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
@@ -282,6 +357,9 @@ def test_measuring_steps():
     assert measuring_steps(5, 10, SETTINGS) == {2, 5, 8, 10}
     assert measuring_steps(5, 3, SETTINGS) == {2, 3}
     assert measuring_steps(1, 2, SETTINGS) == {1, 2}
+    automatic = replace_settings(evaluations_per_epoch="auto")
+    assert measuring_steps(5, 10, automatic) == {5, 10}
+    assert measuring_steps(100, 10, automatic) == {5, 10}
 
 
 def test_arguments_report_nowhere(tmp_path):

@@ -1,0 +1,9 @@
+"""One of several training processes: ``torchrun … -m embed_pipeline.finetune JOB_FOLDER``."""
+
+import sys
+from pathlib import Path
+
+from embed_pipeline.finetune.processes import work
+
+if __name__ == "__main__":
+    sys.exit(work(Path(sys.argv[1])))
