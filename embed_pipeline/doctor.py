@@ -89,7 +89,10 @@ def _base_model(settings: Settings) -> Finding:
     except EmbedPipelineError as error:
         return _finding("base model", "fail", str(error))
     return _finding(
-        "base model", "ok", f"{settings.base_model}: {spec.dimensions[0]} dimensions, {spec.pooling} pooling"
+        "base model",
+        "ok",
+        f"{settings.base_model}: {spec.dimensions[0]} dimensions, {spec.pooling} pooling, "
+        f"{spec.attention} attention, prompts {spec.query_prompt!r} and {spec.passage_prompt!r}",
     )
 
 

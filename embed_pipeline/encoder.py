@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.errors import ArtifactError, ModelAccessError
+from embed_pipeline.families import NATIVE, Prompts, known_prompts, native_folder
 from embed_pipeline.files import sha256_json, sha256_text, write_json
 from embed_pipeline.models import find_base_model
 from embed_pipeline.progress import task
@@ -116,12 +117,13 @@ def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec
             raise ModelAccessError(
                 f"encoder.max_{name}_length is {asked}, but {base_model} takes at most {limit} tokens."
             )
+    family = known_prompts(base_model, found.path) or Prompts("", "")
     return EncoderSpec(
         model=str(found.path),
         content_sha256=found.content_sha256,
         pooling=settings.pooling or _pooling_of(base_model, found.path),
-        query_prompt=_first(settings.query_prompt, prompts.get("query"), ""),
-        passage_prompt=_first(settings.passage_prompt, prompts.get("passage", prompts.get("document")), ""),
+        query_prompt=_first(settings.query_prompt, prompts.get("query"), family.query),
+        passage_prompt=_first(settings.passage_prompt, prompts.get("passage", prompts.get("document")), family.passage),
         max_query_length=settings.max_query_length,
         max_passage_length=settings.max_passage_length,
         attention=settings.attention or _attention_of(config),
@@ -193,17 +195,19 @@ def load_sentence_transformer(
 
     trust: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     attention = {} if attention_implementation is None else {"attn_implementation": attention_implementation}
+    config = _read_json(Path(spec.model) / "config.json")
     try:
-        body = Transformer(
-            spec.model,
-            max_seq_length=spec.max_passage_length,
-            config_kwargs=trust,
-            model_kwargs=trust | attention,
-            processor_kwargs=trust,
-        )
+        with native_folder(Path(spec.model), config) as folder:
+            body = Transformer(
+                str(folder),
+                max_seq_length=spec.max_passage_length,
+                config_kwargs=trust,
+                model_kwargs=trust | attention,
+                processor_kwargs=trust,
+            )
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelAccessError(f"{spec.model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    if _is_decoder(_read_json(Path(spec.model) / "config.json")):
+    if _is_decoder(config):
         # transformers >= 5 builds a bidirectional mask when this is false; saved with the model.
         body.model.config.is_causal = spec.attention == "causal"
     body.tokenizer.padding_side = spec.padding_side
@@ -227,7 +231,9 @@ def _is_decoder(config: Mapping[str, Any]) -> bool:
 
 
 def _attention_of(config: Mapping[str, Any]) -> Literal["causal", "bidirectional"]:
-    """What the model's own files say: decoders are causal unless ``is_causal`` is false."""
+    """What the model's own files say: decoders are causal unless ``is_causal`` is false or their name says it."""
+    if config.get("model_type") in NATIVE:
+        return "bidirectional"
     return "causal" if _is_decoder(config) and config.get("is_causal") is not False else "bidirectional"
 
 
