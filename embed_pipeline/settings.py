@@ -177,10 +177,14 @@ class SdgSettings(Section):
 class PrepSettings(Section):
     """Splitting, mining, unrolling."""
 
-    seed: int = 42
+    seed: int = Field(
+        42, description="Seed of every choice in this stage; another one, or other ratios, splits all anew."
+    )
     train_ratio: float = Field(0.8, gt=0, le=1, description="Share of questions for training.")
-    validation_ratio: float = Field(0.1, ge=0, lt=1, description="Share that picks the checkpoint.")
-    test_ratio: float = Field(0.1, ge=0, lt=1, description="Share for the synthetic benchmark.")
+    validation_ratio: float = Field(0.1, ge=0, lt=1, description="Share that picks the checkpoint; 0: none.")
+    test_ratio: float = Field(
+        0.1, ge=0, lt=1, description="Share for the synthetic benchmark; 0: the verdict rests on eval.gold alone."
+    )
     hard_negatives: int = Field(5, ge=0, description="Hard negatives asked for per question.")
     mining_candidates: Literal["dense", "bm25", "both"] = Field(
         "dense", description="Whose ranking is mined: the model's, BM25's, or both in turn."

@@ -19,7 +19,7 @@ SIMILAR = 0.951
 """Cosine of questions above which it is a leak: a thousandth above what the splits keep together, for rounding."""
 WIDESPREAD_SHARE, WIDESPREAD_LEAST = 0.1, 3
 _SCHEMA = {"kind": pl.String, "train_item": pl.String, "test_item": pl.String}
-_BLOCK = 1024
+_CELLS = 16_000_000  # cosines held at once
 
 
 def find_leaks(
@@ -206,8 +206,9 @@ def similar_texts(train: Sequence[str], held_out: Sequence[str], encoder: Encode
         return []
     known, asked = (_unit(encoder.encode(list(texts), "query")) for texts in (train, held_out))
     found = []
-    for start in range(0, len(asked), _BLOCK):
-        close = np.argwhere(asked[start : start + _BLOCK] @ known.T > SIMILAR)
+    block = max(1, _CELLS // len(known))
+    for start in range(0, len(asked), block):
+        close = np.argwhere(asked[start : start + block] @ known.T > SIMILAR)
         found += [(int(column), start + int(row)) for row, column in close]
     return found
 
