@@ -17,6 +17,7 @@ at any moment leaves the previous artifact valid.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,15 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline.errors import ArtifactError, HomeBusyError
-from embed_pipeline.files import fsync_folder, fsync_tree, hash_tree, sha256_file, sha256_json, write_json
+from embed_pipeline.files import (
+    fsync_folder,
+    fsync_tree,
+    hash_tree,
+    sha256_file,
+    sha256_json,
+    temporary_folder,
+    write_json,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -156,6 +165,14 @@ def stage_key(
     )
 
 
+def _link_or_copy(source: str, target: str) -> None:
+    """Artifacts never change, so two names may share the bytes; copied where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @contextmanager
 def home_lock(home: Path) -> Iterator[None]:
     """Held by the one command-line run of a home.
@@ -185,13 +202,18 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def lookup(self, asset: str, key: str) -> Artifact | None:
-        """The intact artifact of a known key, else None."""
-        version = self.version_of(asset, key)
-        if version is None:
-            return None
-        artifact = self.handle(asset, version)
-        return artifact if self.is_intact(artifact) else None
+    def lookup(self, asset: str, key: str, family: str | None = None) -> Artifact | None:
+        """The intact artifact of a known key, else None.
+
+        Args:
+            family: also look among the assets whose names begin so.
+        """
+        kin = sorted(path.name for path in self.root.glob(f"{family}*")) if family is not None else []
+        for name in dict.fromkeys((asset, *kin)):
+            version = self.version_of(name, key)
+            if version is not None and self.is_intact(self.handle(name, version)):
+                return self.handle(name, version)
+        return None
 
     def version_of(self, asset: str, key: str) -> str | None:
         """The version recorded for a key, intact or not, else None."""
@@ -278,6 +300,13 @@ class Store:
         self.record_key(manifest.asset, manifest.key, version, manifest.inputs)
         shutil.rmtree(self.home / "work" / f"{manifest.asset}-{manifest.key[:16]}", ignore_errors=True)
         return artifact
+
+    def adopt(self, artifact: Artifact, asset: str, inputs: Mapping[str, str]) -> Artifact:
+        """The content of an artifact as one of ``asset`` as well, made from ``inputs``; files are shared."""
+        values = artifact.manifest().model_dump(exclude={"version", "files"}) | {"asset": asset, "inputs": dict(inputs)}
+        with temporary_folder(self.staging(asset), "new") as staged:
+            shutil.copytree(artifact.path, staged / DATA, copy_function=_link_or_copy)
+            return self.commit(staged, values)
 
     def record_key(self, asset: str, key: str, version: str, inputs: Mapping[str, str]) -> None:
         """Remember that ``key`` gives ``version``."""

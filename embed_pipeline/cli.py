@@ -130,6 +130,22 @@ for _name, _about in {
 
 
 @app.command()
+def sweep(
+    corpus: Corpus = None,
+    profile: Profile = None,
+    config: Config = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    force: Force = None,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Trainings that differ in one setting (sweep.* in the settings), compared in one table."""
+    context = _Context.of(corpus, profile, config, home, [*(overrides or []), "sweep.enabled=true"])
+    _run(context, "sweep", force or [], plan, as_json)
+
+
+@app.command()
 def status(
     corpus: Corpus = None,
     profile: Profile = None,

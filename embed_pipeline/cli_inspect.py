@@ -9,7 +9,7 @@ from rich.table import Table
 from embed_pipeline import cli_output
 from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs.cache import make_plan
-from embed_pipeline.defs.graph import STAGES, assets_of
+from embed_pipeline.defs.graph import assets_of, stages
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 
@@ -19,7 +19,7 @@ SAMPLE_ROWS = 3
 def status_rows(settings: Settings, home: Path) -> list[dict[str, Any]]:
     """One row per asset, as ``status --json`` prints them."""
     store = Store(home)
-    steps = make_plan(STAGES.values(), settings, store)
+    steps = make_plan(stages(settings).values(), settings, store)
     rows = []
     for name, step in steps.items():
         pointer = store.pointer(name)
@@ -45,10 +45,9 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
     Raises:
         SettingsError: unknown, or not materialized in this home.
     """
-    if name not in STAGES:
-        assets_of(name)  # names the nearest for an unknown name
-        raise SettingsError(f"{name} is a stage, not an artifact; show one of {', '.join(assets_of(name))}.")
     artifact = Store(home).current(name)
+    if artifact is None and name not in (found := assets_of(name)):  # names the nearest for an unknown name
+        raise SettingsError(f"{name} is a stage, not an artifact; show one of {', '.join(found)}.")
     if artifact is None:
         raise SettingsError(
             f"{name} has not been computed in {home}. Run embed-pipeline run, or choose another --home."

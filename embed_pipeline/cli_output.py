@@ -138,6 +138,32 @@ def comparison_tables(summary: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The trainings of a sweep; the best on validation is marked."""
+    test_set = rows[0]["test_set"]
+    table = Table(
+        "training", "learning rate", "epochs", "steps", "kept", "loss", "validation", f"{test_set}",
+        Column("interval against base", no_wrap=True), "p", "seconds",
+        title="nDCG@10; chosen on validation", title_justify="left", box=None, header_style="bold",
+    )  # fmt: skip
+    for row in rows:
+        mark = "[green]" if row["best"] else ""
+        table.add_row(
+            f"{mark}{row['variant']}",
+            f"{row['learning_rate']:g}",
+            str(row["epochs"]),
+            str(row["steps"]),
+            str(row["best_step"]),
+            f"{row['final_loss']:.4f}",
+            f"{mark}{row['validation']:.4f}",
+            f"{row['test']:.4f}",
+            f"[{row['ci_low']:+.4f}, {row['ci_high']:+.4f}]".replace("[", "\\["),
+            f"{row['p']:.4f}",
+            f"{row['seconds']:.0f}",
+        )
+    return table
+
+
 def _ordered(compared: Mapping[str, Any]) -> list[str]:
     names = [name for name in compared if name.split("@")[0] in METRICS]
     return sorted(names, key=lambda name: (METRICS.index(name.split("@")[0]), int(name.split("@")[1])))

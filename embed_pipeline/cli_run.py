@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from embed_pipeline import cli_output
 from embed_pipeline.artifacts import Store
 from embed_pipeline.defs.cache import PlanStep, describe_plan, make_plan
-from embed_pipeline.defs.graph import STAGES, assets_of, selection
+from embed_pipeline.defs.graph import assets_of, selection, stages
 from embed_pipeline.defs.sdg import generation_estimate
+from embed_pipeline.defs.sweep import COMPARISON
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
 
@@ -31,9 +32,10 @@ def run(
     Args:
         again: commands that go on from here ("ui", "stop"), as this user would type them.
     """
-    names = selection(to)
-    forced = [asset for name in force for asset in assets_of(name)]
-    steps = make_plan([STAGES[name] for name in names], settings, Store(home), forced)
+    graph = stages(settings)
+    names = selection(to, graph)
+    forced = [asset for name in force for asset in assets_of(name, graph)]
+    steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
     if plan:
         _show_plan(steps, names, as_json, _estimate(steps, settings, home))
         return 0
@@ -56,10 +58,33 @@ def run(
             for one in report.assets
         ]
         value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": endpoint}
+        if COMPARISON in finished:
+            value["sweep"] = _sweep_rows(home)
         cli_output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
-    elif "metrics" in finished and not report.errors:
+        return report.exit_code
+    if COMPARISON in finished:
+        _show_sweep(_sweep_rows(home))
+    if "metrics" in finished and not report.errors:
         _show_result(home, verdict, endpoint if "endpoint" in finished else None, again)
     return report.exit_code
+
+
+def _sweep_rows(home: Path) -> list[dict[str, Any]]:
+    compared = Store(home).current(COMPARISON)
+    return compared.frame().to_dicts() if compared is not None else []
+
+
+def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
+    console = cli_output.out()
+    console.print()
+    console.print(cli_output.sweep_table(rows))
+    (best,) = (row for row in rows if row["best"])
+    if best["variant"] == rows[0]["variant"]:
+        console.print("\nbest on validation: the settings as they are", markup=False)
+        return
+    changed = [f"{name}: {best[name]:g}" for name in ("learning_rate", "epochs") if best[name] != rows[0][name]]
+    console.print(f"\nbest on validation: {best['variant']}. In pipeline.yaml:\n\nfinetune:", markup=False)
+    console.print("\n".join(f"  {line}" for line in changed), markup=False)
 
 
 def _estimate(steps: Mapping[str, PlanStep], settings: Settings, home: Path) -> "Estimate | None":

@@ -18,7 +18,7 @@ from embed_pipeline.artifacts import Store
 from embed_pipeline.defs.assets import build_asset
 from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
-from embed_pipeline.defs.graph import STAGES
+from embed_pipeline.defs.graph import stages
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
@@ -57,8 +57,9 @@ def build_defs(
     store = Store(home or home_folder())
     job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="Everything that is stale.")
     sensor, schedule = build_automation(settings, job)
+    graph = stages(settings)
     return dg.Definitions(
-        assets=[build_asset(stage, settings, store) for stage in STAGES.values()],
+        assets=[build_asset(stage, settings, store) for stage in graph.values()],
         asset_checks=build_checks(settings, store.home),
         jobs=[job],
         sensors=[sensor],
@@ -66,8 +67,8 @@ def build_defs(
         executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
         resources={
             "pipeline": PipelineResource(),
-            "table_io": TableIOManager(store, STAGES),
-            "folder_io": FolderIOManager(store, STAGES),
+            "table_io": TableIOManager(store, graph),
+            "folder_io": FolderIOManager(store, graph),
             **(resources or {}),
         },
     )

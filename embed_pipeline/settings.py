@@ -307,9 +307,11 @@ class FinetuneSettings(Section):
 class SweepSettings(Section):
     """Trainings that differ from the checkpoint's in one setting, compared in one table."""
 
-    enabled: bool = Field(False, description="Part of the graph; embed-pipeline sweep turns it on for one run.")
-    learning_rate_factors: tuple[float, ...] = Field((0.5, 2.0), description="Times finetune.learning_rate.")
-    epochs: tuple[int, ...] = Field((), description="Instead of finetune.epochs.")
+    enabled: bool = _runtime(False, "Part of the graph; embed-pipeline sweep turns it on for one run.")
+    learning_rate_factors: tuple[Annotated[float, Field(gt=0)], ...] = _runtime(
+        (0.5, 2.0), "Times finetune.learning_rate."
+    )
+    epochs: tuple[Annotated[int, Field(ge=1)], ...] = _runtime((), "Instead of finetune.epochs.")
 
 
 class EvalSettings(Section):

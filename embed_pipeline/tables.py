@@ -204,6 +204,28 @@ class TrainingSet(dy.Schema):
     component = _text("Leak-proof group of the question; its passages are never mined for it.")
 
 
+class SweepComparison(dy.Schema):
+    """Trainings that differ in one setting; the first row is the checkpoint itself."""
+
+    variant = _text("What differs; unchanged for the checkpoint.", primary_key=True)
+    asset = _text("The asset that holds the model.")
+    learning_rate = dy.Float64(nullable=False, description="finetune.learning_rate.")
+    epochs = _count("finetune.epochs.", min=1)
+    steps = _count("Optimizer steps made.", min=1)
+    best_step = _count("Step of the model that was kept.")
+    final_loss = dy.Float64(nullable=False, description="Loss of the last step.")
+    seconds = dy.Float64(nullable=False, min=0, description="Training, by wall clock.")
+    validation_base = dy.Float64(nullable=False, min=0, max=1, description="nDCG@10 of the base model on validation.")
+    validation = dy.Float64(nullable=False, min=0, max=1, description="nDCG@10 of the model kept; decides.")
+    best = dy.Bool(nullable=False, description="Highest on validation; the first of equals.")
+    test_set = _text("gold or synthetic: not used to choose.")
+    test_base = dy.Float64(nullable=False, min=0, max=1, description="nDCG@10 of the base model there.")
+    test = dy.Float64(nullable=False, min=0, max=1, description="nDCG@10 of the model there.")
+    ci_low = dy.Float64(nullable=False, description="Lower bound of the interval of test - test_base.")
+    ci_high = dy.Float64(nullable=False, description="Upper bound.")
+    p = dy.Float64(nullable=False, min=0, max=1, description="Paired permutation test, two-sided.")
+
+
 class QueryMetrics(dy.Schema):
     """Per-query scores of one system on one test set, at every cut-off."""
 

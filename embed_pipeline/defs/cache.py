@@ -10,7 +10,7 @@ import inspect
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -112,9 +112,21 @@ def cached_encoder(home: Path, settings: Settings, spec: "EncoderSpec") -> "Enco
     return CachedEncoder(spec, load, ContentCache(home / "cache" / "embeddings.sqlite"))
 
 
+def unchanged(settings: Settings) -> Settings:
+    """The settings of the run as they are."""
+    return settings
+
+
 @dataclass(frozen=True)
 class Stage:
-    """Declaration of one cached asset."""
+    """Declaration of one cached asset.
+
+    Attributes:
+        family: assets of one family (their names begin with it) hold the same content under the same key, so that
+            any of them can take over what another has computed.
+        parameters: input asset -> parameter of ``compute``, where the names differ.
+        derive: the settings this asset works with, from those of the run.
+    """
 
     name: str
     group: str
@@ -130,6 +142,9 @@ class Stage:
     device: Literal["cpu", "gpu"]
     kinds: tuple[str, ...]
     description: str
+    family: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    derive: Callable[[Settings], Settings] = unchanged
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -138,7 +153,23 @@ class Stage:
 
     def settings_part(self, settings: Settings) -> dict[str, Any]:
         """The settings that can change this stage's result."""
-        return settings.key_part(self.settings)
+        return self.derive(settings).key_part(self.settings)
+
+    def key(self, settings: Settings, versions: Mapping[str, str], external: Mapping[str, str]) -> str:
+        """Key of this stage's work, given the versions of its inputs and what lies outside the store."""
+        inputs = {self.parameters.get(name, name): version for name, version in versions.items()}
+        return stage_key(self.version, self.settings_part(settings), inputs, external)
+
+    def renamed(self, name: str, inputs: Mapping[str, str], **changes: Any) -> "Stage":
+        """The same work as another asset: ``inputs`` maps inputs to the assets taken in their place."""
+        return replace(
+            self,
+            name=name,
+            inputs=tuple(inputs.get(one, one) for one in self.inputs),
+            after=tuple(inputs.get(one, one) for one in self.after),
+            parameters={inputs.get(one, one): self.parameters.get(one, one) for one in self.inputs},
+            **changes,
+        )
 
     def code_version(self, settings: Settings) -> str:
         """Stage version and a hash of the settings: shows staleness before a run."""
@@ -167,6 +198,7 @@ def stage(
     alive: Callable[[Artifact, Settings, Path], bool] = always_alive,
     device: Literal["cpu", "gpu"] = "cpu",
     kinds: Sequence[str] = (),
+    family: str | None = None,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage from a function of ``run`` and its input assets (parameter name = asset name).
 
@@ -181,6 +213,7 @@ def stage(
         alive: whether a stored artifact still stands for something real (a running endpoint).
         device: gpu assets carry the GPU tags and pool.
         kinds: badges in the UI.
+        family: see :class:`Stage`.
     """
 
     def declare(compute: Callable[..., None]) -> Stage:
@@ -200,6 +233,7 @@ def stage(
             device=device,
             kinds=tuple(kinds),
             description=inspect.cleandoc(compute.__doc__ or ""),
+            family=family,
         )
 
     return declare
@@ -224,11 +258,14 @@ def run_stage(
         EmbedPipelineError: whatever the stage refuses; nothing half-written remains.
     """
     began = time.monotonic()
+    settings = declared.derive(settings)
     external = declared.external(settings)
     versions = {name: inputs[name].version for name in declared.inputs}
-    key = stage_key(declared.version, declared.settings_part(settings), versions, external)
+    key = declared.key(settings, versions, external)
     with store.lock(declared.name, key):
-        known = None if force else store.lookup(declared.name, key)
+        known = None if force else store.lookup(declared.name, key, declared.family)
+        if known is not None and known.asset != declared.name:
+            known = store.adopt(known, declared.name, versions)
         if known is not None and declared.alive(known, settings, store.home):
             seconds = time.monotonic() - began
             outcome: Outcome = "skipped" if "skipped" in known.manifest().summary else "reused"
@@ -255,7 +292,7 @@ def _compute(
     with temporary_folder(store.staging(declared.name), "new") as staged:
         (staged / DATA).mkdir()
         run = StageRun(settings, store.home, staged / DATA, store.work_folder(declared.name, key), declared)
-        declared.compute(run, **{name: inputs[name] for name in declared.inputs})
+        declared.compute(run, **{declared.parameters.get(name, name): inputs[name] for name in declared.inputs})
         artifact = store.commit(
             staged,
             {
@@ -322,6 +359,7 @@ def make_plan(
 def _plan_step(
     declared: Stage, settings: Settings, store: Store, steps: Mapping[str, PlanStep], forced: bool
 ) -> PlanStep:
+    settings = declared.derive(settings)
     external = declared.external(settings)  # looked at even when inputs are unknown: what is missing shows early
     changing = [name for name in declared.inputs if steps[name].version is None]
     if forced:
@@ -330,8 +368,8 @@ def _plan_step(
         return PlanStep(declared, "compute", tuple(f"follows {name}" for name in changing), None)
     versions = {name: str(steps[name].version) for name in declared.inputs}
     part = declared.settings_part(settings)
-    key = stage_key(declared.version, part, versions, external)
-    known = store.lookup(declared.name, key)
+    key = declared.key(settings, versions, external)
+    known = store.lookup(declared.name, key, declared.family)
     if known is not None and declared.alive(known, settings, store.home):
         return PlanStep(declared, "reuse", (), known.version)
     reasons = _why(declared, store, part, versions, external, alive=known is None)

@@ -1,11 +1,13 @@
 """Blocking checks: what must hold before anything downstream runs."""
 
+import inspect
 from pathlib import Path
 
 import dagster as dg
 
 from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.cache import cached_encoder
+from embed_pipeline.defs.graph import stages
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
 
@@ -20,19 +22,21 @@ def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(
-    asset="mined_negatives",
-    blocking=True,
-    additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "splits")},
-)
-def negatives_sane(
-    mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
-) -> dg.AssetCheckResult:
-    """Finite scores; never a positive, never a passage of a held-out document."""
-    from embed_pipeline.prep.mine import check_negatives
+def _negatives_check(asset: str) -> dg.AssetChecksDefinition:
+    """The same for every round of mining; Dagster wants the parameter to have the asset's name."""
+    others = ("qa_pairs", "passages", "splits")
 
-    broken = check_negatives(mined_negatives.frame(), qa_pairs.frame(), passages.frame(), splits.frame())
-    return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
+    def negatives_sane(**given: Artifact) -> dg.AssetCheckResult:
+        """Finite scores; never a positive, never a passage of a held-out document."""
+        from embed_pipeline.prep.mine import check_negatives
+
+        broken = check_negatives(given[asset].frame(), *(given[name].frame() for name in others))
+        return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
+
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in (asset, *others)]
+    negatives_sane.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    inputs = {name: dg.AssetIn(name) for name in others}
+    return dg.asset_check(asset=asset, blocking=True, additional_ins=inputs)(negatives_sane)
 
 
 @dg.asset_check(asset="endpoint_metrics", blocking=True)
@@ -105,7 +109,8 @@ def build_checks(settings: Settings, home: Path) -> list[dg.AssetChecksDefinitio
         )
 
     measured = [_leak_check(settings, home), enough_questions, verdict, onnx_equals_checkpoint]
-    return [corpus_not_empty, negatives_sane, endpoint_within_tolerance, *measured]
+    mined = [_negatives_check(name) for name in stages(settings) if name.startswith("mined_negatives")]
+    return [corpus_not_empty, endpoint_within_tolerance, *mined, *measured]
 
 
 def _result(passed: bool, why_not: str, **figures: float | str) -> dg.AssetCheckResult:

@@ -23,6 +23,7 @@ def training_external(settings: Settings) -> dict[str, str]:
     external=training_external,
     device="gpu",
     kinds=("pytorch", "huggingface"),
+    family="checkpoint",
 )
 def checkpoint(run: StageRun, training_set: Artifact) -> None:
     """The tuned model as a sentence-transformers folder; validation nDCG@10 picked the checkpoint."""

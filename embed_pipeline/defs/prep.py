@@ -1,10 +1,15 @@
 """prep: splits, benchmark, hard negatives, training set."""
 
+from typing import TYPE_CHECKING
+
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external
 from embed_pipeline.progress import say
+
+if TYPE_CHECKING:
+    from embed_pipeline.encoder import Encoder
 
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
 MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
@@ -62,12 +67,34 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     external=base_model_external,
     device="gpu",
     kinds=("faiss", "parquet"),
+    family="mined_negatives",
 )
 def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of the training questions, with the scores and what was dropped."""
+    _mine(run, run.base_encoder(), splits, qa_pairs, passages)
+
+
+@stage(
+    group="prep",
+    version=mined_negatives.version,
+    storage="table",
+    schema=tables.MinedNegatives,
+    settings=MINING,
+    device="gpu",
+    kinds=("faiss", "parquet"),
+    family="mined_negatives",
+)
+def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
+    from embed_pipeline.encoder import EncoderSpec
+
+    _mine(run, run.encoder(EncoderSpec.load(checkpoint.path)), splits, qa_pairs, passages)
+
+
+def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     from embed_pipeline.prep.mine import mine_negatives
 
-    frame = mine_negatives(qa_pairs.frame(), passages.frame(), splits.frame(), run.base_encoder(), run.settings.prep)
+    frame = mine_negatives(qa_pairs.frame(), passages.frame(), splits.frame(), encoder, run.settings.prep)
     run.write_table(frame)
     found = frame["negative_ids"].list.len()
     run.summary |= {
@@ -93,6 +120,7 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
     storage="table",
     schema=tables.TrainingSet,
     kinds=("polars", "parquet", "json"),
+    family="training_set",
 )
 def training_set(
     run: StageRun, mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact

@@ -1,0 +1,45 @@
+"""Which trainings a sweep compares."""
+
+import json
+
+import pytest
+
+from embed_pipeline.errors import ArtifactError, SettingsError
+from embed_pipeline.finetune.sweep import course_of, differing, variants
+from embed_pipeline.settings import FinetuneSettings, SweepSettings
+
+FINETUNE = FinetuneSettings(learning_rate=1e-4, epochs=2)
+
+
+def test_each_variant_differs_in_one_setting():
+    found = variants(FINETUNE, SweepSettings(learning_rate_factors=(0.5, 1.0, 2.0), epochs=(1, 2, 3)))
+    assert {name: differing(FINETUNE, one) for name, one in found.items()} == {
+        "learning_rate_x0_5": {"learning_rate": 5e-5},
+        "learning_rate_x2": {"learning_rate": 2e-4},
+        "epochs_1": {"epochs": 1},
+        "epochs_3": {"epochs": 3},
+    }
+
+
+def test_repeated_values_are_one_variant():
+    assert list(variants(FINETUNE, SweepSettings(learning_rate_factors=(2, 2.0), epochs=(3, 3)))) == [
+        "learning_rate_x2",
+        "epochs_3",
+    ]
+
+
+def test_names_are_asset_names():
+    names = variants(FINETUNE, SweepSettings(learning_rate_factors=(1e-5, 0.25, 1e6)))
+    assert all(name.replace("_", "a").isalnum() for name in names)
+
+
+def test_course(tmp_path):
+    log = {"steps": 4, "best_step": 2, "final_loss": 0.5, "base_validation": 0.1, "best_validation": 0.2, "more": 1}
+    (tmp_path / "training_log.json").write_text(json.dumps(log))
+    assert course_of(tmp_path)["best_step"] == 2
+    (tmp_path / "training_log.json").write_text(json.dumps(log | {"best_validation": None}))
+    with pytest.raises(SettingsError, match=r"prep\.validation_ratio"):
+        course_of(tmp_path)
+    (tmp_path / "training_log.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"training_log\.json: cannot be read"):
+        course_of(tmp_path)

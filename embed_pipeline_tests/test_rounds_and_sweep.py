@@ -1,0 +1,72 @@
+"""Rounds of mining and a sweep, as a user runs them on a tiny real model."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from embed_pipeline.artifacts import Store
+from embed_pipeline.encoder import EncoderSpec, TorchEncoder
+from embed_pipeline_tests.test_pipeline import User
+
+ROUNDS = ("--set", "prep.mining_rounds=2")
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory) -> User:
+    somebody = User(tmp_path_factory.mktemp("rounds"), documents=14)
+    assert somebody.run("finetune").returncode == 0
+    return somebody
+
+
+def test_a_second_round_mines_with_the_tuned_model(user):
+    done = user.run("finetune", "--json", *ROUNDS)
+    assert done.returncode == 0, done.stderr
+    outcomes = {row["asset"]: row["outcome"] for row in json.loads(done.stdout)["assets"]}
+    for name in ("mined_negatives", "training_set", "checkpoint"):
+        assert outcomes[f"{name}_round_1"] == "reused"  # what the first run computed under other names
+    assert (outcomes["mined_negatives"], outcomes["checkpoint"]) == ("computed", "computed")
+    store = Store(user.home)
+    first, second = store.current("mined_negatives_round_1").frame(), store.current("mined_negatives").frame()
+    assert first["question_id"].to_list() == second["question_id"].to_list()
+    assert first["positive_scores"].to_list() != second["positive_scores"].to_list()
+    tuned = TorchEncoder.load(EncoderSpec.load(store.current("checkpoint_round_1").path), "cpu")
+    row = second.row(0, named=True)
+    question = store.current("qa_pairs").frame().filter(pl.col("question_id") == row["question_id"])["question"][0]
+    passage = store.current("passages").frame().filter(pl.col("passage_id") == row["positive_ids"][0])
+    text = f"{passage['title'][0]} {passage['text'][0]}".strip()
+    score = tuned.encode([question], "query")[0] @ tuned.encode([text], "passage")[0]
+    assert row["positive_scores"][0] == pytest.approx(float(score), abs=1e-5)
+    again = user.run("finetune", "--json", *ROUNDS)
+    assert {row["outcome"] for row in json.loads(again.stdout)["assets"]} <= {"reused", "skipped"}
+
+
+def test_a_sweep_compares_and_its_winner_is_taken_over(user):
+    chosen = ("--set", "sweep.learning_rate_factors=[10]")
+    done = user.run("sweep", "--json", *chosen)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["sweep"]
+    assert [row["variant"] for row in rows] == ["unchanged", "learning_rate_x10"]
+    assert rows[1]["learning_rate"] == pytest.approx(10 * rows[0]["learning_rate"])
+    assert sum(row["best"] for row in rows) == 1
+    best = max(rows, key=lambda row: row["validation"])
+    assert best["best"]
+    assert all(np.isfinite(row["test"]) and row["test_set"] == "synthetic" for row in rows)
+    printed = user.run("sweep", *chosen)
+    assert "best on validation" in printed.stdout
+    assert "learning_rate_x10" in printed.stdout
+    taken = user.run("finetune", "--json", "--set", "finetune.learning_rate=0.01")
+    outcomes = {row["asset"]: row["outcome"] for row in json.loads(taken.stdout)["assets"]}
+    assert outcomes["checkpoint"] == "reused"
+    assert "checkpoint_learning_rate_x10" not in outcomes
+
+
+def test_status_and_plan_know_them(user):
+    rows = json.loads(user.run("status", "--json", *ROUNDS).stdout)["assets"]
+    assert "checkpoint_round_1" in {row["asset"] for row in rows}
+    plan = json.loads(user.run("sweep", "--plan", "--json").stdout)["assets"]
+    assert {"checkpoint_learning_rate_x0_5", "sweep_comparison"} <= {row["asset"] for row in plan}
+    off = user.run("run", "--to", "sweep")
+    assert off.returncode == 2
+    assert "sweep is off" in off.stderr
