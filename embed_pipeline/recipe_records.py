@@ -143,6 +143,22 @@ def chunk_places(record: Mapping[str, Any]) -> list[ChunkPlace]:
     return places
 
 
+def parse_json(data: bytes, where: str) -> Any:
+    """A JSON value; what is not UTF-8, no JSON or holds half of a surrogate pair is an InputError."""
+    try:
+        text = data.decode("utf-8-sig")
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses halves of surrogate pairs
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: holds half of a surrogate pair (\\ud800 to \\udfff); correct the text.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON ({error}).") from error
+    return value
+
+
 def _where(record: Mapping[str, Any]) -> str:
     return getattr(record, "where", "an SDG record")
 
@@ -240,7 +256,7 @@ def _read_file(path: Path, columns: Sequence[str] | None) -> Iterator[RecipeReco
         elif suffix == ".jsonl":
             yield from _read_lines(path)
         else:
-            yield from _records(_parse(path.read_bytes(), str(path)), str(path), "record")
+            yield from _records(parse_json(path.read_bytes(), str(path)), str(path), "record")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
@@ -266,7 +282,7 @@ def _read_lines(path: Path) -> Iterator[RecipeRecord]:
         for number, line in enumerate(file, 1):
             if line.strip():
                 where = f"{path}, line {number}"
-                value = _parse(line, where)
+                value = parse_json(line, where)
                 yield from _records(value, where, "entry") if isinstance(value, list) else [_record(value, where)]
 
 
@@ -283,18 +299,3 @@ def _record(value: Any, where: str) -> RecipeRecord:
     if not isinstance(value, dict):
         raise InputError(f"{where}: must be a JSON object with file_name and chunks, not {_short(value)}.")
     return RecipeRecord(value, where)
-
-
-def _parse(data: bytes, where: str) -> Any:
-    try:
-        text = data.decode("utf-8-sig")
-        value = json.loads(text)
-        if "\\ud" in text.lower():
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses halves of surrogate pairs
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8.") from error
-    except UnicodeEncodeError as error:
-        raise InputError(f"{where}: holds half of a surrogate pair (\\ud800 to \\udfff); correct the text.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not valid JSON ({error}).") from error
-    return value

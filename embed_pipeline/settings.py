@@ -50,7 +50,8 @@ class CorpusSettings(Section):
     """Reading and cutting the documents."""
 
     path: Path | None = _runtime(
-        None, "Folder of documents, a BEIR folder (corpus.jsonl), or the reference recipe's SDG records."
+        None,
+        "Documents, a BEIR folder (corpus.jsonl), the reference recipe's SDG records, or training data (file, folder).",
     )
     processes: int = _runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
@@ -112,7 +113,8 @@ class SdgSettings(Section):
     )
     import_from: Path | None = _runtime(
         None,
-        "Questions of your own: .jsonl, the reference recipe's SDG records, or a BEIR folder with qrels/train.tsv.",
+        "Questions of your own: .jsonl, a BEIR folder with qrels/train.tsv, the reference recipe's SDG records, or "
+        "training data with negatives (the recipe's files, Automodel, FlagEmbedding, sentence-transformers).",
     )
     seed: int = Field(42, description="Seed of every random choice in this stage.")
     max_questions: int = Field(3200, ge=1, description="Upper bound of questions kept.")

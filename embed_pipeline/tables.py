@@ -42,7 +42,9 @@ class CorpusManifest(dy.Schema):
 class Documents(dy.Schema):
     """Extracted text."""
 
-    doc_id = _text("The path; the BEIR id for a BEIR corpus; the file_name of SDG records.", primary_key=True)
+    doc_id = _text(
+        "The path; the id in a BEIR corpus or training data; the file_name of SDG records.", primary_key=True
+    )
     path = _text("File it came from.")
     title = _text("Title; empty when there is none.")
     text = _text("The whole extracted text; every span refers to it.", min_length=1)
@@ -67,7 +69,7 @@ class Documents(dy.Schema):
 class Passages(dy.Schema):
     """Chunks of documents; text == document text[start:end]."""
 
-    passage_id = _text("Document id, #, position; or the BEIR id for a BEIR corpus.", primary_key=True)
+    passage_id = _text("Document id, #, position; or the id in a BEIR corpus or training data.", primary_key=True)
     doc_id = _text("Document it was cut from.")
     position = _count("0-based order within the document.")
     start = _count("First character in the document's text.")
@@ -113,6 +115,7 @@ class QaPairs(dy.Schema):
     )
     passage_ids = _ids("Positive passages.", min_length=1)
     doc_ids = _ids("Their documents.", min_length=1)
+    negative_ids = _ids("Negatives given with an imported question, in their order; empty: they are mined.")
     mask_evidence = dy.Bool(
         nullable=False, description="True (inverse cloze): training cuts the evidence out of the positive."
     )

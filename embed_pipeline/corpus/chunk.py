@@ -43,7 +43,7 @@ def chunk_documents(
         documents: :class:`~embed_pipeline.tables.Documents`.
         count_tokens: texts to token counts, see :func:`~embed_pipeline.corpus.tokens.token_counter`.
         settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
-        whole: one passage per document, whatever its length, with the document's id (BEIR).
+        whole: one passage per document, whatever its length, with the document's id (BEIR, training data).
         chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.
 
     Returns:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from embed_pipeline.corpus.formats import SUPPORTED, TEXT_KINDS, kind_of
-from embed_pipeline.corpus.kind import corpus_kind, data_files
+from embed_pipeline.corpus.kind import corpus_kind, data_files, name_below
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.progress import track
@@ -37,8 +37,8 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     """List the corpus folder.
 
     Args:
-        root: folder of documents, a BEIR folder or a folder of SDG records; of a BEIR folder only corpus.jsonl
-            is listed, of records only their files, of any size.
+        root: folder of documents, a BEIR folder, a folder of SDG records, or training data (file or folder); of a
+            BEIR folder only corpus.jsonl is listed, of records and training data only their files, of any size.
         settings: ``max_file_mb`` is used.
 
     Returns:
@@ -46,7 +46,7 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
         unreadable files have an empty sha256.
 
     Raises:
-        InputError: the path is missing, is not a folder, is empty, or holds nothing that can be read.
+        InputError: the path is missing, a file without training data, empty, or holds nothing that can be read.
     """
     found = list(_entries(root))
     limit = int(settings.max_file_mb * 1_000_000) if corpus_kind(root) == "files" else None
@@ -64,10 +64,10 @@ def corpus_fingerprint(root: Path) -> str:
     """Hash over the relative paths and the contents of the files that are not hidden.
 
     Neither touching a file nor moving the folder changes it. Of a BEIR folder only corpus.jsonl counts, of SDG
-    records only their files.
+    records only their files, of training data only those that hold the texts.
 
     Raises:
-        InputError: the path is missing or not a folder.
+        InputError: the path is missing, or a file without training data.
     """
     entries = [entry for entry in _entries(root) if entry.reason not in _HIDDEN]
     return sha256_json(sorted((entry.path, entry.reason or _hash_or_reason(entry)) for entry in entries))
@@ -81,14 +81,17 @@ def _hash_or_reason(entry: _Found) -> str:
 
 
 def _entries(root: Path) -> Iterator[_Found]:
-    """Everything below ``root`` in the order of the paths; of a BEIR folder or SDG records only their files."""
+    """Everything below ``root`` in the order of the paths; of data with a form of its own only its files."""
     if not root.exists():
         raise InputError(f"{root}: there is no such corpus folder. Set corpus.path to a folder of documents.")
-    if not root.is_dir():
-        raise InputError(f"{root}: the corpus must be a folder, but this is a file. Set corpus.path to its folder.")
     kind = corpus_kind(root)
     if kind != "files":
-        return iter([_Found(file.relative_to(root).as_posix(), file) for file in data_files(root, kind)])
+        return iter([_Found(name_below(file, root), file) for file in data_files(root, kind)])
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: the corpus must be a folder, but this is a file (and no training data). "
+            "Set corpus.path to its folder."
+        )
     return iter(sorted(_walk(root.resolve(), root.resolve()), key=lambda entry: entry.path))
 
 

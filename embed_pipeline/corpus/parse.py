@@ -9,10 +9,11 @@ import polars as pl
 
 from embed_pipeline.corpus.dedup import group_documents
 from embed_pipeline.corpus.formats import BEIR_CORPUS
-from embed_pipeline.corpus.kind import CorpusKind, corpus_kind, data_files
+from embed_pipeline.corpus.kind import CorpusKind, corpus_kind, data_files, name_below
 from embed_pipeline.corpus.parse_beir import parse_beir
 from embed_pipeline.corpus.parse_file import FileBatch, Row, Skipped, document_row, read_unchanged
 from embed_pipeline.corpus.parse_records import parse_records
+from embed_pipeline.corpus.parse_training import parse_training
 from embed_pipeline.corpus.workers import default_processes, parse_batches
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
@@ -27,12 +28,12 @@ _WORTH_PROCESSES = 8_000_000  # bytes; fewer are read before the other processes
 
 @dataclass(frozen=True)
 class ParsedCorpus:
-    """What a corpus folder holds.
+    """What a corpus holds.
 
     Attributes:
         documents: :class:`~embed_pipeline.tables.Documents`.
         skipped: (path or id, reason) of what gave no document.
-        kind: what the folder is; of a BEIR folder every document is one passage.
+        kind: what it is; of a BEIR folder or training data every document is one passage.
         chunks: :class:`~embed_pipeline.tables.Chunks` of SDG records, which are the passages; else None.
     """
 
@@ -48,12 +49,13 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
     Args:
         root: the folder the manifest was made of.
         manifest: a :class:`~embed_pipeline.tables.CorpusManifest`.
-        settings: ``min_document_chars`` is used, but only for a folder of documents; a BEIR folder's rows and
-            the documents of SDG records are all kept. ``near_duplicate_threshold`` decides the groups.
+        settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the
+            documents of SDG records and the texts of training data are all kept. ``near_duplicate_threshold``
+            decides the groups.
 
     Raises:
         InputError: a file changed since the manifest was made, every document had to be skipped, or a BEIR
-            row or SDG record is malformed.
+            row, SDG record or row of training data is malformed.
     """
     files = manifest.filter(pl.col("status") == "read").select("path", "sha256", "bytes").rows()
     kind, chunks = corpus_kind(root), None
@@ -61,6 +63,8 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         rows, skipped = _read_files(root, files, settings)
     elif kind == "beir":
         rows, skipped = _read_beir(root, files[0][1])
+    elif kind == "training":
+        rows, skipped = _read_training(root, {path: sha256 for path, sha256, _ in files})
     else:
         rows, skipped, chunks = _read_records(root, {path: sha256 for path, sha256, _ in files})
     _tell(skipped)
@@ -111,14 +115,30 @@ def _read_beir(root: Path, sha256: str) -> tuple[list[Row], list[Skipped]]:
     return rows, [Skipped(*each) for each in empty]
 
 
-def _read_records(root: Path, sha256_of: dict[str, str]) -> tuple[list[Row], list[Skipped], pl.DataFrame]:
-    files = data_files(root, "records")
-    names = {file: file.relative_to(root).as_posix() for file in files}
+def _read_training(root: Path, sha256_of: dict[str, str]) -> tuple[list[Row], list[Skipped]]:
+    names = _unchanged(root, "training", sha256_of)
+    rows, skipped = [], []
+    for doc_id, text, file in track(parse_training(root), "read the documents"):
+        if text:
+            rows.append(document_row(doc_id, names[file], "", text, sha256_of[names[file]]))
+        else:
+            skipped.append(Skipped(doc_id, "its text is empty"))
+    return rows, skipped
+
+
+def _unchanged(root: Path, kind: CorpusKind, sha256_of: dict[str, str]) -> dict[Path, str]:
+    """The names of the data files, which must be as the manifest has them."""
+    names = {file: name_below(file, root) for file in data_files(root, kind)}
     for file, name in names.items():
         if sha256_of.get(name) != sha256_file(file):
             raise InputError(f"{file}: changed while it was being read; run again.")
+    return names
+
+
+def _read_records(root: Path, sha256_of: dict[str, str]) -> tuple[list[Row], list[Skipped], pl.DataFrame]:
+    names = _unchanged(root, "records", sha256_of)
     rows, skipped, chunks = [], [], []
-    for found in track(parse_records(files), "read the documents"):
+    for found in track(parse_records(list(names)), "read the documents"):
         if not found.text:
             skipped.append(Skipped(found.doc_id, "its chunks have no text"))
             continue

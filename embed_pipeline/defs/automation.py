@@ -26,12 +26,12 @@ TICK_SECONDS = 30
 
 
 def folder_state(folder: Path) -> str:
-    """Cheap fingerprint of a folder: path, size and modification time of every file."""
+    """Cheap fingerprint of a folder (or a file): path, size and modification time of every file."""
     return sha256_json(sorted(_stats(folder)))
 
 
 def _stats(folder: Path) -> Iterator[tuple[str, int, int]]:
-    for path in folder.rglob("*"):
+    for path in [folder] if folder.is_file() else folder.rglob("*"):
         if path.is_symlink() or not path.is_file():
             continue
         try:
@@ -69,8 +69,8 @@ def decide(context: dg.SensorEvaluationContext, settings: Settings, job_name: st
     never fire for A -> B -> A or after a failed run.
     """
     folder = settings.corpus.path
-    if folder is None or not folder.is_dir():
-        return dg.SkipReason(f"corpus.path {folder} is not a folder")
+    if folder is None or not folder.exists():
+        return dg.SkipReason(f"corpus.path {folder} is not a folder or file")
     now, state = time.time(), folder_state(folder)
     cursor: dict[str, Any] = json.loads(context.cursor) if context.cursor else {"launched": None, "sequence": 0}
     if state != cursor.get("seen"):

@@ -75,7 +75,7 @@ def base_model_external(settings: Settings) -> dict[str, str]:
 
 @stage(
     group="sdg",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.QaCandidates,
     settings=GENERATION,
@@ -167,7 +167,7 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
 
 @stage(
     group="sdg",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.QaPairs,
     settings=FILTERS,

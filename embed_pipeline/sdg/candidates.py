@@ -38,6 +38,7 @@ class Candidate:
         mask_evidence: training cuts the evidence out of the positive (inverse cloze).
         generator: offline/<recipe>, llm/<model> or imported.
         own_id: id of an imported question; None: :func:`question_id`.
+        negative_ids: passages given as its negatives; empty: they are mined.
     """
 
     question: str
@@ -56,6 +57,7 @@ class Candidate:
     judgement: str | None = None
     closed_book: bool | None = None
     own_id: str | None = None
+    negative_ids: tuple[str, ...] = ()
 
 
 def question_id(question: str, passage_ids: Sequence[str]) -> str:
@@ -110,6 +112,7 @@ def _row(candidate: Candidate, doc_of: Mapping[str, str]) -> dict[str, Any]:
         "hops": [_hop(number, hop) for number, hop in enumerate(candidate.hops, 1)],
         "passage_ids": passage_ids,
         "doc_ids": list(dict.fromkeys(doc_of[passage_id] for passage_id in passage_ids)),
+        "negative_ids": list(candidate.negative_ids),
         "mask_evidence": candidate.mask_evidence,
         "generator": candidate.generator,
         **{name: _rounded(getattr(candidate, name)) for name in (*CRITERIA, "score")},

@@ -146,7 +146,7 @@ def _from_jsonl(path: Path, place: _Place) -> Iterator[Candidate]:
         if answer is not None and not isinstance(answer, str):
             refuse(path, line, f'"answer" must be a text, not {_short(answer)}')
         if hops:
-            yield _candidate(question, (answer or "").strip(), hops, own_id)
+            yield own_candidate(question, (answer or "").strip(), hops, own_id)
 
 
 def _own_id(path: Path, line: int, record: Mapping[str, Any], lines_of: dict[str, int]) -> str | None:
@@ -189,7 +189,10 @@ def _quotation(path: Path, line: int, item: Any) -> tuple[str, str]:
     return doc_id, text
 
 
-def _candidate(question: str, answer: str, hops: list[Hop], own_id: str | None) -> Candidate:
+def own_candidate(
+    question: str, answer: str, hops: list[Hop], own_id: str | None, negative_ids: tuple[str, ...] = ()
+) -> Candidate:
+    """A candidate of which only the question and its positives are known, and perhaps answer and negatives."""
     return Candidate(
         question=question,
         answer=answer or "\n".join(hop.evidence for hop in hops if hop.evidence),
@@ -200,6 +203,7 @@ def _candidate(question: str, answer: str, hops: list[Hop], own_id: str | None) 
         mask_evidence=False,
         generator="imported",
         own_id=own_id,
+        negative_ids=negative_ids,
     )
 
 
@@ -257,7 +261,7 @@ def _from_beir(folder: Path, place: _Place) -> Iterator[Candidate]:
     for query_id, passage_ids in positives.items():
         hops = [hop for passage_id in dict.fromkeys(passage_ids) for hop in place.passage_hop(passage_id)]
         if hops:
-            yield _candidate(queries[query_id], "", hops, query_id)
+            yield own_candidate(queries[query_id], "", hops, query_id)
 
 
 def _queries(path: Path) -> dict[str, str]:

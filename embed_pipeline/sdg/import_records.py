@@ -65,6 +65,15 @@ def recipe_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame
     finder = ChunkFinder(passages, documents)
     set_aside: list[tuple[str, str, str]] = []
     whole = candidates_frame(_read(path, finder, set_aside), finder.doc_of)
+    return imported(path, whole, set_aside)
+
+
+def imported(path: Path, whole: pl.DataFrame, set_aside: Sequence[tuple[str, str, str]]) -> Imported:
+    """What was read of ``path`` and what was set aside, of which an example is told.
+
+    Raises:
+        InputError: no question can be used.
+    """
     if set_aside:
         _, record, reason = set_aside[0]
         example = f"{len(set_aside)} set aside, for example {record}: {reason}"

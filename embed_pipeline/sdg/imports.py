@@ -1,7 +1,8 @@
 """Questions from elsewhere instead of generated ones (``sdg.import_from``).
 
-Three forms, told apart by what lies there: plain JSONL and BEIR folders (:mod:`embed_pipeline.sdg.import_own`),
-and the reference recipe's SDG records (:mod:`embed_pipeline.sdg.import_records`).
+Told apart by what lies there: plain JSONL and BEIR folders (:mod:`embed_pipeline.sdg.import_own`), the reference
+recipe's SDG records (:mod:`embed_pipeline.sdg.import_records`), and training data, which mostly has negatives
+(:mod:`embed_pipeline.sdg.import_training`).
 """
 
 from pathlib import Path
@@ -14,6 +15,8 @@ from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.sdg.candidates import set_aside_frame
 from embed_pipeline.sdg.import_own import QRELS, QUERIES, own_fingerprint, own_questions
 from embed_pipeline.sdg.import_records import Imported, recipe_questions
+from embed_pipeline.sdg.import_training import training_questions
+from embed_pipeline.training_files import text_files, training_file
 
 __all__ = ["Imported", "import_fingerprint", "import_questions", "read_questions"]
 
@@ -23,7 +26,8 @@ def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) 
 
     Args:
         path: a .jsonl file or a BEIR folder of one's own; or the reference recipe's SDG records: a .jsonl,
-            .json or .parquet file, a folder of one of these, or their generation_result.json.
+            .json or .parquet file, a folder of one of these, or their generation_result.json; or training data
+            (see :mod:`embed_pipeline.training_files`), a file or a folder.
         passages: :class:`embed_pipeline.tables.Passages`.
         documents: :class:`embed_pipeline.tables.Documents`.
 
@@ -35,6 +39,9 @@ def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) 
         InputError: the file is missing, of no known form, broken, or nothing in it can be used.
     """
     path = _existing(path)
+    training = _training_file(path)
+    if training is not None:
+        return training_questions(training, passages, documents)
     if _is_recipe(path):
         return recipe_questions(path, passages, documents)
     return Imported(own_questions(path, passages, documents), set_aside_frame([]))
@@ -52,6 +59,9 @@ def import_fingerprint(path: Path) -> str:
         InputError: nothing of a known form lies there.
     """
     path = _existing(path)
+    training = _training_file(path)
+    if training is not None:
+        return sha256_json([sha256_file(file) for file in dict.fromkeys([training, *text_files(training)])])
     if not _is_recipe(path):
         return own_fingerprint(path)
     files = recipe_records.record_files(path) if path.is_dir() else [path]
@@ -66,10 +76,15 @@ def _existing(path: Path) -> Path:
         raise InputError(f"{path}: there is no such file or folder; correct sdg.import_from.")
     if path.is_file() and path.suffix.lower() not in recipe_records.SUFFIXES:
         raise InputError(
-            f"{path}: only .jsonl files, BEIR folders and the reference recipe's SDG records (.jsonl, .json, "
-            ".parquet) can be imported; convert it to one of them."
+            f"{path}: only .jsonl files, BEIR folders, the reference recipe's SDG records and training data (.jsonl, "
+            ".json, .parquet) can be imported; convert it to one of them."
         )
     return path
+
+
+def _training_file(path: Path) -> Path | None:
+    is_beir = any((path / name).exists() for name in (QUERIES, QRELS))
+    return None if is_beir else training_file(path)
 
 
 def _is_recipe(path: Path) -> bool:

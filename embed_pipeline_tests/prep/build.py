@@ -57,9 +57,14 @@ def passages_of(
 
 
 def pairs_of(
-    questions: Mapping[str, tuple[str, Sequence[str]]], masked: Mapping[str, str] | None = None
+    questions: Mapping[str, tuple[str, Sequence[str]]],
+    masked: Mapping[str, str] | None = None,
+    negatives: Mapping[str, Sequence[str]] | None = None,
 ) -> pl.DataFrame:
-    """``{question id: (text, positives)}`` as the table QaPairs; ``masked`` maps ids to the evidence to cut."""
+    """``{question id: (text, positives)}`` as the table QaPairs.
+
+    ``masked`` maps ids to the evidence to cut, ``negatives`` to given negatives.
+    """
     rows = []
     for name, (text, positives) in questions.items():
         evidence = (masked or {}).get(name, "")
@@ -78,6 +83,7 @@ def pairs_of(
                 ],
                 "passage_ids": list(positives),
                 "doc_ids": sorted({positive.rpartition("#")[0] for positive in positives}),
+                "negative_ids": list((negatives or {}).get(name, ())),
                 "mask_evidence": bool(evidence),
                 "generator": "imported",
                 "relevance": None,
