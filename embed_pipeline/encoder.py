@@ -6,7 +6,7 @@ evaluation, export and serving read it from there, so they cannot disagree. Anyt
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.errors import ArtifactError, ModelAccessError
 from embed_pipeline.families import NATIVE, Prompts, known_prompts, native_folder
-from embed_pipeline.files import sha256_json, sha256_text, write_json
+from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.models import find_base_model
 from embed_pipeline.progress import task
 from embed_pipeline.settings import EncoderSettings
@@ -278,44 +277,3 @@ class TorchEncoder:
                 ).astype(np.float32, copy=False)
                 running.advance(len(part))
         return vectors
-
-
-class CachedEncoder:
-    """An encoder that computes each (spec version, role, text) once, ever.
-
-    ``load`` is called only when something is missing, so that a fully cached run never loads the model.
-    """
-
-    def __init__(self, spec: EncoderSpec, load: Callable[[], Encoder], cache: ContentCache) -> None:
-        self.spec = spec
-        self._load = load
-        self._loaded: Encoder | None = None
-        self._cache = cache
-
-    def encode(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Vectors in the order of ``texts``."""
-        prefix = f"{self.spec.version()}/{role}/"
-        keys = [sha256_text(prefix + text) for text in texts]
-        missing = self._missing(keys, texts)
-        if missing:
-            if self._loaded is None:
-                self._loaded = self._load()
-            positions, wanted = list(missing), list(missing.values())
-            for start in range(0, len(wanted), 4096):
-                vectors = self._loaded.encode(wanted[start : start + 4096], role)
-                stored = zip(positions[start : start + 4096], vectors, strict=True)
-                self._cache.put_many({key: vector.tobytes() for key, vector in stored})
-        vectors_of = self._cache.get_many(keys)
-        flat = [np.frombuffer(vectors_of[key], np.float32) for key in keys]
-        return np.stack(flat) if flat else np.zeros((0, self.spec.dimensions[0]), np.float32)
-
-    def knows(self, texts: Sequence[str], role: Role) -> list[bool]:
-        """For each text whether its vector is there already."""
-        prefix = f"{self.spec.version()}/{role}/"
-        keys = [sha256_text(prefix + text) for text in texts]
-        known = self._cache.get_many(keys).keys()
-        return [key in known for key in keys]
-
-    def _missing(self, keys: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
-        known = self._cache.get_many(keys).keys()
-        return {key: text for key, text in zip(keys, texts, strict=True) if key not in known}

@@ -6,10 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.encoder import (
     SPEC_FILE,
-    CachedEncoder,
     EncoderSpec,
     TorchEncoder,
     base_encoder_spec,
@@ -26,18 +24,6 @@ TEXTS = ["How is a tether inspected?", "", "a " * 600, "Ünïcode ☃ text", "sh
 @pytest.fixture(scope="module")
 def torch_encoder(base_model_spec):
     return TorchEncoder.load(base_model_spec, device="cpu", batch_size=2)
-
-
-class CountingEncoder:
-    """Vectors of one number, the length of the text; remembers what it was asked."""
-
-    def __init__(self, spec: EncoderSpec) -> None:
-        self.spec = spec
-        self.asked: list[tuple[str, str]] = []
-
-    def encode(self, texts, role):
-        self.asked += [(role, text) for text in texts]
-        return np.array([[len(text)] for text in texts], np.float32)
 
 
 def tiny_spec(**values: object) -> EncoderSpec:
@@ -175,60 +161,6 @@ def test_everything_that_decides_a_vector_decides_the_version(change):
 
 def test_the_place_of_the_model_does_not_decide_the_version():
     assert tiny_spec(model="elsewhere").version() == tiny_spec().version()
-
-
-def test_each_text_is_computed_once_and_a_fully_cached_run_loads_nothing(tmp_path):
-    inner = CountingEncoder(tiny_spec())
-    loads: list[CountingEncoder] = []
-
-    def load():
-        loads.append(inner)
-        return inner
-
-    encoder = CachedEncoder(inner.spec, load, ContentCache(tmp_path / "c.sqlite"))
-    assert encoder.encode(["aa", "b", "aa"], "query").tolist() == [[2], [1], [2]]
-    assert encoder.encode(["ccc", "b"], "query").tolist() == [[3], [1]]
-    assert inner.asked == [("query", "aa"), ("query", "b"), ("query", "ccc")]
-
-    reopened = CachedEncoder(inner.spec, load, ContentCache(tmp_path / "c.sqlite"))
-    assert reopened.encode(["ccc", "aa"], "query").tolist() == [[3], [2]]
-    assert len(loads) == 1
-
-
-def test_role_and_spec_are_part_of_what_is_cached(tmp_path):
-    cache = ContentCache(tmp_path / "c.sqlite")
-    first, second = CountingEncoder(tiny_spec()), CountingEncoder(tiny_spec(query_prompt="q: "))
-    CachedEncoder(first.spec, lambda: first, cache).encode(["a"], "query")
-    CachedEncoder(first.spec, lambda: first, cache).encode(["a"], "passage")
-    CachedEncoder(second.spec, lambda: second, cache).encode(["a"], "query")
-    assert first.asked == [("query", "a"), ("passage", "a")]
-    assert second.asked == [("query", "a")]
-
-
-def test_what_was_computed_before_a_failure_is_kept(tmp_path):
-    class Failing(CountingEncoder):
-        def encode(self, texts, role):
-            if len(self.asked) >= 4096:
-                raise RuntimeError("killed")
-            return super().encode(texts, role)
-
-    cache = ContentCache(tmp_path / "c.sqlite")
-    inner, texts = Failing(tiny_spec()), [f"{number}" for number in range(5000)]
-    with pytest.raises(RuntimeError):
-        CachedEncoder(inner.spec, lambda: inner, cache).encode(texts, "passage")
-    healed = CountingEncoder(tiny_spec())
-    vectors = CachedEncoder(healed.spec, lambda: healed, cache).encode(texts, "passage")
-    assert len(healed.asked) == 5000 - 4096
-    assert vectors[:, 0].tolist() == [len(text) for text in texts]
-
-
-def test_no_texts_through_the_cache_load_nothing(tmp_path):
-    def load():
-        raise AssertionError("loaded for nothing")
-
-    vectors = CachedEncoder(tiny_spec(dimensions=(7,)), load, ContentCache(tmp_path / "c.sqlite")).encode([], "query")
-    assert vectors.shape == (0, 7)
-    assert vectors.dtype == np.float32
 
 
 def test_llama_style_model_attends_in_both_directions_only_when_told(tmp_path):

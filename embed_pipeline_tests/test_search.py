@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from embed_pipeline import search
 from embed_pipeline.search import top_k
 
 
@@ -55,6 +56,36 @@ def test_ties_at_the_edge_go_to_the_lowest_indices(p, k):
     passages = np.ones((p, 8), np.float32)
     _, indices = top_k(np.ones((30, 8), np.float32), passages, k)
     assert np.array_equal(indices, np.tile(np.arange(k), (30, 1)))
+
+
+@given(problems(), st.sampled_from([1, 3, 1000]))
+def test_torch_gives_the_same(problem, block):
+    queries, passages, k = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "GPU_BLOCK", block)
+        patch.setattr(search, "_search", lambda *parts: search._torch_search(*parts[:3], "cpu"))
+        scores, indices = top_k(queries, passages, k)
+    expected_scores, expected = reference(queries, passages, min(k, len(passages)))
+    assert np.array_equal(scores, expected_scores)
+    assert np.array_equal(indices, expected)
+
+
+@given(problems(), st.sampled_from([1, 2]))
+def test_blocks_of_queries_change_nothing(problem, block):
+    queries, passages, k = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "QUERY_BLOCK", block)
+        scores, indices = top_k(queries, passages, k)
+    expected_scores, expected = reference(queries, passages, min(k, len(passages)))
+    assert np.array_equal(scores, expected_scores)
+    assert np.array_equal(indices, expected)
+
+
+def test_memory_mapped_passages(tmp_path):
+    passages = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    passages.tofile(tmp_path / "p.f32")
+    mapped = np.memmap(tmp_path / "p.f32", np.float32, "r").reshape(-1, 8)
+    np.testing.assert_array_equal(top_k(passages[:5], mapped, 7)[1], top_k(passages[:5], passages, 7)[1])
 
 
 def test_views_and_other_float_types_are_accepted():

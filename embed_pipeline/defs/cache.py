@@ -104,12 +104,13 @@ class StageRun:
 
 def cached_encoder(home: Path, settings: Settings, spec: "EncoderSpec") -> "Encoder":
     """A torch encoder of ``spec`` that computes each text once, ever."""
-    from embed_pipeline.encoder import CachedEncoder, Encoder, TorchEncoder
+    from embed_pipeline.cached_encoder import CachedEncoder
+    from embed_pipeline.encoder import Encoder, TorchEncoder
 
     def load() -> Encoder:
         return TorchEncoder.load(spec, settings.encoder.device, settings.encoder.batch_size)
 
-    return CachedEncoder(spec, load, ContentCache(home / "cache" / "embeddings.sqlite"))
+    return CachedEncoder(spec, load, home / "cache" / "embeddings")
 
 
 def unchanged(settings: Settings) -> Settings:

@@ -5,7 +5,6 @@ from typing import Any
 
 from embed_pipeline import tables
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.eval import gold_external, retrieval_sets
 from embed_pipeline.files import write_json
@@ -65,15 +64,16 @@ def endpoint_metrics(
     passages: Artifact,
 ) -> None:
     """The same BEIR evaluation through the endpoint, compared with the checkpoint's; a bad release is rolled back."""
+    from embed_pipeline.cached_encoder import CachedEncoder
     from embed_pipeline.deploy.releases import roll_back
-    from embed_pipeline.encoder import CachedEncoder, EncoderSpec
+    from embed_pipeline.encoder import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_endpoint
     from embed_pipeline.http_encoder import HttpEncoder
 
     settings, info = run.settings, endpoint.json("endpoint")
     spec = EncoderSpec.load(onnx_model.path)
     http = HttpEncoder(info["url"], info["model"], spec)
-    encoder = CachedEncoder(spec, lambda: http, ContentCache(run.work / "vectors.sqlite"))  # each text asked once
+    encoder = CachedEncoder(spec, lambda: http, run.work / "vectors")  # each text asked once
     frame = evaluate_endpoint(
         retrieval_sets(settings, beir_benchmark, passages),
         encoder,

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from embed_pipeline.encoder import CachedEncoder
+from embed_pipeline.cached_encoder import CachedEncoder
 from embed_pipeline.records import passage_text
 from embed_pipeline.sdg.bundles import bundle_windows
 from embed_pipeline.sdg.client import ChatClient

@@ -1,0 +1,56 @@
+"""An encoder that computes each text once, ever."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from embed_pipeline.encoder import Encoder, EncoderSpec, Role, Vectors
+from embed_pipeline.vector_cache import VectorCache
+
+BATCH = 4096
+"""Texts encoded before their vectors are stored."""
+
+
+class CachedEncoder:
+    """Vectors by (spec version, role, text), kept under ``folder``.
+
+    A corpus that grows by one percent is encoded by one percent. ``load`` is called only when something is missing,
+    so that a fully cached run never loads the model.
+    """
+
+    def __init__(self, spec: EncoderSpec, load: Callable[[], Encoder], folder: Path) -> None:
+        self.spec = spec
+        self._load = load
+        self._loaded: Encoder | None = None
+        self._cache = VectorCache(folder / spec.version()[:32], spec.dimensions[0])
+
+    def encode(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Vectors in the order of ``texts``; memory-mapped where they are many."""
+        if not texts:
+            return np.zeros((0, self.spec.dimensions[0]), np.float32)
+        keys = [_key(role, text) for text in texts]
+        known = self._cache.positions(keys)
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            self._compute(missing, role)
+        return self._cache.gather(keys)
+
+    def knows(self, texts: Sequence[str], role: Role) -> list[bool]:
+        """For each text whether its vector is there already."""
+        keys = [_key(role, text) for text in texts]
+        known = self._cache.positions(keys)
+        return [key in known for key in keys]
+
+    def _compute(self, missing: dict[bytes, str], role: Role) -> None:
+        if self._loaded is None:
+            self._loaded = self._load()
+        keys, texts = list(missing), list(missing.values())
+        for start in range(0, len(texts), BATCH):
+            vectors = self._loaded.encode(texts[start : start + BATCH], role)
+            self._cache.add(keys[start : start + BATCH], vectors)
+
+
+def _key(role: Role, text: str) -> bytes:
+    return hashlib.sha256(f"{role}/{text}".encode("utf-8", "surrogatepass")).digest()
