@@ -1,6 +1,6 @@
 """prep: splits, benchmark, hard negatives, training set."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from embed_pipeline.encoder import Encoder
 
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
+LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
 MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
 
 
@@ -103,6 +104,7 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
         "questions_short_of_negatives": int((found < frame["asked"]).sum()),
         "dropped_by_margin": int(frame["dropped_by_margin"].sum()),
         "dropped_excluded": int(frame["dropped_excluded"].sum()),
+        "encoder": encoder.spec.model_dump(mode="json", exclude={"model"}),
     }
     run.charts["scores"] = charts.histogram(
         "scores",
@@ -116,7 +118,7 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
 
 @stage(
     group="prep",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.TrainingSet,
     kinds=("polars", "parquet", "json"),
@@ -125,18 +127,40 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
 def training_set(
     run: StageRun, mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
 ) -> None:
-    """One row per (question, positive), unrolled; beside it the recipe's JSON, triplets and the validation set."""
+    """One row per (question, positive), unrolled; beside it the recipe's JSON, triplets and the validation set.
+
+    The mining args in the recipe's file are those the negatives were first computed with; they are not part of the
+    key, since other settings may give the same negatives.
+    """
     from embed_pipeline.beir_folder import write_retrieval_set
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.formats import write_recipe_files, write_triplets
     from embed_pipeline.prep.unroll import unroll
 
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
-    frame = unroll(pairs, mined_negatives.frame(), cut, parts)
+    mined = mined_negatives.frame()
+    frame = unroll(pairs, mined, cut, parts)
     run.write_table(frame)
-    write_recipe_files(frame, cut, run.folder)
+    write_recipe_files(frame, mined, cut, _mining_args(run, mined_negatives), run.folder)
     write_triplets(frame, run.folder / "triplets.jsonl")
     validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
     if validation.queries:
         write_retrieval_set(validation, run.folder / "validation", "validation")
-    run.summary |= {"rows": frame.height, "validation_queries": len(validation.queries)}
+    bare = int((frame["negatives"].list.len() == 0).sum())
+    run.summary |= {
+        "rows": frame.height,
+        "rows_without_negatives": bare,
+        "validation_queries": len(validation.queries),
+    }
+    if 0 < bare < frame.height:
+        say(f"training_set: {bare} of {frame.height} rows have no negative; other tools' trainers need one, so {LEFT}")
+
+
+def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
+    """What the recipe's file says about the mining; later rounds mine with the checkpoint of the one before."""
+    from embed_pipeline.prep.formats import mining_args
+
+    done = mined_negatives.manifest()
+    tuned = next((version for name, version in done.inputs.items() if name.startswith("checkpoint")), None)
+    model = run.settings.base_model if tuned is None else f"checkpoint {tuned}"
+    return mining_args(done.settings, done.summary.get("encoder", {}), model)
