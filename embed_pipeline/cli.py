@@ -28,7 +28,9 @@ MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
 _homes_used: set[Path] = set()
 
-Corpus = Annotated[Path | None, typer.Option("--corpus", help="Folder of documents, or a BEIR folder.")]
+Corpus = Annotated[
+    Path | None, typer.Option("--corpus", help="Folder of documents, BEIR folder, SDG records, training data.")
+]
 Profile = Annotated[str | None, typer.Option("--profile", help="cpu (default) or gpu.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file; ./pipeline.yaml when there is one.")]
 Home = Annotated[
