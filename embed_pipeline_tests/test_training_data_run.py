@@ -81,6 +81,8 @@ def test_data_with_negatives_goes_straight_to_training(user):
         .filter((pl.col("item_type") == "question") & (pl.col("split") != "train"))
         .height
     )
+    mining = store.current("training_set").json("train_mined.automodel")["mining"]["args"]
+    assert (mining["hard_negatives_to_mine"], mining["query_max_length"]) == (5, 32)
     assert json.loads(done.stdout)["verdict"] in ("ship", "no_gain", "regress")
     assert set(store.current("metrics").json("summary")["comparison"]) == {"gold"}
 
