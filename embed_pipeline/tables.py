@@ -179,17 +179,29 @@ class Splits(dy.Schema):
 
 
 class MinedNegatives(dy.Schema):
-    """Hard negatives of the training questions, with their audit."""
+    """Hard negatives of the training questions."""
 
     question_id = _text("A training question.", primary_key=True)
+    source = _text("mined, or given with an imported question.", regex="^(mined|given)$")
     positive_ids = _ids("Its positives.", min_length=1)
     positive_scores = dy.List(dy.Float64(nullable=False), nullable=False, description="Cosine of each positive.")
-    negative_ids = _ids("Mined hard negatives, best first; may be fewer than asked.")
+    negative_ids = _ids("Hard negatives, best first, or in the order given; may be fewer than asked.")
     negative_scores = dy.List(dy.Float64(nullable=False), nullable=False, description="Cosine of each negative.")
-    threshold = dy.Float64(nullable=False, description="Scores above it were dropped.")
+    threshold = dy.Float64(nullable=True, description="Scores above it were dropped; null: no margin applies.")
     asked = _count("Negatives asked for.")
-    dropped_by_margin = _count("Candidates dropped because they score above the threshold.")
-    dropped_excluded = _count("Candidates dropped as held-out, near-duplicate or same-component passages.")
+
+
+class RejectedNegatives(dy.Schema):
+    """The audit of mining, stored beside the negatives: candidates ranked before the last one taken, and why not."""
+
+    question_id = _text("A training question.", primary_key=True)
+    passage_id = _text("The candidate.", primary_key=True)
+    rank = _count("Rank among the passages that are no positives; place in the list for given negatives.", min=1)
+    score = dy.Float64(nullable=False, description="Cosine to the question.")
+    reason = _text(
+        "Why it was not taken.",
+        regex="^(positive|near_duplicate|sibling|held_out|same_document|before_first_rank|above_margin|denoised)$",
+    )
 
 
 class TrainingSet(dy.Schema):

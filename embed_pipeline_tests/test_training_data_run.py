@@ -81,6 +81,10 @@ def test_data_with_negatives_goes_straight_to_training(user):
         .filter((pl.col("item_type") == "question") & (pl.col("split") != "train"))
         .height
     )
+    for row in trained.to_dicts():  # as given; a sibling or a near-duplicate of the positive would be left out
+        assert row["negative_ids"] == user.asked[row["question"]][1]
+    mined = store.current("mined_negatives").frame()
+    assert set(mined["source"]) == {"given"}
     mining = store.current("training_set").json("train_mined.automodel")["mining"]["args"]
     assert (mining["hard_negatives_to_mine"], mining["query_max_length"]) == (5, 32)
     assert json.loads(done.stdout)["verdict"] in ("ship", "no_gain", "regress")

@@ -7,7 +7,7 @@ from embed_pipeline.corpus.chunk import chunk_documents
 from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parse import read_documents
 from embed_pipeline.prep.formats import write_recipe_files, write_triplets
-from embed_pipeline.prep.mine import mine_negatives
+from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.prep.unroll import unroll
 from embed_pipeline.sdg.imports import read_questions

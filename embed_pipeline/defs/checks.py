@@ -22,18 +22,22 @@ def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
     )
 
 
-def _negatives_check(asset: str) -> dg.AssetChecksDefinition:
+def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition:
     """The same for every round of mining; Dagster wants the parameter to have the asset's name."""
     others = ("qa_pairs", "passages", "splits")
 
-    def negatives_sane(**given: Artifact) -> dg.AssetCheckResult:
-        """Finite scores; never a positive, never a passage of a held-out document."""
-        from embed_pipeline.prep.mine import check_negatives
+    def negatives_sane(pipeline: PipelineResource, **given: Artifact) -> dg.AssetCheckResult:
+        """Never a positive, a near-duplicate, a held-out or a rejected passage; margins and scores as stored."""
+        from embed_pipeline.prep.mined_check import check_negatives
 
-        broken = check_negatives(given[asset].frame(), *(given[name].frame() for name in others))
+        pairs, cut, parts = (given[name].frame() for name in others)
+        audit, chosen = given[asset].frame("rejected"), pipeline.settings(settings).prep
+        broken = check_negatives(given[asset].frame(), pairs, cut, parts, audit, chosen)
         return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
 
-    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in (asset, *others)]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    resource = inspect.Parameter("pipeline", kind, annotation=PipelineResource)
+    parameters = [resource, *(inspect.Parameter(name, kind) for name in (asset, *others))]
     negatives_sane.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     inputs = {name: dg.AssetIn(name) for name in others}
     return dg.asset_check(asset=asset, blocking=True, additional_ins=inputs)(negatives_sane)
@@ -109,7 +113,7 @@ def build_checks(settings: Settings, home: Path) -> list[dg.AssetChecksDefinitio
         )
 
     measured = [_leak_check(settings, home), enough_questions, verdict, onnx_equals_checkpoint]
-    mined = [_negatives_check(name) for name in stages(settings) if name.startswith("mined_negatives")]
+    mined = [_negatives_check(name, settings) for name in stages(settings) if name.startswith("mined_negatives")]
     return [corpus_not_empty, endpoint_within_tolerance, *mined, *measured]
 
 

@@ -5,15 +5,36 @@ from typing import TYPE_CHECKING, Any
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.cache import StageRun, stage
-from embed_pipeline.defs.sdg import base_model_external
+from embed_pipeline.defs.sdg import base_model_external, responses
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
+from embed_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from embed_pipeline.encoder import Encoder
+    from embed_pipeline.prep.mined import DenoiserOf
+    from embed_pipeline.sdg.ledger import Ledger
 
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
 LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
-MINING = ("prep.hard_negatives", "prep.hard_negative_margin")
+MINING = (
+    "prep.seed",
+    "prep.hard_negatives",
+    "prep.mining_candidates",
+    "prep.hard_negative_margin",
+    "prep.hard_negative_absolute_margin",
+    "prep.hard_negative_first_rank",
+    "prep.hard_negative_last_rank",
+    "prep.hard_negative_choice",
+    "prep.exclude_same_document",
+    "prep.denoise",
+    "prep.denoise_threshold",
+    "prep.approximate_above",
+    "prep.approximate_index",
+)
 
 
 @stage(
@@ -59,13 +80,35 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 
 
+def denoising_external(settings: Settings) -> dict[str, str]:
+    """Who denoises: the cross-encoder, or the language model with its prompt."""
+    from embed_pipeline.models import find_base_model
+    from embed_pipeline.sdg.prompts import prompt_texts
+
+    chosen = settings.prep
+    if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
+        return {"cross_encoder": find_base_model(chosen.cross_encoder).content_sha256}
+    if chosen.denoise == "llm":
+        llm = settings.sdg.llm
+        if llm.base_url is None:
+            raise SettingsError("prep.denoise is llm, but sdg.llm.base_url is not set; set it or use cross_encoder.")
+        prompt = prompt_texts(settings.sdg.prompts)["relevance"]
+        return {"llm": sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])}
+    return {}
+
+
+def mining_external(settings: Settings) -> dict[str, str]:
+    """The base model, and who denoises."""
+    return base_model_external(settings) | denoising_external(settings)
+
+
 @stage(
     group="prep",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.MinedNegatives,
     settings=MINING,
-    external=base_model_external,
+    external=mining_external,
     device="gpu",
     kinds=("faiss", "parquet"),
     family="mined_negatives",
@@ -81,6 +124,7 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
     storage="table",
     schema=tables.MinedNegatives,
     settings=MINING,
+    external=denoising_external,
     device="gpu",
     kinds=("faiss", "parquet"),
     family="mined_negatives",
@@ -93,27 +137,56 @@ def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs:
 
 
 def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
-    from embed_pipeline.prep.mine import mine_negatives
+    from embed_pipeline.encoder import resolve_device
+    from embed_pipeline.prep.mined import mine_with_audit
 
-    frame = mine_negatives(qa_pairs.frame(), passages.frame(), splits.frame(), encoder, run.settings.prep)
-    run.write_table(frame)
-    found = frame["negative_ids"].list.len()
-    run.summary |= {
-        "questions": frame.height,
-        "negatives": int(found.sum()),
-        "questions_short_of_negatives": int((found < frame["asked"]).sum()),
-        "dropped_by_margin": int(frame["dropped_by_margin"].sum()),
-        "dropped_excluded": int(frame["dropped_excluded"].sum()),
-        "encoder": encoder.spec.model_dump(mode="json", exclude={"model"}),
+    device = resolve_device(run.settings.encoder.device)
+    denoiser, ledger = _denoiser(run)
+    pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
+    mined = mine_with_audit(pairs, cut, parts, encoder, run.settings.prep, denoiser, device)
+    run.write_table(mined.table)
+    run.write_table(mined.rejected, "rejected", tables.RejectedNegatives)
+    run.summary |= {**mined.summary, "encoder": encoder.spec.model_dump(mode="json", exclude={"model"})}
+    run.charts |= _mining_charts(mined.table, mined.rejected)
+    if ledger is not None:
+        run.cost |= ledger.totals()
+
+
+def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
+    """Who looks at negatives once more, and the ledger if that costs money."""
+    chosen = run.settings.prep
+    if chosen.denoise == "none":
+        return None, None
+    if chosen.denoise == "cross_encoder":
+        from embed_pipeline.cross_encoder import CrossEncoderModel
+        from embed_pipeline.prep.denoise import CrossEncoderDenoiser
+
+        model = CrossEncoderModel.load(str(chosen.cross_encoder), run.settings.encoder.device)
+        cache = run.home / "cache" / "cross_encoder.sqlite"
+        threshold = chosen.denoise_threshold
+        return lambda asked, shown: CrossEncoderDenoiser(model, threshold, asked, shown, cache), None
+    from embed_pipeline.sdg.denoise import LlmDenoiser
+    from embed_pipeline.sdg.llm import open_client
+
+    sdg = run.settings.sdg
+    client, ledger = open_client(sdg, responses(run.home), run.work.name)
+    return lambda asked, shown: LlmDenoiser(sdg, client, asked, shown), ledger
+
+
+def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str, str]:
+    reasons = rejected["reason"].value_counts(sort=True).sort("count", "reason", descending=[True, False])
+    return {
+        "scores": charts.histogram(
+            "scores",
+            {
+                "positives": table["positive_scores"].explode().drop_nulls().to_list(),
+                "hard negatives": table["negative_scores"].explode().drop_nulls().to_list(),
+                "above the margin": rejected.filter(rejected["reason"] == "above_margin")["score"].to_list(),
+            },
+            "cosine",
+        ),
+        "rejected candidates": charts.table(("reason", "candidates"), reasons.rows()),
     }
-    run.charts["scores"] = charts.histogram(
-        "scores",
-        {
-            "positives": frame["positive_scores"].explode().drop_nulls().to_list(),
-            "hard negatives": frame["negative_scores"].explode().drop_nulls().to_list(),
-        },
-        "cosine",
-    )
 
 
 @stage(

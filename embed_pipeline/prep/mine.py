@@ -1,34 +1,49 @@
-"""Hard negatives: passages that look like an answer to the base model and are not one.
+"""Hard negatives: passages that look like an answer to the model and are not one.
 
-The margin rule is the reference recipe's and sentence-transformers' ``relative_margin``: what scores above 95 %
-of the lowest positive is probably an unlabelled positive and is dropped for good. With positives of negative
-cosine a share of the score would loosen the rule, so the distance counts: ``p - 0.05 * |p|``.
+What scores above 95 % of the lowest positive is probably an unlabelled positive and is dropped for good; nothing that
+was dropped ever fills a gap. Needs numpy and faiss only; :mod:`embed_pipeline.prep.mined` makes tables of it.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.encoder import Vectors
 from embed_pipeline.errors import InputError
-from embed_pipeline.prep.picker import Picker, Taken
+from embed_pipeline.passage_index import PassageIndex
+from embed_pipeline.prep.rankings import Rankings
+from embed_pipeline.prep.rules import Barred, Picked, Picker, Ranking, Rules
 from embed_pipeline.progress import track
-from embed_pipeline.records import passage_text
-from embed_pipeline.search import Indices, top_k
-from embed_pipeline.settings import PrepSettings
+from embed_pipeline.search import Indices
 
-if TYPE_CHECKING:
-    import polars as pl
+FIRST_LOOK = 32
+"""Candidates looked at per query before looking further."""
+BLOCK = 4096
+"""Queries looked at together."""
+DENOISING_ROUNDS = 10
+"""Times the replacements of denoised negatives are looked at in their turn; then a query keeps fewer."""
 
-FIRST_LOOK = 64
-"""Passages looked at per query before looking further."""
-SLACK = 1e-5
-"""Rounding allowed between a stored score and the stored threshold."""
+
+class Denoiser(Protocol):
+    """Looks at a question and a passage once more."""
+
+    def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+        """For each (query row, passage row) whether the passage answers the question after all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Candidates that were looked at and not taken, [n] each; reasons are codes of ``rules.REASONS``."""
+
+    queries: Indices
+    passages: Indices
+    ranks: Indices
+    scores: Vectors
+    reasons: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -39,221 +54,126 @@ class MiningResult:
         indices: per query the hard negatives (rows of the passage vectors), best first; may be fewer than asked.
         scores: their inner products.
         positive_scores: inner product of each positive.
-        threshold: [queries]; candidates scoring above it were dropped.
-        dropped_by_margin: [queries]; candidates dropped by the threshold.
-        dropped_excluded: [queries]; excluded or not allowed passages ranked before the last negative taken.
+        threshold: [queries]; candidates scoring above it were dropped. Infinite without margins.
+        rejected: candidates before the last negative taken, positives excepted, and why not.
     """
 
     indices: list[Indices]
     scores: list[Vectors]
     positive_scores: list[Vectors]
     threshold: NDArray[np.float64]
-    dropped_by_margin: Indices
-    dropped_excluded: Indices
+    rejected: Rejected
 
 
 def mine(
     query_vectors: Vectors,
-    passage_vectors: Vectors,
+    passages: Vectors | PassageIndex,
     positives: Sequence[Indices],
-    allowed: NDArray[np.bool_],
-    excluded: Sequence[Indices],
-    count: int,
-    margin: float | None,
-    block: int = 4096,
+    barred: Barred,
+    rules: Rules,
+    rankings: Rankings | None = None,
+    denoiser: Denoiser | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> MiningResult:
-    """Mine hard negatives by exact search; needs numpy and faiss only.
+    """Mine hard negatives.
 
     Args:
         query_vectors: [q, d].
-        passage_vectors: [p, d].
+        passages: vectors [p, d], or an index over them.
         positives: per query the rows of its positives, at least one.
-        allowed: [p]; False for passages that must never become a negative (held-out documents).
-        excluded: per query further rows that must never become its negatives.
-        count: negatives wanted per query.
-        margin: share of the lowest positive's score from which a candidate counts as a positive, 0.95; None: no margin.
-        block: queries searched at once.
+        barred: what must never be a negative.
+        rules: what is taken.
+        rankings: where candidates come from; the model's ranking when not given.
+        denoiser: drops negatives that answer the question after all.
+        seeds: per query, for the random choice.
 
     Raises:
         InputError: a query without positives, or a vector that is not finite.
     """
-    if not (np.isfinite(query_vectors).all() and np.isfinite(passage_vectors).all()):
+    index = passages if isinstance(passages, PassageIndex) else PassageIndex(passages, len(passages))
+    vectors = index.passages
+    if not (np.isfinite(query_vectors).all() and all(np.isfinite(part).all() for part in _parts(vectors))):
         raise InputError("The encoder returned vectors that are not finite numbers; check encoder settings and model.")
     if any(len(rows) == 0 for rows in positives):
         raise InputError("Mining needs at least one positive passage per question.")
-    positive_scores = [passage_vectors[rows] @ query for rows, query in zip(positives, query_vectors, strict=True)]
-    lowest = np.array([scores.min() for scores in positive_scores], np.float64)
-    threshold = lowest - (1 - margin) * np.abs(lowest) if margin is not None else np.full(len(lowest), np.inf)
-    picker = Picker(positives, allowed, excluded, threshold, count)
-    taken: dict[int, Taken] = {}
-    for start in track(range(0, len(query_vectors), block), "mine hard negatives"):
-        rows = np.arange(start, min(start + block, len(query_vectors)))
-        taken |= _mine_block(query_vectors, passage_vectors, rows, picker)
-    ordered = [taken[row] for row in range(len(query_vectors))]
-    return MiningResult(
-        indices=[one.indices for one in ordered],
-        scores=[one.scores for one in ordered],
-        positive_scores=positive_scores,
-        threshold=threshold,
-        dropped_by_margin=np.array([one.dropped_by_margin for one in ordered], np.int64),
-        dropped_excluded=np.array([one.dropped_excluded for one in ordered], np.int64),
-    )
+    positive_scores = [vectors[rows] @ query for rows, query in zip(positives, query_vectors, strict=True)]
+    threshold = rules.thresholds(np.array([scores.min() for scores in positive_scores], np.float64))
+    picker = Picker(rules, barred, positives, threshold, seeds or range(len(query_vectors)))
+    source = rankings or Rankings(query_vectors, index, "dense")
+    found = _Found(len(query_vectors))
+    for start in track(range(0, len(query_vectors), BLOCK), "mine hard negatives"):
+        rows = np.arange(start, min(start + BLOCK, len(query_vectors)))
+        _mine_block(rows, source, picker, denoiser, found)
+    return MiningResult(found.indices, found.scores, positive_scores, threshold, found.rejected())
 
 
-def _mine_block(queries: Vectors, passages: Vectors, rows: Indices, picker: Picker) -> dict[int, Taken]:
+def _parts(vectors: Vectors) -> Iterator[Vectors]:
+    for start in range(0, len(vectors), 65_536):
+        yield vectors[start : start + 65_536]
+
+
+class _Found:
+    """Collects what was taken and what was rejected."""
+
+    def __init__(self, queries: int) -> None:
+        self.indices: list[Indices] = [np.zeros(0, np.int64) for _ in range(queries)]
+        self.scores: list[Vectors] = [np.zeros(0, np.float32) for _ in range(queries)]
+        self._rejected: dict[int, tuple[Indices, Indices, Vectors, NDArray[np.uint8]]] = {}
+
+    def take(self, ranking: Ranking, picked: Picked, rows: Indices) -> None:
+        """Keep the outcome of some rows of a ranking."""
+        columns = np.arange(ranking.passages.shape[1])
+        dropped = (columns < picked.seen[:, None]) & (picked.reasons > 1) & (ranking.passages >= 0)
+        for row in rows.tolist():
+            query = int(ranking.queries[row])
+            self.indices[query] = ranking.passages[row, picked.chosen[row]]
+            self.scores[query] = ranking.scores[row, picked.chosen[row]]
+            places = np.flatnonzero(dropped[row])
+            self._rejected[query] = (
+                ranking.passages[row, places],
+                picked.ranks[row, places],
+                ranking.scores[row, places],
+                picked.reasons[row, places],
+            )
+
+    def rejected(self) -> Rejected:
+        """All rejections, by query and rank."""
+        order = sorted(self._rejected)
+        sizes = [len(self._rejected[query][0]) for query in order]
+        parts = [[self._rejected[query][part] for query in order] for part in range(4)]
+        kinds = (np.int64, np.int64, np.float32, np.uint8)
+        joined = [np.concatenate(part) if part else np.zeros(0) for part in parts]
+        passages, ranks, scores, reasons = (part.astype(kind) for part, kind in zip(joined, kinds, strict=True))
+        return Rejected(np.repeat(np.array(order, np.int64), sizes), passages, ranks, scores, reasons)
+
+
+def _mine_block(rows: Indices, source: Rankings, picker: Picker, denoiser: Denoiser | None, found: _Found) -> None:
+    """Search and pick; with a denoiser, again for the queries that lost a negative, until none does."""
+    good: set[tuple[int, int]] = set()
+    for _ in range(DENOISING_ROUNDS):
+        _deepen(rows, source, picker, found)
+        if denoiser is None or not len(rows):
+            return
+        pairs = [(row, int(passage)) for row in rows.tolist() for passage in found.indices[row]]
+        unknown = [pair for pair in pairs if pair not in good]
+        answers = denoiser.answers(unknown) if unknown else np.zeros(0, bool)
+        good.update(pair for pair, answered in zip(unknown, answers, strict=True) if not answered)
+        lost = [pair for pair, answered in zip(unknown, answers, strict=True) if answered]
+        for row, passage in lost:
+            picker.denoised[row] = np.append(picker.denoised[row], passage)
+        rows = np.array(sorted({row for row, _ in lost}), np.int64)
+    _deepen(rows, source, picker, found)
+    for row in rows.tolist():  # replacements nobody has looked at
+        known = np.array([(row, int(passage)) in good for passage in found.indices[row]], bool)
+        found.indices[row], found.scores[row] = found.indices[row][known], found.scores[row][known]
+
+
+def _deepen(rows: Indices, source: Rankings, picker: Picker, found: _Found) -> None:
     """Search, pick, and search twice as deep for the queries that are still short."""
-    taken: dict[int, Taken] = {}
-    k = FIRST_LOOK
+    k = max(FIRST_LOOK, 2 * picker.rules.count, picker.rules.last_rank or 0)
     while len(rows):
-        scores, indices = top_k(queries[rows], passages, k)
-        for place, row in enumerate(rows.tolist()):
-            taken[row] = picker.pick(row, scores[place], indices[place], exhausted=k >= len(passages))
-        rows = np.array([row for row in rows.tolist() if not taken[row].final], np.int64)
+        ranking = source.best(rows, k)
+        picked = picker.pick(ranking)
+        found.take(ranking, picked, np.flatnonzero(picked.final))
+        rows = rows[~picked.final]
         k *= 2
-    return taken
-
-
-def mine_negatives(
-    qa_pairs: "pl.DataFrame",
-    passages: "pl.DataFrame",
-    splits: "pl.DataFrame",
-    encoder: Encoder,
-    settings: PrepSettings,
-) -> "pl.DataFrame":
-    """Mine hard negatives for every training question among the passages of the training documents.
-
-    Never taken: the question's positives, their near-duplicates, passages of the question's component (they
-    may answer it as well), passages of held-out documents, passages scoring above the threshold.
-
-    Returns:
-        A table :class:`embed_pipeline.tables.MinedNegatives`, sorted by question id; scores have six decimals.
-
-    Raises:
-        InputError: a question names an unknown passage.
-    """
-    import polars as pl
-
-    from embed_pipeline.tables import MinedNegatives, empty, validate
-
-    names = passages["passage_id"].to_list()
-    positives_of = _training_positives(qa_pairs, splits, names)
-    questions = sorted(positives_of)
-    texts = dict(qa_pairs.select("question_id", "question").iter_rows())
-    result = mine(
-        encoder.encode([texts[name] for name in questions], "query"),
-        encoder.encode([passage_text(*row) for row in passages.select("title", "text").iter_rows()], "passage"),
-        [positives_of[name] for name in questions],
-        _allowed(passages, splits),
-        _excluded(passages, splits, [(name, positives_of[name]) for name in questions]),
-        settings.hard_negatives,
-        settings.hard_negative_margin,
-    )
-    rows = [
-        {
-            "question_id": name,
-            "positive_ids": [names[index] for index in positives_of[name]],
-            "positive_scores": _rounded(result.positive_scores[place]),
-            "negative_ids": [names[index] for index in result.indices[place]],
-            "negative_scores": _rounded(result.scores[place]),
-            "threshold": round(float(result.threshold[place]), 6),
-            "asked": settings.hard_negatives,
-            "dropped_by_margin": int(result.dropped_by_margin[place]),
-            "dropped_excluded": int(result.dropped_excluded[place]),
-        }
-        for place, name in enumerate(questions)
-    ]
-    return validate(MinedNegatives, pl.DataFrame(rows, schema=empty(MinedNegatives).schema))
-
-
-def _rounded(scores: Vectors) -> list[float]:
-    return [round(float(score), 6) for score in scores]
-
-
-def _training_positives(qa_pairs: "pl.DataFrame", splits: "pl.DataFrame", names: Sequence[str]) -> dict[str, Indices]:
-    row_of = {name: row for row, name in enumerate(names)}
-    training = _training(splits, "question")
-    found = {}
-    for question, passage_ids in qa_pairs.select("question_id", "passage_ids").iter_rows():
-        if question not in training:
-            continue
-        unknown = [name for name in passage_ids if name not in row_of]
-        if unknown:
-            raise InputError(f"Question {question} names passage {unknown[0]}, which is not in the corpus.")
-        found[question] = np.array([row_of[name] for name in dict.fromkeys(passage_ids)], np.int64)
-    return found
-
-
-def _training(splits: "pl.DataFrame", item_type: str) -> set[str]:
-    return set(splits.filter((splits["item_type"] == item_type) & (splits["split"] == "train"))["item_id"])
-
-
-def _allowed(passages: "pl.DataFrame", splits: "pl.DataFrame") -> NDArray[np.bool_]:
-    training = _training(splits, "document")
-    return np.array([doc in training for doc in passages["doc_id"]], np.bool_)
-
-
-def _excluded(
-    passages: "pl.DataFrame", splits: "pl.DataFrame", positives: Sequence[tuple[str, Indices]]
-) -> list[Indices]:
-    """Per question the passages of its component and the near-duplicates of its positives.
-
-    Questions of one component share one array, so that a large component does not cost its size per question.
-    """
-    items = splits.select("item_type", "item_id", "component")
-    component_of = {(kind, name): group for kind, name, group in items.iter_rows()}
-    homes = [component_of["document", doc] for doc in passages["doc_id"]]
-    groups = passages["group_id"].to_list()
-    by_component, by_group = _rows_by(homes), _rows_by(groups)
-    found = []
-    for name, rows in positives:
-        home = component_of["question", name]
-        near = np.concatenate([by_group[groups[row]] for row in rows.tolist()])
-        outside = np.array([row for row in near.tolist() if homes[row] != home], np.int64)
-        found.append(np.concatenate([by_component[home], outside]) if len(outside) else by_component[home])
-    return found
-
-
-def _rows_by(values: Sequence[str]) -> dict[str, Indices]:
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, value in enumerate(values):
-        rows[value].append(row)
-    return {value: np.array(found, np.int64) for value, found in rows.items()}
-
-
-def check_negatives(
-    mined: "pl.DataFrame", qa_pairs: "pl.DataFrame", passages: "pl.DataFrame", splits: "pl.DataFrame"
-) -> list[str]:
-    """Broken invariants of mined negatives, one sentence each; empty when all hold.
-
-    Checked: lists of equal length, finite scores, no positive and no near-duplicate of one, no passage of a
-    held-out document, no score above the threshold (slack 1e-5), no question outside training.
-    """
-    doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
-    group_of = dict(passages.select("passage_id", "group_id").iter_rows())
-    positives_of = dict(qa_pairs.select("question_id", "passage_ids").iter_rows())
-    documents, questions = _training(splits, "document"), _training(splits, "question")
-    broken = []
-    for row in mined.iter_rows(named=True):
-        name, negatives, scores = row["question_id"], row["negative_ids"], row["negative_scores"]
-        if name not in questions:
-            broken.append(f"{name} is not a training question.")
-        if len(negatives) != len(scores) or len(row["positive_ids"]) != len(row["positive_scores"]):
-            broken.append(f"{name}: ids and scores differ in number.")
-        if not all(math.isfinite(score) for score in (*scores, *row["positive_scores"], row["threshold"])):
-            broken.append(f"{name}: a score is not finite.")
-        if len(set(negatives)) != len(negatives):
-            broken.append(f"{name}: a negative is listed twice.")
-        positives = {*row["positive_ids"], *positives_of.get(name, [])}
-        groups = {group_of.get(positive) for positive in positives}
-        for negative, score in zip(negatives, scores, strict=False):
-            if negative in positives:
-                broken.append(f"{name}: negative {negative} is a positive.")
-            elif negative not in doc_of:
-                broken.append(f"{name}: negative {negative} is not in the corpus.")
-            elif group_of[negative] in groups:
-                broken.append(f"{name}: negative {negative} is a near-duplicate of a positive.")
-            elif doc_of[negative] not in documents:
-                broken.append(f"{name}: negative {negative} comes from the held-out document {doc_of[negative]}.")
-            if score > row["threshold"] + SLACK:
-                broken.append(f"{name}: negative {negative} scores {score}, above the threshold {row['threshold']}.")
-    return broken

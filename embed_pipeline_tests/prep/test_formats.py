@@ -10,7 +10,7 @@ import pytest
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.prep.formats import mining_args, read_training_rows, write_recipe_files, write_triplets
-from embed_pipeline.prep.mine import mine_negatives
+from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.prep.unroll import unroll
 from embed_pipeline.records import TrainingRow, passage_text

@@ -1,46 +1,77 @@
-"""Hard negatives against a brute force, and their invariants."""
+"""Hard negatives against a brute force that applies the rules one passage at a time."""
 
 import subprocess
 import sys
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import InputError
+from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.prep import mine as module
-from embed_pipeline.prep.mine import check_negatives, mine, mine_negatives
-from embed_pipeline.prep.split import split_items
-from embed_pipeline.settings import PrepSettings
-from embed_pipeline.tables import MinedNegatives, validate
-from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of, passages_of
+from embed_pipeline.prep.mine import mine
+from embed_pipeline.prep.rankings import Rankings
+from embed_pipeline.prep.rules import REASONS, Barred, Rules
 
-ENCODER = WordEncoder()
+NONE = np.zeros(0, np.int64)
 
 
-def brute_force(queries, passages, positives, allowed, excluded, count, margin):
-    """The definition, one passage at a time."""
+def free(queries: int, passages: int) -> Barred:
+    """Nothing is barred."""
+    return Barred(np.ones(passages, bool), None, None, [NONE] * queries, [NONE] * queries)
+
+
+def threshold_of(lowest: float, rules: Rules) -> float:
+    limits = [np.inf]
+    if rules.margin is not None:
+        limits.append(lowest - (1 - rules.margin) * abs(lowest))
+    if rules.absolute_margin is not None:
+        limits.append(lowest - rules.absolute_margin)
+    return min(limits)
+
+
+def reason_of(row, passage, rank, score, problem, threshold) -> str:
+    _, _, positives, barred, rules = problem
+    if passage in positives[row]:
+        return "positive"
+    if passage in barred.near_duplicates[row]:
+        return "near_duplicate"
+    if passage in barred.siblings[row]:
+        return "sibling"
+    if not barred.allowed[passage]:
+        return "held_out"
+    if barred.passage_home is not None and barred.passage_home[passage] == barred.query_home[row]:
+        return "same_document"
+    if rank < rules.first_rank:
+        return "before_first_rank"
+    return "above_margin" if score > threshold else "usable"
+
+
+def brute_force(problem, order_of):
+    """(negatives, threshold, rejected) of each query; rejected: (passage, rank, reason) before the last one taken."""
+    queries, passages, positives, _, rules = problem
     found = []
     for row, query in enumerate(queries):
         scores = passages @ query
-        lowest = float(min(scores[index] for index in positives[row]))
-        threshold = lowest - (1 - margin) * abs(lowest)
-        taken, by_margin, by_exclusion = [], 0, 0
-        for index in sorted(range(len(passages)), key=lambda index: (-scores[index], index)):
-            if len(taken) == count:
+        threshold = threshold_of(float(min(scores[list(positives[row])])), rules)
+        rank, taken, dropped = 0, [], []
+        for passage in order_of(row, scores):
+            rank += passage not in positives[row]
+            if len(taken) == rules.count or (rules.last_rank is not None and rank > rules.last_rank):
                 break
-            if index in positives[row]:
-                continue
-            if not allowed[index] or index in excluded[row]:
-                by_exclusion += 1
-            elif scores[index] > threshold:
-                by_margin += 1
-            else:
-                taken.append(index)
-        found.append((taken, threshold, by_margin, by_exclusion))
+            reason = reason_of(row, passage, rank, scores[passage], problem, threshold)
+            if reason == "usable":
+                taken.append(passage)
+            elif reason != "positive":
+                dropped.append((passage, rank, reason))
+        found.append((taken, threshold, dropped))
     return found
+
+
+def by_score(_, scores):
+    return sorted(range(len(scores)), key=lambda passage: (-scores[passage], passage))
 
 
 @st.composite
@@ -50,141 +81,176 @@ def problems(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     numbers = lambda rows: rng.integers(-3, 4, (rows, width)).astype(np.float32)  # noqa: E731
     choose = lambda low: np.unique(rng.integers(0, size, rng.integers(low, 4)))  # noqa: E731
-    return (
-        numbers(queries),
-        numbers(size),
-        [choose(1) for _ in range(queries)],
-        rng.random(size) < draw(st.sampled_from([0.1, 0.7, 1.0])),
-        [choose(0) for _ in range(queries)],
-        draw(st.integers(0, 7)),
-        draw(st.sampled_from([0.5, 0.95, 1.0])),
+    homes = draw(st.booleans())
+    barred = Barred(
+        allowed=rng.random(size) < draw(st.sampled_from([0.1, 0.7, 1.0])),
+        passage_home=rng.integers(0, 5, size) if homes else None,
+        query_home=rng.integers(0, 5, queries) if homes else None,
+        near_duplicates=[choose(0) for _ in range(queries)],
+        siblings=[choose(0) for _ in range(queries)],
     )
+    first = draw(st.sampled_from([1, 1, 3]))
+    rules = Rules(
+        count=draw(st.integers(0, 7)),
+        margin=draw(st.sampled_from([None, 0.5, 0.95, 1.0])),
+        absolute_margin=draw(st.sampled_from([None, 0.0, 2.0])),
+        first_rank=first,
+        last_rank=draw(st.sampled_from([None, None, first, 9])),
+    )
+    return numbers(queries), numbers(size), [choose(1) for _ in range(queries)], barred, rules
 
 
-@settings(max_examples=150, deadline=None)
+def rejections(result, row):
+    own = result.rejected.queries == row
+    parts = (getattr(result.rejected, name)[own].tolist() for name in ("passages", "ranks", "reasons"))
+    return [(passage, rank, REASONS[reason]) for passage, rank, reason in zip(*parts, strict=True)]
+
+
+@settings(max_examples=200, deadline=None)
 @given(problems(), st.sampled_from([1, 4]), st.sampled_from([1, 7, 4096]))
 def test_equals_brute_force(problem, first_look, block):
     queries, passages = problem[:2]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FIRST_LOOK", first_look)
-        result = mine(*problem, block=block)
-    for row, (taken, threshold, by_margin, by_exclusion) in enumerate(brute_force(*problem)):
+        patch.setattr(module, "BLOCK", block)
+        result = mine(*problem)
+    for row, (taken, threshold, dropped) in enumerate(brute_force(problem, by_score)):
         assert result.indices[row].tolist() == taken
         assert result.scores[row].tolist() == (passages[taken] @ queries[row]).tolist()
         assert result.threshold[row] == pytest.approx(threshold)
-        assert result.dropped_by_margin[row] == by_margin
-        assert result.dropped_excluded[row] == by_exclusion
+        if problem[4].count:
+            assert rejections(result, row) == dropped
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.sampled_from(["bm25", "both"]), st.integers(0, 2**32 - 1), st.sampled_from([1, 4]))
+def test_equals_brute_force_over_other_rankings(problem, source, seed, first_look):
+    queries, passages = problem[:2]
+    rng = np.random.default_rng(seed)
+    lists = [rng.permutation(len(passages))[: rng.integers(0, len(passages) + 1)].tolist() for _ in queries]
+
+    def in_turn(row, scores):
+        orders = [by_score(row, scores), lists[row]] if source == "both" else [lists[row]]
+        merged = [order[place] for place in range(len(passages)) for order in orders if place < len(order)]
+        return list(dict.fromkeys(merged))
+
+    index = PassageIndex(passages, len(passages))
+    rankings = Rankings(queries, index, source, lambda rows, k: [lists[row][:k] for row in rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FIRST_LOOK", first_look)
+        result = mine(queries, index, *problem[2:], rankings)
+    for row, (taken, *_) in enumerate(brute_force(problem, in_turn)):
+        assert result.indices[row].tolist() == taken
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems())
+def test_a_random_choice_is_of_the_window_and_each_query_s_own(problem):
+    queries, passages, positives, barred, rules = problem
+    window = Rules(rules.count, rules.margin, rules.absolute_margin, rules.first_rank, 12, "random")
+    seeds = list(range(100, 100 + len(queries)))
+    result = mine(queries, passages, positives, barred, window, seeds=seeds)
+    all_usable = Rules(len(passages), rules.margin, rules.absolute_margin, rules.first_rank, 12)
+    usable = mine(queries, passages, positives, barred, all_usable)
+    for row in range(len(queries)):
+        assert set(result.indices[row]) <= set(usable.indices[row])
+        assert len(result.indices[row]) == min(rules.count, len(usable.indices[row]))
+    alone = Barred(
+        barred.allowed,
+        barred.passage_home,
+        None if barred.query_home is None else barred.query_home[-1:],
+        barred.near_duplicates[-1:],
+        barred.siblings[-1:],
+    )
+    last = mine(queries[-1:], passages, positives[-1:], alone, window, seeds=seeds[-1:])
+    assert last.indices[0].tolist() == result.indices[-1].tolist()
+
+
+class Listed:
+    """A denoiser that knows which pairs are answers, and remembers what it was asked."""
+
+    def __init__(self, answers):
+        self._answers, self.asked = answers, []
+
+    def answers(self, pairs):
+        self.asked += pairs
+        return np.array([pair in self._answers for pair in pairs], bool)
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.integers(0, 2**32 - 1))
+def test_denoised_negatives_are_replaced_by_others_that_were_looked_at(problem, seed):
+    queries, passages, positives, barred, rules = problem
+    rng = np.random.default_rng(seed)
+    answers = {(row, passage) for row in range(len(queries)) for passage in range(len(passages)) if rng.random() < 0.3}
+    denoiser = Listed(answers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DENOISING_ROUNDS", 100)
+        result = mine(queries, passages, positives, barred, rules, denoiser=denoiser)
+    assert len(set(denoiser.asked)) == len(denoiser.asked)
+    everything = mine(queries, passages, positives, barred, Rules(**{**vars(rules), "count": len(passages)}))
+    for row in range(len(queries)):
+        good = [passage for passage in everything.indices[row].tolist() if (row, passage) not in answers]
+        assert result.indices[row].tolist() == good[: rules.count]
+
+
+def test_after_the_last_round_of_denoising_nothing_unseen_is_taken(monkeypatch):
+    monkeypatch.setattr(module, "DENOISING_ROUNDS", 2)
+    passages = np.linspace(1, 0.1, 40, dtype=np.float32)[:, None]
+    denoiser = Listed({(0, passage) for passage in range(8)})
+    rules = Rules(count=5, margin=None)
+    result = mine(passages[:1], passages, [np.array([0])], free(1, 40), rules, denoiser=denoiser)
+    looked_at = {passage for _, passage in denoiser.asked}
+    assert result.indices[0].tolist() == [8, 9, 10]
+    assert set(result.indices[0].tolist()) <= looked_at
 
 
 def test_negative_cosines_tighten_rather_than_loosen():
     queries = np.array([[1.0, 0.0]], np.float32)
     passages = np.array([[-0.5, 0], [-0.51, 0], [-0.6, 0]], np.float32)
-    result = mine(queries, passages, [np.array([0])], np.ones(3, bool), [np.array([], np.int64)], 2, 0.95)
+    result = mine(queries, passages, [np.array([0])], free(1, 3), Rules(2, 0.95))
     assert result.threshold[0] == pytest.approx(-0.525)
     assert result.indices[0].tolist() == [2]
-    assert result.dropped_by_margin[0] == 1
+    assert rejections(result, 0) == [(1, 1, "above_margin")]
 
 
 def test_dropped_candidates_never_come_back():
     passages = np.ones((50, 1), np.float32)
-    result = mine(passages[:1], passages, [np.array([0])], np.ones(50, bool), [np.array([], np.int64)], 5, 0.95)
+    result = mine(passages[:1], passages, [np.array([0])], free(1, 50), Rules(5, 0.95))
     assert result.indices[0].tolist() == []
-    assert result.dropped_by_margin[0] == 49
+    assert len(rejections(result, 0)) == 49
+
+
+def test_planted_false_negatives_are_not_mined():
+    """Unlabelled answers score at least as high as the labelled one; the margin drops all, without it all are mined."""
+    rng = np.random.default_rng(0)
+    passages = rng.normal(size=(2000, 32)).astype(np.float32)
+    queries = passages[:50] + 0.15 * rng.normal(size=(50, 32)).astype(np.float32)
+    passages[50:100] = 0.3 * passages[:50] + 0.7 * queries
+    for vectors in (passages, queries):
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    positives = [np.array([row]) for row in range(50)]
+    plain = mine(queries, passages, positives, free(50, 2000), Rules(5, None))
+    ours = mine(queries, passages, positives, free(50, 2000), Rules(5, 0.95))
+    assert all(50 + row in plain.indices[row] for row in range(50))
+    assert not any(50 + row in ours.indices[row] for row in range(50))
 
 
 def test_broken_input_is_refused():
-    vectors, none = np.ones((2, 1), np.float32), np.array([], np.int64)
+    vectors = np.ones((2, 1), np.float32)
     with pytest.raises(InputError, match="at least one positive"):
-        mine(vectors, vectors, [none, none], np.ones(2, bool), [none, none], 1, 0.95)
+        mine(vectors, vectors, [NONE, NONE], free(2, 2), Rules(1))
     with pytest.raises(InputError, match="not finite"):
-        mine(vectors * np.nan, vectors, [np.array([0])] * 2, np.ones(2, bool), [none, none], 1, 0.95)
+        mine(vectors * np.nan, vectors, [np.array([0])] * 2, free(2, 2), Rules(1))
 
 
 def test_core_needs_no_polars():
     code = (
         "import sys; sys.modules['polars'] = None; import numpy as np; from embed_pipeline.prep.mine import mine\n"
+        "from embed_pipeline.prep.rules import Barred, Rules\n"
         "v = np.eye(3, dtype=np.float32); none = np.array([], np.int64)\n"
-        "print(mine(v[:1], v, [np.array([0])], np.ones(3, bool), [none], 2, 0.95).indices[0].tolist())"
+        "barred = Barred(np.ones(3, bool), None, None, [none], [none])\n"
+        "print(mine(v[:1], v, [np.array([0])], barred, Rules(2, 0.95)).indices[0].tolist())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[1, 2]"
-
-
-@pytest.fixture
-def tables():
-    pairs, passages = corpus(24)
-    splits = split_items(pairs, passages, ENCODER, PrepSettings())
-    return pairs, passages, splits
-
-
-def test_mined_negatives_keep_every_rule(tables):
-    pairs, passages, splits = tables
-    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings())
-    training = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))
-    assert mined["question_id"].to_list() == sorted(training["item_id"])
-    assert check_negatives(mined, pairs, passages, splits) == []
-    assert mined["negative_ids"].list.len().sum() > 0
-    assert mined.equals(mine_negatives(pairs.reverse(), passages, splits.reverse(), ENCODER, PrepSettings()))
-    component = dict(splits.select("item_id", "component").iter_rows())
-    for question, negatives in mined.select("question_id", "negative_ids").iter_rows():
-        assert component[question] not in {component[name.partition("#")[0]] for name in negatives}
-
-
-def test_one_document_has_no_negatives():
-    pairs, passages = corpus(1)
-    chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0)
-    splits = split_items(pairs, passages, ENCODER, chosen)
-    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen)
-    assert mined["negative_ids"].to_list() == [[], []]
-    assert mined["asked"].to_list() == [5, 5]
-
-
-def test_near_duplicates_of_a_positive_are_never_negatives():
-    texts = {"a": ["lion hunts zebra at dawn"], "b": ["lion hunts zebra at noon maybe"], "c": ["trains run late"]}
-    passages = passages_of(texts, {"b#0": "a#0"})
-    pairs = pairs_of({"q": ("lion zebra", ["a#0"]), "r": ("trains late", ["c#0"])})
-    chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0, hard_negative_margin=1)
-    splits = split_items(pairs, passages, ENCODER, chosen)
-    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen)
-    assert dict(mined.select("question_id", "negative_ids").iter_rows())["q"] == ["c#0"]
-
-
-def test_without_training_questions_the_table_is_empty(tables):
-    pairs, passages, splits = tables
-    mined = mine_negatives(pairs, passages, splits.with_columns(split=pl.lit("test")), ENCODER, PrepSettings())
-    assert validate(MinedNegatives, mined).is_empty()
-
-
-@pytest.mark.parametrize(
-    ("planted", "message"),
-    [
-        ({"negative_ids": "positive"}, "is a positive"),
-        ({"negative_ids": "held_out"}, "held-out document"),
-        ({"negative_ids": "unknown#9"}, "not in the corpus"),
-        ({"negative_scores": [9.0]}, "above the threshold"),
-        ({"negative_scores": [float("nan")]}, "not finite"),
-        ({"negative_scores": []}, "differ in number"),
-        ({"group": True}, "near-duplicate"),
-        ({"question_id": "held_out"}, "not a training question"),
-    ],
-)
-def test_check_finds_planted_faults(tables, planted, message):
-    pairs, passages, splits = tables
-    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings(hard_negatives=1))
-    row = mined.filter(pl.col("negative_ids").list.len() == 1).to_dicts()[0]
-    held_out = splits.filter(pl.col("split") == "test")
-    stand_ins = {
-        ("negative_ids", "positive"): [row["positive_ids"][0]],
-        ("negative_ids", "held_out"): [f"{held_out.filter(pl.col('item_type') == 'document')['item_id'][0]}#0"],
-        ("negative_ids", "unknown#9"): ["unknown#9"],
-        ("question_id", "held_out"): held_out.filter(pl.col("item_type") == "question")["item_id"][0],
-    }
-    changes = {
-        name: value if isinstance(value, list) else stand_ins[name, value]
-        for name, value in planted.items()
-        if name != "group"
-    }
-    joined = {row["negative_ids"][0]: row["positive_ids"][0]} if "group" in planted else {}
-    passages = passages.with_columns(pl.col("passage_id").replace(joined).alias("group_id"))
-    frame = pl.DataFrame([{**row, **changes}], schema=mined.schema)
-    assert any(message in line for line in check_negatives(frame, pairs, passages, splits))

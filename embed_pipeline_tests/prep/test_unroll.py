@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.prep.mine import mine_negatives
+from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.prep.unroll import cut_evidence, unroll
 from embed_pipeline.settings import PrepSettings

@@ -1,0 +1,283 @@
+"""Mined negatives as tables: of every training question, with an audit of what was not taken."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from embed_pipeline.bm25 import Bm25Index
+from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.errors import InputError
+from embed_pipeline.passage_index import PassageIndex
+from embed_pipeline.prep.mine import Denoiser, MiningResult, mine
+from embed_pipeline.prep.rankings import Lexical, Rankings
+from embed_pipeline.prep.related import codes, near_duplicates, siblings
+from embed_pipeline.prep.rules import CODE, REASONS, Barred, Rules
+from embed_pipeline.progress import say
+from embed_pipeline.records import passage_text
+from embed_pipeline.search import Indices
+from embed_pipeline.settings import PrepSettings
+from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, validate
+
+MANY = 0.5
+"""Share of the candidates that a margin may drop before the user is told."""
+RECALL_AT = 32
+DenoiserOf = Callable[[Sequence[str], Sequence[str]], Denoiser]
+"""Question texts, passage texts -> who looks at them once more."""
+
+
+@dataclass(frozen=True)
+class Mined:
+    """Negatives of every training question.
+
+    Attributes:
+        table: :class:`embed_pipeline.tables.MinedNegatives`, by question id; scores have six decimals.
+        rejected: :class:`embed_pipeline.tables.RejectedNegatives`, by question id and rank.
+        summary: totals.
+    """
+
+    table: pl.DataFrame
+    rejected: pl.DataFrame
+    summary: dict[str, float] = field(default_factory=dict)
+
+
+def mine_negatives(
+    qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, encoder: Encoder, settings: PrepSettings
+) -> pl.DataFrame:
+    """The table alone of :func:`mine_with_audit`."""
+    return mine_with_audit(qa_pairs, passages, splits, encoder, settings).table
+
+
+def mine_with_audit(
+    qa_pairs: pl.DataFrame,
+    passages: pl.DataFrame,
+    splits: pl.DataFrame,
+    encoder: Encoder,
+    settings: PrepSettings,
+    denoiser_of: DenoiserOf | None = None,
+    device: str = "cpu",
+) -> Mined:
+    """Mine hard negatives for every training question among the passages of the training documents.
+
+    Questions that came with negatives keep those, in their order: only what is a positive, a sibling or a
+    near-duplicate of one is left out.
+
+    Args:
+        denoiser_of: makes who looks at the negatives once more, if anybody shall.
+        device: where an exact search runs.
+
+    Raises:
+        InputError: a question names an unknown passage.
+    """
+    work = _Work(qa_pairs, passages, splits, settings)
+    texts = dict(qa_pairs.select("question_id", "question").iter_rows())
+    shown = [passage_text(*row) for row in passages.select("title", "text").iter_rows()]
+    queries = encoder.encode([texts[name] for name in work.questions], "query")
+    vectors = encoder.encode(shown, "passage")
+    index = PassageIndex(vectors, settings.approximate_above, settings.approximate_index, device)
+    mining = work.mining
+    asked = [texts[work.questions[row]] for row in mining]
+    result = mine(
+        queries[mining],
+        index,
+        [work.positives[row] for row in mining],
+        work.barred(mining),
+        rules_of(settings),
+        Rankings(queries[mining], index, settings.mining_candidates, _lexical(asked, shown, settings)),
+        denoiser_of(asked, shown) if denoiser_of is not None else None,
+        [_seed(settings.seed, work.questions[row]) for row in mining],
+    )
+    mined = work.tables(result, queries, vectors)
+    recall = {} if index.exact else {f"recall_at_{RECALL_AT}": round(index.recall(queries[mining], RECALL_AT), 4)}
+    summary = _summary(mined.table, mined.rejected) | recall
+    _tell(summary, settings)
+    return Mined(mined.table, mined.rejected, summary)
+
+
+def rules_of(settings: PrepSettings) -> Rules:
+    """What the settings ask for."""
+    return Rules(
+        count=settings.hard_negatives,
+        margin=settings.hard_negative_margin,
+        absolute_margin=settings.hard_negative_absolute_margin,
+        first_rank=settings.hard_negative_first_rank,
+        last_rank=settings.hard_negative_last_rank,
+        choice=settings.hard_negative_choice,
+    )
+
+
+class _Work:
+    """Training questions, their positives, and what is barred for them, by row numbers."""
+
+    def __init__(
+        self, qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, settings: PrepSettings
+    ) -> None:
+        self.settings = settings
+        self.names: list[str] = passages["passage_id"].to_list()
+        self.row_of = {name: row for row, name in enumerate(self.names)}
+        training = _training(splits, "question")
+        pairs = qa_pairs.filter(pl.col("question_id").is_in(list(training))).sort("question_id")
+        self.questions: list[str] = pairs["question_id"].to_list()
+        named = pairs.select("question_id", "passage_ids").iter_rows()
+        positives_of = {question: self._rows(question, ids) for question, ids in named}
+        self.positives = list(positives_of.values())
+        self.given = [
+            self._rows(question, ids) for question, ids in pairs.select("question_id", "negative_ids").iter_rows()
+        ]
+        self.mining = np.array([row for row, ids in enumerate(self.given) if not len(ids)], np.int64)
+        groups = passages["group_id"].to_list()
+        self.near = near_duplicates(self.positives, groups)
+        self.siblings = siblings(pairs, self.questions, positives_of, groups)
+        documents = _training(splits, "document")
+        self.allowed = np.array([doc in documents for doc in passages["doc_id"]], np.bool_)
+        home = {(kind, name): group for kind, name, group in splits.select("item_type", "item_id", "component").rows()}
+        self.passage_home, self.query_home = codes(
+            [home["document", doc] for doc in passages["doc_id"]], [home["question", name] for name in self.questions]
+        )
+
+    def _rows(self, question: str, ids: Sequence[str]) -> Indices:
+        unknown = [name for name in ids if name not in self.row_of]
+        if unknown:
+            raise InputError(f"Question {question} names passage {unknown[0]}, which is not in the corpus.")
+        return np.array([self.row_of[name] for name in dict.fromkeys(ids)], np.int64)
+
+    def barred(self, rows: Indices) -> Barred:
+        """What is barred for the questions ``rows``."""
+        apart = self.settings.exclude_same_document
+        return Barred(
+            allowed=self.allowed,
+            passage_home=self.passage_home if apart else None,
+            query_home=self.query_home[rows] if apart else None,
+            near_duplicates=[self.near[row] for row in rows.tolist()],
+            siblings=[self.siblings[row] for row in rows.tolist()],
+        )
+
+    def tables(self, result: MiningResult, queries: Vectors, vectors: Vectors) -> Mined:
+        """Mined and given negatives together."""
+        dropped = result.rejected
+        rejected = [
+            self._rejection(int(self.mining[query]), *rest)
+            for query, *rest in zip(
+                dropped.queries.tolist(),
+                dropped.passages.tolist(),
+                dropped.ranks.tolist(),
+                dropped.scores.tolist(),
+                dropped.reasons.tolist(),
+                strict=True,
+            )
+        ]
+        rows = []
+        for place, row in enumerate(self.mining.tolist()):
+            limit = float(result.threshold[place])
+            rows.append(
+                self._row(row, result.positive_scores[place], result.indices[place], result.scores[place])
+                | {"source": "mined", "threshold": round(limit, 6) if np.isfinite(limit) else None}
+            )
+        for row, ids in enumerate(self.given):
+            if len(ids):
+                kept, refused = self._sift(row, ids)
+                scores = vectors[kept] @ queries[row]
+                rows.append(
+                    self._row(row, vectors[self.positives[row]] @ queries[row], kept, scores)
+                    | {"source": "given", "threshold": None, "asked": len(ids)}
+                )
+                rejected += [
+                    self._rejection(row, passage, rank, float(vectors[passage] @ queries[row]), CODE[reason])
+                    for passage, rank, reason in refused
+                ]
+        table = pl.DataFrame(rows, schema=empty(MinedNegatives).schema).sort("question_id")
+        audit = pl.DataFrame(rejected, schema=empty(RejectedNegatives).schema).sort("question_id", "rank", "passage_id")
+        return Mined(validate(MinedNegatives, table), validate(RejectedNegatives, audit))
+
+    def _sift(self, row: int, ids: Indices) -> tuple[Indices, list[tuple[int, int, str]]]:
+        """Given negatives that may stay, and (passage, place, reason) of the others."""
+        kept, refused = [], []
+        for place, passage in enumerate(ids.tolist(), start=1):
+            reason = next(
+                (
+                    name
+                    for name, rows in (
+                        ("positive", self.positives[row]),
+                        ("near_duplicate", self.near[row]),
+                        ("sibling", self.siblings[row]),
+                    )
+                    if passage in rows
+                ),
+                None,
+            )
+            if reason is None:
+                kept.append(passage)
+            else:
+                refused.append((passage, place, reason))
+        return np.array(kept, np.int64), refused
+
+    def _row(self, row: int, positive_scores: Vectors, negatives: Indices, scores: Vectors) -> dict[str, object]:
+        return {
+            "question_id": self.questions[row],
+            "positive_ids": [self.names[index] for index in self.positives[row]],
+            "positive_scores": _rounded(positive_scores),
+            "negative_ids": [self.names[index] for index in negatives],
+            "negative_scores": _rounded(scores),
+            "asked": self.settings.hard_negatives,
+        }
+
+    def _rejection(self, row: int, passage: int, rank: int, score: float, reason: int) -> dict[str, object]:
+        return {
+            "question_id": self.questions[row],
+            "passage_id": self.names[passage],
+            "rank": rank,
+            "score": round(score, 6),
+            "reason": REASONS[reason],
+        }
+
+
+def _lexical(asked: Sequence[str], shown: Sequence[str], settings: PrepSettings) -> Lexical | None:
+    if settings.mining_candidates == "dense":
+        return None
+    bm25 = Bm25Index(shown)
+
+    def best(rows: Indices, k: int) -> list[list[int]]:
+        return [[index for index, _ in found] for found in bm25.top_k([asked[row] for row in rows], k)]
+
+    return best
+
+
+def _training(splits: pl.DataFrame, item_type: str) -> set[str]:
+    return set(splits.filter((splits["item_type"] == item_type) & (splits["split"] == "train"))["item_id"])
+
+
+def _seed(seed: int, question: str) -> int:
+    """A question's own, so that other questions do not change its choice."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{question}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def _rounded(scores: Vectors) -> list[float]:
+    return [round(float(score), 6) for score in scores]
+
+
+def _summary(table: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, float]:
+    """Totals for the UI; the reasons in the order in which they are looked for."""
+    found = table["negative_ids"].list.len()
+    by_reason = dict(rejected.group_by("reason").len().iter_rows())
+    margin, taken = by_reason.get("above_margin", 0), int(found.sum())
+    return {
+        "questions": table.height,
+        "questions_with_given_negatives": int((table["source"] == "given").sum()),
+        "negatives": taken,
+        "questions_short_of_negatives": int((found < table["asked"]).sum()),
+        **{f"dropped_{reason}": by_reason[reason] for reason in REASONS if reason in by_reason},
+        "share_dropped_by_margin": round(margin / (margin + taken), 4) if margin + taken else 0.0,
+    }
+
+
+def _tell(summary: Mapping[str, float], settings: PrepSettings) -> None:
+    short, share = int(summary["questions_short_of_negatives"]), summary["share_dropped_by_margin"]
+    if share > MANY:
+        say(
+            f"The margin dropped {share:.0%} of the candidates as probable answers; nothing takes their place. In a "
+            "small corpus, or one that says the same often, set prep.hard_negative_margin to null or to 1."
+        )
+    if short:
+        say(f"{short} of {int(summary['questions'])} questions have fewer than {settings.hard_negatives} negatives.")
