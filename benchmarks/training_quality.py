@@ -1,6 +1,6 @@
 """Does it matter how negatives are mined and which loss is used? Three ways on the same questions.
 
-    .venv/bin/python benchmarks/training_quality.py DIR [DIR ...] [--rows 300] [--seeds 3] [--out FILE]
+    .venv/bin/python benchmarks/training_quality.py DIR [DIR ...] [--rows 256] [--seeds 3] [--out DIR] [--ways ours]
 
 Each DIR is a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv) with human questions. Its documents are
 divided once by a hash: questions about one half train (``--rows`` of them), questions about the other half test,
@@ -14,12 +14,12 @@ against every passage. No test document has a question in training.
 
 Base model, batch size, learning rate, epochs and lengths are the same for all; the seeds change order and dropout.
 Printed: nDCG@10, mean over the seeds, each seed's value, and paired bootstrap intervals of the difference over the
-test questions (their mean over seeds).
+test questions (their mean over seeds). ``--out`` keeps each training's scores, so that a run can be interrupted and
+its ways measured one after the other.
 """
 
 import argparse
 import hashlib
-import json
 import sys
 import tempfile
 import time
@@ -63,40 +63,37 @@ class Data:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="append every figure as JSON lines")
+    parser.add_argument("--out", type=Path, help="folder for the scores of each training")
+    parser.add_argument("--ways", default=",".join(WAYS))
     arguments = parser.parse_args()
-    for folder in arguments.folders:
-        measure(folder, arguments.rows, arguments.seeds, arguments.out)
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in arguments.folders:
+            measure(folder, arguments, arguments.out or Path(scratch))
 
 
-def measure(folder, rows, seeds, out) -> None:
+def measure(folder, arguments, out) -> None:
     spec = base_encoder_spec(BASE, EncoderSettings(**LENGTHS))
-    data = divide(read_retrieval_set(folder, "test", "gold"), rows)
+    data = divide(read_retrieval_set(folder, "test", "gold"), arguments.rows)
     encoder = TorchEncoder.load(spec)
     base = scores(data.test, encoder)
     print(f"\n## {folder}: {data.pairs.height} training questions, {len(data.test.queries)} test questions, "
           f"{data.passages.height} passages; base {base.column('ndcg@10').mean():.4f}", flush=True)  # fmt: skip
-    prepared = {"ours": rows_ours(data, encoder), "reference": rows_reference(data, encoder)}
-    triplets = triplets_plain(data, spec)
-    found = {way: [] for way in WAYS}
-    for seed in range(seeds):
-        for way in WAYS:
-            began = time.monotonic()
-            with tempfile.TemporaryDirectory() as work:
-                if way == "plain":
-                    trained = train_plain(triplets, spec, seed, Path(work))
-                else:
-                    trained = train_ours(prepared[way], way, spec, seed, Path(work))
-                result = scores(data.test, trained)
-            found[way].append(result)
-            line = {"data": str(folder), "way": way, "seed": seed, "seconds": round(time.monotonic() - began),
-                    "ndcg@10": round(float(result.column("ndcg@10").mean()), 4)}  # fmt: skip
-            print(line, flush=True)
-            if out is not None:
-                with out.open("a") as log:
-                    log.write(json.dumps(line) + "\n")
+    found = {way: [] for way in arguments.ways.split(",")}
+    prepared = {way: PREPARE[way](data, encoder) for way in found}
+    for seed in range(arguments.seeds):
+        for way, results in found.items():
+            kept = out / f"{hashed(str(folder))}-{way}-{seed}.npy"
+            if not kept.is_file():
+                began = time.monotonic()
+                with tempfile.TemporaryDirectory() as work:
+                    result = scores(data.test, train(prepared[way], way, spec, seed, Path(work)))
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                np.save(kept, result.values)
+                print(f"{folder} {way} seed {seed}: {result.column('ndcg@10').mean():.4f} "
+                      f"in {time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+            results.append(QueryScores(base.query_ids, base.metrics, np.load(kept)))
     report(base, found)
 
 
@@ -108,8 +105,10 @@ def report(base, found) -> None:
     for way, results in found.items():
         seeds = ", ".join(f"{one.column('ndcg@10').mean():.4f}" for one in results)
         gain = compare(base, mean[way], EVALUATION)["ndcg@10"]
-        ours = compare(mean[way], mean["ours"], EVALUATION)["ndcg@10"]
-        print(f"| {way} | {seeds} | {gain.tuned:.4f} | {shown(gain)} | {'' if way == 'ours' else shown(ours)} |")
+        other = (
+            shown(compare(mean[way], mean["ours"], EVALUATION)["ndcg@10"]) if way != "ours" and "ours" in found else ""
+        )
+        print(f"| {way} | {seeds} | {gain.tuned:.4f} | {shown(gain)} | {other} |")
 
 
 def shown(one) -> str:
@@ -199,13 +198,17 @@ def training_rows(data, mined):
         return read_training_rows(Path(folder))
 
 
-def train_ours(rows, way, spec, seed, work):
+def train(prepared, way, spec, seed, work):
+    return train_plain(prepared, spec, seed, work) if way == "plain" else train_rows(prepared, way, spec, seed, work)
+
+
+def train_rows(rows, way, spec, seed, work):
     own = {"hard_negatives": 4} | ({} if way == "ours" else {"objective": "group"})
     finetune(rows, None, spec, FinetuneSettings(seed=seed, **COMMON, **own), work / "model", work / "work")
     return TorchEncoder.load(EncoderSpec.load(work / "model"))
 
 
-def triplets_plain(data, spec):
+def triplets_plain(data, encoder):
     from datasets import Dataset
     from sentence_transformers.util import mine_hard_negatives
 
@@ -214,8 +217,8 @@ def triplets_plain(data, spec):
         (row["question"], texts[name]) for row in data.pairs.iter_rows(named=True) for name in row["passage_ids"]
     ]
     pairs = Dataset.from_dict({"anchor": [one for one, _ in questions], "positive": [other for _, other in questions]})
-    model = TorchEncoder.load(spec).model
-    model.max_seq_length = spec.max_passage_length
+    encoder.model.max_seq_length = encoder.spec.max_passage_length
+    model = encoder.model
     return mine_hard_negatives(pairs, model, corpus=list(texts.values()), num_negatives=3, verbose=False)
 
 
@@ -240,6 +243,8 @@ def train_plain(triplets, spec, seed, work):
 def scores(test, encoder) -> QueryScores:
     return score_run(test, dense_run(test, encoder, 100), EVALUATION.ks)
 
+
+PREPARE = {"ours": rows_ours, "reference": rows_reference, "plain": triplets_plain}
 
 if __name__ == "__main__":
     main()
