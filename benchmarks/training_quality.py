@@ -37,7 +37,7 @@ from embed_pipeline.evaluation.compare import compare
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.finetune.train import finetune
-from embed_pipeline.prep.mine import mine_negatives
+from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.unroll import unroll
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
