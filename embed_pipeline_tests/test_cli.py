@@ -248,7 +248,7 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
 def test_prompts_are_written_to_be_edited_and_a_broken_one_is_refused(tmp_path, corpus):
     written = cli("prompts", "--to", "own", cwd=tmp_path)
     assert written.returncode == 0, written.stderr
-    assert "own: 8 prompts written" in written.stdout
+    assert "own: 9 prompts written" in written.stdout
     (tmp_path / "own" / "judge.md").write_text("{{ nothing }}")
     options = ("sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer", "--plan")
     options += ("--set", "sdg.llm.base_url=http://127.0.0.1:9/v1", "--set", "sdg.prompts=own")

@@ -22,7 +22,7 @@ from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, validate
 
 MANY = 0.5
-"""Share of the candidates that a margin may drop before the user is told."""
+"""Share of the candidates that a margin may drop before a user whose questions fall short is told."""
 RECALL_AT = 32
 DenoiserOf = Callable[[Sequence[str], Sequence[str]], Denoiser]
 """Question texts, passage texts -> who looks at them once more."""
@@ -274,7 +274,7 @@ def _summary(table: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, float]:
 
 def _tell(summary: Mapping[str, float], settings: PrepSettings) -> None:
     short, share = int(summary["questions_short_of_negatives"]), summary["share_dropped_by_margin"]
-    if share > MANY:
+    if short and share > MANY:
         say(
             f"The margin dropped {share:.0%} of the candidates as probable answers; nothing takes their place. In a "
             "small corpus, or one that says the same often, set prep.hard_negative_margin to null or to 1."
