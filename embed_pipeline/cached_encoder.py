@@ -35,7 +35,8 @@ class CachedEncoder:
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
             self._compute(missing, role)
-        return self._cache.gather(keys)
+            known |= self._cache.positions(list(missing))
+        return self._cache.gather([known[key] for key in keys])
 
     def knows(self, texts: Sequence[str], role: Role) -> list[bool]:
         """For each text whether its vector is there already."""

@@ -6,37 +6,49 @@ a kill at any moment loses nothing that was put.
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 _MAX_VARIABLES = 900  # SQLite's oldest default limit is 999 bound variables
+
+
+def open_shared(path: Path, table: str) -> sqlite3.Connection:
+    """A database that several threads and processes may share, durable after each commit, with one table.
+
+    Args:
+        table: name and columns, as after CREATE TABLE.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    connection.commit()
+    return connection
+
+
+def rows_of(connection: sqlite3.Connection, select: str, keys: Iterable[str | bytes]) -> Iterator[tuple[Any, Any]]:
+    """The rows of ``select`` whose key is among ``keys``, however many there are."""
+    wanted = list(dict.fromkeys(keys))
+    for start in range(0, len(wanted), _MAX_VARIABLES):
+        part = wanted[start : start + _MAX_VARIABLES]
+        marks = ",".join("?" * len(part))
+        yield from connection.execute(f"{select} WHERE key IN ({marks})", part)
 
 
 class ContentCache:
     """``key -> bytes``, keys being hex digests of everything that determines the value."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("CREATE TABLE IF NOT EXISTS content (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
-        self._connection.commit()
+        self._connection = open_shared(path, "content (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The known ones among ``keys``."""
-        wanted = list(dict.fromkeys(keys))
-        found: dict[str, bytes] = {}
         with self._lock:
-            for start in range(0, len(wanted), _MAX_VARIABLES):
-                part = wanted[start : start + _MAX_VARIABLES]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT key, value FROM content WHERE key IN ({marks})"  # noqa: S608 - only question marks
-                rows = self._connection.execute(query, part)
-                found.update(rows)
-        return found
+            return dict(rows_of(self._connection, "SELECT key, value FROM content", keys))
 
     def get(self, key: str) -> bytes | None:
         """One value, or None."""

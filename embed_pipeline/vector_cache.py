@@ -11,7 +11,6 @@ way; several processes may share a folder. Matrices too large for memory come ba
 for.
 """
 
-import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,12 +21,14 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from embed_pipeline.content_cache import open_shared, rows_of
+from embed_pipeline.files import fsync_folder
+
 Matrix = NDArray[np.float32]
 SHARD_ROWS = 1_000_000
 LARGE_BYTES = 2**30
 """Matrices above this are memory-mapped instead of held."""
 _ROWS_AT_ONCE = 65_536
-_MAX_VARIABLES = 900  # SQLite's oldest default limit is 999 bound variables
 
 
 class VectorCache:
@@ -38,24 +39,13 @@ class VectorCache:
         self.folder, self.width = folder, width
         self._lock = threading.Lock()
         self._writing = FileLock(folder / "write.lock")
-        self._index = sqlite3.connect(folder / "index.sqlite", timeout=60, check_same_thread=False)
-        self._index.execute("PRAGMA journal_mode=WAL")
-        self._index.execute("PRAGMA synchronous=FULL")
-        self._index.execute("CREATE TABLE IF NOT EXISTS place (key BLOB PRIMARY KEY, position INTEGER) WITHOUT ROWID")
-        self._index.execute("CREATE UNIQUE INDEX IF NOT EXISTS by_position ON place (position)")
-        self._index.commit()
+        columns = "place (key BLOB PRIMARY KEY, position INTEGER UNIQUE) WITHOUT ROWID"
+        self._index = open_shared(folder / "index.sqlite", columns)
 
     def positions(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Where the known ones among ``keys`` stand."""
-        wanted = list(dict.fromkeys(keys))
-        found: dict[bytes, int] = {}
         with self._lock:
-            for start in range(0, len(wanted), _MAX_VARIABLES):
-                part = wanted[start : start + _MAX_VARIABLES]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT key, position FROM place WHERE key IN ({marks})"  # noqa: S608 - only question marks
-                found.update(self._index.execute(query, part))
-        return found
+            return dict(rows_of(self._index, "SELECT key, position FROM place", keys))
 
     def add(self, keys: Sequence[bytes], vectors: Matrix) -> None:
         """Store vectors [keys, width]; keys that are known keep theirs."""
@@ -67,19 +57,17 @@ class VectorCache:
             with self._lock:
                 (first,) = self._index.execute("SELECT coalesce(max(position) + 1, 0) FROM place").fetchone()
             self._write(int(first), np.ascontiguousarray(vectors[list(new.values())], np.float32))
-            with self._lock:
+            with self._lock, self._index:
                 rows = zip(new, range(int(first), int(first) + len(new)), strict=True)
                 self._index.executemany("INSERT INTO place VALUES (?, ?)", rows)
-                self._index.commit()
 
-    def gather(self, keys: Sequence[bytes]) -> Matrix:
-        """The vectors [keys, width] in the order of ``keys``, all of which must be known.
+    def gather(self, positions: Sequence[int]) -> Matrix:
+        """The vectors [positions, width] in the order asked for.
 
         Above 1 GiB the result is a memory-mapped temporary file that vanishes with it.
         """
-        known = self.positions(keys)
-        places = np.fromiter((known[key] for key in keys), np.int64, len(keys))
-        out = self._room(len(keys))
+        places = np.asarray(positions, np.int64)
+        out = self._room(len(places))
         shards = {int(shard): self._shard(int(shard)) for shard in np.unique(places // SHARD_ROWS)}
         for start in range(0, len(places), _ROWS_AT_ONCE):
             part = places[start : start + _ROWS_AT_ONCE]
@@ -102,18 +90,22 @@ class VectorCache:
         return self.folder / f"vectors-{shard:05}.f32"
 
     def _shard(self, shard: int) -> Matrix:
-        return np.memmap(self._path(shard), np.float32, "r").reshape(-1, self.width)
+        path = self._path(shard)
+        rows = path.stat().st_size // (4 * self.width)  # a killed writer may have left part of a row
+        return np.memmap(path, np.float32, "r", shape=(rows, self.width))
 
     def _write(self, first: int, vectors: Matrix) -> None:
         for start, shard, row in self._stretches(first, len(vectors)):
             room = SHARD_ROWS - row
             path = self._path(shard)
-            with path.open("r+b" if path.exists() else "w+b") as file:
+            path.touch()
+            with path.open("r+b") as file:
                 file.seek(row * self.width * 4)
                 file.write(vectors[start : start + room].tobytes())
                 file.truncate()  # what a killed process left behind
                 file.flush()
                 fsync(file.fileno())
+        fsync_folder(self.folder)
 
     @staticmethod
     def _stretches(first: int, count: int) -> Iterator[tuple[int, int, int]]:
