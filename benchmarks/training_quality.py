@@ -170,7 +170,7 @@ def hashed(name) -> int:
 
 def rows_ours(data, encoder):
     mined = mine_negatives(data.pairs, data.passages, data.splits, encoder, PrepSettings())
-    return training_rows(data, mined)
+    return training_rows(data, mined.table)
 
 
 def rows_reference(data, encoder):

@@ -27,7 +27,7 @@ def exported(folder) -> pl.DataFrame:
     passages = passages.with_columns(text=longer)
     pairs = pairs_of(asked, masked={"q003_0": EVIDENCE})
     splits = split_items(pairs, passages, WordEncoder(), SETTINGS)
-    mined = mine_negatives(pairs, passages, splits, WordEncoder(), SETTINGS)
+    mined = mine_negatives(pairs, passages, splits, WordEncoder(), SETTINGS).table
     training = unroll(pairs, mined, passages, splits)
     write_recipe_files(training, mined, passages, {}, folder)
     write_triplets(training, folder / "triplets.jsonl")

@@ -1,5 +1,6 @@
 """prep: splits, benchmark, hard negatives, training set."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import charts, tables
@@ -102,33 +103,26 @@ def mining_external(settings: Settings) -> dict[str, str]:
     return base_model_external(settings) | denoising_external(settings)
 
 
-@stage(
+mining_stage = partial(
+    stage,
     group="prep",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.MinedNegatives,
     settings=MINING,
-    external=mining_external,
     device="gpu",
     kinds=("faiss", "parquet"),
     family="mined_negatives",
 )
+
+
+@mining_stage(external=mining_external)
 def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of the training questions, with the scores and what was dropped."""
     _mine(run, run.base_encoder(), splits, qa_pairs, passages)
 
 
-@stage(
-    group="prep",
-    version=mined_negatives.version,
-    storage="table",
-    schema=tables.MinedNegatives,
-    settings=MINING,
-    external=denoising_external,
-    device="gpu",
-    kinds=("faiss", "parquet"),
-    family="mined_negatives",
-)
+@mining_stage(external=denoising_external)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
     from embed_pipeline.encoder import EncoderSpec
@@ -138,15 +132,16 @@ def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs:
 
 def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     from embed_pipeline.encoder import resolve_device
-    from embed_pipeline.prep.mined import mine_with_audit
+    from embed_pipeline.prep.mined import mine_negatives
 
     device = resolve_device(run.settings.encoder.device)
     denoiser, ledger = _denoiser(run)
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
-    mined = mine_with_audit(pairs, cut, parts, encoder, run.settings.prep, denoiser, device)
+    mined = mine_negatives(pairs, cut, parts, encoder, run.settings.prep, denoiser, device)
     run.write_table(mined.table)
     run.write_table(mined.rejected, "rejected", tables.RejectedNegatives)
-    run.summary |= {**mined.summary, "encoder": encoder.spec.model_dump(mode="json", exclude={"model"})}
+    encoder.spec.save(run.folder)
+    run.summary |= mined.summary
     run.charts |= _mining_charts(mined.table, mined.rejected)
     if ledger is not None:
         run.cost |= ledger.totals()
@@ -231,9 +226,10 @@ def training_set(
 
 def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
     """What the recipe's file says about the mining; later rounds mine with the checkpoint of the one before."""
+    from embed_pipeline.encoder import EncoderSpec
     from embed_pipeline.prep.formats import mining_args
 
     done = mined_negatives.manifest()
     tuned = next((version for name, version in done.inputs.items() if name.startswith("checkpoint")), None)
     model = run.settings.base_model if tuned is None else f"checkpoint {tuned}"
-    return mining_args(done.settings, done.summary.get("encoder", {}), model)
+    return mining_args(done.settings, EncoderSpec.load(mined_negatives.path), model)

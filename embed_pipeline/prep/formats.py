@@ -14,6 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import write_bytes, write_json, write_jsonl
 from embed_pipeline.records import TrainingRow, passage_text
@@ -60,12 +61,12 @@ def write_recipe_files(
     write_json(folder / "corpus" / METADATA, {"corpus_id": CORPUS_ID, "class": "TextQADataset"})
 
 
-def mining_args(settings: Mapping[str, Any], encoder: Mapping[str, Any], model: str) -> dict[str, Any]:
+def mining_args(settings: Mapping[str, Any], spec: EncoderSpec, model: str) -> dict[str, Any]:
     """How negatives were mined, under the names that the recipe's miner writes, and every setting of ours.
 
     Args:
         settings: dotted name -> value of the settings of mining.
-        encoder: fields of the :class:`embed_pipeline.encoder.EncoderSpec`.
+        spec: of the model that mined.
         model: name of the model that mined.
     """
     absolute = settings.get("prep.hard_negative_absolute_margin")
@@ -75,12 +76,12 @@ def mining_args(settings: Mapping[str, Any], encoder: Mapping[str, Any], model: 
         "hard_negatives_to_mine": settings.get("prep.hard_negatives"),
         "hard_neg_margin": absolute if relative is None else relative,
         "hard_neg_margin_type": "abs" if relative is None and absolute is not None else "perc",
-        "query_prefix": encoder.get("query_prompt"),
-        "passage_prefix": encoder.get("passage_prompt"),
-        "query_max_length": encoder.get("max_query_length"),
-        "passage_max_length": encoder.get("max_passage_length"),
-        "pooling": encoder.get("pooling"),
-        "l2_normalize": encoder.get("normalize"),
+        "query_prefix": spec.query_prompt,
+        "passage_prefix": spec.passage_prompt,
+        "query_max_length": spec.max_query_length,
+        "passage_max_length": spec.max_passage_length,
+        "pooling": spec.pooling,
+        "l2_normalize": spec.normalize,
         "embed_pipeline": dict(settings),
     }
 

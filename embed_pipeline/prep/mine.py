@@ -23,6 +23,8 @@ FIRST_LOOK = 32
 """Candidates looked at per query before looking further."""
 BLOCK = 4096
 """Queries looked at together."""
+CELLS = 4_000_000
+"""Candidates held at once: where a few queries must be looked at deeply, fewer of them are looked at together."""
 DENOISING_ROUNDS = 10
 """Times the replacements of denoised negatives are looked at in their turn; then a query keeps fewer."""
 
@@ -170,10 +172,14 @@ def _mine_block(rows: Indices, source: Rankings, picker: Picker, denoiser: Denoi
 
 def _deepen(rows: Indices, source: Rankings, picker: Picker, found: _Found) -> None:
     """Search, pick, and search twice as deep for the queries that are still short."""
-    k = max(FIRST_LOOK, 2 * picker.rules.count, picker.rules.last_rank or 0)
+    k = max(FIRST_LOOK, 2 * picker.rules.count)
     while len(rows):
-        ranking = source.best(rows, k)
-        picked = picker.pick(ranking)
-        found.take(ranking, picked, np.flatnonzero(picked.final))
-        rows = rows[~picked.final]
+        short = []
+        together = max(1, CELLS // min(k, source.passages))
+        for start in range(0, len(rows), together):
+            ranking = source.best(rows[start : start + together], k)
+            picked = picker.pick(ranking)
+            found.take(ranking, picked, np.flatnonzero(picked.final))
+            short.append(ranking.queries[~picked.final])
+        rows = np.concatenate(short)
         k *= 2

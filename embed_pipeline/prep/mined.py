@@ -1,8 +1,9 @@
 """Mined negatives as tables: of every training question, with an audit of what was not taken."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.prep.mine import Denoiser, MiningResult, mine
 from embed_pipeline.prep.rankings import Lexical, Rankings
 from embed_pipeline.prep.related import codes, near_duplicates, siblings
-from embed_pipeline.prep.rules import CODE, REASONS, Barred, Rules
+from embed_pipeline.prep.rules import REASONS, Barred, Rules
 from embed_pipeline.progress import say
 from embed_pipeline.records import passage_text
 from embed_pipeline.search import Indices
@@ -24,6 +25,7 @@ from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, vali
 MANY = 0.5
 """Share of the candidates that a margin may drop before a user whose questions fall short is told."""
 RECALL_AT = 32
+Row = dict[str, Any]
 DenoiserOf = Callable[[Sequence[str], Sequence[str]], Denoiser]
 """Question texts, passage texts -> who looks at them once more."""
 
@@ -40,17 +42,10 @@ class Mined:
 
     table: pl.DataFrame
     rejected: pl.DataFrame
-    summary: dict[str, float] = field(default_factory=dict)
+    summary: dict[str, float]
 
 
 def mine_negatives(
-    qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, encoder: Encoder, settings: PrepSettings
-) -> pl.DataFrame:
-    """The table alone of :func:`mine_with_audit`."""
-    return mine_with_audit(qa_pairs, passages, splits, encoder, settings).table
-
-
-def mine_with_audit(
     qa_pairs: pl.DataFrame,
     passages: pl.DataFrame,
     splits: pl.DataFrame,
@@ -89,11 +84,13 @@ def mine_with_audit(
         denoiser_of(asked, shown) if denoiser_of is not None else None,
         [_seed(settings.seed, work.questions[row]) for row in mining],
     )
-    mined = work.tables(result, queries, vectors)
+    given = work.sifted(queries, vectors)
+    table = _table([*work.mined_rows(result), *given.rows])
+    rejected = _audit([work.mined_rejections(result), given.rejections])
     recall = {} if index.exact else {f"recall_at_{RECALL_AT}": round(index.recall(queries[mining], RECALL_AT), 4)}
-    summary = _summary(mined.table, mined.rejected) | recall
+    summary = _summary(table, rejected) | recall
     _tell(summary, settings)
-    return Mined(mined.table, mined.rejected, summary)
+    return Mined(table, rejected, summary)
 
 
 def rules_of(settings: PrepSettings) -> Rules:
@@ -154,66 +151,51 @@ class _Work:
             siblings=[self.siblings[row] for row in rows.tolist()],
         )
 
-    def tables(self, result: MiningResult, queries: Vectors, vectors: Vectors) -> Mined:
-        """Mined and given negatives together."""
-        dropped = result.rejected
-        rejected = [
-            self._rejection(int(self.mining[query]), *rest)
-            for query, *rest in zip(
-                dropped.queries.tolist(),
-                dropped.passages.tolist(),
-                dropped.ranks.tolist(),
-                dropped.scores.tolist(),
-                dropped.reasons.tolist(),
-                strict=True,
-            )
-        ]
-        rows = []
+    def mined_rows(self, result: MiningResult) -> Iterator[Row]:
+        """Rows of the table of the questions that were mined."""
         for place, row in enumerate(self.mining.tolist()):
             limit = float(result.threshold[place])
-            rows.append(
-                self._row(row, result.positive_scores[place], result.indices[place], result.scores[place])
-                | {"source": "mined", "threshold": round(limit, 6) if np.isfinite(limit) else None}
-            )
+            found = self._row(row, result.positive_scores[place], result.indices[place], result.scores[place])
+            yield found | {"source": "mined", "threshold": round(limit, 6) if np.isfinite(limit) else None}
+
+    def mined_rejections(self, result: MiningResult) -> pl.DataFrame:
+        """Their part of the audit."""
+        dropped = result.rejected
+        names, questions = np.array(self.names, object), np.array(self.questions, object)[self.mining]
+        return pl.DataFrame(
+            {
+                "question_id": pl.Series(questions[dropped.queries], dtype=pl.String),
+                "passage_id": pl.Series(names[dropped.passages], dtype=pl.String),
+                "rank": dropped.ranks,
+                "score": dropped.scores.astype(np.float64).round(6),
+                "reason": pl.Series(np.array(REASONS, object)[dropped.reasons], dtype=pl.String),
+            }
+        )
+
+    def sifted(self, queries: Vectors, vectors: Vectors) -> "_Given":
+        """The given negatives: those that may stay, and the others with the reason."""
+        rows, rejections = [], []
         for row, ids in enumerate(self.given):
-            if len(ids):
-                kept, refused = self._sift(row, ids)
-                scores = vectors[kept] @ queries[row]
-                rows.append(
-                    self._row(row, vectors[self.positives[row]] @ queries[row], kept, scores)
-                    | {"source": "given", "threshold": None, "asked": len(ids)}
-                )
-                rejected += [
-                    self._rejection(row, passage, rank, float(vectors[passage] @ queries[row]), CODE[reason])
-                    for passage, rank, reason in refused
-                ]
-        table = pl.DataFrame(rows, schema=empty(MinedNegatives).schema).sort("question_id")
-        audit = pl.DataFrame(rejected, schema=empty(RejectedNegatives).schema).sort("question_id", "rank", "passage_id")
-        return Mined(validate(MinedNegatives, table), validate(RejectedNegatives, audit))
+            if not len(ids):
+                continue
+            reasons = [self._answer(row, passage) for passage in ids.tolist()]
+            scores = vectors[ids] @ queries[row]
+            kept = np.array([reason is None for reason in reasons], bool)
+            found = self._row(row, vectors[self.positives[row]] @ queries[row], ids[kept], scores[kept])
+            rows.append(found | {"source": "given", "threshold": None, "asked": len(ids)})
+            rejections += [
+                (self.questions[row], self.names[passage], place, round(float(score), 6), reason)
+                for place, (passage, score, reason) in enumerate(zip(ids, scores, reasons, strict=True), start=1)
+                if reason is not None
+            ]
+        return _Given(rows, pl.DataFrame(rejections, schema=empty(RejectedNegatives).schema, orient="row"))
 
-    def _sift(self, row: int, ids: Indices) -> tuple[Indices, list[tuple[int, int, str]]]:
-        """Given negatives that may stay, and (passage, place, reason) of the others."""
-        kept, refused = [], []
-        for place, passage in enumerate(ids.tolist(), start=1):
-            reason = next(
-                (
-                    name
-                    for name, rows in (
-                        ("positive", self.positives[row]),
-                        ("near_duplicate", self.near[row]),
-                        ("sibling", self.siblings[row]),
-                    )
-                    if passage in rows
-                ),
-                None,
-            )
-            if reason is None:
-                kept.append(passage)
-            else:
-                refused.append((passage, place, reason))
-        return np.array(kept, np.int64), refused
+    def _answer(self, row: int, passage: int) -> str | None:
+        """As what a passage answers a question; None if nobody knows it does."""
+        known = {"positive": self.positives, "near_duplicate": self.near, "sibling": self.siblings}
+        return next((reason for reason, rows in known.items() if passage in rows[row]), None)
 
-    def _row(self, row: int, positive_scores: Vectors, negatives: Indices, scores: Vectors) -> dict[str, object]:
+    def _row(self, row: int, positive_scores: Vectors, negatives: Indices, scores: Vectors) -> Row:
         return {
             "question_id": self.questions[row],
             "positive_ids": [self.names[index] for index in self.positives[row]],
@@ -223,14 +205,21 @@ class _Work:
             "asked": self.settings.hard_negatives,
         }
 
-    def _rejection(self, row: int, passage: int, rank: int, score: float, reason: int) -> dict[str, object]:
-        return {
-            "question_id": self.questions[row],
-            "passage_id": self.names[passage],
-            "rank": rank,
-            "score": round(score, 6),
-            "reason": REASONS[reason],
-        }
+
+class _Given(NamedTuple):
+    """Rows of the table, and of the audit, of the questions that came with negatives."""
+
+    rows: list[Row]
+    rejections: pl.DataFrame
+
+
+def _table(rows: Sequence[Row]) -> pl.DataFrame:
+    frame = pl.DataFrame(rows, schema=empty(MinedNegatives).schema)
+    return validate(MinedNegatives, frame.sort("question_id"))
+
+
+def _audit(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return validate(RejectedNegatives, pl.concat(parts).sort("question_id", "rank", "passage_id"))
 
 
 def _lexical(asked: Sequence[str], shown: Sequence[str], settings: PrepSettings) -> Lexical | None:

@@ -29,15 +29,16 @@ class Rankings:
 
     def best(self, rows: Indices, k: int) -> Ranking:
         """At least ``k`` candidates of queries ``rows``, where there are so many."""
+        all_of_them = k >= self.passages
         if self._source == "dense":
             scores, found = self._index.search(self._queries[rows], k)
-            return Ranking(rows, found, scores, k >= self.passages)
+            return Ranking(rows, found, scores, (found[:, -1] < 0) | all_of_them)
         lists = [list(found) for found in self._by_bm25(rows, k)]
-        complete = k >= self.passages or all(len(found) < k for found in lists)
+        complete = np.array([len(found) < k for found in lists], bool) | all_of_them
         if self._source == "both":
             _, dense = self._index.search(self._queries[rows], k)
             lists = [_in_turn(one, other) for one, other in zip(dense.tolist(), lists, strict=True)]
-            complete = k >= self.passages
+            complete &= (dense[:, -1] < 0) | all_of_them
         width = max(1, *(len(found) for found in lists))
         padded = np.full((len(lists), width), -1, np.int64)
         for row, ranked in enumerate(lists):

@@ -91,13 +91,13 @@ class Ranking:
         queries: their rows, [b].
         passages: [b, k], best first; -1 where there is none.
         scores: [b, k], the model's.
-        complete: whether there are no further candidates for any of them.
+        complete: [b]; whether there are no further candidates.
     """
 
     queries: Indices
     passages: Indices
     scores: Vectors
-    complete: bool
+    complete: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Picker:
         last = self.rules.last_rank or np.iinfo(np.int64).max
         usable = (reasons == 0) & (ranks <= last)
         over = (ranks[:, -1] >= last) if ranks.shape[1] else np.zeros(len(ranks), bool)
-        complete = np.full(len(ranks), ranking.complete) | over
+        complete = ranking.complete | over
         if self.rules.choice == "random":
             chosen = self._random(ranking.queries, usable, ranks)
             final = complete

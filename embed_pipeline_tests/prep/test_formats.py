@@ -22,13 +22,14 @@ SETTINGS = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0)
 LONG = "Valves close first. The pump runs at 40 bar. Then the operator reads the gauge and writes it down."
 
 
-ARGS = mining_args({"prep.hard_negatives": 5, "prep.hard_negative_margin": 0.95}, {"query_prompt": "query: "}, "words")
+SPEC = WordEncoder().spec.model_copy(update={"query_prompt": "query: "})
+ARGS = mining_args({"prep.hard_negatives": 5, "prep.hard_negative_margin": 0.95}, SPEC, "words")
 
 
 def mined_and_unrolled(passages, questions, chosen=SETTINGS, masked=None):
     pairs = pairs_of(questions, masked=masked)
     splits = split_items(pairs, passages, WordEncoder(), chosen)
-    mined = mine_negatives(pairs, passages, splits, WordEncoder(), chosen)
+    mined = mine_negatives(pairs, passages, splits, WordEncoder(), chosen).table
     return unroll(pairs, mined, passages, splits), mined
 
 
@@ -81,7 +82,7 @@ def test_the_mined_file_has_a_record_a_question_scores_and_how_it_was_mined(tabl
 
 
 def test_an_absolute_margin_is_named_so():
-    args = mining_args({"prep.hard_negative_margin": None, "prep.hard_negative_absolute_margin": 0.1}, {}, "m")
+    args = mining_args({"prep.hard_negative_margin": None, "prep.hard_negative_absolute_margin": 0.1}, SPEC, "m")
     assert (args["hard_neg_margin"], args["hard_neg_margin_type"]) == (0.1, "abs")
 
 

@@ -107,10 +107,11 @@ def rejections(result, row):
 
 
 @settings(max_examples=200, deadline=None)
-@given(problems(), st.sampled_from([1, 4]), st.sampled_from([1, 7, 4096]))
-def test_equals_brute_force(problem, first_look, block):
+@given(problems(), st.sampled_from([1, 4]), st.sampled_from([1, 7, 4096]), st.sampled_from([1, 50, 4_000_000]))
+def test_equals_brute_force(problem, first_look, block, cells):
     queries, passages = problem[:2]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CELLS", cells)
         patch.setattr(module, "FIRST_LOOK", first_look)
         patch.setattr(module, "BLOCK", block)
         result = mine(*problem)
@@ -234,6 +235,19 @@ def test_planted_false_negatives_are_not_mined():
     ours = mine(queries, passages, positives, free(50, 2000), Rules(5, 0.95))
     assert all(50 + row in plain.indices[row] for row in range(50))
     assert not any(50 + row in ours.indices[row] for row in range(50))
+
+
+def test_many_queries_that_need_a_deep_look_are_looked_at_a_few_at_a_time(monkeypatch):
+    looked = []
+    original = Rankings.best
+    monkeypatch.setattr(
+        Rankings, "best", lambda self, rows, k: looked.append(len(rows) * min(k, 3000)) or original(self, rows, k)
+    )
+    monkeypatch.setattr(module, "CELLS", 30_000)
+    passages = np.ones((3000, 2), np.float32)  # the margin drops everything, however deep one looks
+    result = mine(passages[:100], passages, [np.array([row]) for row in range(100)], free(100, 3000), Rules(5))
+    assert all(len(found) == 0 for found in result.indices)
+    assert max(looked) <= 30_000
 
 
 def test_broken_input_is_refused():

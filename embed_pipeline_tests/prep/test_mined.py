@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from embed_pipeline.prep.mined import mine_negatives, mine_with_audit
+from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.mined_check import check_negatives
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.progress import SilentReporter, reporting
@@ -25,12 +25,12 @@ def tables():
 
 def test_mined_negatives_keep_every_rule(tables):
     pairs, passages, splits = tables
-    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings())
+    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings()).table
     training = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))
     assert mined["question_id"].to_list() == sorted(training["item_id"])
     assert check_negatives(mined, pairs, passages, splits) == []
     assert mined["negative_ids"].list.len().sum() > 0
-    assert mined.equals(mine_negatives(pairs.reverse(), passages, splits.reverse(), ENCODER, PrepSettings()))
+    assert mined.equals(mine_negatives(pairs.reverse(), passages, splits.reverse(), ENCODER, PrepSettings()).table)
     component = dict(splits.select("item_id", "component").iter_rows())
     for question, negatives in mined.select("question_id", "negative_ids").iter_rows():
         assert component[question] not in {component[name.partition("#")[0]] for name in negatives}
@@ -40,7 +40,7 @@ def test_one_document_has_no_negatives():
     pairs, passages = corpus(1)
     chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0)
     splits = split_items(pairs, passages, ENCODER, chosen)
-    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen).table
     assert mined["negative_ids"].to_list() == [[], []]
     assert mined["asked"].to_list() == [5, 5]
 
@@ -51,14 +51,14 @@ def test_near_duplicates_of_a_positive_are_never_negatives():
     pairs = pairs_of({"q": ("lion zebra", ["a#0"]), "r": ("trains late", ["c#0"])})
     chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0, hard_negative_margin=1)
     splits = split_items(pairs, passages, ENCODER, chosen)
-    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen).table
     assert dict(mined.select("question_id", "negative_ids").iter_rows())["q"] == ["c#0"]
 
 
 def test_without_training_questions_the_table_is_empty(tables):
     pairs, passages, splits = tables
     mined = mine_negatives(pairs, passages, splits.with_columns(split=pl.lit("test")), ENCODER, PrepSettings())
-    assert validate(MinedNegatives, mined).is_empty()
+    assert validate(MinedNegatives, mined.table).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_without_training_questions_the_table_is_empty(tables):
 )
 def test_check_finds_planted_faults(tables, planted, message):
     pairs, passages, splits = tables
-    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings(hard_negatives=1))
+    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings(hard_negatives=1)).table
     row = mined.filter(pl.col("negative_ids").list.len() == 1).to_dicts()[0]
     held_out = splits.filter(pl.col("split") == "test")
     stand_ins = {
@@ -124,7 +124,7 @@ def animals(**changes):
 
 def mined_of(problem, **options):
     pairs, passages, splits, chosen = problem
-    mined = mine_with_audit(pairs, passages, splits, ENCODER, chosen, **options)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, chosen, **options)
     assert check_negatives(mined.table, pairs, passages, splits, mined.rejected, chosen) == []
     return mined
 
@@ -179,12 +179,12 @@ def test_a_seeded_random_choice_does_not_depend_on_other_questions():
         hard_negative_margin=None,
     )
     splits = split_items(pairs, passages, ENCODER, chosen)
-    whole = mine_negatives(pairs, passages, splits, ENCODER, chosen)
-    some = mine_negatives(pairs.head(10), passages, splits, ENCODER, chosen)
+    whole = mine_negatives(pairs, passages, splits, ENCODER, chosen).table
+    some = mine_negatives(pairs.head(10), passages, splits, ENCODER, chosen).table
     joined = some.join(whole, on="question_id", suffix="_whole")
     assert joined.height == 10
     assert joined["negative_ids"].to_list() == joined["negative_ids_whole"].to_list()
-    other = mine_negatives(pairs, passages, splits, ENCODER, chosen.model_copy(update={"seed": 7}))
+    other = mine_negatives(pairs, passages, splits, ENCODER, chosen.model_copy(update={"seed": 7})).table
     assert other["negative_ids"].to_list() != whole["negative_ids"].to_list()
 
 
@@ -217,7 +217,7 @@ class Listener(SilentReporter):
 
 def test_the_user_is_told_when_the_margin_drops_most():
     texts = {f"d{number}": [f"the same words again and again {'x' * (number + 1)}"] for number in range(12)}
-    pairs = pairs_of({f"q{number}": ("the same words", [f"d{number}#0"]) for number in range(1)})
+    pairs = pairs_of({"q0": ("the same words", ["d0#0"])})
     names = [("document", f"d{number}", f"d{number}", "train") for number in range(12)]
     names += [("question", "q0", "d0", "train")]
     splits = pl.DataFrame(names, schema=["item_type", "item_id", "component", "split"], orient="row")
@@ -234,7 +234,7 @@ def test_the_user_is_told_when_the_margin_drops_most():
 )
 def test_check_knows_the_settings(tables, change, message):
     pairs, passages, splits = tables
-    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings())
+    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings()).table
     row = mined.filter(pl.col("negative_ids").list.len() > 0).head(1)
     planted = row.with_columns(**{name: pl.lit(value) for name, value in change.items()})
     lines = check_negatives(validate(MinedNegatives, planted), pairs, passages, splits, None, PrepSettings())
@@ -243,7 +243,7 @@ def test_check_knows_the_settings(tables, change, message):
 
 def test_check_compares_with_the_audit(tables):
     pairs, passages, splits = tables
-    mined = mine_with_audit(pairs, passages, splits, ENCODER, PrepSettings())
+    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings())
     row = mined.table.filter(pl.col("negative_ids").list.len() > 0).to_dicts()[0]
     planted = pl.DataFrame({"question_id": [row["question_id"]], "passage_id": [row["negative_ids"][0]]})
     lines = check_negatives(mined.table, pairs, passages, splits, planted, PrepSettings())
@@ -254,7 +254,7 @@ def test_an_approximate_index_reports_its_recall():
     pairs, passages = corpus(60, passages=20)
     chosen = PrepSettings(**ALL_TRAIN, approximate_above=100)
     mined = mined_of((pairs, passages, split_items(pairs, passages, ENCODER, chosen), chosen))
-    assert 0 <= mined.summary["recall_at_32"] <= 1
+    assert mined.summary["recall_at_32"] > 0.5
 
 
 class Drops:

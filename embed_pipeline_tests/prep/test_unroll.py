@@ -19,7 +19,7 @@ LONG = "Valves close first. The  pump\nruns at 40 bar. Then the operator reads t
 
 def unrolled(pairs: pl.DataFrame, passages: pl.DataFrame) -> dict[str, dict]:
     splits = split_items(pairs, passages, ENCODER, ALL_TRAIN)
-    mined = mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN).table
     return {row["row_id"]: row for row in unroll(pairs, mined, passages, splits).to_dicts()}
 
 
@@ -44,7 +44,7 @@ def test_near_duplicate_groups_travel():
 def test_only_training_questions():
     pairs, passages = corpus(12)
     splits = split_items(pairs, passages, ENCODER, PrepSettings())
-    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings())
+    mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings()).table
     training = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))["item_id"]
     assert unroll(pairs, mined, passages, splits)["question_id"].to_list() == sorted(training)
 
@@ -76,5 +76,5 @@ def test_a_cut_shortens_the_text_or_leaves_it_whole(before, evidence, after):
 def test_no_training_question_gives_an_empty_table():
     pairs, passages = corpus(2)
     splits = split_items(pairs, passages, ENCODER, ALL_TRAIN).with_columns(split=pl.lit("test"))
-    mined = mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN).table
     assert unroll(pairs, mined, passages, splits).is_empty()
