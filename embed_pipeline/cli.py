@@ -105,7 +105,9 @@ def run(
     _run(_Context.of(corpus, profile, config, home, overrides), to, force or [], plan, as_json)
 
 
-def _stage_command(name: str, about: str) -> None:
+def _stage_command(name: str, about: str, forced: tuple[str, ...] = ()) -> None:
+    """``forced``: settings that the command brings along."""
+
     @app.command(name, help=about)
     def command(
         corpus: Corpus = None,
@@ -117,7 +119,8 @@ def _stage_command(name: str, about: str) -> None:
         plan: Plan = False,
         as_json: Json = False,
     ) -> None:
-        _run(_Context.of(corpus, profile, config, home, overrides), name, force or [], plan, as_json)
+        given = [*(overrides or []), *forced]
+        _run(_Context.of(corpus, profile, config, home, given), name, force or [], plan, as_json)
 
 
 for _name, _about in {
@@ -129,22 +132,11 @@ for _name, _about in {
     "deploy": "The endpoint and its metrics, and whatever they need that is stale.",
 }.items():
     _stage_command(_name, _about)
-
-
-@app.command()
-def sweep(
-    corpus: Corpus = None,
-    profile: Profile = None,
-    config: Config = None,
-    home: Home = None,
-    overrides: Overrides = None,
-    force: Force = None,
-    plan: Plan = False,
-    as_json: Json = False,
-) -> None:
-    """Trainings that differ in one setting (sweep.* in the settings), compared in one table."""
-    context = _Context.of(corpus, profile, config, home, [*(overrides or []), "sweep.enabled=true"])
-    _run(context, "sweep", force or [], plan, as_json)
+_stage_command(
+    "sweep",
+    "Trainings that differ in one setting (sweep.* in the settings), compared in one table.",
+    ("sweep.enabled=true",),
+)
 
 
 @app.command()

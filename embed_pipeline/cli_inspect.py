@@ -8,8 +8,8 @@ from rich.table import Table
 
 from embed_pipeline import cli_output
 from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import make_plan
 from embed_pipeline.defs.graph import assets_of, stages
+from embed_pipeline.defs.plan import make_plan
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import cli_output
 from embed_pipeline.artifacts import Store
-from embed_pipeline.defs.cache import PlanStep, describe_plan, make_plan
 from embed_pipeline.defs.graph import assets_of, selection, stages
+from embed_pipeline.defs.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.defs.sdg import generation_estimate
 from embed_pipeline.defs.sweep import COMPARISON
 from embed_pipeline.progress import reporting
@@ -82,7 +82,7 @@ def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
     if best["variant"] == rows[0]["variant"]:
         console.print("\nbest on validation: the settings as they are", markup=False)
         return
-    changed = [f"{name}: {best[name]:g}" for name in ("learning_rate", "epochs") if best[name] != rows[0][name]]
+    changed = [f"{name}: {best[name]!r}" for name in ("learning_rate", "epochs") if best[name] != rows[0][name]]
     console.print(f"\nbest on validation: {best['variant']}. In pipeline.yaml:\n\nfinetune:", markup=False)
     console.print("\n".join(f"  {line}" for line in changed), markup=False)
 

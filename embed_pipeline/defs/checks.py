@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import cached_encoder
 from embed_pipeline.defs.graph import stages
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.stage import cached_encoder
 from embed_pipeline.settings import Settings
 
 SHOWN = 5

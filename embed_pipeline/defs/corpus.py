@@ -4,7 +4,7 @@ from pathlib import Path
 
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings

@@ -5,8 +5,8 @@ from typing import Any
 
 from embed_pipeline import tables
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.eval import gold_external, retrieval_sets
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 

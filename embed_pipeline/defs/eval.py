@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings

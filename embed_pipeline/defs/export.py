@@ -3,7 +3,7 @@
 import random
 
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 

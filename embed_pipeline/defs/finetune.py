@@ -2,8 +2,8 @@
 
 from embed_pipeline import charts
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.settings import Settings
 
 

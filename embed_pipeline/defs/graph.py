@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from embed_pipeline.defs import corpus, deploy, eval, export, finetune, prep, sdg  # noqa: A004 - the stage's name
-from embed_pipeline.defs.cache import Stage
+from embed_pipeline.defs.stage import Stage
 from embed_pipeline.defs.sweep import sweep_stages
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
@@ -59,17 +59,13 @@ def stages(settings: Settings) -> dict[str, Stage]:
     not depend on the number of rounds; with one round more, what the first ones computed is taken over.
     """
     rounds = settings.prep.mining_rounds
+    last = _round(rounds, "") if rounds > 1 else {}
     found: dict[str, Stage] = {}
     for name, declared in STAGES.items():
         if name == ROUND[0]:
             for number in range(1, rounds):
                 found |= _round(number, f"_round_{number}")
-            if rounds > 1:
-                found |= _round(rounds, "")
-        elif name not in ROUND or rounds == 1:
-            found[name] = declared
-        if name == ROUND[0] and rounds == 1:
-            found[name] = declared
+        found[name] = last.get(name, declared)
     return found | {one.name: one for one in sweep_stages(settings)}
 
 

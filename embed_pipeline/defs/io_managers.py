@@ -6,7 +6,8 @@ import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableRecord, TableSchema
 
 from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import Stage, StageResult
+from embed_pipeline.defs.cache import StageResult
+from embed_pipeline.defs.stage import Stage
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.tables import columns
 

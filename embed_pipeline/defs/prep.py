@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import StageRun, stage
 from embed_pipeline.defs.sdg import base_model_external, responses
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import StageRun, stage
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 
@@ -156,7 +156,7 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
 
         manifest = scan_corpus(corpus_folder(settings), settings.corpus)
         return estimate_roughly(manifest, settings.sdg, responses(store.home))
-    from embed_pipeline.defs.cache import cached_encoder
+    from embed_pipeline.defs.stage import cached_encoder
     from embed_pipeline.encoder import base_encoder_spec
 
     encoder = cached_encoder(store.home, settings, base_encoder_spec(settings.base_model, settings.encoder))

@@ -5,9 +5,9 @@ from typing import Any
 
 from embed_pipeline import charts, tables
 from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.cache import Stage, StageRun
 from embed_pipeline.defs.eval import gold_external, retrieval_sets
 from embed_pipeline.defs.finetune import checkpoint
+from embed_pipeline.defs.stage import Stage, StageRun
 from embed_pipeline.settings import FinetuneSettings, Settings
 
 COMPARISON = "sweep_comparison"
@@ -39,16 +39,18 @@ def _with(changed: FinetuneSettings) -> Callable[[Settings], Settings]:
 def _about(settings: Settings, changed: FinetuneSettings) -> str:
     from embed_pipeline.finetune.sweep import differing
 
-    told = ", ".join(f"{name} {value:g}" for name, value in differing(settings.finetune, changed).items())
+    told = ", ".join(f"{name} {value!r}" for name, value in differing(settings.finetune, changed).items())
     return f"The checkpoint, trained with {told}."
 
 
 def _comparison(chosen: dict[str, FinetuneSettings]) -> Stage:
+    from embed_pipeline.finetune.sweep import UNCHANGED
+
     names = {f"checkpoint_{name}": name for name in chosen}
     inputs = ("checkpoint", *names, "beir_benchmark", "base_metrics", "passages")
 
     def compute(run: StageRun, **given: Artifact) -> None:
-        models = {"checkpoint": "unchanged", **names}
+        models = {"checkpoint": UNCHANGED, **names}
         _compare(run, {label: given[asset] for asset, label in models.items()}, given)
 
     return Stage(

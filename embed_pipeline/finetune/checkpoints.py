@@ -28,7 +28,7 @@ class Checkpoints:
     """Checkpoints of one training under ``work``; those of other inputs are removed."""
 
     def __init__(self, work: Path, inputs: str) -> None:
-        self.folder = work / "checkpoints"
+        self.folder, self.inputs = work / "checkpoints", inputs
         marker = work / "inputs.json"
         if _read(marker).get("inputs") != inputs:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -65,15 +65,13 @@ def check_vectors(vectors: Vectors, base: float | None, step: int) -> float:
 _ADVICE = "Lower finetune.learning_rate, or look at the training set for rows that are all alike."
 
 
-def below_base(base: float | None, value: float) -> bool:
-    """Whether validation after the first epoch is under the base model's; the user is told if so."""
-    if base is None or value >= base:
-        return False
-    say(
-        f"After the first epoch validation is under the base model's (nDCG@10 {value:.4f} against {base:.4f}). "
-        "The training goes on; if it stays so, lower finetune.learning_rate or look at the questions."
-    )
-    return True
+def warn_after_first_epoch(base: float | None, value: float) -> None:
+    """Tell the user when validation after the first epoch is under the base model's."""
+    if base is not None and value < base:
+        say(
+            f"After the first epoch validation is under the base model's (nDCG@10 {value:.4f} against {base:.4f}). "
+            "The training goes on; if it stays so, lower finetune.learning_rate or look at the questions."
+        )
 
 
 def warn_below_base(base: float | None, best: float | None) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TOKENS_AT_ONCE = 16_384
 """Passage tokens whose activations are held at once: about 3 GB for MiniLM in fp32, 20 GB for a 1B model in bf16."""
 CPU_PIECE = 2_048
-"""Tokens in a piece on a CPU, where larger ones are no faster."""
+"""Tokens in a piece on a CPU."""
 
 
 def build_loss(

@@ -26,6 +26,7 @@ from embed_pipeline.files import write_json, write_jsonl
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.plan import Plan, make_plan
 from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers
+from embed_pipeline.finetune.teacher import teacher_scores
 from embed_pipeline.finetune.training import train_here
 from embed_pipeline.progress import Reporter, SilentReporter, current_reporter, reporting
 from embed_pipeline.records import TrainingRow
@@ -50,8 +51,10 @@ def train_in_processes(plan: Plan, checkpoints: Checkpoints, device: str, resume
     Raises:
         EmbedPipelineError: what a process raised, or that one of them died.
     """
-    folder = checkpoints.folder.parent / "job"
-    _write_job(plan, device, resumed, folder)
+    work_folder = checkpoints.folder.parent
+    folder = work_folder / "job"
+    teacher_scores(plan.rows, plan.settings, work_folder, device)  # once; each process then finds them there
+    _write_job(plan, checkpoints.inputs, device, resumed, folder)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={plan.processes}"]
     command += ["-m", "embed_pipeline.finetune", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
@@ -72,7 +75,7 @@ def train_in_processes(plan: Plan, checkpoints: Checkpoints, device: str, resume
         raise TrainingError(f"A training process ended with exit code {running.returncode}; {log} ends with: {tail}")
 
 
-def _write_job(plan: Plan, device: str, resumed: Path | None, folder: Path) -> None:
+def _write_job(plan: Plan, inputs: str, device: str, resumed: Path | None, folder: Path) -> None:
     write_jsonl(folder / ROWS, (asdict(row) for row in plan.rows))
     if plan.validation is not None:
         write_retrieval_set(plan.validation, folder / VALIDATION, VALIDATION)
@@ -81,7 +84,7 @@ def _write_job(plan: Plan, device: str, resumed: Path | None, folder: Path) -> N
         "settings": plan.settings.model_dump(mode="json"),
         "device": device,
         "processes": plan.processes,
-        "inputs": plan.inputs(),
+        "inputs": inputs,
         "resumed": str(resumed) if resumed is not None else None,
         "validation": plan.validation is not None,
     }

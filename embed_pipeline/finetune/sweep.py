@@ -17,6 +17,9 @@ def variants(finetune: FinetuneSettings, sweep: SweepSettings) -> dict[str, Fine
 
     Names are the setting and its factor or value, as in ``learning_rate_x0_5`` and ``epochs_2``. Values equal to the
     unchanged ones, or to each other, are left out.
+
+    Raises:
+        SettingsError: nothing is left to compare.
     """
     found: dict[str, FinetuneSettings] = {}
     for factor in sweep.learning_rate_factors:
@@ -24,7 +27,13 @@ def variants(finetune: FinetuneSettings, sweep: SweepSettings) -> dict[str, Fine
         found[name] = finetune.model_copy(update={"learning_rate": finetune.learning_rate * factor})
     for epochs in sweep.epochs:
         found[f"epochs_{epochs}"] = finetune.model_copy(update={"epochs": epochs})
-    return {name: changed for name, changed in found.items() if changed != finetune}
+    differ = {name: changed for name, changed in found.items() if changed != finetune}
+    if not differ:
+        raise SettingsError(
+            "A sweep needs something to compare: set sweep.learning_rate_factors or sweep.epochs to other values than "
+            "those of finetune."
+        )
+    return differ
 
 
 def course_of(model: Path) -> dict[str, Any]:

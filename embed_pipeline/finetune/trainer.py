@@ -9,7 +9,7 @@ from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.dataset import SeparatingBatchSampler, index_dataset
-from embed_pipeline.finetune.guards import below_base, check_loss, check_vectors
+from embed_pipeline.finetune.guards import check_loss, check_vectors, warn_after_first_epoch
 from embed_pipeline.finetune.lora import load_adapters, save_adapters
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.finetune.validation import Validator
@@ -34,7 +34,7 @@ class Hooks:
     validator: Validator | None
     checkpoints: Checkpoints
     measured_at: frozenset[int]
-    first_epoch: int
+    first_after_epoch: int
     settings: FinetuneSettings
     progress: Task
     base_cosine: float | None = field(default=None, init=False)
@@ -47,8 +47,8 @@ class Hooks:
         measured = self.validator.measure(model)
         check_vectors(measured.sample, self.base_cosine, state.global_step)
         state.log_history.append({"step": state.global_step, VALIDATION_KEY: measured.ndcg})
-        if state.global_step == min(step for step in self.measured_at if step >= self.first_epoch):
-            below_base(self.base_ndcg, measured.ndcg)
+        if state.global_step == self.first_after_epoch:
+            warn_after_first_epoch(self.base_ndcg, measured.ndcg)
 
     def measure_base(self, model: "SentenceTransformer", state: Any) -> None:
         """Validate the untrained model; its passages' mean cosine is what a collapse is measured against."""
@@ -68,9 +68,11 @@ class Hooks:
 
 def measuring_steps(steps_per_epoch: int, total: int, settings: FinetuneSettings) -> frozenset[int]:
     """Steps after which to validate and save: evenly spread over each epoch, and the last one."""
-    automatic = 2 if total < steps_per_epoch else 1
-    parts = automatic if settings.evaluations_per_epoch == "auto" else settings.evaluations_per_epoch
-    steps_per_epoch = total if settings.evaluations_per_epoch == "auto" and automatic == 2 else steps_per_epoch
+    parts = settings.evaluations_per_epoch
+    if parts == "auto":
+        parts = 1
+        if total < steps_per_epoch:
+            parts, steps_per_epoch = 2, total
     marks = (round(steps_per_epoch * part / parts) for part in range(1, settings.epochs * parts + 1))
     return frozenset(mark for mark in marks if 0 < mark < total) | {total}
 

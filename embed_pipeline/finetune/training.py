@@ -35,11 +35,12 @@ def train_here(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path 
         model = trainable_model(plan, device)
         encoding = 128 if device.startswith("cuda") else 32
         judged = plan.validation if plan.validation is not None and plan.validation.queries else None
+        measured_at = measuring_steps(plan.steps_per_epoch, plan.steps, settings)
         hooks = Hooks(
             validator=Validator(judged, spec, encoding, settings.seed) if judged is not None else None,
             checkpoints=checkpoints,
-            measured_at=measuring_steps(plan.steps_per_epoch, plan.steps, settings),
-            first_epoch=min(plan.steps_per_epoch, plan.steps),
+            measured_at=measured_at,
+            first_after_epoch=min(step for step in measured_at if step >= min(plan.steps_per_epoch, plan.steps)),
             settings=settings,
             progress=progress,
         )

@@ -6,8 +6,9 @@ import pytest
 from dagster._core.execution.plan.objects import UserFailureData
 
 from embed_pipeline.artifacts import Store
-from embed_pipeline.defs.cache import StageRun, run_stage, stage
+from embed_pipeline.defs.cache import run_stage
 from embed_pipeline.defs.io_managers import TableIOManager
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import ArtifactError, LLMUnavailableError
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import reporting, say, track

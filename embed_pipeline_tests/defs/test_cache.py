@@ -12,15 +12,9 @@ import polars as pl
 import pytest
 
 from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import (
-    StageResult,
-    StageRun,
-    announce,
-    describe_plan,
-    make_plan,
-    run_stage,
-    stage,
-)
+from embed_pipeline.defs.cache import StageResult, announce, run_stage
+from embed_pipeline.defs.plan import describe_plan, make_plan
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import ArtifactError, DiskFullError, InputError, TrainingError
 from embed_pipeline.files import sha256_file, write_json, write_text
 from embed_pipeline.progress import reporting

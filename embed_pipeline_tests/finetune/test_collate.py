@@ -29,6 +29,12 @@ def collator(made, negatives=2, teacher=None):
     return Collator(made, lambda *_, **__: {}, SPEC, FinetuneSettings(hard_negatives=negatives), teacher)
 
 
+def batches(made, size, collate):
+    """(rows, columns) of every batch of an epoch."""
+    for batch in SeparatingBatchSampler(row_keys(made), size, 0, epochs=1):
+        yield batch, collate.columns(batch)
+
+
 def same(one: Passage, other: Passage) -> bool:
     return one.name == other.name or plain(one.text) == plain(other.text) or one.group == other.group
 
@@ -36,8 +42,7 @@ def same(one: Passage, other: Passage) -> bool:
 @given(training_rows(), st.integers(1, 20))
 def test_columns_hold_positives_in_order_and_every_negative_once(made, size):
     collate = collator(made)
-    for batch in SeparatingBatchSampler(row_keys(made), size, 0, epochs=1):
-        columns = collate.columns(batch)
+    for batch, columns in batches(made, size, collate):
         assert columns[: len(batch)] == [positive_of(made[row]) for row in batch]
         texts = [column.text for column in columns]
         assert len(set(texts[len(batch) :])) == len(texts[len(batch) :])
@@ -48,8 +53,7 @@ def test_columns_hold_positives_in_order_and_every_negative_once(made, size):
 @given(training_rows(), st.integers(1, 20))
 def test_no_passage_that_answers_a_question_counts_against_it(made, size):
     collate = collator(made)
-    for batch in SeparatingBatchSampler(row_keys(made), size, 0, epochs=1):
-        columns = collate.columns(batch)
+    for batch, columns in batches(made, size, collate):
         left_out = collate.labels(batch, columns)["left_out"]
         assert not left_out[np.arange(len(batch)), np.arange(len(batch))].any()
         for place, row in enumerate(batch):
@@ -66,8 +70,7 @@ def test_no_passage_that_answers_a_question_counts_against_it(made, size):
 @given(training_rows(), st.integers(1, 20))
 def test_own_are_the_positive_and_the_negatives_of_the_row(made, size):
     collate = collator(made)
-    for batch in SeparatingBatchSampler(row_keys(made), size, 0, epochs=1):
-        columns = collate.columns(batch)
+    for batch, columns in batches(made, size, collate):
         own = collate.labels(batch, columns)["own"]
         for place, row in enumerate(batch):
             texts = {columns[column].text for column in np.flatnonzero(own[place])}

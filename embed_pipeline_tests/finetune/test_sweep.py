@@ -28,6 +28,11 @@ def test_repeated_values_are_one_variant():
     ]
 
 
+def test_nothing_to_compare_is_refused():
+    with pytest.raises(SettingsError, match=r"sweep\.learning_rate_factors or sweep\.epochs"):
+        variants(FINETUNE, SweepSettings(learning_rate_factors=(1.0,), epochs=(2,)))
+
+
 def test_names_are_asset_names():
     names = variants(FINETUNE, SweepSettings(learning_rate_factors=(1e-5, 0.25, 1e6)))
     assert all(name.replace("_", "a").isalnum() for name in names)

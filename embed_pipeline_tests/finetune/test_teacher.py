@@ -81,7 +81,7 @@ def test_a_stop_in_the_middle_keeps_what_was_scored(tmp_path, monkeypatch):
 
 
 def test_nothing_is_scored_for_other_objectives(tmp_path):
-    plain = FinetuneSettings(teacher="not/there")
+    plain = FinetuneSettings()
     assert teacher_version(plain) is None
     assert teacher_scores(rows(3), plain, tmp_path, "cpu") is None
 

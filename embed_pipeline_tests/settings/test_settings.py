@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.settings import Settings
+from embed_pipeline.settings import FinetuneSettings, PrepSettings, Settings
 from embed_pipeline.settings_sources import load_settings
 
 
@@ -63,3 +63,36 @@ def test_ratios_are_accepted_exactly_when_they_sum_to_one(train, validation):
         assert load(*whole).prep.train_ratio == train
     with pytest.raises(SettingsError):
         load(*overrides, f"prep.test_ratio={abs(test) + 0.01!r}", "eval.gold=/gold")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"teacher": "m"}, "teacher is set, but objective is in_batch"),
+        ({"objective": "kl", "teacher": "m", "false_negative_margin": 0.1}, "false_negative_margin is set"),
+        ({"objective": "kl"}, "teacher names no model"),
+        ({"objective": "group", "hard_negatives": 0}, "needs hard_negatives"),
+        ({"matryoshka_dimensions": [0]}, "must be positive"),
+    ],
+)
+def test_training_settings_that_would_do_nothing_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        FinetuneSettings.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hard_negative_first_rank": 5, "hard_negative_last_rank": 4}, "smaller than hard_negative_first_rank"),
+        ({"hard_negative_choice": "random"}, "hard_negative_last_rank is not set"),
+        ({"denoise": "cross_encoder"}, "cross_encoder names no model"),
+    ],
+)
+def test_mining_settings_that_cannot_hold_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        PrepSettings.model_validate(values)
+
+
+def test_the_number_of_processes_changes_the_weights_and_hence_the_key():
+    one, two = (Settings(finetune=FinetuneSettings(processes=number)) for number in (1, 2))
+    assert one.key_part(["finetune"]) != two.key_part(["finetune"])

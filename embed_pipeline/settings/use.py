@@ -1,0 +1,59 @@
+"""Settings of evaluation, export, deployment and automation."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from embed_pipeline.settings.section import Section, runtime
+
+
+class EvalSettings(Section):
+    """Comparing base, tuned, BM25 and hybrid."""
+
+    gold: Path | None = runtime(None, "BEIR folder with human questions (its own corpus.jsonl is optional).")
+    ks: tuple[int, ...] = Field((1, 5, 10, 100), description="Cut-offs of every metric.")
+    resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=1, description="Significance level of the verdict.")
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _has_ten(self) -> "EvalSettings":
+        if any(k < 1 for k in self.ks) or 10 not in self.ks:
+            raise ValueError("ks must be positive and contain 10, by which the verdict is decided")
+        return self
+
+
+class ExportSettings(Section):
+    """ONNX, INT8, TensorRT."""
+
+    opset: int = Field(18, ge=17, le=23, description="ONNX opset; the default exporter starts at 18.")
+    min_cosine: float = Field(0.9999, gt=0, le=1, description="ONNX against checkpoint, lowest cosine accepted.")
+    int8: bool = Field(True, description="Also write the quantised model.")
+    calibration_passages: int = Field(64, ge=1, description="Passages of the corpus used for calibration.")
+    tensorrt_precision: Literal["fp32", "fp16"] = "fp16"
+    tensorrt_max_batch: int = Field(64, ge=1)
+    tensorrt_max_length: int = Field(256, ge=8)
+
+
+class DeploySettings(Section):
+    """The endpoint."""
+
+    target: Literal["local"] = "local"
+    model: Literal["onnx", "onnx_int8"] = Field("onnx", description="Which exported model is served.")
+    model_name: str = Field("embed-pipeline", min_length=1, description="Name that clients pass as model.")
+    host: str = "127.0.0.1"
+    port: int = Field(8808, ge=1, le=65535)
+    block_on_no_gain: bool = Field(False, description="Refuse to deploy a model that is not significantly better.")
+    tolerance_at_1: float = Field(0.03, ge=0, description="Endpoint against checkpoint, metrics at k < 5.")
+    tolerance: float = Field(0.01, ge=0, description="Endpoint against checkpoint, metrics at k >= 5.")
+    startup_seconds: float = runtime(60.0, "Longest wait for the endpoint to become healthy.", gt=0)
+    threads: int = runtime(0, "ONNX Runtime threads; 0: all cores.", ge=0)
+
+
+class AutomationSettings(Section):
+    """The corpus sensor and the schedule of the web UI; both off until switched on."""
+
+    settle_seconds: float = runtime(60.0, "The corpus folder must be unchanged this long before it retrains.", ge=0)
+    cron: str = runtime("0 3 * * *", "When the schedule retrains.")
