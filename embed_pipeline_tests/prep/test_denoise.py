@@ -1,8 +1,9 @@
-"""Denoising by a cross-encoder: by its probabilities, each pair read once."""
+"""Denoising by a cross-encoder's probabilities."""
 
 import numpy as np
 
 from embed_pipeline.cross_encoder import CrossEncoderModel
+from embed_pipeline.pair_scores import PairScores
 from embed_pipeline.prep.denoise import CrossEncoderDenoiser
 from embed_pipeline_tests.finetune.build import tiny_cross_encoder
 
@@ -16,18 +17,8 @@ def test_what_is_above_the_threshold_is_dropped(tmp_path):
     logits = model.scores([(QUESTIONS[question], PASSAGES[passage]) for question, passage in PAIRS])
     probabilities = np.sort(1 / (1 + np.exp(-logits.astype(np.float64))))
     threshold = float((probabilities[2] + probabilities[3]) / 2)
-    denoiser = CrossEncoderDenoiser(model, threshold, QUESTIONS, PASSAGES, tmp_path / "c.sqlite")
+    scores = PairScores(tmp_path / "c.sqlite", "1", lambda: model.scores)
+    denoiser = CrossEncoderDenoiser(scores, threshold, QUESTIONS, PASSAGES)
     assert denoiser.answers(PAIRS).tolist() == (1 / (1 + np.exp(-logits)) > threshold).tolist()
     assert denoiser.answers(PAIRS).sum() == 3
     assert denoiser.answers([]).tolist() == []
-
-
-def test_each_pair_is_read_once(tmp_path, monkeypatch):
-    model = CrossEncoderModel.load(tiny_cross_encoder(tmp_path / "model"), "cpu")
-    first = CrossEncoderDenoiser(model, 0.5, QUESTIONS, PASSAGES, tmp_path / "c.sqlite").answers(PAIRS)
-    read = []
-    original = CrossEncoderModel.scores
-    monkeypatch.setattr(CrossEncoderModel, "scores", lambda self, pairs: read.extend(pairs) or original(self, pairs))
-    again = CrossEncoderDenoiser(model, 0.5, QUESTIONS, PASSAGES, tmp_path / "c.sqlite").answers(PAIRS)
-    assert again.tolist() == first.tolist()
-    assert read == []
