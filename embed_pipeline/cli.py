@@ -347,8 +347,8 @@ def _home(home: Path | None) -> Path:
 def _run(context: _Context, to: str | None, force: list[str], plan: bool, as_json: bool) -> None:
     from embed_pipeline import cli_run
 
+    again = {"ui": context.command("ui"), "stop": context.command("stop")}  # before the home becomes the default
     context.export()
-    again = {"ui": context.command("ui"), "stop": context.command("stop")}
     code = cli_run.run(context.settings, context.home, to, force, plan=plan, as_json=as_json, again=again)
     if code:
         raise typer.Exit(code)

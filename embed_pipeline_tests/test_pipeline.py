@@ -105,6 +105,12 @@ def test_second_run_computes_nothing_within_20_seconds(user):
     assert len(outcomes) == ASSETS
 
 
+def test_the_commands_printed_at_the_end_name_this_home(user):
+    printed = user.run("run").stdout
+    assert f"stop --home {user.home}" in printed
+    assert f"ui --home {user.home}" in printed
+
+
 def test_touch_edit_undo(user):
     document = sorted(user.corpus.iterdir())[0]
     original = document.read_text()

@@ -10,13 +10,14 @@ from embed_pipeline.artifacts import Store
 from embed_pipeline.encoder import EncoderSpec, TorchEncoder
 from embed_pipeline_tests.test_pipeline import User
 
-ROUNDS = ("--set", "prep.mining_rounds=2")
+TRAINED = ("--set", "finetune.hard_negatives=2")
+ROUNDS = (*TRAINED, "--set", "prep.mining_rounds=2")
 
 
 @pytest.fixture(scope="module")
 def user(tmp_path_factory) -> User:
     somebody = User(tmp_path_factory.mktemp("rounds"), documents=14)
-    assert somebody.run("finetune").returncode == 0
+    assert somebody.run("finetune", *TRAINED).returncode == 0
     return somebody
 
 
@@ -31,6 +32,8 @@ def test_a_second_round_mines_with_the_tuned_model(user):
     first, second = store.current("mined_negatives_round_1").frame(), store.current("mined_negatives").frame()
     assert first["question_id"].to_list() == second["question_id"].to_list()
     assert first["positive_scores"].to_list() != second["positive_scores"].to_list()
+    assert first["negative_ids"].to_list() != second["negative_ids"].to_list()
+    assert store.current("checkpoint_round_1").version != store.current("checkpoint").version
     tuned = TorchEncoder.load(EncoderSpec.load(store.current("checkpoint_round_1").path), "cpu")
     row = second.row(0, named=True)
     question = store.current("qa_pairs").frame().filter(pl.col("question_id") == row["question_id"])["question"][0]
@@ -43,7 +46,7 @@ def test_a_second_round_mines_with_the_tuned_model(user):
 
 
 def test_a_sweep_compares_and_its_winner_is_taken_over(user):
-    chosen = ("--set", "sweep.learning_rate_factors=[10]")
+    chosen = (*TRAINED, "--set", "sweep.learning_rate_factors=[10]")
     done = user.run("sweep", "--json", *chosen)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["sweep"]
@@ -56,7 +59,7 @@ def test_a_sweep_compares_and_its_winner_is_taken_over(user):
     printed = user.run("sweep", *chosen)
     assert "best on validation" in printed.stdout
     assert "learning_rate_x10" in printed.stdout
-    taken = user.run("finetune", "--json", "--set", "finetune.learning_rate=0.01")
+    taken = user.run("finetune", "--json", *TRAINED, "--set", "finetune.learning_rate=0.01")
     outcomes = {row["asset"]: row["outcome"] for row in json.loads(taken.stdout)["assets"]}
     assert outcomes["checkpoint"] == "reused"
     assert "checkpoint_learning_rate_x10" not in outcomes

@@ -44,8 +44,9 @@ def explained_failures(work: Path) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":
             raise TrainingError(
-                "The GPU's memory is too small for this training. Lower finetune.max_passage_length, "
-                "finetune.batch_size or finetune.hard_negatives, or choose a smaller base_model."
+                "The GPU's memory is too small for this training. Set finetune.mini_batch_size to less (with "
+                "finetune.grad_cache on), lower finetune.max_passage_length, finetune.batch_size or "
+                "finetune.hard_negatives, or choose a smaller base_model."
             ) from error
         number = error.errno if isinstance(error, OSError) else None
         told = any(sign in str(error) for sign in _FULL)

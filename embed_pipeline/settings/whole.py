@@ -33,6 +33,11 @@ class Settings(Section):
     def _has_a_test(self) -> "Settings":
         if self.prep.test_ratio == 0 and self.eval.gold is None:
             raise ValueError("prep.test_ratio is 0 and eval.gold is not set, so nothing could be evaluated")
+        if self.prep.mining_rounds > 1 and self.finetune.hard_negatives == 0:
+            raise ValueError(
+                f"prep.mining_rounds is {self.prep.mining_rounds}, but finetune.hard_negatives is 0, so that nothing "
+                "mined is trained on; set it to 1 or more"
+            )
         if self.sweep.enabled and self.prep.validation_ratio == 0:
             raise ValueError("a sweep is decided on validation questions, but prep.validation_ratio is 0")
         return self

@@ -26,7 +26,7 @@ def test_by_default_the_graph_is_the_declared_one():
 
 
 def test_rounds_of_mining():
-    settings = settings_of("prep.mining_rounds=3")
+    settings = settings_of("prep.mining_rounds=3", "finetune.hard_negatives=2")
     graph = stages(settings)
     added = [name for name in graph if name not in STAGES]
     assert added == [
@@ -49,8 +49,14 @@ def test_rounds_of_mining():
     assert {("mined_negatives_round_1", "negatives_sane"), ("mined_negatives", "negatives_sane")} <= checks
 
 
+def test_rounds_whose_negatives_nobody_trains_on_are_refused():
+    with pytest.raises(SettingsError, match=r"finetune\.hard_negatives is 0"):
+        settings_of("prep.mining_rounds=2", "finetune.hard_negatives=0")
+
+
 def test_the_first_round_has_the_keys_of_a_graph_with_one_round():
-    one, two = settings_of(), settings_of("prep.mining_rounds=2")
+    one = settings_of("finetune.hard_negatives=2")
+    two = settings_of("prep.mining_rounds=2", "finetune.hard_negatives=2")
     before, after = keys(stages(one), one), keys(stages(two), two)
     for name in ("mined_negatives", "training_set", "checkpoint"):
         assert after[f"{name}_round_1"] == before[name]
