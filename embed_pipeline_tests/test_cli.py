@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+DOCUMENTS = Path(__file__).parents[1] / "examples" / "loft_stations" / "docs"
 DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
 
 
@@ -226,10 +228,10 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         options = ["sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer"]
         options += ["--set", f"sdg.llm.base_url={server.url}"]
         unpriced = cli(*options, "--plan", cwd=tmp_path)
-        assert "calls to a language model (roughly, by the size of the files)" in unpriced.stdout
+        assert "calls to a language model (roughly)" in unpriced.stdout
         assert "cost unknown (set sdg.llm.prompt_price and completion_price)" in unpriced.stdout
         options += ["--set", "sdg.llm.prompt_price=1", "--set", "sdg.llm.completion_price=2"]
-        rough = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
+        rough = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]["qa_candidates"]
         assert rough["rough"] and rough["calls"] > 0 and rough["usd"] > 0
         assert not server.bodies
 
@@ -240,9 +242,56 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         assert "sdg.budget_usd 0.012 is reached" in error and "run again" in error
         spent = (author.answered["prompt_tokens"] + 2 * author.answered["completion_tokens"]) / 1e6
         assert 0 < spent <= 0.012
-        known = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
+        known = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]["qa_candidates"]
         assert not known["rough"] and known["answered"] == author.answered["requests"]
     refused(cli(*options[:5], "--set", "sdg.budget_usd=1", cwd=tmp_path), "budget_usd needs llm.prompt_price")
+
+
+def test_a_language_model_denoises_what_was_mined(tmp_path):
+    from embed_pipeline.artifacts import Store
+    from embed_pipeline_tests.sdg.author import Author
+    from embed_pipeline_tests.sdg.chat_server import serving
+
+    (tmp_path / "docs").mkdir()
+    for path in sorted(DOCUMENTS.iterdir())[:10]:
+        shutil.copy(path, tmp_path / "docs")
+    author = Author(faults=False)
+    with serving(author) as server:
+        options = [
+            "run",
+            "--to",
+            "mined_negatives",
+            "--corpus",
+            "docs",
+            "--home",
+            "home",
+            "--set",
+            "sdg.min_questions=5",
+        ]
+        options += ["--set", f"sdg.llm.base_url={server.url}", "--set", "sdg.llm.model=writer"]
+        options += ["--set", "sdg.llm.judge_model=judge", "--set", "prep.denoise=llm"]
+        options += ["--set", "prep.hard_negative_margin=1"]
+        planned = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
+        assert planned["mined_negatives"]["rough"] and planned["mined_negatives"]["calls"] > 0
+        written = cli(*options[:1], "--to", "splits", *options[3:], cwd=tmp_path)
+        assert written.returncode == 0, written.stderr
+        said = cli(*options, "--plan", cwd=tmp_path).stdout
+        assert "mined_negatives: about" in said and "qa_candidates: " not in said
+        planned = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
+        before = author.answered["requests"]
+        ended = cli(*options, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        made = author.answered["requests"] - before
+        assert cli(*options, "--force", "mined_negatives", cwd=tmp_path).returncode == 0
+        assert author.answered["requests"] - before == made  # every answer is paid for once
+    mined = Store(tmp_path / "home").current("mined_negatives")
+    questions = mined.frame().height
+    assert planned["mined_negatives"]["calls"] == 5 * questions and not planned["mined_negatives"]["rough"]
+    reasons = mined.frame("rejected")["reason"].to_list()
+    assert reasons.count("denoised") > 0
+    taken = mined.frame()["negative_ids"].list.len().sum()
+    assert made == reasons.count("denoised") + taken
+    assert mined.manifest().cost["requests"] == made
 
 
 def test_prompts_are_written_to_be_edited_and_a_broken_one_is_refused(tmp_path, corpus):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
-from embed_pipeline.artifacts import Artifact, Store
+from embed_pipeline.artifacts import Artifact
 from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
@@ -12,7 +12,6 @@ from embed_pipeline.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
-    from embed_pipeline.sdg.estimate import Estimate
     from embed_pipeline.sdg.responses import ResponseStore
 
 FREE_FILTERS = (
@@ -135,34 +134,6 @@ def responses(home: Path) -> "ResponseStore":
     from embed_pipeline.sdg.responses import ResponseStore
 
     return ResponseStore(home / "cache" / "responses.sqlite")
-
-
-def generation_estimate(settings: Settings, store: Store, version: str | None) -> "Estimate | None":
-    """What ``--plan`` says of the calls that qa_candidates would make; None where there are none to make.
-
-    Args:
-        version: of the passages; None while they are to be computed, then the size of the files must do.
-    """
-    if settings.sdg.import_from is not None or not uses_llm(settings):
-        return None
-    from embed_pipeline.sdg.estimate import estimate_generation, estimate_roughly
-    from embed_pipeline.sdg.llm import Corpus, open_client
-
-    passages = store.handle("passages", version) if version is not None else None
-    documents = store.handle("documents", passages.manifest().inputs["documents"]) if passages is not None else None
-    if passages is None or documents is None or not store.is_intact(documents):
-        from embed_pipeline.corpus.manifest import scan_corpus
-        from embed_pipeline.defs.corpus import corpus_folder
-
-        manifest = scan_corpus(corpus_folder(settings), settings.corpus)
-        return estimate_roughly(manifest, settings.sdg, responses(store.home))
-    from embed_pipeline.defs.stage import cached_encoder
-    from embed_pipeline.encoder import base_encoder_spec
-
-    encoder = cached_encoder(store.home, settings, base_encoder_spec(settings.base_model, settings.encoder))
-    corpus = Corpus(documents.frame(), passages.frame(), encoder)
-    client, _ = open_client(settings.sdg, responses(store.home), "plan")
-    return estimate_generation(corpus, settings.sdg, client)
 
 
 @stage(

@@ -22,7 +22,7 @@ from embed_pipeline.sdg.windows import Window
 from embed_pipeline.settings import SdgSettings
 
 # Completion tokens of usual answers, for what was never asked; and how long an unknown endpoint takes.
-ARTIFACT_TOKENS, QUESTION_TOKENS, JUDGEMENT_TOKENS = 55, 200, 130
+ARTIFACT_TOKENS, QUESTION_TOKENS, JUDGEMENT_TOKENS, RELEVANCE_TOKENS = 55, 200, 130, 40
 NOTE_SHARE = 0.7
 """Of an artifact's tokens that go into the prompt of step 2 (its importance does not)."""
 FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND = 1.0, 60.0
@@ -65,7 +65,7 @@ class Estimate:
     Attributes:
         usd: None without prices.
         seconds: at full concurrency, by the endpoint's own pace so far, else by a usual one.
-        rough: made from the size of the corpus alone, since there are no passages yet.
+        rough: made from the size of the corpus alone, since there are no passages (or questions) yet.
     """
 
     steps: tuple[Step, ...]
@@ -103,7 +103,7 @@ class Estimate:
             else f"about {self.usd:.2f} USD"
         )
         stored = f"{self.answered} answers stored already; " if self.answered else ""
-        roughly = " (roughly, by the size of the files)" if self.rough else ""
+        roughly = " (roughly)" if self.rough else ""
         return (
             f"{stored}about {self.calls:,} calls to a language model{roughly}, "
             f"{_in_words(self.prompt_tokens)} prompt and {_in_words(self.completion_tokens)} completion tokens, "
@@ -167,6 +167,21 @@ def estimate_roughly(manifest: pl.DataFrame, settings: SdgSettings, store: Respo
     )
     _add_judging(steps[2], questions + bundles * settings.questions_per_bundle, settings)
     return _estimate(steps, settings, store, rough=True)
+
+
+def estimate_denoising(
+    pairs: float, passage_tokens: float, settings: SdgSettings, store: ResponseStore, rough: bool = False
+) -> Estimate:
+    """Looking at hard negatives once more; those that take the place of dropped ones are not foreseen.
+
+    Args:
+        pairs: of a question and a passage. passage_tokens: of a usual passage.
+    """
+    step = Step("denoise", settings.llm.judge_model or settings.llm.model or "")
+    with using_prompts(settings.prompts):
+        asked = estimated_tokens(render("relevance", boundary="", question="", passage=""))
+    step.add(pairs * (asked + passage_tokens + QUESTION_PROMPT_TOKENS / 2), pairs * RELEVANCE_TOKENS, pairs)
+    return _estimate([step], settings, store, rough)
 
 
 def estimated_tokens(text: str) -> float:

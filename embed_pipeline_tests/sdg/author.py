@@ -133,6 +133,9 @@ class Author:
         known = number_of(prompt) % 5 == 0
         return {"known": known, "answer": "what everybody knows" if known else ""}
 
+    def _Relevance(self, prompt):
+        return {"reason": "so", "answers": number_of(prompt) % 4 == 0}
+
     def _SameAnswer(self, prompt):
         return {"reason": "so", "same": number_of(prompt) % 2 == 0}
 

@@ -1,0 +1,149 @@
+"""What does a training step cost, in seconds and in memory?
+
+    python benchmarks/training_cost.py speed DIR [--repeat 2]
+    python benchmarks/training_cost.py memory DIR
+
+DIR is a BEIR folder; its questions train, each with four mined negatives, all texts cut at 128 tokens. Compared are
+``embed_pipeline.finetune.finetune`` and sentence-transformers' trainer used plainly
+(``MultipleNegativesRankingLoss``; in memory also its ``CachedMultipleNegativesRankingLoss``) on the same rows.
+
+speed: batch 32; the seconds of 8 steps less those of 2, so that loading and saving do not count; whole trainings
+alternate. memory: two steps of batch 128; the highest resident set above what stood before. Each in a process of its
+own. Tables of Markdown are printed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mining import resident
+from parts import BASE, passage_table, question_table, split_table
+
+from embed_pipeline.beir_folder import read_retrieval_set
+from embed_pipeline.encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.finetune.train import finetune
+from embed_pipeline.prep.formats import read_training_rows
+from embed_pipeline.prep.mined import mine_negatives
+from embed_pipeline.prep.unroll import unroll
+from embed_pipeline.records import TrainingRow
+from embed_pipeline.settings import EncoderSettings, FinetuneSettings, PrepSettings
+
+NEGATIVES, TOKENS = 4, 128
+FEW, MANY = 2, 8
+
+
+def training_rows(folder: Path) -> list[TrainingRow]:
+    """Rows with all their negatives; those with fewer are left out, since a plain data set has no gaps."""
+    gold = read_retrieval_set(folder, "test", "gold")
+    questions = {name: (text, sorted(gold.qrels[name])[:1]) for name, text in sorted(gold.queries.items())}
+    passages, pairs = passage_table(gold.passages), question_table(questions)
+    splits = split_table(questions, passages)
+    chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0, hard_negatives=NEGATIVES)
+    mined = mine_negatives(pairs, passages, splits, TorchEncoder.load(spec()), chosen)
+    with tempfile.TemporaryDirectory() as work:
+        unroll(pairs, mined.table, passages, splits).write_parquet(Path(work) / "table.parquet")
+        rows = read_training_rows(Path(work))
+    return [row for row in rows if len(row.negatives) == NEGATIVES]
+
+
+def spec() -> EncoderSpec:
+    return base_encoder_spec(BASE, EncoderSettings(max_query_length=TOKENS, max_passage_length=TOKENS))
+
+
+def ours(grad_cache: str) -> Callable[[Sequence[TrainingRow], int, int, Path], None]:
+    def train(rows: Sequence[TrainingRow], batch: int, steps: int, work: Path) -> None:
+        chosen = FinetuneSettings(
+            batch_size=batch, max_steps=steps, hard_negatives=NEGATIVES, grad_cache=grad_cache, epochs=20,
+            max_query_length=TOKENS, max_passage_length=TOKENS,
+        )  # fmt: skip
+        report = finetune(rows, None, spec(), chosen, work / "model", work / "work")
+        assert (report.steps, report.batch_size) == (steps, batch)
+
+    return train
+
+
+def theirs(loss: str) -> Callable[[Sequence[TrainingRow], int, int, Path], None]:
+    def train(rows: Sequence[TrainingRow], batch: int, steps: int, work: Path) -> None:
+        from datasets import Dataset
+        from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+        from sentence_transformers.sentence_transformer import losses
+
+        columns = {"anchor": [row.question for row in rows], "positive": [row.positive for row in rows]}
+        columns |= {f"negative_{place}": [row.negatives[place] for row in rows] for place in range(NEGATIVES)}
+        model = TorchEncoder.load(spec()).model
+        model.max_seq_length = TOKENS
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=str(work), max_steps=steps, per_device_train_batch_size=batch, use_cpu=True,
+            dataloader_pin_memory=False, save_strategy="no", report_to="none", disable_tqdm=True,
+        )  # fmt: skip
+        trainer = SentenceTransformerTrainer(
+            model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=getattr(losses, loss)(model)
+        )
+        trainer.train()
+        model.save_pretrained(str(work / "model"), create_model_card=False)
+
+    return train
+
+
+WAYS = {
+    "ours": ours("off"),
+    "ours, grad_cache": ours("on"),
+    "sentence-transformers": theirs("MultipleNegativesRankingLoss"),
+    "sentence-transformers, cached": theirs("CachedMultipleNegativesRankingLoss"),
+}
+
+
+def one(folder: Path, way: str, batch: int, steps: int) -> None:
+    rows = training_rows(folder)
+    Path("/proc/self/clear_refs").write_text("5")  # the highest resident set counts from here
+    before, began = resident("VmRSS"), time.monotonic()
+    with tempfile.TemporaryDirectory() as work:
+        WAYS[way](rows, batch, steps, Path(work))
+    print(json.dumps({"seconds": time.monotonic() - began, "gib": resident("VmHWM") - before, "rows": len(rows)}))
+
+
+def measured(folder: Path, way: str, batch: int, steps: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "one", str(folder), "--way", way]
+    command += ["--batch", str(batch), "--steps", str(steps)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def speed(folder: Path, repeat: int) -> None:
+    batch = 32
+    print("| way | questions per second, each time | best |\n| --- | --- | ---: |")
+    rates: dict[str, list[float]] = {"ours": [], "sentence-transformers": []}
+    for _ in range(repeat):
+        for way, found in rates.items():
+            few, many = (measured(folder, way, batch, steps)["seconds"] for steps in (FEW, MANY))
+            found.append((MANY - FEW) * batch / (many - few))
+    for way, found in rates.items():
+        print(f"| {way} | {', '.join(f'{rate:.2f}' for rate in found)} | {max(found):.2f} |")
+
+
+def memory(folder: Path, _: int) -> None:
+    print("| way | GiB at batch 128 | seconds for two steps, loading and saving |\n| --- | ---: | ---: |")
+    for way in WAYS:
+        found = measured(folder, way, 128, FEW)
+        print(f"| {way} | {found['gib']:.2f} | {found['seconds']:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "memory", "one"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--way", choices=tuple(WAYS))
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=FEW)
+    given = parser.parse_args()
+    if given.what == "one":
+        one(given.folder, given.way, given.batch, given.steps)
+    else:
+        {"speed": speed, "memory": memory}[given.what](given.folder, given.repeat)
