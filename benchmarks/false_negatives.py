@@ -89,13 +89,29 @@ def document(name: str) -> str:
     return name.partition("#")[0]
 
 
+class Remembering:
+    """An encoder that encodes every text once."""
+
+    def __init__(self, encoder: TorchEncoder) -> None:
+        self.spec, self._encoder = encoder.spec, encoder
+        self._known: dict[tuple[str, str], np.ndarray] = {}
+
+    def encode(self, texts: Sequence[str], role: str) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts) if (role, text) not in self._known]
+        self._known |= {(role, text): row for text, row in zip(new, self._encoder.encode(new, role), strict=True)}
+        return np.array([self._known[role, text] for text in texts])
+
+
 class Miners:
     """Each the same questions, passages and embeddings."""
 
     def __init__(self, planted: Planted) -> None:
         self.planted = planted
         self.names = list(planted.texts)
-        self.encoder = TorchEncoder.load(base_encoder_spec(BASE, EncoderSettings()))
+        loaded = TorchEncoder.load(base_encoder_spec(BASE, EncoderSettings()))
+        self.encoder, self.model = Remembering(loaded), loaded.model
+        self.model.encode_query = lambda texts, **_: self.encoder.encode(texts, "query")
+        self.model.encode_document = lambda texts, **_: self.encoder.encode(texts, "passage")
         self.passages = group_near_duplicates(passage_table(planted.texts), CorpusSettings().near_duplicate_threshold)
         self.vectors = self.encoder.encode(list(planted.texts.values()), "passage")
         self.queries = self.encoder.encode([text for text, _ in planted.questions.values()], "query")
@@ -128,7 +144,7 @@ class Miners:
         pairs = [(text, texts[name]) for text, positives in questions.values() for name in positives]
         triplets = mine_hard_negatives(
             Dataset.from_dict({"anchor": [one for one, _ in pairs], "positive": [other for _, other in pairs]}),
-            self.encoder.model, corpus=list(texts.values()), num_negatives=NEGATIVES, verbose=False, **margin,
+            self.model, corpus=list(texts.values()), num_negatives=NEGATIVES, verbose=False, **margin,
         )  # fmt: skip
         name_of = {text: name for name, text in texts.items()}
         query_of = {text: query for query, (text, _) in questions.items()}

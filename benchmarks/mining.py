@@ -65,16 +65,13 @@ def unit(vectors: Vectors) -> Vectors:
 
 
 def product(data: Given) -> Callable[[], int]:
-    """The inner products alone, by the same BLAS, into a block that is used again."""
-    import torch
-
-    queries, passages = torch.from_numpy(data.queries), torch.from_numpy(data.passages)
+    """The inner products alone, in the fastest of the block sizes tried, into a block that is used again."""
 
     def run() -> int:
-        block = torch.empty(1024, 16_384)
-        for left in queries.split(1024):
-            for right in passages.split(16_384):
-                torch.mm(left, right.T, out=block[: len(left), : len(right)])
+        block = np.empty((4096, 16_384), np.float32)
+        for left in np.array_split(data.queries, -(-QUESTIONS // 4096)):
+            for right in np.array_split(data.passages, -(-len(data.passages) // 16_384)):
+                np.matmul(left, right.T, out=block[: len(left), : len(right)])
         return 0
 
     return run

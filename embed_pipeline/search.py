@@ -9,6 +9,8 @@ from embed_pipeline.encoder import Vectors
 
 Indices = NDArray[np.int64]
 QUERY_BLOCK = 4096
+PASSAGE_BLOCK = 4096
+"""Passages multiplied at once on a CPU; Faiss's own 1024 keep BLAS some 5 % below its rate."""
 GPU_BLOCK = 262_144
 """Passages on the GPU at once."""
 
@@ -47,6 +49,7 @@ def _search(queries: Vectors, passages: Vectors, k: int, device: str) -> tuple[V
         return _torch_search(queries, passages, k, device)
     import faiss
 
+    faiss.cvar.distance_compute_blas_database_bs = PASSAGE_BLOCK
     found, places = faiss.knn(queries, passages, k, metric=faiss.METRIC_INNER_PRODUCT)
     return found, places
 
