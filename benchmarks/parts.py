@@ -29,19 +29,25 @@ def passage_table(texts: Mapping[str, str]) -> pl.DataFrame:
     return validate(Passages, pl.DataFrame(rows))
 
 
-def question_table(questions: Mapping[str, tuple[str, Sequence[str]]]) -> pl.DataFrame:
-    """``{question id: (text, positive ids)}``."""
+def question_table(
+    questions: Mapping[str, tuple[str, Sequence[str]]], evidence: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """``{question id: (text, positive ids)}``; the evidence in the first positive, where it is known."""
+    quoted = evidence or {}
     return validate(
         QaPairs,
-        pl.DataFrame([_question(name, *rest) for name, rest in questions.items()], infer_schema_length=None),
+        pl.DataFrame(
+            [_question(name, *rest, quoted.get(name, "")) for name, rest in questions.items()],
+            infer_schema_length=None,
+        ),
     )
 
 
-def _question(name: str, text: str, positives: Sequence[str]) -> dict[str, Any]:
+def _question(name: str, text: str, positives: Sequence[str], evidence: str) -> dict[str, Any]:
     return {
         "question_id": name, "question": text, "answer": "", "query_type": "imported",
         "reasoning_type": "factual", "complexity": 2, "hop_count": len(positives),
-        "hops": [{"hop_number": 1, "passage_id": positives[0], "evidence": "", "summary": ""}],
+        "hops": [{"hop_number": 1, "passage_id": positives[0], "evidence": evidence, "summary": ""}],
         "passage_ids": list(positives), "doc_ids": sorted({place.partition("#")[0] for place in positives}),
         "mask_evidence": False, "generator": "imported", "negative_ids": [], **UNJUDGED,
     }  # fmt: skip

@@ -200,7 +200,8 @@ class RejectedNegatives(dy.Schema):
     score = dy.Float64(nullable=False, description="Cosine to the question.")
     reason = _text(
         "Why it was not taken.",
-        regex="^(positive|near_duplicate|sibling|held_out|same_document|before_first_rank|above_margin|denoised)$",
+        regex="^(positive|near_duplicate|sibling|held_out|same_document|before_first_rank|above_margin|holds_evidence"
+        "|denoised)$",
     )
 
 

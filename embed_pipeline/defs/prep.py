@@ -107,7 +107,7 @@ def mining_external(settings: Settings) -> dict[str, str]:
 mining_stage = partial(
     stage,
     group="prep",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.MinedNegatives,
     settings=MINING,

@@ -19,6 +19,8 @@ class CrossEncoderDenoiser:
         scores: the cross-encoder's logits; the probability is their sigmoid.
     """
 
+    reason = "denoised"
+
     def __init__(self, scores: PairScores, threshold: float, questions: Sequence[str], passages: Sequence[str]) -> None:
         self._scores, self._threshold = scores, threshold
         self._questions, self._passages = questions, passages

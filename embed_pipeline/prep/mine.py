@@ -30,7 +30,14 @@ DENOISING_ROUNDS = 10
 
 
 class Denoiser(Protocol):
-    """Looks at a question and a passage once more."""
+    """Looks at a question and a passage once more.
+
+    Attributes:
+        reason: why what it drops is dropped, one of ``rules.ANSWERING``.
+    """
+
+    @property
+    def reason(self) -> str: ...
 
     def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
         """For each (query row, passage row) whether the passage answers the question after all."""
@@ -74,7 +81,7 @@ def mine(
     barred: Barred,
     rules: Rules,
     rankings: Rankings | None = None,
-    denoiser: Denoiser | None = None,
+    denoisers: Sequence[Denoiser] = (),
     seeds: Sequence[int] | None = None,
 ) -> MiningResult:
     """Mine hard negatives.
@@ -86,7 +93,7 @@ def mine(
         barred: what must never be a negative.
         rules: what is taken.
         rankings: where candidates come from; the model's ranking when not given.
-        denoiser: drops negatives that answer the question after all.
+        denoisers: drop negatives that answer the question after all; the cheapest first.
         seeds: per query, for the random choice.
 
     Raises:
@@ -105,7 +112,7 @@ def mine(
     found = _Found(len(query_vectors))
     for start in track(range(0, len(query_vectors), BLOCK), "mine hard negatives"):
         rows = np.arange(start, min(start + BLOCK, len(query_vectors)))
-        _mine_block(rows, source, picker, denoiser, found)
+        _mine_block(rows, source, picker, denoisers, found)
     return MiningResult(found.indices, found.scores, positive_scores, threshold, found.rejected())
 
 
@@ -149,20 +156,25 @@ class _Found:
         return Rejected(np.repeat(np.array(order, np.int64), sizes), passages, ranks, scores, reasons)
 
 
-def _mine_block(rows: Indices, source: Rankings, picker: Picker, denoiser: Denoiser | None, found: _Found) -> None:
-    """Search and pick; with a denoiser, again for the queries that lost a negative, until none does."""
+def _mine_block(rows: Indices, source: Rankings, picker: Picker, denoisers: Sequence[Denoiser], found: _Found) -> None:
+    """Search and pick; with denoisers, again for the queries that lost a negative, until none does."""
     good: set[tuple[int, int]] = set()
     for _ in range(DENOISING_ROUNDS):
         _deepen(rows, source, picker, found)
-        if denoiser is None or not len(rows):
+        if not denoisers or not len(rows):
             return
         pairs = [(row, int(passage)) for row in rows.tolist() for passage in found.indices[row]]
         unknown = [pair for pair in pairs if pair not in good]
-        answers = denoiser.answers(unknown) if unknown else np.zeros(0, bool)
-        good.update(pair for pair, answered in zip(unknown, answers, strict=True) if not answered)
-        lost = [pair for pair, answered in zip(unknown, answers, strict=True) if answered]
-        for row, passage in lost:
-            picker.denoised[row] = np.append(picker.denoised[row], passage)
+        lost = []
+        for denoiser in denoisers:
+            answers = denoiser.answers(unknown) if unknown else np.zeros(0, bool)
+            dropped = [pair for pair, answered in zip(unknown, answers, strict=True) if answered]
+            unknown = [pair for pair, answered in zip(unknown, answers, strict=True) if not answered]
+            listed = picker.answering[denoiser.reason]
+            for row, passage in dropped:
+                listed[row] = np.append(listed[row], passage)
+            lost += dropped
+        good.update(unknown)
         rows = np.array(sorted({row for row, _ in lost}), np.int64)
     _deepen(rows, source, picker, found)
     for row in rows.tolist():  # replacements nobody has looked at

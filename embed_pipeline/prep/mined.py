@@ -12,6 +12,7 @@ from embed_pipeline.bm25 import Bm25Index
 from embed_pipeline.encoder import Encoder, Vectors
 from embed_pipeline.errors import InputError
 from embed_pipeline.passage_index import PassageIndex
+from embed_pipeline.prep.evidence import EvidenceHolders
 from embed_pipeline.prep.mine import Denoiser, MiningResult, mine
 from embed_pipeline.prep.rankings import Lexical, Rankings
 from embed_pipeline.prep.related import codes, near_duplicates, siblings
@@ -56,6 +57,8 @@ def mine_negatives(
 ) -> Mined:
     """Mine hard negatives for every training question among the passages of the training documents.
 
+    What holds the question's evidence word for word is no negative.
+
     Questions that came with negatives keep those, in their order: only what is a positive, a sibling or a
     near-duplicate of one is left out.
 
@@ -81,7 +84,7 @@ def mine_negatives(
         work.barred(mining),
         rules_of(settings),
         Rankings(queries[mining], index, settings.mining_candidates, _lexical(asked, shown, settings)),
-        denoiser_of(asked, shown) if denoiser_of is not None else None,
+        work.denoisers(mining, shown) + ([denoiser_of(asked, shown)] if denoiser_of is not None else []),
         [_seed(settings.seed, work.questions[row]) for row in mining],
     )
     given = work.sifted(queries, vectors)
@@ -123,6 +126,7 @@ class _Work:
         self.given = [
             self._rows(question, ids) for question, ids in pairs.select("question_id", "negative_ids").iter_rows()
         ]
+        self.evidence = [[str(hop["evidence"]) for hop in hops] for hops in pairs["hops"].to_list()]
         self.mining = np.array([row for row, ids in enumerate(self.given) if not len(ids)], np.int64)
         groups = passages["group_id"].to_list()
         self.near = near_duplicates(self.positives, groups)
@@ -150,6 +154,11 @@ class _Work:
             near_duplicates=[self.near[row] for row in rows.tolist()],
             siblings=[self.siblings[row] for row in rows.tolist()],
         )
+
+    def denoisers(self, rows: Indices, texts: Sequence[str]) -> list[Denoiser]:
+        """Who looks at the negatives of the questions ``rows`` in any case: at evidence, where any is known."""
+        evidence = [self.evidence[row] for row in rows.tolist()]
+        return [EvidenceHolders(evidence, texts)] if any(map(any, evidence)) else []
 
     def mined_rows(self, result: MiningResult) -> Iterator[Row]:
         """Rows of the table of the questions that were mined."""

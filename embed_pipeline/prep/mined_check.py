@@ -9,6 +9,8 @@ import polars as pl
 
 from embed_pipeline.settings import PrepSettings
 
+LONG = 40
+"""Letters and digits of an evidence that is looked for."""
 SLACK = 1e-5
 """Rounding allowed between a stored score and the stored threshold."""
 
@@ -25,8 +27,9 @@ def check_negatives(
 
     Checked: lists of equal length, finite scores, no positive and no near-duplicate of one, no question outside
     training, nothing that the audit says was rejected, not more than asked; for mined ones also no passage of a
-    held-out document, no score above the threshold (slack 1e-5), best first, the margins of the settings, and no
-    passage of the question's own documents where they are excluded.
+    held-out document, none that holds the question's evidence word for word, no score above the threshold (slack
+    1e-5), best first, the margins of the settings, and no passage of the question's own documents where they are
+    excluded.
 
     Args:
         rejected: the audit, :class:`embed_pipeline.tables.RejectedNegatives`.
@@ -53,6 +56,8 @@ class _Known:
         self.settings = settings
         self.doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
         self.group_of = dict(passages.select("passage_id", "group_id").iter_rows())
+        self.text_of = dict(passages.select("passage_id", "text").iter_rows())
+        self.hops_of = dict(qa_pairs.select("question_id", "hops").iter_rows())
         self.positives_of = dict(qa_pairs.select("question_id", "passage_ids").iter_rows())
         self.docs_of = dict(qa_pairs.select("question_id", "doc_ids").iter_rows())
         training = splits.filter(pl.col("split") == "train")
@@ -99,12 +104,16 @@ class _Known:
         expected = self._expected(row)
         if expected is not None and (limit is None or abs(limit - expected) > SLACK):
             found.append(f"the threshold is {limit}, but the settings ask for {expected}.")
+        hops = self.hops_of.get(row["question_id"], [])
+        quotes = [_spaced(hop["evidence"]) for hop in hops if sum(map(str.isalnum, hop["evidence"])) >= LONG]
         own = set(self.docs_of.get(row["question_id"], []))
         apart = self.settings is None or self.settings.exclude_same_document
         for negative, score in zip(row["negative_ids"], scores, strict=False):
             doc = self.doc_of.get(negative)
             if doc is not None and ("document", doc) not in self.items:
                 found.append(f"negative {negative} comes from the held-out document {doc}.")
+            if any(quote in _spaced(self.text_of.get(negative, "")) for quote in quotes):
+                found.append(f"negative {negative} holds the evidence of the question.")
             if apart and doc in own:
                 found.append(f"negative {negative} comes from the question's own document {doc}.")
             if limit is not None and score > limit + SLACK:
@@ -120,3 +129,7 @@ class _Known:
         limits = [] if relative is None else [lowest - (1 - relative) * abs(lowest)]
         limits += [] if absolute is None else [lowest - absolute]
         return min(limits, default=None)
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())

@@ -19,13 +19,17 @@ REASONS = (
     "same_document",
     "before_first_rank",
     "above_margin",
+    "holds_evidence",
     "denoised",
 )
+ANSWERING = ("holds_evidence", "denoised")
+"""Reasons that come from looking at a negative once more."""
 """Why a passage is no negative of a question, the first that holds:
 
 near_duplicate of a positive; sibling (a positive of a question that asks the same or shares a positive, or a
 near-duplicate of one); held_out: of a validation or test document; same_document: of the question's own documents or
-those that stay together with them in the split; before_first_rank; above_margin; denoised: found to answer it.
+those that stay together with them in the split; before_first_rank; above_margin; holds_evidence: the question's
+evidence stands in it word for word; denoised: found to answer it.
 """
 CODE = {name: code for code, name in enumerate(REASONS)}
 _MISSING = 255
@@ -131,7 +135,9 @@ class Picker:
     ) -> None:
         self.rules, self._barred, self._positives, self._threshold = rules, barred, positives, threshold
         self._seeds = seeds
-        self.denoised: list[Indices] = [np.zeros(0, np.int64) for _ in positives]
+        self.answering: dict[str, list[Indices]] = {
+            reason: [np.zeros(0, np.int64) for _ in positives] for reason in ANSWERING
+        }
 
     def pick(self, ranking: Ranking) -> Picked:
         """Reasons and choice for every candidate of the ranking."""
@@ -142,7 +148,8 @@ class Picker:
         reasons[early] = CODE["before_first_rank"]
         above = (reasons == 0) & (ranking.scores > self._threshold[ranking.queries, None])
         reasons[above] = CODE["above_margin"]
-        reasons[(reasons == 0) & self._member(ranking, self.denoised)] = CODE["denoised"]
+        for reason, lists in self.answering.items():
+            reasons[(reasons == 0) & self._member(ranking, lists)] = CODE[reason]
         reasons[~there] = _MISSING
         last = self.rules.last_rank or np.iinfo(np.int64).max
         usable = (reasons == 0) & (ranks <= last)

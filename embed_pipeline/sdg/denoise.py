@@ -26,6 +26,8 @@ class LlmDenoiser:
     A pair without a usable answer counts as answered: a negative nobody could vouch for is not taken.
     """
 
+    reason = "denoised"
+
     def __init__(
         self, settings: SdgSettings, client: ChatClient, questions: Sequence[str], passages: Sequence[str]
     ) -> None:

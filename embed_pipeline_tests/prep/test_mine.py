@@ -170,6 +170,8 @@ def test_a_random_choice_is_of_the_window_and_each_query_s_own(problem):
 class Listed:
     """A denoiser that knows which pairs are answers, and remembers what it was asked."""
 
+    reason = "denoised"
+
     def __init__(self, answers):
         self._answers, self.asked = answers, []
 
@@ -184,11 +186,13 @@ def test_denoised_negatives_are_replaced_by_others_that_were_looked_at(problem, 
     queries, passages, positives, barred, rules = problem
     rng = np.random.default_rng(seed)
     answers = {(row, passage) for row in range(len(queries)) for passage in range(len(passages)) if rng.random() < 0.3}
+    cheap = Listed({pair for pair in answers if sum(pair) % 2})
     denoiser = Listed(answers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DENOISING_ROUNDS", 100)
-        result = mine(queries, passages, positives, barred, rules, denoiser=denoiser)
+        result = mine(queries, passages, positives, barred, rules, denoisers=[cheap, denoiser])
     assert len(set(denoiser.asked)) == len(denoiser.asked)
+    assert not {pair for pair in denoiser.asked if sum(pair) % 2} & answers  # the cheap one has dropped them
     everything = mine(queries, passages, positives, barred, Rules(**{**vars(rules), "count": len(passages)}))
     for row in range(len(queries)):
         good = [passage for passage in everything.indices[row].tolist() if (row, passage) not in answers]
@@ -200,7 +204,7 @@ def test_after_the_last_round_of_denoising_nothing_unseen_is_taken(monkeypatch):
     passages = np.linspace(1, 0.1, 40, dtype=np.float32)[:, None]
     denoiser = Listed({(0, passage) for passage in range(8)})
     rules = Rules(count=5, margin=None)
-    result = mine(passages[:1], passages, [np.array([0])], free(1, 40), rules, denoiser=denoiser)
+    result = mine(passages[:1], passages, [np.array([0])], free(1, 40), rules, denoisers=[denoiser])
     looked_at = {passage for _, passage in denoiser.asked}
     assert result.indices[0].tolist() == [8, 9, 10]
     assert set(result.indices[0].tolist()) <= looked_at

@@ -260,6 +260,8 @@ def test_an_approximate_index_reports_its_recall():
 class Drops:
     """A denoiser that takes every passage about hippos for an answer."""
 
+    reason = "denoised"
+
     def __init__(self, asked, shown):
         self.shown = shown
 
@@ -271,3 +273,50 @@ def test_denoised_negatives_are_in_the_audit():
     mined = mined_of(animals(), denoiser_of=Drops)
     assert negatives_of(mined, "q") == ["c#0"]
     assert audit_of(mined, "q")["d#0"] == "denoised"
+
+
+QUOTE = "The lung of the airship is filled with lift gas twice a day."
+REPEATS = {
+    "a": [f"Of lungs. {QUOTE} Nobody smokes."],
+    "b": ["In short: the lung of the airship is filled with lift gas -- twice a day (Sundays excepted), trains run."],
+    "c": ["The lung of the airship is filled with lead."],
+}
+
+
+def test_what_holds_the_evidence_word_for_word_is_no_negative():
+    passages = passages_of(REPEATS)
+    hop = {"hop_number": 1, "passage_id": "a#0", "evidence": QUOTE, "summary": ""}
+    plain = pairs_of({"q": ("how often is the lung filled", ["a#0"])})
+    quoted = plain.with_columns(hops=pl.Series([[hop]], dtype=plain.schema["hops"]))
+    chosen = PrepSettings(**ALL_TRAIN, hard_negative_margin=None)
+    splits = split_items(plain, passages, ENCODER, chosen)
+    assert set(negatives_of(mine_negatives(plain, passages, splits, ENCODER, chosen), "q")) == {"b#0", "c#0"}
+    mined = mine_negatives(quoted, passages, splits, ENCODER, chosen)
+    assert negatives_of(mined, "q") == ["c#0"]
+    assert audit_of(mined, "q")["b#0"] == "holds_evidence"
+    assert mined.summary["dropped_holds_evidence"] == 1
+    assert check_negatives(mined.table, quoted, passages, splits) == []
+
+
+def test_check_finds_a_negative_that_holds_the_evidence():
+    texts = REPEATS | {"b": [f"Elsewhere: {QUOTE.replace(' ', '  ')}"]}
+    passages = passages_of(texts)
+    plain = pairs_of({"q": ("how often is the lung filled", ["a#0"])})
+    hop = {"hop_number": 1, "passage_id": "a#0", "evidence": QUOTE, "summary": ""}
+    quoted = plain.with_columns(hops=pl.Series([[hop]], dtype=plain.schema["hops"]))
+    chosen = PrepSettings(**ALL_TRAIN, hard_negative_margin=None)
+    splits = split_items(plain, passages, ENCODER, chosen)
+    mined = mine_negatives(plain, passages, splits, ENCODER, chosen).table
+    assert "b#0" in mined["negative_ids"][0]
+    faults = check_negatives(mined, quoted, passages, splits)
+    assert faults == ["q: negative b#0 holds the evidence of the question."]
+
+
+def test_short_evidence_bars_nothing():
+    passages = passages_of({"a": ["It is 308 points."], "b": ["It is 308 points, too, said the lion."]})
+    hop = {"hop_number": 1, "passage_id": "a#0", "evidence": "308 points.", "summary": ""}
+    pairs = pairs_of({"q": ("how many points", ["a#0"])})
+    pairs = pairs.with_columns(hops=pl.Series([[hop]], dtype=pairs.schema["hops"]))
+    chosen = PrepSettings(**ALL_TRAIN, hard_negative_margin=None)
+    splits = split_items(pairs, passages, ENCODER, chosen)
+    assert negatives_of(mine_negatives(pairs, passages, splits, ENCODER, chosen), "q") == ["b#0"]
