@@ -63,17 +63,16 @@ def plant(folder: Path) -> Planted:
     for query in sorted(gold.queries):
         first.setdefault(min(gold.qrels[query]), query)
     sentences = {name: [part for part in SENTENCE.split(text) if part] for name, text in gold.passages.items()}
+    long_enough = [name for name in sorted(sentences) if len(sentences[name]) > 3]
     planted = Planted(dict(gold.passages), {}, {}, {})
     for passage, query in sorted(first.items()):
         luck = random.Random(query)
         own = sentences[passage]
         held = [place for place, part in enumerate(own) if answers[query] in part]
-        strangers = [
-            name for name in sorted(sentences) if document(name) != document(passage) and len(sentences[name]) > 3
-        ]
+        strangers = [name for name in long_enough if document(name) != document(passage)]
         if not held or len(own) < 3:
             continue
-        other = sentences[luck.choice([name for name in strangers if len(sentences[name]) > 3])]
+        other = sentences[luck.choice(strangers)]
         rest = [place for place in range(len(own)) if place != held[0]]
         dropped = {"light": luck.sample(rest, 1), "heavy": luck.sample(rest, (len(rest) + 1) // 2), "moved": rest}
         planted.questions[query] = (gold.queries[query], sorted(gold.qrels[query]))

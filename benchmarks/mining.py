@@ -34,10 +34,7 @@ PER_TOPIC = 50
 
 @dataclass
 class Given:
-    """Embeddings of made-up texts: passages of a topic, and of a document in it, lie close together.
-
-    Question i asks for passage ``positive[i]``.
-    """
+    """Embeddings of made-up texts: passages of a topic lie close together. Question i asks for ``positive[i]``."""
 
     queries: Vectors
     passages: Vectors
@@ -45,15 +42,18 @@ class Given:
 
 
 def given(passages: int) -> Given:
-    """Unit vectors in topics of 50 passages; about a third of the questions have passages above the margin."""
+    """Unit vectors in topics of 50 passages, some of them so close that what is no positive is above the margin."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((passages // PER_TOPIC, WIDTH), np.float32)
+    spread = rng.uniform(0.1, 0.9, len(centres)).astype(np.float32)
     vectors = np.empty((passages, WIDTH), np.float32)
     for start in range(0, passages, 50_000):
         rows = np.arange(start, min(start + 50_000, passages))
-        vectors[rows] = unit(centres[rows // PER_TOPIC] + 0.9 * rng.standard_normal((len(rows), WIDTH), np.float32))
+        topic = rows // PER_TOPIC
+        apart = spread[topic, None] * rng.standard_normal((len(rows), WIDTH), np.float32)
+        vectors[rows] = unit(centres[topic] + apart)
     positive = rng.choice(passages, QUESTIONS, replace=False)
-    queries = unit(vectors[positive] + 0.06 * rng.standard_normal((QUESTIONS, WIDTH), np.float32))
+    queries = unit(vectors[positive] + 0.03 * rng.standard_normal((QUESTIONS, WIDTH), np.float32))
     return Given(queries, vectors, positive)
 
 
@@ -95,7 +95,7 @@ def ours(data: Given) -> Callable[[], int]:
 
 
 def ours_stage(data: Given) -> Callable[[], int]:
-    """``prep.mined``: with siblings, near-duplicate groups, the table of negatives and the audit."""
+    """``prep.mined``: with evidence, siblings, near-duplicate groups, the table of negatives and the audit."""
     from embed_pipeline.prep.mined import mine_negatives
 
     pairs, passages, splits = tables(len(data.passages), data.positive)
@@ -161,8 +161,13 @@ def question_text(row: int) -> str:
     return f"question {row}"
 
 
+def evidence(row: int) -> str:
+    return f"Passage {row} holds what a question asks for."
+
+
 def passage_text(row: int) -> str:
-    return f"passage {row}"
+    """About 1,000 characters."""
+    return evidence(row) + " It goes on about this, that and the other thing, too." * 18
 
 
 def tables(count: int, positive: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -170,8 +175,9 @@ def tables(count: int, positive: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame
     texts = {f"d{row // PER_DOCUMENT:07}#{row:07}": passage_text(row) for row in range(count)}
     names = list(texts)
     questions = {f"q{row:07}": (question_text(row), [names[place]]) for row, place in enumerate(positive.tolist())}
+    quoted = {name: evidence(place) for name, place in zip(questions, positive.tolist(), strict=True)}
     passages = passage_table(texts)
-    return question_table(questions), passages, split_table(questions, passages)
+    return question_table(questions, quoted), passages, split_table(questions, passages)
 
 
 def measured(way: str, passages: int, repeat: int) -> dict[str, float]:

@@ -18,6 +18,7 @@ Base model, batch size, learning rate and lengths are the same for all; the seed
 of question and positive is seen three times: plain's data set holds each three times, once with every negative, so
 that one epoch of it is three of the others'. A step of ours and of plain therefore costs the same, one of the
 reference two and a half times as much.
+
 Printed: nDCG@10, mean over the seeds, each seed's value, and paired bootstrap intervals of the difference over the
 test questions (their mean over seeds). ``--out`` keeps each training's scores, so that a run can be interrupted and
 its ways measured one after the other.

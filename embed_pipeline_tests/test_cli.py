@@ -257,23 +257,13 @@ def test_a_language_model_denoises_what_was_mined(tmp_path):
         shutil.copy(path, tmp_path / "docs")
     author = Author(faults=False)
     with serving(author) as server:
-        options = [
-            "run",
-            "--to",
-            "mined_negatives",
-            "--corpus",
-            "docs",
-            "--home",
-            "home",
-            "--set",
-            "sdg.min_questions=5",
-        ]
-        options += ["--set", f"sdg.llm.base_url={server.url}", "--set", "sdg.llm.model=writer"]
-        options += ["--set", "sdg.llm.judge_model=judge", "--set", "prep.denoise=llm"]
-        options += ["--set", "prep.hard_negative_margin=1"]
+        chosen = ("sdg.min_questions=5", f"sdg.llm.base_url={server.url}", "sdg.llm.model=writer")
+        chosen += ("sdg.llm.judge_model=judge", "prep.denoise=llm", "prep.hard_negative_margin=1")
+        common = ["--corpus", "docs", "--home", "home", *(part for one in chosen for part in ("--set", one))]
+        options = ["run", "--to", "mined_negatives", *common]
         planned = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
         assert planned["mined_negatives"]["rough"] and planned["mined_negatives"]["calls"] > 0
-        written = cli(*options[:1], "--to", "splits", *options[3:], cwd=tmp_path)
+        written = cli("run", "--to", "splits", *common, cwd=tmp_path)
         assert written.returncode == 0, written.stderr
         said = cli(*options, "--plan", cwd=tmp_path).stdout
         assert "mined_negatives: about" in said and "qa_candidates: " not in said

@@ -66,18 +66,10 @@ def denoising_estimate(
     rounds = sum(step.stage.family == "mined_negatives" and step.action == "compute" for step in steps.values())
     if not rounds:
         return None
-    exact = _training_questions(steps, store)
-    questions = exact
+    exact = _questions_to_mine(steps, store)
+    questions = exact if exact is not None else _questions_expected(settings, store, generation)
     if questions is None:
-        known = store.current("qa_pairs")
-        share = settings.prep.train_ratio
-        if known is not None and store.is_intact(known):
-            questions = share * known.frame().height
-        elif generation is not None:
-            judged = next(step for step in generation.steps if step.name == "judge")
-            questions = share * judged.calls * settings.sdg.judge_batch
-        else:
-            return None
+        return None
     passages = _artifact(steps, store, "passages")
     tokens = passages.frame()["token_count"].to_list() if passages is not None else []
     usual = sum(tokens) / len(tokens) if tokens else settings.corpus.passage_tokens
@@ -85,15 +77,26 @@ def denoising_estimate(
     return estimate_denoising(pairs, usual, settings.sdg, responses(store.home), rough=exact is None)
 
 
-def _training_questions(steps: Mapping[str, PlanStep], store: Store) -> float | None:
-    """Those that negatives are mined for; None while that is not decided."""
+def _questions_to_mine(steps: Mapping[str, PlanStep], store: Store) -> int | None:
+    """Training questions without given negatives; None while the questions or their splits are to be computed."""
     pairs, splits = _artifact(steps, store, "qa_pairs"), _artifact(steps, store, "splits")
     if pairs is None or splits is None:
         return None
     cut, asked = splits.frame(), pairs.frame()
     training = cut.filter((cut["item_type"] == "question") & (cut["split"] == "train"))["item_id"]
     mined = asked.filter(asked["question_id"].is_in(training.implode()) & (asked["negative_ids"].list.len() == 0))
-    return float(mined.height)
+    return mined.height
+
+
+def _questions_expected(settings: Settings, store: Store, generation: "Estimate | None") -> float | None:
+    """As many as there were before, else as many as will be judged; None when neither is known."""
+    known = store.current("qa_pairs")
+    if known is not None and store.is_intact(known):
+        return settings.prep.train_ratio * known.frame().height
+    if generation is None:
+        return None
+    judged = next(step for step in generation.steps if step.name == "judge")
+    return settings.prep.train_ratio * judged.calls * settings.sdg.judge_batch
 
 
 def _artifact(steps: Mapping[str, PlanStep], store: Store, name: str) -> Artifact | None:

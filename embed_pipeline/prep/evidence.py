@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.prep.text import normalise
+from embed_pipeline.prep.repeats import said
 
 SHORTEST = 24
 """Characters; what is shorter ("see section 4") stands in many passages without answering anything."""
 
 
 class EvidenceHolders:
-    """Drops negatives in which the evidence of one of the question's hops stands, punctuation and case aside.
+    """Drops negatives in which the evidence of one of the question's hops stands, case and punctuation aside.
 
     Args:
         evidence: per question that of its hops; empty strings where it is not known.
@@ -26,8 +26,8 @@ class EvidenceHolders:
     reason = "holds_evidence"
 
     def __init__(self, evidence: Sequence[Sequence[str]], passages: Sequence[str]) -> None:
-        said = [[normalise(text) for text in texts] for texts in evidence]
-        self._evidence = [[text for text in texts if len(text) >= SHORTEST] for texts in said]
+        quoted = [[said(text) for text in texts] for texts in evidence]
+        self._evidence = [[text for text in texts if len(text) >= SHORTEST] for texts in quoted]
         self._passages = passages
         self._said: dict[int, str] = {}
 
@@ -40,5 +40,5 @@ class EvidenceHolders:
         if not quotes:
             return False
         if passage not in self._said:
-            self._said[passage] = normalise(self._passages[passage])
+            self._said[passage] = said(self._passages[passage])
         return any(quote in self._said[passage] for quote in quotes)

@@ -57,10 +57,8 @@ def mine_negatives(
 ) -> Mined:
     """Mine hard negatives for every training question among the passages of the training documents.
 
-    What holds the question's evidence word for word is no negative.
-
-    Questions that came with negatives keep those, in their order: only what is a positive, a sibling or a
-    near-duplicate of one is left out.
+    What holds the question's evidence word for word is no negative. Questions that came with negatives keep those, in
+    their order: only what is a positive, a sibling or a near-duplicate of one is left out.
 
     Args:
         denoiser_of: makes who looks at the negatives once more, if anybody shall.

@@ -1,6 +1,7 @@
 """Looking at mined negatives without trusting how they were mined."""
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 from embed_pipeline.settings import PrepSettings
 
 LONG = 40
-"""Letters and digits of an evidence that is looked for."""
+"""Letters and digits (NFKC) of an evidence that is looked for."""
 SLACK = 1e-5
 """Rounding allowed between a stored score and the stored threshold."""
 
@@ -105,14 +106,15 @@ class _Known:
         if expected is not None and (limit is None or abs(limit - expected) > SLACK):
             found.append(f"the threshold is {limit}, but the settings ask for {expected}.")
         hops = self.hops_of.get(row["question_id"], [])
-        quotes = [_spaced(hop["evidence"]) for hop in hops if sum(map(str.isalnum, hop["evidence"])) >= LONG]
+        quotes = [_spaced(hop["evidence"]) for hop in hops if _letters(hop["evidence"]) >= LONG]
         own = set(self.docs_of.get(row["question_id"], []))
         apart = self.settings is None or self.settings.exclude_same_document
         for negative, score in zip(row["negative_ids"], scores, strict=False):
             doc = self.doc_of.get(negative)
             if doc is not None and ("document", doc) not in self.items:
                 found.append(f"negative {negative} comes from the held-out document {doc}.")
-            if any(quote in _spaced(self.text_of.get(negative, "")) for quote in quotes):
+            text = _spaced(self.text_of.get(negative, ""))
+            if any(quote in text for quote in quotes):
                 found.append(f"negative {negative} holds the evidence of the question.")
             if apart and doc in own:
                 found.append(f"negative {negative} comes from the question's own document {doc}.")
@@ -133,3 +135,7 @@ class _Known:
 
 def _spaced(text: str) -> str:
     return " ".join(text.split())
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, unicodedata.normalize("NFKC", text)))

@@ -22,8 +22,6 @@ REASONS = (
     "holds_evidence",
     "denoised",
 )
-ANSWERING = ("holds_evidence", "denoised")
-"""Reasons that come from looking at a negative once more."""
 """Why a passage is no negative of a question, the first that holds:
 
 near_duplicate of a positive; sibling (a positive of a question that asks the same or shares a positive, or a
@@ -31,6 +29,8 @@ near-duplicate of one); held_out: of a validation or test document; same_documen
 those that stay together with them in the split; before_first_rank; above_margin; holds_evidence: the question's
 evidence stands in it word for word; denoised: found to answer it.
 """
+ANSWERING = ("holds_evidence", "denoised")
+"""Reasons that come from looking at a negative once more."""
 CODE = {name: code for code, name in enumerate(REASONS)}
 _MISSING = 255
 Reasons = NDArray[np.uint8]

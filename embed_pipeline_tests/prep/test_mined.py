@@ -1,9 +1,14 @@
 """Mined negatives as tables, and the check that does not trust them."""
 
+import unicodedata
+
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from embed_pipeline.prep.evidence import EvidenceHolders
 from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.mined_check import check_negatives
 from embed_pipeline.prep.split import split_items
@@ -283,13 +288,16 @@ REPEATS = {
 }
 
 
-def test_what_holds_the_evidence_word_for_word_is_no_negative():
-    passages = passages_of(REPEATS)
-    hop = {"hop_number": 1, "passage_id": "a#0", "evidence": QUOTE, "summary": ""}
-    plain = pairs_of({"q": ("how often is the lung filled", ["a#0"])})
-    quoted = plain.with_columns(hops=pl.Series([[hop]], dtype=plain.schema["hops"]))
+def lungs(texts=REPEATS, evidence=QUOTE):
+    """Question q about a#0: without and with its evidence, passages, splits, settings."""
+    passages, asked = passages_of(texts), {"q": ("how often is the lung filled", ["a#0"])}
     chosen = PrepSettings(**ALL_TRAIN, hard_negative_margin=None)
-    splits = split_items(plain, passages, ENCODER, chosen)
+    plain, quoted = pairs_of(asked), pairs_of(asked, masked={"q": evidence})
+    return plain, quoted, passages, split_items(plain, passages, ENCODER, chosen), chosen
+
+
+def test_what_holds_the_evidence_word_for_word_is_no_negative():
+    plain, quoted, passages, splits, chosen = lungs()
     assert set(negatives_of(mine_negatives(plain, passages, splits, ENCODER, chosen), "q")) == {"b#0", "c#0"}
     mined = mine_negatives(quoted, passages, splits, ENCODER, chosen)
     assert negatives_of(mined, "q") == ["c#0"]
@@ -299,13 +307,8 @@ def test_what_holds_the_evidence_word_for_word_is_no_negative():
 
 
 def test_check_finds_a_negative_that_holds_the_evidence():
-    texts = REPEATS | {"b": [f"Elsewhere: {QUOTE.replace(' ', '  ')}"]}
-    passages = passages_of(texts)
-    plain = pairs_of({"q": ("how often is the lung filled", ["a#0"])})
-    hop = {"hop_number": 1, "passage_id": "a#0", "evidence": QUOTE, "summary": ""}
-    quoted = plain.with_columns(hops=pl.Series([[hop]], dtype=plain.schema["hops"]))
-    chosen = PrepSettings(**ALL_TRAIN, hard_negative_margin=None)
-    splits = split_items(plain, passages, ENCODER, chosen)
+    again = f"Elsewhere: {QUOTE.replace(' ', '  ')}"
+    plain, quoted, passages, splits, chosen = lungs(REPEATS | {"b": [again]})
     mined = mine_negatives(plain, passages, splits, ENCODER, chosen).table
     assert "b#0" in mined["negative_ids"][0]
     faults = check_negatives(mined, quoted, passages, splits)
@@ -313,10 +316,14 @@ def test_check_finds_a_negative_that_holds_the_evidence():
 
 
 def test_short_evidence_bars_nothing():
-    passages = passages_of({"a": ["It is 308 points."], "b": ["It is 308 points, too, said the lion."]})
-    hop = {"hop_number": 1, "passage_id": "a#0", "evidence": "308 points.", "summary": ""}
-    pairs = pairs_of({"q": ("how many points", ["a#0"])})
-    pairs = pairs.with_columns(hops=pl.Series([[hop]], dtype=pairs.schema["hops"]))
-    chosen = PrepSettings(**ALL_TRAIN, hard_negative_margin=None)
-    splits = split_items(pairs, passages, ENCODER, chosen)
-    assert negatives_of(mine_negatives(pairs, passages, splits, ENCODER, chosen), "q") == ["b#0"]
+    texts = {"a": ["It is 308 points."], "b": ["It is 308 points, too, said the lion."]}
+    _, quoted, passages, splits, chosen = lungs(texts, "308 points.")
+    assert negatives_of(mine_negatives(quoted, passages, splits, ENCODER, chosen), "q") == ["b#0"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(min_size=1), st.text(), st.text(), st.sampled_from(["", " ", "\n\t"]))
+def test_evidence_is_found_whatever_it_is_and_wherever_it_stands(evidence, before, after, gap):
+    evidence = unicodedata.normalize("NFC", f"{QUOTE} {evidence} {QUOTE}")
+    passage = unicodedata.normalize("NFC", f"{before}{gap} {evidence.replace(' ', ' ' + gap)} {after}")
+    assert EvidenceHolders([[evidence]], [passage]).answers([(0, 0)]).tolist() == [True]
