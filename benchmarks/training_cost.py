@@ -15,7 +15,6 @@ own. Tables of Markdown are printed.
 
 import argparse
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -114,12 +113,13 @@ def one(file: Path, way: str, batch: int, steps: int) -> None:
     print(json.dumps({"seconds": time.monotonic() - began, "gib": resident("VmHWM") - before, "rows": len(rows)}))
 
 
-def measured(file: Path, way: str, batch: int, steps: int) -> dict[str, float]:
+def measured(file: Path, way: str, batch: int, steps: int) -> dict[str, float] | None:
+    """Seconds and GiB; None where the process was killed, as it is for want of memory."""
     command = [sys.executable, __file__, "one", str(file), "--way", way]
     command += ["--batch", str(batch), "--steps", str(steps)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if ended.returncode == -signal.SIGKILL:
-        return {"seconds": math.nan, "gib": math.inf}  # killed for want of memory
+        return None
     ended.check_returncode()
     found: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
     return found
@@ -131,8 +131,10 @@ def speed(file: Path, repeat: int) -> None:
     rates: dict[str, list[float]] = {"ours": [], "sentence-transformers": []}
     for _ in range(repeat):
         for way, found in rates.items():
-            few, many = (measured(file, way, batch, steps)["seconds"] for steps in (FEW, MANY))
-            found.append((MANY - FEW) * batch / (many - few))
+            few, many = measured(file, way, batch, FEW), measured(file, way, batch, MANY)
+            assert few is not None
+            assert many is not None
+            found.append((MANY - FEW) * batch / (many["seconds"] - few["seconds"]))
     for way, found in rates.items():
         print(f"| {way} | {', '.join(f'{rate:.2f}' for rate in found)} | {max(found):.2f} |")
 
@@ -141,7 +143,8 @@ def memory(file: Path, _: int) -> None:
     print("| way | GiB at batch 128 | seconds for one step, loading and saving |\n| --- | ---: | ---: |")
     for way in WAYS:
         found = measured(file, way, 128, 1)
-        print(f"| {way} | {found['gib']:.2f} | {found['seconds']:.0f} |", flush=True)
+        cells = f"{found['gib']:.2f} | {found['seconds']:.0f}" if found is not None else "killed |"
+        print(f"| {way} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

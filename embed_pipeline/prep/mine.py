@@ -19,7 +19,7 @@ from embed_pipeline.prep.rules import Barred, Picked, Picker, Ranking, Rules
 from embed_pipeline.progress import track
 from embed_pipeline.search import Indices
 
-FIRST_LOOK = 32
+FIRST_LOOK = 64
 """Candidates looked at per query before looking further."""
 BLOCK = 4096
 """Queries looked at together."""
