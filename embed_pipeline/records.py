@@ -40,7 +40,8 @@ class TrainingRow:
     """One (question, positive) with its hard negatives; texts are as the encoder sees them.
 
     ``positive_group`` and ``negative_groups`` are the near-duplicate groups of the passages. ``component`` is the
-    leak-proof group of the question; its passages are never mined as negatives for it.
+    leak-proof group of the question; its passages are never mined as negatives for it. ``evidence_ids`` are other
+    passages of the training set that hold the question's evidence word for word.
     """
 
     row_id: str
@@ -53,3 +54,4 @@ class TrainingRow:
     negatives: Sequence[str]
     negative_groups: Sequence[str]
     component: str
+    evidence_ids: Sequence[str] = ()

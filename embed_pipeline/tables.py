@@ -218,6 +218,7 @@ class TrainingSet(dy.Schema):
     negatives = _ids("Their texts as the encoder sees them.")
     negative_groups = _ids("Their near-duplicate groups.")
     component = _text("Leak-proof group of the question; its passages are never mined for it.")
+    evidence_ids = _ids("Other passages of the training set that hold the question's evidence word for word.")
 
 
 class SweepComparison(dy.Schema):

@@ -190,7 +190,7 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
 
 @stage(
     group="prep",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.TrainingSet,
     kinds=("polars", "parquet", "json"),

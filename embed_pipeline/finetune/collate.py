@@ -6,7 +6,8 @@
     question i   own at column i           | own: those mined for it; the others are in-batch negatives
 
 A passage is left out for a question when it answers it as well: it is a positive of the same question, of one with
-the same text or of one that shares a positive with it, a near-duplicate of such a passage, or has its text.
+the same text or of one that shares a positive with it, a near-duplicate of such a passage, has its text, or holds the
+question's evidence word for word without being one of its own negatives.
 """
 
 from collections import defaultdict
@@ -97,6 +98,7 @@ class Collator:
             "passage": min(settings.max_passage_length, spec.max_passage_length),
         }
         self._answers = answers(rows)
+        self._holding = [frozenset(f"id {name}" for name in row.evidence_ids) for row in rows]
 
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         """Token tensors named ``query_…`` and ``passage_…``, and ``label``, for dataset rows ``{"row": index}``."""
@@ -135,7 +137,9 @@ class Collator:
             own[place, mine] = True
             if self._teacher is not None:
                 teacher[place, mine] = self._teacher[row]
-            left_out[place, [other for key in self._answers[row] & with_key.keys() for other in with_key[key]]] = True
+            left_out[place, _places(self._answers[row], with_key)] = True
+            holding = _places(self._holding[row], with_key)
+            left_out[place, holding] |= ~own[place, holding]
             left_out[place, place] = False
         return {"own": own, "left_out": left_out} | ({} if self._teacher is None else {"teacher": teacher})
 
@@ -143,3 +147,8 @@ class Collator:
         prompt = self._spec.prompt(role)
         tokens = self._preprocess([prompt + text for text in texts], max_length=self._max_length[role])
         return {f"{role}_{name}": value for name, value in tokens.items()}
+
+
+def _places(keys: frozenset[str], with_key: Mapping[str, Sequence[int]]) -> list[int]:
+    """The columns that have one of the keys."""
+    return [place for key in keys & with_key.keys() for place in with_key[key]]

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from embed_pipeline.prep.evidence import holders
 from embed_pipeline.records import passage_text
 from embed_pipeline.tables import TrainingSet, empty, validate
 
@@ -45,8 +46,11 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
     negatives_of = dict(mined.select("question_id", "negative_ids").iter_rows())
     parts = {row["passage_id"]: row for row in passages.select("passage_id", *_PARTS).iter_rows(named=True)}
     training = qa_pairs.filter(pl.col("question_id").is_in(list(component_of))).sort("question_id")
+    pairs = list(training.iter_rows(named=True))
+    used = {name for pair in pairs for name in (*pair["passage_ids"], *negatives_of.get(pair["question_id"], []))}
+    holding = _holding(pairs, {name: parts[name]["text"] for name in sorted(used)})
     rows = []
-    for pair in training.iter_rows(named=True):
+    for pair, holds in zip(pairs, holding, strict=True):
         negatives = negatives_of.get(pair["question_id"], [])
         shared = {
             "question_id": pair["question_id"],
@@ -55,9 +59,17 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
             "negatives": [passage_text(parts[name]["title"], parts[name]["text"]) for name in negatives],
             "negative_groups": [parts[name]["group_id"] for name in negatives],
             "component": component_of[pair["question_id"]],
+            "evidence_ids": [name for name in holds if name not in pair["passage_ids"]],
         }
         rows += [{**shared, **positive} for positive in _positives(pair, parts)]
     return validate(TrainingSet, pl.DataFrame(rows, schema=empty(TrainingSet).schema))
+
+
+def _holding(pairs: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> list[list[str]]:
+    """Per question the names of the texts that hold evidence of it."""
+    names = list(texts)
+    found = holders([[hop["evidence"] for hop in pair["hops"]] for pair in pairs], list(texts.values()))
+    return [[names[row] for row in rows] for rows in found]
 
 
 def _positives(pair: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:

@@ -93,6 +93,16 @@ def test_a_shared_positive_relates_questions():
     assert f"id {first.positive_id}" in known[2]
 
 
+def test_what_holds_the_evidence_is_left_out_unless_it_is_an_own_negative():
+    made = rows(4)
+    made[0] = replace(made[0], evidence_ids=[made[0].negative_ids[0], made[2].positive_id, "elsewhere"])
+    collate = collator(made, 1)
+    columns = collate.columns(range(4))
+    left_out = collate.labels(range(4), columns)["left_out"]
+    assert [columns[place].name for place in np.flatnonzero(left_out[0])] == [made[2].positive_id]
+    assert not left_out[1:].any()
+
+
 def _about(row, other):
     return replace(row, positive_id=other.positive_id, positive=other.positive, positive_group=other.positive_group)
 

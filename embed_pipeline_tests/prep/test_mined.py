@@ -1,14 +1,9 @@
 """Mined negatives as tables, and the check that does not trust them."""
 
-import unicodedata
-
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from embed_pipeline.prep.evidence import EvidenceHolders
 from embed_pipeline.prep.mined import mine_negatives
 from embed_pipeline.prep.mined_check import check_negatives
 from embed_pipeline.prep.split import split_items
@@ -319,11 +314,3 @@ def test_short_evidence_bars_nothing():
     texts = {"a": ["It is 308 points."], "b": ["It is 308 points, too, said the lion."]}
     _, quoted, passages, splits, chosen = lungs(texts, "308 points.")
     assert negatives_of(mine_negatives(quoted, passages, splits, ENCODER, chosen), "q") == ["b#0"]
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(min_size=1), st.text(), st.text(), st.sampled_from(["", " ", "\n\t"]))
-def test_evidence_is_found_whatever_it_is_and_wherever_it_stands(evidence, before, after, gap):
-    evidence = unicodedata.normalize("NFC", f"{QUOTE} {evidence} {QUOTE}")
-    passage = unicodedata.normalize("NFC", f"{before}{gap} {evidence.replace(' ', ' ' + gap)} {after}")
-    assert EvidenceHolders([[evidence]], [passage]).answers([(0, 0)]).tolist() == [True]

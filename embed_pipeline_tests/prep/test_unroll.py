@@ -41,6 +41,18 @@ def test_near_duplicate_groups_travel():
     assert rows["q"]["negative_groups"] == ["gb"]
 
 
+def test_other_passages_that_hold_the_evidence_are_named():
+    quote = "Then the operator reads the gauge"
+    texts = {"a": [LONG], "b": ["something else"], "c": [f"{quote}, again."], "d": [f"Unused: {quote}"]}
+    passages = passages_of(texts)
+    asked = {"q": ("how hard", ["a#0"]), "r": ("what else", ["b#0"]), "s": ("what again", ["c#0"])}
+    pairs = pairs_of(asked, masked={"q": quote})
+    splits = split_items(pairs, passages, ENCODER, ALL_TRAIN)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN).table.with_columns(negative_ids=[])
+    rows = {row["row_id"]: row["evidence_ids"] for row in unroll(pairs, mined, passages, splits).to_dicts()}
+    assert rows == {"q": ["c#0"], "r": [], "s": []}
+
+
 def test_only_training_questions():
     pairs, passages = corpus(12)
     splits = split_items(pairs, passages, ENCODER, PrepSettings())
