@@ -2,8 +2,9 @@
 
 ::
 
-                 positives of rows 0 … q-1 | negatives of any row, each text once
-    question i   own at column i           | own: those mined for it; the others are in-batch negatives
+                 positives of rows 0 … q-1 | negatives of any row, each text once           | other processes'
+    question i   own at column i           | own: those mined for it; the others, and those of other processes, are
+                                           | in-batch negatives
 
 A passage is left out for a question when it answers it as well: it is a positive of the same question, of one with
 the same text or of one that shares a positive with it, a near-duplicate of such a passage, has its text, or holds the
@@ -73,12 +74,13 @@ class Collator:
 
     Prompts, truncation and special tokens are those of inference; the lengths are the training's, which differ
     for queries and passages. Beside the tokens a batch has ``label``: a dictionary of arrays [queries, passages],
-    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well) and, when distilling,
-    ``teacher`` (scores, 0 where not own).
+    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well, or stands there already)
+    and, when distilling, ``teacher`` (scores, 0 where not own).
 
     Args:
         preprocess: ``SentenceTransformer.preprocess``.
         teacher: per row the teacher's scores of the positive and of each negative used.
+        from_others: a process's passages -> those of the others, for the objective in_batch.
     """
 
     valid_label_columns: tuple[str, ...] = ()
@@ -90,8 +92,10 @@ class Collator:
         spec: EncoderSpec,
         settings: FinetuneSettings,
         teacher: Sequence[Sequence[float]] | None = None,
+        from_others: Callable[[Sequence[Passage]], Sequence[Passage]] | None = None,
     ) -> None:
         self._rows, self._preprocess, self._spec, self._teacher = rows, preprocess, spec, teacher
+        self._from_others = from_others if settings.objective == "in_batch" else None
         self._negatives = settings.hard_negatives
         self._max_length: dict[Role, int] = {
             "query": min(settings.max_query_length, spec.max_query_length),
@@ -108,6 +112,8 @@ class Collator:
         columns = self.columns(chosen)
         batch = self._tokens([self._rows[row].question for row in chosen], "query")
         batch |= self._tokens([column.text for column in columns], "passage")
+        if self._from_others is not None:
+            columns = [*columns, *self._from_others(columns)]
         labels = {name: torch.from_numpy(array) for name, array in self.labels(chosen, columns).items()}
         return batch | {"label": labels}
 
@@ -140,7 +146,8 @@ class Collator:
             left_out[place, _places(self._answers[row], with_key)] = True
             holding = _places(self._holding[row], with_key)
             left_out[place, holding] |= ~own[place, holding]
-            left_out[place, place] = False
+        left_out[:, [place for place, column in enumerate(columns) if column_of[column.text] != place]] = True
+        np.fill_diagonal(left_out, val=False)
         return {"own": own, "left_out": left_out} | ({} if self._teacher is None else {"teacher": teacher})
 
     def _tokens(self, texts: Sequence[str], role: Role) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Batches too large to hold at once go through GradCache (Gao et al. 2021, arXiv 2101.06983), which gives the same loss
 and gradients in pieces; smaller dimensions (Matryoshka, Kusupati et al. 2022, arXiv 2205.13147) add the loss of each
-prefix, renormalised. Both are sentence-transformers' own machinery.
+prefix, renormalised. Both are sentence-transformers' own machinery. Where several processes train, in-batch negatives
+are those of all of them, see :mod:`embed_pipeline.finetune.across`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.finetune.across import others, with_others
 from embed_pipeline.finetune.objectives import Objective
 from embed_pipeline.settings import FinetuneSettings
 
@@ -84,6 +86,11 @@ def _piece(model: "SentenceTransformer") -> int:
     return CPU_PIECE if model.device.type == "cpu" else TOKENS_AT_ONCE
 
 
+def _met(passages: "torch.Tensor", objective: Objective) -> "torch.Tensor":
+    """The passages that the questions of this process meet."""
+    return with_others(passages) if objective.in_batch and others() else passages
+
+
 @cache
 def _loss_classes() -> tuple[Any, Any]:
     """The loss over a whole batch and the loss in pieces."""
@@ -100,7 +107,7 @@ def _loss_classes() -> tuple[Any, Any]:
 
         def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Mapping[str, torch.Tensor]) -> Any:
             queries, passages = embed_columns(self.model, sentence_features)
-            return self.objective(queries, passages, labels, slice(0, len(queries)))
+            return self.objective(queries, _met(passages, self.objective), labels, slice(0, len(queries)))
 
     class LossInPieces(CachedLossMixin, torch.nn.Module):
         """The same through GradCache: ``mini_batch_size`` texts with their activations at once."""
@@ -111,14 +118,18 @@ def _loss_classes() -> tuple[Any, Any]:
 
         def calculate_loss(self, reps: Any, labels: Any = None, *, with_backward: bool = False) -> Any:
             queries, passages = (torch.cat(pieces) for pieces in reps)
+            met = _met(passages, self.objective)
+            held = met.detach().requires_grad_(with_backward)
             total = torch.zeros((), device=queries.device)
             for start in range(0, len(queries), self.mini_batch_size):
                 rows = slice(start, min(start + self.mini_batch_size, len(queries)))
-                part = self.objective(queries, passages, labels, rows)
+                part = self.objective(queries, held, labels, rows)
                 if with_backward:
                     torch.autograd.backward(part)
                     part = part.detach()
                 total = total + part
+            if with_backward:
+                torch.autograd.backward(met, held.grad)
             return total
 
         def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> Any:

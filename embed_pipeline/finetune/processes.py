@@ -5,8 +5,9 @@
     finetune() ── <work>/job/ ── torchrun ─┬─ rank 0: trains, validates, writes checkpoints, tells its progress
                                            └─ rank n: trains
 
-Each process has batches of its own; a question's in-batch negatives are those of its process. Rank 0 tells what
-happens as one JSON object a line on its standard output, which the caller passes on.
+Each process has batches of its own; a question's in-batch negatives are those of all processes
+(:mod:`embed_pipeline.finetune.across`). Rank 0 tells what happens as one JSON object a line on its standard output,
+which the caller passes on.
 """
 
 import json

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.finetune.across import from_others
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.lora import add_adapters
@@ -45,7 +46,8 @@ def train_here(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path 
             progress=progress,
         )
         arguments = training_arguments(settings, checkpoints.folder, plan.sampler.batch_size, plan.steps, device)
-        data = (Collator(plan.rows, model.preprocess, spec, settings, taught), plan.sampler, len(plan.rows))
+        collator = Collator(plan.rows, model.preprocess, spec, settings, taught, from_others)
+        data = (collator, plan.sampler, len(plan.rows))
         trainer = build_trainer(model, spec, arguments, settings, data, hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
