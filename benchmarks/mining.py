@@ -15,7 +15,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MethodType
@@ -44,17 +44,20 @@ class Given:
 def given(passages: int) -> Given:
     """Unit vectors in topics of 50 passages, some of them so close that what is no positive is above the margin."""
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((passages // PER_TOPIC, WIDTH), np.float32)
-    spread = rng.uniform(0.1, 0.9, len(centres)).astype(np.float32)
-    vectors = np.empty((passages, WIDTH), np.float32)
-    for start in range(0, passages, 50_000):
-        rows = np.arange(start, min(start + 50_000, passages))
-        topic = rows // PER_TOPIC
-        apart = spread[topic, None] * rng.standard_normal((len(rows), WIDTH), np.float32)
-        vectors[rows] = unit(centres[topic] + apart)
+    vectors = np.concatenate(list(passage_vectors(passages, rng)))
     positive = rng.choice(passages, QUESTIONS, replace=False)
     queries = unit(vectors[positive] + 0.03 * rng.standard_normal((QUESTIONS, WIDTH), np.float32))
     return Given(queries, vectors, positive)
+
+
+def passage_vectors(passages: int, rng: np.random.Generator) -> Iterator[Vectors]:
+    """The passages' vectors, 50,000 at a time."""
+    centres = rng.standard_normal((passages // PER_TOPIC, WIDTH), np.float32)
+    spread = rng.uniform(0.1, 0.9, len(centres)).astype(np.float32)
+    for start in range(0, passages, 50_000):
+        topic = np.arange(start, min(start + 50_000, passages)) // PER_TOPIC
+        apart = spread[topic, None] * rng.standard_normal((len(topic), WIDTH), np.float32)
+        yield unit(centres[topic] + apart)
 
 
 def unit(vectors: Vectors) -> Vectors:

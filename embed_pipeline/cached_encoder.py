@@ -1,7 +1,8 @@
 """An encoder that computes each text once, ever."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from embed_pipeline.vector_cache import VectorCache
 
 BATCH = 4096
 """Texts encoded before their vectors are stored."""
+LOOKED_UP = 16_384
+"""Texts looked up at once."""
 
 
 class CachedEncoder:
@@ -30,19 +33,35 @@ class CachedEncoder:
         """Vectors in the order of ``texts``; memory-mapped where they are many."""
         if not texts:
             return np.zeros((0, self.spec.dimensions[0]), np.float32)
-        keys = [_key(role, text) for text in texts]
-        known = self._cache.positions(keys)
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        places = np.empty(len(texts), np.int64)
+        missing: dict[bytes, str] = {}
+        unknown: list[tuple[int, bytes]] = []
+        for row, key, text, place in self._looked_up(texts, role):
+            if place is None:
+                missing[key] = text
+                unknown.append((row, key))
+            else:
+                places[row] = place
         if missing:
             self._compute(missing, role)
-            known |= self._cache.positions(list(missing))
-        return self._cache.gather([known[key] for key in keys])
+            known = self._cache.positions(list(missing))
+            for row, key in unknown:
+                places[row] = known[key]
+        return self._cache.gather(places)
+
+    def _looked_up(self, texts: Iterable[str], role: Role) -> Iterator[tuple[int, bytes, str, int | None]]:
+        """(row, key, text, position if its vector is there), a few at a time: texts may be millions."""
+        row, remaining = 0, iter(texts)
+        while part := list(islice(remaining, LOOKED_UP)):
+            keys = [key_of(role, text) for text in part]
+            known = self._cache.positions(keys)
+            for key, text in zip(keys, part, strict=True):
+                yield row, key, text, known.get(key)
+                row += 1
 
     def knows(self, texts: Sequence[str], role: Role) -> list[bool]:
         """For each text whether its vector is there already."""
-        keys = [_key(role, text) for text in texts]
-        known = self._cache.positions(keys)
-        return [key in known for key in keys]
+        return [place is not None for *_, place in self._looked_up(texts, role)]
 
     def _compute(self, missing: dict[bytes, str], role: Role) -> None:
         if self._loaded is None:
@@ -53,5 +72,6 @@ class CachedEncoder:
             self._cache.add(keys[start : start + BATCH], vectors)
 
 
-def _key(role: Role, text: str) -> bytes:
+def key_of(role: Role, text: str) -> bytes:
+    """Under what a text's vector is kept, for one version of an encoder."""
     return hashlib.sha256(f"{role}/{text}".encode("utf-8", "surrogatepass")).digest()

@@ -61,7 +61,7 @@ class VectorCache:
                 rows = zip(new, range(int(first), int(first) + len(new)), strict=True)
                 self._index.executemany("INSERT INTO place VALUES (?, ?)", rows)
 
-    def gather(self, positions: Sequence[int]) -> Matrix:
+    def gather(self, positions: Sequence[int] | NDArray[np.int64]) -> Matrix:
         """The vectors [positions, width] in the order asked for.
 
         Above 1 GiB the result is a memory-mapped temporary file that vanishes with it.

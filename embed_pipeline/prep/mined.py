@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.prep.evidence import EvidenceHolders
 from embed_pipeline.prep.mine import Denoiser, MiningResult, mine
 from embed_pipeline.prep.rankings import Lexical, Rankings
-from embed_pipeline.prep.related import codes, near_duplicates, siblings
+from embed_pipeline.prep.related import Groups, codes, near_duplicates, siblings
 from embed_pipeline.prep.rules import REASONS, Barred, Rules
 from embed_pipeline.progress import say
 from embed_pipeline.records import passage_text
@@ -69,7 +69,7 @@ def mine_negatives(
     """
     work = _Work(qa_pairs, passages, splits, settings)
     texts = dict(qa_pairs.select("question_id", "question").iter_rows())
-    shown = [passage_text(*row) for row in passages.select("title", "text").iter_rows()]
+    shown = PassageTexts(passages)
     queries = encoder.encode([texts[name] for name in work.questions], "query")
     vectors = encoder.encode(shown, "passage")
     index = PassageIndex(vectors, settings.approximate_above, settings.approximate_index, device)
@@ -106,6 +106,28 @@ def rules_of(settings: PrepSettings) -> Rules:
     )
 
 
+class PassageTexts(Sequence[str]):
+    """What an encoder sees of each passage, put together when asked for: millions need not stand in memory twice."""
+
+    def __init__(self, passages: pl.DataFrame) -> None:
+        self._titles, self._texts = passages["title"], passages["text"]
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(passage_text, self._titles, self._texts)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return list(map(passage_text, self._titles[place], self._texts[place]))
+        return passage_text(self._titles[place], self._texts[place])
+
+
 class _Work:
     """Training questions, their positives, and what is barred for them, by row numbers."""
 
@@ -113,10 +135,10 @@ class _Work:
         self, qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, settings: PrepSettings
     ) -> None:
         self.settings = settings
-        self.names: list[str] = passages["passage_id"].to_list()
-        self.row_of = {name: row for row, name in enumerate(self.names)}
+        self.names = passages["passage_id"]
         training = _training(splits, "question")
         pairs = qa_pairs.filter(pl.col("question_id").is_in(list(training))).sort("question_id")
+        self.row_of = _rows_of(self.names, [*pairs["passage_ids"].explode(), *pairs["negative_ids"].explode()])
         self.questions: list[str] = pairs["question_id"].to_list()
         named = pairs.select("question_id", "passage_ids").iter_rows()
         positives_of = {question: self._rows(question, ids) for question, ids in named}
@@ -126,11 +148,10 @@ class _Work:
         ]
         self.evidence = [[str(hop["evidence"]) for hop in hops] for hops in pairs["hops"].to_list()]
         self.mining = np.array([row for row, ids in enumerate(self.given) if not len(ids)], np.int64)
-        groups = passages["group_id"].to_list()
+        groups = Groups(passages["group_id"].rank("dense").cast(pl.Int64).to_numpy())
         self.near = near_duplicates(self.positives, groups)
         self.siblings = siblings(pairs, self.questions, positives_of, groups)
-        documents = _training(splits, "document")
-        self.allowed = np.array([doc in documents for doc in passages["doc_id"]], np.bool_)
+        self.allowed = passages["doc_id"].is_in(list(_training(splits, "document"))).to_numpy()
         home = {(kind, name): group for kind, name, group in splits.select("item_type", "item_id", "component").rows()}
         self.passage_home, self.query_home = codes(
             [home["document", doc] for doc in passages["doc_id"]], [home["question", name] for name in self.questions]
@@ -168,11 +189,11 @@ class _Work:
     def mined_rejections(self, result: MiningResult) -> pl.DataFrame:
         """Their part of the audit."""
         dropped = result.rejected
-        names, questions = np.array(self.names, object), np.array(self.questions, object)[self.mining]
+        questions = np.array(self.questions, object)[self.mining]
         return pl.DataFrame(
             {
                 "question_id": pl.Series(questions[dropped.queries], dtype=pl.String),
-                "passage_id": pl.Series(names[dropped.passages], dtype=pl.String),
+                "passage_id": self.names.gather(dropped.passages),
                 "rank": dropped.ranks,
                 "score": dropped.scores.astype(np.float64).round(6),
                 "reason": pl.Series(np.array(REASONS, object)[dropped.reasons], dtype=pl.String),
@@ -192,7 +213,7 @@ class _Work:
             rows.append(found | {"source": "given", "threshold": None, "asked": len(ids)})
             rejections += [
                 (self.questions[row], self.names[passage], place, round(float(score), 6), reason)
-                for place, (passage, score, reason) in enumerate(zip(ids, scores, reasons, strict=True), start=1)
+                for place, (passage, score, reason) in enumerate(zip(ids.tolist(), scores, reasons, strict=True), 1)
                 if reason is not None
             ]
         return _Given(rows, pl.DataFrame(rejections, schema=empty(RejectedNegatives).schema, orient="row"))
@@ -205,9 +226,9 @@ class _Work:
     def _row(self, row: int, positive_scores: Vectors, negatives: Indices, scores: Vectors) -> Row:
         return {
             "question_id": self.questions[row],
-            "positive_ids": [self.names[index] for index in self.positives[row]],
+            "positive_ids": self.names.gather(self.positives[row]).to_list(),
             "positive_scores": _rounded(positive_scores),
-            "negative_ids": [self.names[index] for index in negatives],
+            "negative_ids": self.names.gather(negatives).to_list(),
             "negative_scores": _rounded(scores),
             "asked": self.settings.hard_negatives,
         }
@@ -238,6 +259,12 @@ def _lexical(asked: Sequence[str], shown: Sequence[str], settings: PrepSettings)
         return [[index for index, _ in found] for found in bm25.top_k([asked[row] for row in rows], k)]
 
     return best
+
+
+def _rows_of(names: pl.Series, wanted: Sequence[str | None]) -> dict[str, int]:
+    """Where the wanted ones among the names stand."""
+    found = names.is_in(list({name for name in wanted if name is not None})).arg_true()
+    return dict(zip(names.gather(found), found, strict=True))
 
 
 def _training(splits: pl.DataFrame, item_type: str) -> set[str]:

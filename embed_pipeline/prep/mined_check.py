@@ -36,7 +36,9 @@ def check_negatives(
         rejected: the audit, :class:`embed_pipeline.tables.RejectedNegatives`.
         settings: what was asked for.
     """
-    known = _Known(qa_pairs, passages, splits, rejected, settings)
+    lists = (mined["positive_ids"], mined["negative_ids"], qa_pairs["passage_ids"])
+    named = passages.filter(pl.col("passage_id").is_in(pl.concat([names.explode() for names in lists]).to_list()))
+    known = _Known(qa_pairs, named, splits, rejected, settings)
     broken = []
     for row in mined.iter_rows(named=True):
         broken += [f"{row['question_id']}: {line}" for line in known.faults(row)]
@@ -44,7 +46,7 @@ def check_negatives(
 
 
 class _Known:
-    """What the tables say about questions and passages."""
+    """What the tables say about questions, and the passages that they name."""
 
     def __init__(
         self,

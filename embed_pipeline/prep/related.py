@@ -12,18 +12,36 @@ from embed_pipeline.search import Indices
 NONE = np.zeros(0, np.int64)
 
 
-def near_duplicates(positives: Sequence[Indices], groups: Sequence[str]) -> list[Indices]:
+class Groups:
+    """Near-duplicate groups of passages.
+
+    Args:
+        codes: [passages]; equal numbers for the passages of a group.
+    """
+
+    def __init__(self, codes: Indices) -> None:
+        self.codes = codes
+        self._order = np.argsort(codes, kind="stable")
+        self._sorted = codes[self._order]
+
+    def of(self, rows: Indices) -> list[int]:
+        """The groups of some passages."""
+        return list(dict.fromkeys(self.codes[rows].tolist()))
+
+    def members(self, groups: Sequence[int]) -> Indices:
+        """The passages of some groups."""
+        first, last = (np.searchsorted(self._sorted, groups, side) for side in ("left", "right"))
+        parts = [self._order[start:end] for start, end in zip(first, last, strict=True)]
+        return np.concatenate(parts) if parts else NONE
+
+
+def near_duplicates(positives: Sequence[Indices], groups: Groups) -> list[Indices]:
     """Per question the passages of its positives' near-duplicate groups, the positives excepted."""
-    members = rows_by(groups)
-    found = []
-    for rows in positives:
-        near = np.concatenate([members[groups[row]] for row in rows.tolist()])
-        found.append(np.setdiff1d(near, rows))
-    return found
+    return [np.setdiff1d(groups.members(groups.of(rows)), rows) for rows in positives]
 
 
 def siblings(
-    qa_pairs: pl.DataFrame, questions: Sequence[str], positives_of: Mapping[str, Indices], groups: Sequence[str]
+    qa_pairs: pl.DataFrame, questions: Sequence[str], positives_of: Mapping[str, Indices], groups: Groups
 ) -> list[Indices]:
     """Per question the positives, and their near-duplicates, of the questions related to it.
 
@@ -33,27 +51,19 @@ def siblings(
     Args:
         positives_of: of the questions in question; others are looked at no further.
     """
-    members = rows_by(groups)
-    marks = {name: {groups[row] for row in rows.tolist()} for name, rows in positives_of.items()}
+    marks = {name: set(groups.of(rows)) for name, rows in positives_of.items()}
     texts = dict(qa_pairs.select("question_id", "question").iter_rows())
-    holders: dict[str, list[str]] = defaultdict(list)
+    holders: dict[int | str, list[str]] = defaultdict(list)
     for name, own in marks.items():
-        for mark in (*own, f"text {normalise(texts[name])}"):
+        holders[normalise(texts[name])].append(name)
+        for mark in own:
             holders[mark].append(name)
     found = []
     for name in questions:
-        keys = (*marks[name], f"text {normalise(texts[name])}")
+        keys: list[int | str] = [*marks[name], normalise(texts[name])]
         related = {group for key in keys for other in holders[key] for group in marks[other]} - marks[name]
-        found.append(np.concatenate([members[group] for group in sorted(related)]) if related else NONE)
+        found.append(groups.members(sorted(related)))
     return found
-
-
-def rows_by(values: Sequence[str]) -> dict[str, Indices]:
-    """Value -> the rows that have it."""
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, value in enumerate(values):
-        rows[value].append(row)
-    return {value: np.array(found, np.int64) for value, found in rows.items()}
 
 
 def codes(values: Sequence[str], others: Sequence[str]) -> tuple[Indices, Indices]:

@@ -44,10 +44,11 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
     chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))
     component_of = dict(chosen.select("item_id", "component").iter_rows())
     negatives_of = dict(mined.select("question_id", "negative_ids").iter_rows())
-    parts = {row["passage_id"]: row for row in passages.select("passage_id", *_PARTS).iter_rows(named=True)}
     training = qa_pairs.filter(pl.col("question_id").is_in(list(component_of))).sort("question_id")
     pairs = list(training.iter_rows(named=True))
     used = {name for pair in pairs for name in (*pair["passage_ids"], *negatives_of.get(pair["question_id"], []))}
+    shown = passages.select("passage_id", *_PARTS).filter(pl.col("passage_id").is_in(list(used)))
+    parts = {row["passage_id"]: row for row in shown.iter_rows(named=True)}
     holding = _holding(pairs, {name: parts[name]["text"] for name in sorted(used)})
     rows = []
     for pair, holds in zip(pairs, holding, strict=True):

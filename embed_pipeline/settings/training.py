@@ -46,7 +46,10 @@ class PrepSettings(Section):
     )
     mining_rounds: int = Field(1, ge=1, le=5, description="Mine and train this often; later rounds mine anew.")
     approximate_above: int = Field(
-        2_000_000, ge=1, description="Above this many passages an approximate index is searched."
+        10_000_000,
+        ge=1,
+        description="Above this many passages an approximate index is searched; on a CPU it pays off from some 20,000 "
+        "questions on.",
     )
     approximate_index: Literal["hnsw", "ivf"] = Field(
         "ivf", description="ivf: clusters, repeatable; hnsw: a graph, not repeatable bit for bit."
