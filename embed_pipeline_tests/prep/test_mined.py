@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from embed_pipeline.prep.mined import mine_negatives
+from embed_pipeline.prep.mined import PassageTexts, mine_negatives
 from embed_pipeline.prep.mined_check import check_negatives
 from embed_pipeline.prep.split import split_items
 from embed_pipeline.progress import SilentReporter, reporting
@@ -273,6 +273,13 @@ def test_denoised_negatives_are_in_the_audit():
     mined = mined_of(animals(), denoiser_of=Drops)
     assert negatives_of(mined, "q") == ["c#0"]
     assert audit_of(mined, "q")["d#0"] == "denoised"
+
+
+def test_passage_texts_are_those_an_encoder_sees():
+    passages = passages_of({"a": ["first", "second"], "b": ["third"]}, title="Guide")
+    texts = PassageTexts(passages)
+    assert list(texts) == [texts[row] for row in range(len(texts))] == ["Guide first", "Guide second", "Guide third"]
+    assert texts[1:] == ["Guide second", "Guide third"]
 
 
 QUOTE = "The lung of the airship is filled with lift gas twice a day."
