@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -15,7 +16,7 @@ from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.prep.evidence import EvidenceHolders
 from embed_pipeline.prep.mine import Denoiser, MiningResult, mine
 from embed_pipeline.prep.rankings import Lexical, Rankings
-from embed_pipeline.prep.related import Groups, codes, near_duplicates, siblings
+from embed_pipeline.prep.related import NONE, Groups, codes, near_duplicates, siblings
 from embed_pipeline.prep.rules import REASONS, Barred, Rules
 from embed_pipeline.progress import say
 from embed_pipeline.records import passage_text
@@ -143,6 +144,7 @@ class _Work:
         named = pairs.select("question_id", "passage_ids").iter_rows()
         positives_of = {question: self._rows(question, ids) for question, ids in named}
         self.positives = list(positives_of.values())
+        self.positive_names = self._named(self.positives)
         self.given = [
             self._rows(question, ids) for question, ids in pairs.select("question_id", "negative_ids").iter_rows()
         ]
@@ -181,9 +183,10 @@ class _Work:
 
     def mined_rows(self, result: MiningResult) -> Iterator[Row]:
         """Rows of the table of the questions that were mined."""
+        negatives = self._named(result.indices)
         for place, row in enumerate(self.mining.tolist()):
             limit = float(result.threshold[place])
-            found = self._row(row, result.positive_scores[place], result.indices[place], result.scores[place])
+            found = self._row(row, result.positive_scores[place], negatives[place], result.scores[place])
             yield found | {"source": "mined", "threshold": round(limit, 6) if np.isfinite(limit) else None}
 
     def mined_rejections(self, result: MiningResult) -> pl.DataFrame:
@@ -209,7 +212,8 @@ class _Work:
             reasons = [self._answer(row, passage) for passage in ids.tolist()]
             scores = vectors[ids] @ queries[row]
             kept = np.array([reason is None for reason in reasons], bool)
-            found = self._row(row, vectors[self.positives[row]] @ queries[row], ids[kept], scores[kept])
+            negatives = self.names.gather(ids[kept]).to_list()
+            found = self._row(row, vectors[self.positives[row]] @ queries[row], negatives, scores[kept])
             rows.append(found | {"source": "given", "threshold": None, "asked": len(ids)})
             rejections += [
                 (self.questions[row], self.names[passage], place, round(float(score), 6), reason)
@@ -223,12 +227,17 @@ class _Work:
         known = {"positive": self.positives, "near_duplicate": self.near, "sibling": self.siblings}
         return next((reason for reason, rows in known.items() if passage in rows[row]), None)
 
-    def _row(self, row: int, positive_scores: Vectors, negatives: Indices, scores: Vectors) -> Row:
+    def _named(self, lists: Sequence[Indices]) -> list[list[str]]:
+        """The names of the passages of each list."""
+        names = iter(self.names.gather(np.concatenate([NONE, *lists])).to_list())
+        return [list(islice(names, len(rows))) for rows in lists]
+
+    def _row(self, row: int, positive_scores: Vectors, negatives: list[str], scores: Vectors) -> Row:
         return {
             "question_id": self.questions[row],
-            "positive_ids": self.names.gather(self.positives[row]).to_list(),
+            "positive_ids": self.positive_names[row],
             "positive_scores": _rounded(positive_scores),
-            "negative_ids": self.names.gather(negatives).to_list(),
+            "negative_ids": negatives,
             "negative_scores": _rounded(scores),
             "asked": self.settings.hard_negatives,
         }
