@@ -4,9 +4,11 @@ Every positive and negative of a batch is a negative for the other rows of that 
 questions share a text or a positive never meet; :mod:`embed_pipeline.finetune.collate` leaves out the rest.
 """
 
+import math
 import random
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from embed_pipeline.progress import say
@@ -57,11 +59,14 @@ class SeparatingBatchSampler:
 
     Filled greedily in shuffled order. Rows that fit nowhere else (many rows of one question) end in smaller
     batches. Every epoch has the same number of batches, as the trainer's step count assumes: the number that
-    the hardest epoch needs; in the others the largest batches are halved.
+    the hardest epoch needs, rounded up to a multiple of the processes; in the others the largest batches are halved.
 
     Args:
+        size: rows of a batch, at most. It is no attribute named batch_size, since accelerate, which gives each process
+            its share, would then drop smaller batches.
         lengths: per row a measure of its length; rows of similar length then stand together, in batches of random
             order, which saves padding.
+        processes: that share the batches. Where there are fewer rows than processes, some rows come twice.
     """
 
     drop_last = False
@@ -69,22 +74,23 @@ class SeparatingBatchSampler:
     def __init__(
         self,
         keys: Sequence[frozenset[str]],
-        batch_size: int,
+        size: int,
         seed: int,
         epochs: int,
         lengths: Sequence[int] | None = None,
+        processes: int = 1,
     ) -> None:
-        self.batch_size = batch_size
+        self.size = size
         self._epoch = 0
         orders = [_shuffled(len(keys), seed, epoch) for epoch in range(epochs)]
         if lengths is not None:
-            orders = [_by_length(order, lengths, batch_size * GROUPED_BATCHES) for order in orders]
-        plans = [_fill(order, keys, batch_size) for order in orders]
+            orders = [_by_length(order, lengths, size * GROUPED_BATCHES) for order in orders]
+        plans = [_fill(order, keys, size) for order in orders]
         if lengths is not None:
             plans = [
                 [plan[place] for place in _shuffled(len(plan), seed, -1 - epoch)] for epoch, plan in enumerate(plans)
             ]
-        count = max(len(plan) for plan in plans)
+        count = math.ceil(max(len(plan) for plan in plans) / processes) * processes
         self._plans = [_split_up(plan, count) for plan in plans]
 
     def set_epoch(self, epoch: int) -> None:
@@ -134,6 +140,8 @@ def _split_up(batches: Sequence[list[int]], count: int) -> list[list[int]]:
     while len(parts) < count:
         largest = max(range(len(parts)), key=lambda place: len(parts[place]))
         batch = parts[largest]
+        if len(batch) == 1:
+            return [*parts, *islice(cycle(parts), count - len(parts))]
         parts[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
     return parts
 

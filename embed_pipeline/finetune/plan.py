@@ -1,6 +1,5 @@
 """What is to be trained, and in how many steps."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -18,7 +17,7 @@ class Plan:
     """A training.
 
     Attributes:
-        sampler: batches of one process.
+        sampler: batches, of which each process gets its share.
         processes: that train at once, each on batches of its own.
         steps: optimizer steps in all; steps_per_epoch: of an epoch.
     """
@@ -57,8 +56,8 @@ def make_plan(
     if share * processes != size:
         say(f"finetune.batch_size {size} becomes {share * processes}: {share} for each of {processes} processes.")
     lengths = [_length(row, settings) for row in rows] if settings.length_grouped else None
-    sampler = SeparatingBatchSampler(row_keys(rows), share, settings.seed, settings.epochs, lengths)
-    each = math.ceil(len(sampler) / processes)
+    sampler = SeparatingBatchSampler(row_keys(rows), share, settings.seed, settings.epochs, lengths, processes)
+    each = len(sampler) // processes
     every = settings.epochs * each
     return Plan(rows, validation, spec, settings, sampler, processes, min(every, settings.max_steps or every), each)
 

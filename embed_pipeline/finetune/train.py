@@ -140,7 +140,7 @@ def _report(history: Sequence[dict[str, Any]], plan: Plan) -> TrainingReport:
     first = [value for step, value in measured if step >= min(plan.steps_per_epoch, steps)]
     return TrainingReport(
         rows=len(plan.rows),
-        batch_size=plan.sampler.batch_size * plan.processes,
+        batch_size=plan.sampler.size * plan.processes,
         steps=steps,
         best_step=best,
         base_validation=values.get(0),

@@ -37,6 +37,8 @@ class Hooks:
     first_after_epoch: int
     settings: FinetuneSettings
     progress: Task
+    sampler: SeparatingBatchSampler
+    steps_per_epoch: int
     base_cosine: float | None = field(default=None, init=False)
     base_ndcg: float | None = field(default=None, init=False)
 
@@ -133,7 +135,7 @@ def build_trainer(
         args=arguments,
         train_dataset=index_dataset(rows),
         data_collator=cast("Any", collator),
-        loss=build_loss(model, spec, settings, sampler.batch_size),
+        loss=build_loss(model, spec, settings, sampler.size),
         callbacks=[_callback_class()(hooks)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -194,6 +196,10 @@ def _callback_class() -> type[Any]:
             self.hooks.progress.advance(state.global_step)
             if state.is_world_process_zero and not self.hooks.recall_base(state.log_history):
                 self.hooks.measure_base(model, state)
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # accelerate's wrappers hide the sampler from the trainer where several processes resume within an epoch
+            self.hooks.sampler.set_epoch(state.global_step // self.hooks.steps_per_epoch)
 
         def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
             if state.global_step in self.hooks.measured_at:

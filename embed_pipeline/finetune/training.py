@@ -44,8 +44,10 @@ def train_here(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path 
             first_after_epoch=min(step for step in measured_at if step >= min(plan.steps_per_epoch, plan.steps)),
             settings=settings,
             progress=progress,
+            sampler=plan.sampler,
+            steps_per_epoch=plan.steps_per_epoch,
         )
-        arguments = training_arguments(settings, checkpoints.folder, plan.sampler.batch_size, plan.steps, device)
+        arguments = training_arguments(settings, checkpoints.folder, plan.sampler.size, plan.steps, device)
         collator = Collator(plan.rows, model.preprocess, spec, settings, taught, from_others)
         data = (collator, plan.sampler, len(plan.rows))
         trainer = build_trainer(model, spec, arguments, settings, data, hooks)

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 import pytest
+from accelerate.data_loader import BatchSamplerShard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,20 @@ def test_every_row_once_per_epoch_and_no_shared_question_or_positive(made, size,
             for row in chosen:
                 others = {other.positive for other in chosen if other is not row}
                 assert not others & known[row.question_id]
+
+
+@given(training_rows(), st.integers(1, 9), st.integers(1, 4))
+def test_processes_get_equal_shares_and_no_row_is_lost(made, size, processes):
+    sampler = SeparatingBatchSampler(row_keys(made), size, 0, epochs=2, processes=processes)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for _ in range(2):  # sharing out changes no batch
+            shares = [list(BatchSamplerShard(sampler, processes, rank)) for rank in range(processes)]
+            assert {len(share) for share in shares} == {len(sampler) // processes}
+            assert Counter(map(tuple, chain.from_iterable(shares))) == Counter(map(tuple, sampler))
+        seen = Counter(row for batch in sampler for row in batch)
+        assert set(seen) == set(range(len(made)))
+        assert max(seen.values()) == 1 or len(made) < len(sampler)
 
 
 def test_seeded_and_different_in_every_epoch():

@@ -5,12 +5,14 @@ import pytest
 
 from embed_pipeline.encoder import EncoderSpec, TorchEncoder
 from embed_pipeline.errors import TrainingError
+from embed_pipeline.files import hash_tree
 from embed_pipeline.finetune.plan import make_plan
 from embed_pipeline.finetune.processes import processes_for
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import retrieval_set, rows, tiny_model
+from embed_pipeline_tests.finetune.test_train import Interrupted, Interrupter
 
 SETTINGS = FinetuneSettings(
     epochs=2, batch_size=8, learning_rate=3e-3, warmup_steps=1, temperature=0.1, hard_negatives=1, processes=2
@@ -55,6 +57,23 @@ def test_two_processes(tmp_path):
     assert np.isfinite(TorchEncoder.load(EncoderSpec.load(tmp_path / "out"), "cpu").encode(["a lion"], "query")).all()
 
 
+def test_interrupted_within_an_epoch_and_started_again_gives_the_same_bytes(tmp_path):
+    spec = tiny_model(tmp_path / "base")
+    settings = SETTINGS.model_copy(update={"evaluations_per_epoch": 2})
+
+    def train(name, reporter):
+        folder = tmp_path / name
+        with reporting(reporter):
+            finetune(rows(40), retrieval_set(40), spec, settings, folder / "out", folder / "work", "cpu")
+        return hash_tree(folder / "out")
+
+    uninterrupted = train("whole", Listener())
+    with pytest.raises(Interrupted):
+        train("again", Interrupter([9]))
+    assert train("again", later := Listener()) == uninterrupted
+    assert later.steps[0] == 8  # of the second epoch the first three steps are not repeated
+
+
 def test_what_a_process_refuses_reaches_the_user(tmp_path):
     spec = tiny_model(tmp_path / "base")
     settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup_steps": 0})
@@ -67,14 +86,14 @@ def test_batches_are_shared_out_without_a_rest():
     listener = Listener()
     with reporting(listener):
         plan = make_plan(rows(64), None, _spec(), SETTINGS.model_copy(update={"batch_size": 16}), 3)
-    assert plan.sampler.batch_size == 5
+    assert plan.sampler.size == 5
     assert listener.lines == ["finetune.batch_size 16 becomes 15: 5 for each of 3 processes."]
-    assert plan.steps_per_epoch == 5  # 13 batches for 3 processes
+    assert plan.steps_per_epoch == 5  # 13 batches become 15 for 3 processes
 
 
 def test_more_processes_than_rows():
     plan = make_plan(rows(2), None, _spec(), SETTINGS, 8)
-    assert (plan.sampler.batch_size, plan.steps_per_epoch) == (1, 1)
+    assert (plan.sampler.size, plan.steps_per_epoch) == (1, 1)
 
 
 def test_a_cpu_trains_in_one_process_unless_told():
