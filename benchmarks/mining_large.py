@@ -25,15 +25,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from mining import NEGATIVES, PER_DOCUMENT, QUESTIONS, WIDTH, evidence, passage_vectors, question_text, unit
-from parts import question_table
+from mining import NEGATIVES, PER_DOCUMENT, QUESTIONS, WIDTH, evidence, passage_vectors, question_text, resident, unit
+from parts import question_table, split_table
 
-from embed_pipeline.cached_encoder import CachedEncoder, key_of
+from embed_pipeline.cached_encoder import CachedEncoder
 from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.settings import PrepSettings
-from embed_pipeline.tables import Passages, Splits, validate
-from embed_pipeline.vector_cache import VectorCache
+from embed_pipeline.tables import Passages, validate
 
 SPEC = EncoderSpec(model="given", content_sha256="0", max_query_length=64, max_passage_length=64, dimensions=(WIDTH,))
 FILLER = " It goes on about this, that and the other thing, too." * 10
@@ -48,30 +47,45 @@ def positives(passages: int) -> np.ndarray:
     return np.random.default_rng(1).choice(passages, QUESTIONS, replace=False)
 
 
-def encoder(folder: Path) -> CachedEncoder:
+class Dealt:
+    """An encoder that deals out given vectors in their order."""
+
+    spec = SPEC
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self._vectors = vectors
+
+    def encode(self, texts, role):
+        found, self._vectors = self._vectors[: len(texts)], self._vectors[len(texts) :]
+        return found
+
+
+def encoder(folder: Path, vectors: np.ndarray | None = None) -> CachedEncoder:
+    """The store; it computes nothing without ``vectors``, which are those of the texts it does not hold."""
+
     def load():
-        raise SystemExit("something is missing in the store")
+        if vectors is None:
+            raise SystemExit("something is missing in the store")
+        return Dealt(vectors)
 
     return CachedEncoder(SPEC, load, folder / "embeddings")
 
 
 def fill(folder: Path, passages: int) -> None:
     """The store, as a run that embedded everything leaves it."""
-    store = VectorCache(folder / "embeddings" / SPEC.version()[:32], WIDTH)
     asked, place = positives(passages), np.full(passages, -1)
     place[asked] = np.arange(QUESTIONS)
     rng = np.random.default_rng(0)
     began, done = time.monotonic(), 0
     for vectors in passage_vectors(passages, rng):
         rows = range(done, done + len(vectors))
-        store.add([key_of("passage", passage_text(row)) for row in rows], vectors)
+        encoder(folder, vectors).encode([passage_text(row) for row in rows], "passage")
         about = [row for row in rows if place[row] >= 0]
         near = unit(
             vectors[[row - done for row in about]] + 0.03 * rng.standard_normal((len(about), WIDTH), np.float32)
         )
-        store.add([key_of("query", question_text(int(place[row]))) for row in about], near)
+        encoder(folder, near).encode([question_text(int(place[row])) for row in about], "query")
         done += len(vectors)
-    store.close()
     print(f"{passages:,} embeddings stored in {time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -94,29 +108,19 @@ def passage_table(passages: int) -> pl.DataFrame:
     return validate(Passages, frame)
 
 
-def split_table(passages: int, asked: np.ndarray) -> pl.DataFrame:
-    documents = [f"d{row:07}" for row in range(passages // PER_DOCUMENT)]
-    rows = [("document", doc, doc, "train") for doc in documents]
-    rows += [("question", f"q{row:07}", documents[place // PER_DOCUMENT], "train") for row, place in enumerate(asked)]
-    return validate(Splits, pl.DataFrame(rows, schema=["item_type", "item_id", "component", "split"], orient="row"))
-
-
-def questions(asked: np.ndarray) -> pl.DataFrame:
-    named = {f"q{row:07}": place for row, place in enumerate(asked.tolist())}
-    return question_table(
-        {
-            name: (question_text(row), [f"d{place // PER_DOCUMENT:07}#{place:07}"])
-            for row, (name, place) in enumerate(named.items())
-        },
-        {name: evidence(place) for name, place in named.items()},
-    )
+def tables(passages: int, asked: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    cut = passage_table(passages)
+    named = cut["passage_id"].gather(asked).to_list()
+    questions = {f"q{row:07}": (question_text(row), [name]) for row, name in enumerate(named)}
+    quoted = {name: evidence(place) for name, place in zip(questions, asked.tolist(), strict=True)}
+    return question_table(questions, quoted), cut, split_table(questions, cut)
 
 
 class Memory:
     """The highest RssAnon, in GiB, beyond that of the start."""
 
     def __init__(self) -> None:
-        self.before = self.highest = self._now()
+        self.before = self.highest = resident("RssAnon")
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
 
@@ -130,12 +134,7 @@ class Memory:
 
     def _look(self) -> None:
         while not self._ended.wait(0.05):
-            self.highest = max(self.highest, self._now())
-
-    @staticmethod
-    def _now() -> float:
-        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
-        return int(line.split()[1]) / 2**20
+            self.highest = max(self.highest, resident("RssAnon"))
 
 
 @contextmanager
@@ -171,11 +170,11 @@ def stage(folder: Path, passages: int) -> None:
     from embed_pipeline.prep.mined import mine_negatives
 
     asked, seconds = positives(passages), {}
-    tables = questions(asked), passage_table(passages), split_table(passages, asked)
+    given = tables(passages, asked)
     chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0, approximate_above=NEVER)
     with Memory() as memory, timed(seconds, "stage"):
-        mined = mine_negatives(*tables, encoder(folder), chosen)
-    print(f"tables before the stage: {memory.before:.2f} GiB", file=sys.stderr)
+        mined = mine_negatives(*given, encoder(folder), chosen)
+    print(f"before the stage: {memory.before:.2f} GiB", file=sys.stderr)
     tell(seconds, memory, int(mined.summary["negatives"]), None)
 
 

@@ -1,6 +1,6 @@
 """Does it matter how negatives are mined and which loss is used? Three ways on the same questions.
 
-    .venv/bin/python benchmarks/training_quality.py DIR [DIR ...] [--rows 256] [--seeds 3] [--out DIR] [--ways ours]
+    python benchmarks/training_quality.py DIR [DIR ...] [--rows 256] [--seeds 3] [--out DIR] [--ways ours,plain]
 
 Each DIR is a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv) with human questions. Its documents are
 divided once by a hash: questions about one half train (``--rows`` of them), questions about the other half test,
@@ -20,7 +20,8 @@ that one epoch of it is three of the others'. A step of ours and of plain theref
 reference two and a half times as much.
 
 Printed: nDCG@10, mean over the seeds, each seed's value, and paired bootstrap intervals of the difference over the
-test questions (their mean over seeds). ``--out`` keeps each training's scores, so that a run can be interrupted and
+test questions (their mean over seeds). A way may be followed by settings of finetune that are changed for it, as in
+``--ways "ours,ours temperature=0.02"``. ``--out`` keeps each training's scores, so that a run can be interrupted and
 its ways measured one after the other.
 """
 
@@ -88,7 +89,7 @@ def measure(folder, arguments, out) -> None:
     print(f"\n## {folder}: {data.pairs.height} training questions, {len(data.test.queries)} test questions, "
           f"{data.passages.height} passages; base {base.column('ndcg@10').mean():.4f}", flush=True)  # fmt: skip
     found = {way: [] for way in arguments.ways.split(",")}
-    prepared = {way: PREPARE[way](data, encoder) for way in found}
+    prepared = {way: PREPARE[way.split()[0]](data, encoder) for way in found}
     for seed in range(arguments.seeds):
         for way, results in found.items():
             kept = out / f"{hashed(str(folder))}-{way}-{seed}.npy"
@@ -184,7 +185,9 @@ def train(prepared, way, spec, seed, work):
 
 
 def train_rows(rows, way, spec, seed, work):
-    chosen = FinetuneSettings(seed=seed, epochs=PASSES, **COMMON, **OBJECTIVES[way])
+    name, *changes = way.split()
+    given = {"seed": seed, "epochs": PASSES, **COMMON, **OBJECTIVES[name]}
+    chosen = FinetuneSettings.model_validate(given | dict(change.split("=") for change in changes))
     finetune(rows, None, spec, chosen, work / "model", work / "work")
     return TorchEncoder.load(EncoderSpec.load(work / "model"))
 

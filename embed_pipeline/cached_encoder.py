@@ -53,7 +53,7 @@ class CachedEncoder:
         """(row, key, text, position if its vector is there), a few at a time: texts may be millions."""
         row, remaining = 0, iter(texts)
         while part := list(islice(remaining, LOOKED_UP)):
-            keys = [key_of(role, text) for text in part]
+            keys = [_key(role, text) for text in part]
             known = self._cache.positions(keys)
             for key, text in zip(keys, part, strict=True):
                 yield row, key, text, known.get(key)
@@ -72,6 +72,5 @@ class CachedEncoder:
             self._cache.add(keys[start : start + BATCH], vectors)
 
 
-def key_of(role: Role, text: str) -> bytes:
-    """Under what a text's vector is kept, for one version of an encoder."""
+def _key(role: Role, text: str) -> bytes:
     return hashlib.sha256(f"{role}/{text}".encode("utf-8", "surrogatepass")).digest()

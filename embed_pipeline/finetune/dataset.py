@@ -66,7 +66,7 @@ class SeparatingBatchSampler:
             its share, would then drop smaller batches.
         lengths: per row a measure of its length; rows of similar length then stand together, in batches of random
             order, which saves padding.
-        processes: that share the batches. Where there are fewer rows than processes, some rows come twice.
+        processes: that share the batches. Where there are fewer rows than batches are needed, some rows come twice.
     """
 
     drop_last = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoder import EncoderSpec
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.finetune.across import others, with_others
+from embed_pipeline.finetune.across import have_others, with_others
 from embed_pipeline.finetune.objectives import Objective
 from embed_pipeline.settings import FinetuneSettings
 
@@ -88,7 +88,7 @@ def _piece(model: "SentenceTransformer") -> int:
 
 def _met(passages: "torch.Tensor", objective: Objective) -> "torch.Tensor":
     """The passages that the questions of this process meet."""
-    return with_others(passages) if objective.in_batch and others() else passages
+    return with_others(passages) if objective.kind == "in_batch" and have_others() else passages
 
 
 @cache

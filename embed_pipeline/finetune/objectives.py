@@ -33,11 +33,6 @@ class Objective:
     scale: float
     false_negative_margin: float | None = None
 
-    @property
-    def in_batch(self) -> bool:
-        """Whether questions meet each other's passages."""
-        return self.kind == "in_batch"
-
     def __call__(
         self,
         queries: "torch.Tensor",
@@ -62,7 +57,7 @@ class Objective:
     ) -> "torch.Tensor":
         import torch
 
-        out = part["left_out"] if self.in_batch else part["left_out"] | ~part["own"]
+        out = part["left_out"] if self.kind == "in_batch" else part["left_out"] | ~part["own"]
         if self.false_negative_margin is not None:
             limit = similarity.detach()[positive].unsqueeze(1) + self.false_negative_margin
             out = out | (similarity.detach() > limit)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Hooks:
-    """What happens during training besides training."""
+    """What happens during training besides training, and the batches it goes through."""
 
     validator: Validator | None
     checkpoints: Checkpoints
@@ -122,20 +122,20 @@ def build_trainer(
     spec: EncoderSpec,
     arguments: "SentenceTransformerTrainingArguments",
     settings: FinetuneSettings,
-    data: tuple[Collator, SeparatingBatchSampler, int],
+    collator: Collator,
+    rows: int,
     hooks: Hooks,
 ) -> "SentenceTransformerTrainer":
-    """The trainer; ``data`` is collator, batch sampler and number of rows."""
+    """The trainer of ``rows`` rows."""
     from transformers import PrinterCallback
 
-    collator, sampler, rows = data
-    arguments.batch_sampler = cast("Any", lambda *_, **__: sampler)
+    arguments.batch_sampler = cast("Any", lambda *_, **__: hooks.sampler)
     trainer = _trainer_class(bool(settings.lora.rank))(
         model=model,
         args=arguments,
         train_dataset=index_dataset(rows),
         data_collator=cast("Any", collator),
-        loss=build_loss(model, spec, settings, sampler.size),
+        loss=build_loss(model, spec, settings, hooks.sampler.size),
         callbacks=[_callback_class()(hooks)],
     )
     trainer.remove_callback(PrinterCallback)

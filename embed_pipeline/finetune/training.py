@@ -49,8 +49,7 @@ def train_here(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path 
         )
         arguments = training_arguments(settings, checkpoints.folder, plan.sampler.size, plan.steps, device)
         collator = Collator(plan.rows, model.preprocess, spec, settings, taught, from_others)
-        data = (collator, plan.sampler, len(plan.rows))
-        trainer = build_trainer(model, spec, arguments, settings, data, hooks)
+        trainer = build_trainer(model, spec, arguments, settings, collator, len(plan.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
 

@@ -139,7 +139,7 @@ class _Work:
         self.names = passages["passage_id"]
         training = _training(splits, "question")
         pairs = qa_pairs.filter(pl.col("question_id").is_in(list(training))).sort("question_id")
-        self.row_of = _rows_of(self.names, [*pairs["passage_ids"].explode(), *pairs["negative_ids"].explode()])
+        self.row_of = _rows_of(self.names, pl.concat([pairs[ids].explode() for ids in ("passage_ids", "negative_ids")]))
         self.questions: list[str] = pairs["question_id"].to_list()
         named = pairs.select("question_id", "passage_ids").iter_rows()
         positives_of = {question: self._rows(question, ids) for question, ids in named}
@@ -270,9 +270,9 @@ def _lexical(asked: Sequence[str], shown: Sequence[str], settings: PrepSettings)
     return best
 
 
-def _rows_of(names: pl.Series, wanted: Sequence[str | None]) -> dict[str, int]:
+def _rows_of(names: pl.Series, wanted: pl.Series) -> dict[str, int]:
     """Where the wanted ones among the names stand."""
-    found = names.is_in(list({name for name in wanted if name is not None})).arg_true()
+    found = names.is_in(wanted.implode()).arg_true()
     return dict(zip(names.gather(found), found, strict=True))
 
 

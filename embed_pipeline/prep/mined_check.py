@@ -37,7 +37,7 @@ def check_negatives(
         settings: what was asked for.
     """
     lists = (mined["positive_ids"], mined["negative_ids"], qa_pairs["passage_ids"])
-    named = passages.filter(pl.col("passage_id").is_in(pl.concat([names.explode() for names in lists]).to_list()))
+    named = passages.filter(pl.col("passage_id").is_in(pl.concat([names.explode() for names in lists]).implode()))
     known = _Known(qa_pairs, named, splits, rejected, settings)
     broken = []
     for row in mined.iter_rows(named=True):

@@ -53,7 +53,7 @@ def siblings(
     """
     marks = {name: set(groups.of(rows)) for name, rows in positives_of.items()}
     texts = dict(qa_pairs.select("question_id", "question").iter_rows())
-    holders: dict[int | str, list[str]] = defaultdict(list)
+    holders: dict[int | str, list[str]] = defaultdict(list)  # by group and by text
     for name, own in marks.items():
         holders[normalise(texts[name])].append(name)
         for mark in own:

@@ -41,7 +41,7 @@ def main(spec_json: str, settings_json: str, out: str) -> None:
     loss = build_loss(model, spec, settings, 3)
     shared = torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)  # as the trainer wraps it
     for module in loss.modules():
-        if "model" in module._modules and module._modules["model"] is model:
+        if getattr(module, "model", None) is model:
             module.model = shared
     rank = int(os.environ["RANK"])
     collate = Collator(uneven_rows(), model.preprocess, spec, settings, None, from_others)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from embed_pipeline.encoder import load_sentence_transformer
-from embed_pipeline.finetune.across import from_others, others
+from embed_pipeline.finetune.across import from_others, have_others
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.settings import FinetuneSettings
@@ -41,5 +41,5 @@ def test_gradients_of_two_processes_are_those_of_one(tmp_path, way):
 
 
 def test_one_process_has_no_others():
-    assert not others()
+    assert not have_others()
     assert from_others(["a passage"]) == []
