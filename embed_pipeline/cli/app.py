@@ -149,14 +149,14 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Every asset: fresh, stale (and why), or missing."""
-    from embed_pipeline import cli_inspect, cli_output
+    from embed_pipeline.cli import inspect, output
 
     context = _Context.of(corpus, profile, config, home, overrides)
-    rows = cli_inspect.status_rows(context.settings, context.home)
+    rows = inspect.status_rows(context.settings, context.home)
     if as_json:
-        cli_output.print_json({"assets": rows})
+        output.print_json({"assets": rows})
     else:
-        cli_output.out().print(cli_output.status_table(rows))
+        output.out().print(output.status_table(rows))
 
 
 @app.command()
@@ -166,13 +166,13 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Where an artifact lies, its version, what it holds; `show metrics` prints the comparison."""
-    from embed_pipeline import cli_inspect, cli_output
+    from embed_pipeline.cli import inspect, output
 
-    shown = cli_inspect.show_artifact(artifact, _home(home))
+    shown = inspect.show_artifact(artifact, _home(home))
     if as_json:
-        cli_output.print_json(shown)
+        output.print_json(shown)
     else:
-        cli_inspect.print_artifact(artifact, shown)
+        inspect.print_artifact(artifact, shown)
 
 
 @app.command()
@@ -185,7 +185,7 @@ def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the web UI.")] = 3000,
 ) -> None:
     """Dagster's web UI and daemon on 127.0.0.1."""
-    from embed_pipeline.cli_ui import serve_ui
+    from embed_pipeline.cli.ui import serve_ui
 
     context = _Context.of(corpus, profile, config, home, overrides)
     context.export()
@@ -214,12 +214,12 @@ def serve(
 @app.command()
 def stop(home: Home = None, as_json: Json = False) -> None:
     """Stop the local endpoint."""
-    from embed_pipeline import cli_output
+    from embed_pipeline.cli import output
     from embed_pipeline.deploy.local import stop_local
 
     stopped = stop_local(_home(home))
     if as_json:
-        cli_output.print_json({"stopped": stopped})
+        output.print_json({"stopped": stopped})
     else:
         typer.echo("stopped" if stopped else "no endpoint was running")
 
@@ -229,7 +229,7 @@ def prompts(
     to: Annotated[Path, typer.Option("--to", help="Folder for the prompt files; existing ones are left alone.")],
 ) -> None:
     """Write the prompts of the question generator to a folder, to be edited and named in sdg.prompts."""
-    from embed_pipeline.sdg.prompts import write_prompts
+    from embed_pipeline.llm.prompts import write_prompts
 
     written = write_prompts(to)
     typer.echo(f"{to}: {len(written)} prompts written; edit them and set sdg.prompts to this folder")
@@ -241,7 +241,7 @@ def records(
     home: Home = None,
 ) -> None:
     """Write the questions that passed (qa_pairs) as SDG records, which the reference recipe reads."""
-    from embed_pipeline.cli_inspect import export_questions
+    from embed_pipeline.cli.inspect import export_questions
 
     written, questions = export_questions(_home(home), to)
     typer.echo(f"{written}: {questions} questions")
@@ -254,12 +254,12 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Remove artifacts and releases that no pointer and no release needs."""
-    from embed_pipeline import cli_output
-    from embed_pipeline.gc import collect
+    from embed_pipeline.cli import output
+    from embed_pipeline.store.gc import collect
 
     report = collect(_home(home), dry_run=plan)
     if as_json:
-        cli_output.print_json(report)
+        output.print_json(report)
     else:
         verb = "would free" if plan else "freed"
         typer.echo(f"{verb} {report['bytes'] / 1e6:.1f} MB: {len(report['removed'])} folders")
@@ -275,14 +275,14 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check the installation, the GPU, the LLM and the settings."""
-    from embed_pipeline import cli_inspect, cli_output
-    from embed_pipeline.doctor import examine
+    from embed_pipeline.cli import inspect, output
+    from embed_pipeline.cli.doctor import examine
 
     findings = examine(lambda: _Context.of(corpus, profile, config, home, overrides).settings, _home(home))
     if as_json:
-        cli_output.print_json({"checks": findings})
+        output.print_json({"checks": findings})
     else:
-        cli_inspect.print_findings(findings)
+        inspect.print_findings(findings)
     if any(finding["state"] == "fail" for finding in findings):
         raise typer.Exit(1)
 
@@ -306,7 +306,7 @@ class _Context:
         home: Path | None,
         overrides: list[str] | None,
     ) -> "_Context":
-        from embed_pipeline.settings_sources import load_settings
+        from embed_pipeline.settings.sources import load_settings
 
         given = list(overrides or [])
         if corpus is not None:
@@ -345,14 +345,10 @@ def _home(home: Path | None) -> Path:
 
 
 def _run(context: _Context, to: str | None, force: list[str], plan: bool, as_json: bool) -> None:
-    from embed_pipeline import cli_run
+    from embed_pipeline.cli import run as run_command
 
     again = {"ui": context.command("ui"), "stop": context.command("stop")}  # before the home becomes the default
     context.export()
-    code = cli_run.run(context.settings, context.home, to, force, plan=plan, as_json=as_json, again=again)
+    code = run_command.run(context.settings, context.home, to, force, plan=plan, as_json=as_json, again=again)
     if code:
         raise typer.Exit(code)
-
-
-if __name__ == "__main__":
-    main()

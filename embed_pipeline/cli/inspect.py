@@ -6,12 +6,12 @@ from typing import Any
 
 from rich.table import Table
 
-from embed_pipeline import cli_output
-from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.graph import assets_of, stages
-from embed_pipeline.defs.plan import make_plan
+from embed_pipeline.cli import output
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.graph import assets_of, stages
+from embed_pipeline.stages.plan import make_plan
+from embed_pipeline.store.artifacts import Artifact, Store
 
 SAMPLE_ROWS = 3
 
@@ -77,7 +77,7 @@ def export_questions(home: Path, folder: Path) -> tuple[Path, int]:
     Raises:
         SettingsError: there are no questions in this home yet.
     """
-    from embed_pipeline.sdg.export_records import export_records
+    from embed_pipeline.sdg.exchange.export import export_records
 
     store = Store(home)
     pairs = store.current("qa_pairs")
@@ -98,7 +98,7 @@ def _table_facts(artifact: Artifact) -> dict[str, Any]:
 
 def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
     """The same for people."""
-    console = cli_output.out()
+    console = output.out()
     console.print(
         f"[bold]{name}[/]  version {shown['version'][:12]}  computed {shown['started']} in {shown['seconds']:.1f} s"
     )
@@ -106,7 +106,7 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
     for fact, value in shown["summary"].items():
         console.print(f"  {fact}: {value}", markup=False)
     if name == "metrics":
-        for table in cli_output.comparison_tables(shown):
+        for table in output.comparison_tables(shown):
             console.print()
             console.print(table)
         console.print(f"\nverdict: {shown['verdict']}", markup=False)
@@ -127,7 +127,7 @@ def _row_table(row: Mapping[str, Any]) -> Table:
 
 def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
     """The doctor's findings."""
-    console = cli_output.out()
+    console = output.out()
     marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
     for finding in findings:
         console.print(f"{marks[finding['state']]} {finding['check']}: {finding['detail']}")

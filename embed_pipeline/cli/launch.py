@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from embed_pipeline.artifacts import Store, home_lock
 from embed_pipeline.definitions import JOB, build_defs, defs
 from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
+from embed_pipeline.store.artifacts import Store, home_lock
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from embed_pipeline.defs.plan import PlanStep
+from embed_pipeline.stages.plan import PlanStep
 
 METRICS = ("ndcg", "recall", "precision", "map")
 

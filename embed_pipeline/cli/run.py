@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline import cli_output
-from embed_pipeline.artifacts import Store
-from embed_pipeline.defs.estimates import llm_estimates
-from embed_pipeline.defs.graph import assets_of, selection, stages
-from embed_pipeline.defs.plan import PlanStep, describe_plan, make_plan
-from embed_pipeline.defs.sweep import COMPARISON
+from embed_pipeline.cli import output
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.estimates import llm_estimates
+from embed_pipeline.stages.graph import assets_of, selection, stages
+from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
+from embed_pipeline.stages.sweep import COMPARISON
+from embed_pipeline.store.artifacts import Store
 
 if TYPE_CHECKING:
-    from embed_pipeline.sdg.estimate import Estimate
+    from embed_pipeline.sdg.generation.estimate import Estimate
 
 
 def run(
@@ -39,9 +39,9 @@ def run(
     if plan:
         _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)))
         return 0
-    reporter = cli_output.TerminalReporter()
+    reporter = output.TerminalReporter()
     reporter.message(describe_plan(steps))
-    from embed_pipeline.defs.runner import execute, served_summary
+    from embed_pipeline.cli.launch import execute, served_summary
 
     try:
         with reporting(reporter):
@@ -60,7 +60,7 @@ def run(
         value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": endpoint}
         if COMPARISON in finished:
             value["sweep"] = _sweep_rows(home)
-        cli_output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
+        output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
         return report.exit_code
     if COMPARISON in finished:
         _show_sweep(_sweep_rows(home))
@@ -75,9 +75,9 @@ def _sweep_rows(home: Path) -> list[dict[str, Any]]:
 
 
 def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
-    console = cli_output.out()
+    console = output.out()
     console.print()
-    console.print(cli_output.sweep_table(rows))
+    console.print(output.sweep_table(rows))
     (best,) = (row for row in rows if row["best"])
     if best["variant"] == rows[0]["variant"]:
         console.print("\nbest on validation: the settings as they are", markup=False)
@@ -92,10 +92,10 @@ def _show_plan(
 ) -> None:
     if as_json:
         rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
-        cli_output.print_json({"assets": rows, "llm": {name: one.as_json() for name, one in estimates.items()}})
+        output.print_json({"assets": rows, "llm": {name: one.as_json() for name, one in estimates.items()}})
         return
-    console = cli_output.out()
-    console.print(cli_output.plan_table(steps, names))
+    console = output.out()
+    console.print(output.plan_table(steps, names))
     console.print(describe_plan(steps), markup=False)
     for name, estimate in estimates.items():
         console.print(f"{name}: {estimate.line()}", markup=False)
@@ -104,8 +104,8 @@ def _show_plan(
 def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:
     metrics = Store(home).current("metrics")
     assert metrics is not None
-    console = cli_output.out()
-    for table in cli_output.comparison_tables(metrics.json("summary")):
+    console = output.out()
+    for table in output.comparison_tables(metrics.json("summary")):
         console.print()
         console.print(table)
     console.print(f"\nverdict: {verdict}    report: {metrics.path / 'report.html'}", markup=False)

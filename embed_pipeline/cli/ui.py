@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from embed_pipeline.cli.launch import prepare_dagster_home
 from embed_pipeline.defs.dead_runs import bury_dead_runs
-from embed_pipeline.defs.runner import prepare_dagster_home
 from embed_pipeline.deploy.local import require_free_port
 from embed_pipeline.files import write_text
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from embed_pipeline.corpus.dedup import group_documents
-from embed_pipeline.corpus.formats import BEIR_CORPUS
-from embed_pipeline.corpus.kind import CorpusKind, corpus_kind, data_files, name_below
-from embed_pipeline.corpus.parse_beir import parse_beir
-from embed_pipeline.corpus.parse_file import FileBatch, Row, Skipped, document_row, read_unchanged
-from embed_pipeline.corpus.parse_records import parse_records
-from embed_pipeline.corpus.parse_training import parse_training
-from embed_pipeline.corpus.workers import default_processes, parse_batches
+from embed_pipeline.corpus.near_duplicates import group_documents
+from embed_pipeline.corpus.parsers.file import FileBatch, Row, Skipped, document_row, read_unchanged
+from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS
+from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
+from embed_pipeline.corpus.sources.beir import parse_beir
+from embed_pipeline.corpus.sources.detect import CorpusKind, corpus_kind, data_files, name_below
+from embed_pipeline.corpus.sources.sdg_records import parse_records
+from embed_pipeline.corpus.sources.training_data import parse_training
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.progress import say, task, track

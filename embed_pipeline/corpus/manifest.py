@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from embed_pipeline.corpus.formats import SUPPORTED, TEXT_KINDS, kind_of
-from embed_pipeline.corpus.kind import corpus_kind, data_files, name_below
+from embed_pipeline.corpus.parsers.registry import SUPPORTED, TEXT_KINDS, kind_of
+from embed_pipeline.corpus.sources.detect import corpus_kind, data_files, name_below
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.progress import track

@@ -10,8 +10,8 @@ import polars as pl
 
 from embed_pipeline.files import sha256_text
 from embed_pipeline.progress import track
-from embed_pipeline.scripts import UNSPACED
 from embed_pipeline.tables import Documents, Passages, validate
+from embed_pipeline.text.scripts import UNSPACED
 
 if TYPE_CHECKING:
     from datasketch import MinHash

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embed_pipeline.encoder import Encoder, EncoderSpec, Role, Vectors
-from embed_pipeline.vector_cache import VectorCache
+from embed_pipeline.encoders.torch_encoder import Encoder, EncoderSpec, Role, Vectors
+from embed_pipeline.store.vector_cache import VectorCache
 
 BATCH = 4096
 """Texts encoded before their vectors are stored."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoder import resolve_device
+from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.torch_encoder import resolve_device
 from embed_pipeline.errors import ModelAccessError
-from embed_pipeline.models import find_base_model
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -41,7 +41,7 @@ class CrossEncoderModel:
         """Load a hub id, a local folder or ``package:NAME``.
 
         Args:
-            name: as for :func:`embed_pipeline.models.find_base_model`.
+            name: as for :func:`embed_pipeline.encoders.base_model.find_base_model`.
             device: auto, cpu, cuda or cuda:N.
             max_length: tokens of question and passage together; None: as the model's files say.
             setting: that named the model, for error messages.

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.files import sha256_text
 from embed_pipeline.progress import task
+from embed_pipeline.store.content_cache import ContentCache
 
 Pair = tuple[str, str]
 Scorer = Callable[[Sequence[Pair]], NDArray[np.float32]]

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.families import NATIVE, Prompts, known_prompts, native_folder
 from embed_pipeline.errors import ArtifactError, ModelAccessError
-from embed_pipeline.families import NATIVE, Prompts, known_prompts, native_folder
 from embed_pipeline.files import sha256_json, write_json
-from embed_pipeline.models import find_base_model
 from embed_pipeline.progress import task
 from embed_pipeline.settings import EncoderSettings
 
@@ -99,8 +99,8 @@ def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec
     """The spec of a base model: what its own files say, overridden by the settings.
 
     Raises:
-        ModelAccessError: see :func:`embed_pipeline.models.find_base_model`; or it has a layer or a pooling that
-            is not supported.
+        ModelAccessError: see :func:`embed_pipeline.encoders.base_model.find_base_model`; or it has a layer or a pooling
+            that is not supported.
     """
     found = find_base_model(base_model, settings.revision, settings.sha256)
     config = _read_json(found.path / "config.json")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from embed_pipeline.beir_folder import CORPUS, QUERIES, qrels_path, read_retrieval_set
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.formats.beir import CORPUS, QUERIES, qrels_path, read_retrieval_set
 from embed_pipeline.records import RetrievalSet
 
 GOLD = "gold"
@@ -21,7 +21,7 @@ def load_gold(folder: Path, passages: Mapping[str, str]) -> RetrievalSet:
             corpus.jsonl. The judgements then name passages, or documents for all their passages.
 
     Raises:
-        InputError: see :func:`embed_pipeline.beir_folder.read_retrieval_set`.
+        InputError: see :func:`embed_pipeline.formats.beir.read_retrieval_set`.
     """
     return read_retrieval_set(folder, _SPLIT, GOLD, passages)
 

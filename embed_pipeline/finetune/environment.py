@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.encoder import resolve_device
+from embed_pipeline.encoders.torch_encoder import resolve_device
 from embed_pipeline.errors import EmbedPipelineError, SettingsError, TrainingError, disk_full
 
 _FULL = ("No space left", "file write failed", "File too large", "Disk quota exceeded")

@@ -4,13 +4,13 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoder import load_sentence_transformer
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.finetune.across import from_others
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.gather import from_others
+from embed_pipeline.finetune.job import Plan
 from embed_pipeline.finetune.lora import add_adapters
-from embed_pipeline.finetune.plan import Plan
 from embed_pipeline.finetune.teacher import teacher_scores
 from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments
 from embed_pipeline.finetune.validation import Validator

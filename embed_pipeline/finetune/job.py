@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.files import sha256_json
-from embed_pipeline.finetune.dataset import SeparatingBatchSampler, fit_batch_size, row_keys
+from embed_pipeline.finetune.batches import SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.finetune.teacher import teacher_version
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, TrainingRow

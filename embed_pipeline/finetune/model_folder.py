@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embed_pipeline.encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.torch_encoder import EncoderSpec, load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
 from embed_pipeline.finetune.lora import merged_weights
-from embed_pipeline.models import find_base_model
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:

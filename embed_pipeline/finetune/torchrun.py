@@ -6,7 +6,7 @@
                                            └─ rank n: trains
 
 Each process has batches of its own; a question's in-batch negatives are those of all processes
-(:mod:`embed_pipeline.finetune.across`). Rank 0 tells what happens as one JSON object a line on its standard output,
+(:mod:`embed_pipeline.finetune.gather`). Rank 0 tells what happens as one JSON object a line on its standard output,
 which the caller passes on.
 """
 
@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline import errors
-from embed_pipeline.beir_folder import read_retrieval_set, write_retrieval_set
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.errors import EmbedPipelineError, TrainingError
 from embed_pipeline.files import write_json, write_jsonl
 from embed_pipeline.finetune.checkpoints import Checkpoints
-from embed_pipeline.finetune.plan import Plan, make_plan
-from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers
+from embed_pipeline.finetune.environment import explained_failures, quiet_transformers
+from embed_pipeline.finetune.in_process import train_here
+from embed_pipeline.finetune.job import Plan, make_plan
 from embed_pipeline.finetune.teacher import teacher_scores
-from embed_pipeline.finetune.training import train_here
+from embed_pipeline.formats.beir import read_retrieval_set, write_retrieval_set
 from embed_pipeline.progress import Reporter, SilentReporter, current_reporter, reporting
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_json
 from embed_pipeline.finetune.checkpoints import (
@@ -23,13 +23,13 @@ from embed_pipeline.finetune.checkpoints import (
     stops_early,
     validations,
 )
+from embed_pipeline.finetune.environment import explained_failures, quiet_transformers, training_device
 from embed_pipeline.finetune.guards import warn_below_base
+from embed_pipeline.finetune.in_process import train_here
+from embed_pipeline.finetune.job import Plan, make_plan
 from embed_pipeline.finetune.losses import offered_dimensions
-from embed_pipeline.finetune.output import write_model
-from embed_pipeline.finetune.plan import Plan, make_plan
-from embed_pipeline.finetune.processes import processes_for, train_in_processes
-from embed_pipeline.finetune.surroundings import explained_failures, quiet_transformers, training_device
-from embed_pipeline.finetune.training import train_here
+from embed_pipeline.finetune.model_folder import write_model
+from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 

@@ -14,11 +14,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import write_bytes, write_json, write_jsonl
+from embed_pipeline.formats.training_files import METADATA, RECIPE_MINED, RECIPE_UNROLLED, document_id
 from embed_pipeline.records import TrainingRow, passage_text
-from embed_pipeline.training_files import METADATA, RECIPE_MINED, RECIPE_UNROLLED, document_id
 
 if TYPE_CHECKING:
     import polars as pl

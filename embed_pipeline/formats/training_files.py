@@ -12,7 +12,7 @@ Inline, as .jsonl, .json (a list) or .parquet, the texts in the rows themselves:
     query, pos [...], neg [...]                              FlagEmbedding
     anchor | query, positive, negative | negative_1 ...      sentence-transformers
 
-:mod:`embed_pipeline.training_questions` reads the questions.
+:mod:`embed_pipeline.formats.training_questions` reads the questions.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.recipe_records import parse_json
+from embed_pipeline.formats.sdg_records import parse_json
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 RECIPE_MINED = "train_mined.automodel.json"

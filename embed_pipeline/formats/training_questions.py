@@ -1,4 +1,4 @@
-"""Questions of training data in other tools' formats (:mod:`embed_pipeline.training_files`).
+"""Questions of training data in other tools' formats (:mod:`embed_pipeline.formats.training_files`).
 
 Rows with the same question are one question with several positives: that is how unrolled files list them.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.training_files import (
+from embed_pipeline.formats.training_files import (
     NEGATIVE_FIELDS,
     POSITIVE_FIELDS,
     QUESTION_FIELDS,

@@ -14,9 +14,9 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from embed_pipeline.errors import LLMUnavailableError
+from embed_pipeline.llm.client import BadAnswerError, ChatClient, RefusedRequestError
+from embed_pipeline.llm.throttle import EndpointDownError
 from embed_pipeline.progress import Task, task
-from embed_pipeline.sdg.client import BadAnswerError, ChatClient, RefusedRequestError
-from embed_pipeline.sdg.gate import EndpointDownError
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from embed_pipeline.sdg.prompts import render
+from embed_pipeline.llm.prompts import render
 from embed_pipeline.settings import LLMSettings
 
 Answer = TypeVar("Answer", bound=BaseModel)

@@ -22,12 +22,13 @@ import tenacity
 from pydantic import BaseModel
 
 from embed_pipeline.errors import LLMUnavailableError, StageError
-from embed_pipeline.sdg import wire
-from embed_pipeline.sdg.endpoint import KEPT, Endpoint
-from embed_pipeline.sdg.gate import EndpointDownError, Gate
-from embed_pipeline.sdg.ledger import Ledger
-from embed_pipeline.sdg.prompts import render
-from embed_pipeline.sdg.responses import ResponseStore, reply_key
+from embed_pipeline.llm import chat_api
+from embed_pipeline.llm.chat_api import Answer, Message
+from embed_pipeline.llm.endpoint import KEPT, Endpoint
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.prompts import render
+from embed_pipeline.llm.responses import ResponseStore, reply_key
+from embed_pipeline.llm.throttle import EndpointDownError, Gate
 from embed_pipeline.settings import LLMSettings
 
 COOL_DOWN = 10  # first pause of the circuit breaker, in units of backoff_seconds
@@ -91,10 +92,10 @@ class ChatClient:
         return f"{self.gate.in_flight} in flight, {cost}"
 
     def check_access(self) -> None:
-        """See :meth:`embed_pipeline.sdg.endpoint.Endpoint.check_access`."""
+        """See :meth:`embed_pipeline.llm.endpoint.Endpoint.check_access`."""
         self._endpoint.check_access()
 
-    def known(self, model: str, messages: Sequence[wire.Message], schema: type[wire.Answer]) -> wire.Answer | None:
+    def known(self, model: str, messages: Sequence[Message], schema: type[Answer]) -> Answer | None:
         """The answer as far as the store knows it, without network; None when a reply is missing.
 
         Raises:
@@ -109,10 +110,10 @@ class ChatClient:
                     return None
                 turns = conversation.send(reply)
         except StopIteration as done:
-            answer: wire.Answer = done.value
+            answer: Answer = done.value
             return answer
 
-    async def complete(self, model: str, messages: Sequence[wire.Message], schema: type[wire.Answer]) -> wire.Answer:
+    async def complete(self, model: str, messages: Sequence[Message], schema: type[Answer]) -> Answer:
         """One answer that fits ``schema``, from the store if the same was asked before.
 
         The identity of a request is the model, the sampling parameters, the messages and the schema; the
@@ -120,7 +121,7 @@ class ChatClient:
 
         Raises:
             LLMAccessError: see :meth:`check_access`; the endpoint refuses the key, the model or the address.
-            BudgetExceededError: see :class:`embed_pipeline.sdg.ledger.Ledger`.
+            BudgetExceededError: see :class:`embed_pipeline.llm.ledger.Ledger`.
             LLMUnavailableError: the request kept failing.
             BadAnswerError: no usable answer after the repair turn, or the request itself was refused.
         """
@@ -139,7 +140,7 @@ class ChatClient:
                             reply = await self._fetch(key, model, turns, schema)
                 turns = conversation.send(reply)
         except StopIteration as done:
-            answer: wire.Answer = done.value
+            answer: Answer = done.value
             return answer
 
     @property
@@ -147,24 +148,24 @@ class ChatClient:
         """What besides model and prompt decides an answer."""
         return {name: getattr(self.settings, name) for name in ("temperature", "top_p", "max_tokens")}
 
-    def _key(self, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]) -> str:
-        return reply_key(model, self.parameters, messages, wire.schema_of(schema))
+    def _key(self, model: str, messages: Sequence[Message], schema: type[BaseModel]) -> str:
+        return reply_key(model, self.parameters, messages, chat_api.schema_of(schema))
 
     async def _fetch(
-        self, key: str, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]
-    ) -> wire.Reply:
+        self, key: str, model: str, messages: Sequence[Message], schema: type[BaseModel]
+    ) -> chat_api.Reply:
         """A reply from the endpoint, after as many attempts as it takes; stored."""
         self.check_access()
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(wire.RetryableError),
+            retry=tenacity.retry_if_exception_type(chat_api.RetryableError),
             stop=_Attempts(self.settings.max_attempts, self.gate),
             wait=self._wait,
             reraise=True,
         )
         self.gate.at_work += 1
         try:
-            reply: wire.Reply = await retrying(self._negotiate, key, model, messages, schema)
-        except wire.RetryableError as error:
+            reply: chat_api.Reply = await retrying(self._negotiate, key, model, messages, schema)
+        except chat_api.RetryableError as error:
             kind = EndpointDownError if error.unreachable else LLMUnavailableError
             raise kind(
                 f"{self._endpoint.name} still fails after {self.settings.max_attempts} attempts: {error}. {KEPT} later."
@@ -175,20 +176,20 @@ class ChatClient:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
-        if not isinstance(error, wire.RetryableError):
+        if not isinstance(error, chat_api.RetryableError):
             return 0.0
         if error.retry_after is not None:
             return error.retry_after + self._fast(state) / 10
         return (self._slow if error.limited else self._fast)(state)
 
     async def _negotiate(
-        self, key: str, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]
-    ) -> wire.Reply:
+        self, key: str, model: str, messages: Sequence[Message], schema: type[BaseModel]
+    ) -> chat_api.Reply:
         dialect = self._endpoint.dialect(model)
         while True:
             try:
                 reply = await self._attempt(key, model, self._endpoint.body(dialect, model, messages, schema))
-            except wire.MalformedError as error:
+            except chat_api.MalformedError as error:
                 weaker = dialect.weaker(str(error)) if error.status != 413 else None
                 if weaker is None:
                     reason = f"the endpoint refuses the request ({error.status}): {error}"
@@ -198,7 +199,7 @@ class ChatClient:
                 self._endpoint.learn(model, dialect)
                 return reply
 
-    async def _attempt(self, key: str, model: str, body: bytes) -> wire.Reply:
+    async def _attempt(self, key: str, model: str, body: bytes) -> chat_api.Reply:
         """One request, within concurrency and budget; its reply is durable when this returns."""
         async with self.gate.passage(key) as ticket:
             reserved = await self.ledger.reserve(model, len(body), self.settings.max_tokens)
@@ -208,12 +209,12 @@ class ChatClient:
                 usage = (reply.prompt_tokens, reply.completion_tokens)
                 stored = self.store.keep(reply, reserved.settle(key, usage, reply.seconds, text))
                 self.gate.succeeded(ticket)
-            except wire.RetryableError as error:
+            except chat_api.RetryableError as error:
                 if error.billed is not None:
                     self.store.keep(None, reserved.settle(key, error.billed, 0.0, None))
                 self.gate.failed(ticket, error)
                 raise
-            except wire.MalformedError:
+            except chat_api.MalformedError:
                 self.gate.alive()
                 raise
             finally:
@@ -234,14 +235,14 @@ class _Attempts(tenacity.stop.stop_base):
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         error = retry_state.outcome.exception() if retry_state.outcome is not None else None
         progress, self._answers = self._gate.answers > self._answers, self._gate.answers
-        limited = isinstance(error, wire.RetryableError) and error.limited
+        limited = isinstance(error, chat_api.RetryableError) and error.limited
         self._counted += not (limited and progress)
         return self._counted >= self._most or retry_state.attempt_number >= PATIENCE * self._most
 
 
 def _conversation(
-    messages: Sequence[wire.Message], schema: type[wire.Answer]
-) -> Generator[Sequence[wire.Message], wire.Reply, wire.Answer]:
+    messages: Sequence[Message], schema: type[Answer]
+) -> Generator[Sequence[Message], chat_api.Reply, Answer]:
     """Yields what to ask, is sent the reply, returns the answer; an unusable one is asked for once more.
 
     Raises:
@@ -249,23 +250,21 @@ def _conversation(
     """
     reply = yield messages
     try:
-        return wire.parse_answer(reply, schema)
-    except wire.UnusableError as error:
+        return chat_api.parse_answer(reply, schema)
+    except chat_api.UnusableError as error:
         if error.final:
             raise BadAnswerError(str(error)) from None
         turns = _repaired(messages, error, schema)
     reply = yield turns
     try:
-        return wire.parse_answer(reply, schema)
-    except wire.UnusableError as error:
+        return chat_api.parse_answer(reply, schema)
+    except chat_api.UnusableError as error:
         raise BadAnswerError(f"no usable answer after a repair turn: {error}") from None
 
 
-def _repaired(
-    messages: Sequence[wire.Message], error: wire.UnusableError, schema: type[BaseModel]
-) -> list[wire.Message]:
+def _repaired(messages: Sequence[Message], error: chat_api.UnusableError, schema: type[BaseModel]) -> list[Message]:
     """The conversation with the complaint added; user and assistant alternate, as many chat templates demand."""
-    request = render("repair", problem=str(error), schema=json.dumps(wire.schema_of(schema)))
+    request = render("repair", problem=str(error), schema=json.dumps(chat_api.schema_of(schema)))
     if error.content:
         return [*messages, {"role": "assistant", "content": error.content}, {"role": "user", "content": request}]
     return [*messages[:-1], {**messages[-1], "content": f"{messages[-1]['content']}\n\n{request}"}]

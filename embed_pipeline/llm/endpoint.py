@@ -10,9 +10,9 @@ import httpx
 from pydantic import BaseModel
 
 from embed_pipeline.errors import LLMAccessError, StageError
-from embed_pipeline.sdg import wire
-from embed_pipeline.sdg.gate import EndpointDownError
-from embed_pipeline.sdg.lanes import Lanes
+from embed_pipeline.llm import chat_api
+from embed_pipeline.llm.connections import Lanes
+from embed_pipeline.llm.throttle import EndpointDownError
 from embed_pipeline.settings import LLMSettings
 
 LONGEST_WAIT = 300.0  # seconds; an endpoint that asks for more is treated as unavailable
@@ -37,7 +37,7 @@ class Endpoint:
         self._url = _checked_url(settings.base_url)
         self._key = key
         self._transport = transport
-        self._dialects: dict[str, wire.Dialect] = {}
+        self._dialects: dict[str, chat_api.Dialect] = {}
         self._lanes: Lanes | None = None
 
     @property
@@ -69,26 +69,26 @@ class Endpoint:
         if not (self._key.isascii() and self._key.replace(" ", "").isprintable()):
             raise LLMAccessError(f"the environment variable {name} holds characters that no API key can have.")
 
-    def dialect(self, model: str) -> wire.Dialect:
+    def dialect(self, model: str) -> chat_api.Dialect:
         """What the endpoint is known to take."""
-        return self._dialects.get(model, wire.Dialect())
+        return self._dialects.get(model, chat_api.Dialect())
 
-    def learn(self, model: str, dialect: wire.Dialect) -> None:
+    def learn(self, model: str, dialect: chat_api.Dialect) -> None:
         """Remember a dialect; only after a success, since a refusal may have another cause."""
         self._dialects[model] = dialect
 
     def body(
-        self, dialect: wire.Dialect, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]
+        self, dialect: chat_api.Dialect, model: str, messages: Sequence[chat_api.Message], schema: type[BaseModel]
     ) -> bytes:
         """The body to send."""
-        return wire.encoded(dialect.body(model, messages, schema, self.settings))
+        return chat_api.encoded(dialect.body(model, messages, schema, self.settings))
 
-    async def exchange(self, model: str, body: bytes) -> wire.Reply:
+    async def exchange(self, model: str, body: bytes) -> chat_api.Reply:
         """Send one request and read its reply.
 
         Raises:
-            wire.RetryableError: it may succeed later.
-            wire.MalformedError: the endpoint does not take this form of request.
+            chat_api.RetryableError: it may succeed later.
+            chat_api.MalformedError: the endpoint does not take this form of request.
             EndpointDownError: it asks to be left alone for longer than :data:`LONGEST_WAIT`.
             LLMAccessError: key, model or address are refused.
         """
@@ -98,9 +98,9 @@ class Endpoint:
                 response, received = await self._post(body)
         except TimeoutError:
             reason = f"no answer within {self.settings.timeout_seconds:g} s"
-            raise wire.RetryableError(reason, timed_out=True, billed=wire.UNSAID) from None
+            raise chat_api.RetryableError(reason, timed_out=True, billed=chat_api.UNSAID) from None
         self._check_status(response, received, model)
-        reply = wire.read_reply(received)
+        reply = chat_api.read_reply(received)
         return replace(
             reply,
             content=self.safe(reply.content),
@@ -129,27 +129,27 @@ class Endpoint:
                         raise httpx.DecodingError(f"more than {LARGEST_BODY} bytes")
                 return response, bytes(received)
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise wire.RetryableError(
-                self.safe(f"{type(error).__name__}: {wire.short(str(error))}"),
+            raise chat_api.RetryableError(
+                self.safe(f"{type(error).__name__}: {chat_api.short(str(error))}"),
                 unreachable=isinstance(error, httpx.ConnectError),
-                billed=wire.UNSAID if accepted else None,
+                billed=chat_api.UNSAID if accepted else None,
             ) from None
 
     def _check_status(self, response: httpx.Response, received: bytes, model: str) -> None:
         status = response.status_code
         if status == 200:
             return
-        said = self.safe(wire.error_message(received))
+        said = self.safe(chat_api.error_message(received))
         if status in _MALFORMED:
-            raise wire.MalformedError(said, status)
+            raise chat_api.MalformedError(said, status)
         out_of_credit = status == 429 and b"insufficient_quota" in received
         if (status in _RETRY or status >= 500) and not out_of_credit:
-            after = wire.retry_after(response)
+            after = chat_api.retry_after(response)
             if after is not None and after > LONGEST_WAIT:
                 raise EndpointDownError(
                     f"{self.name} asks to come back in {after:.0f} s ({status}: {said}). {KEPT} then."
                 )
-            raise wire.RetryableError(f"{status}: {said}", limited=status in (429, 529), retry_after=after)
+            raise chat_api.RetryableError(f"{status}: {said}", limited=status in (429, 529), retry_after=after)
         if status in _ACCESS or out_of_credit:
             cause = _ACCESS.get(status, "the account cannot pay")
             advice = f"Check the key in the environment variable {self.settings.api_key_env}"

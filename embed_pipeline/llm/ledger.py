@@ -2,7 +2,7 @@
 
 Before a request is sent its worst case is set aside; when it ends, what it really cost is booked instead. Spent
 plus set aside never exceeds the cap, so the total does not either, as long as the endpoint counts within the
-worst case. Bookings lie in the :class:`embed_pipeline.sdg.responses.ResponseStore` under the scope of the
+worst case. Bookings lie in the :class:`embed_pipeline.llm.responses.ResponseStore` under the scope of the
 generation: a restart finds them. Requests that are on their way when a run is stopped or killed are not booked,
 for nobody learns whether they were paid for; that is at most ``llm.concurrency`` requests per stop.
 """
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from embed_pipeline.errors import BudgetExceededError, SettingsError
-from embed_pipeline.sdg.responses import Entry, ResponseStore
+from embed_pipeline.llm.chat_api import Usage
+from embed_pipeline.llm.responses import Entry, ResponseStore
 from embed_pipeline.sdg.waiters import Waiters
-from embed_pipeline.sdg.wire import Usage
 from embed_pipeline.settings import LLMSettings
 
 BYTES_PER_TOKEN = 3  # of text whose tokens nobody counted; English has about four

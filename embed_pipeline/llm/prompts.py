@@ -89,7 +89,7 @@ def boundary(*texts: str) -> str:
 
 @functools.cache
 def _shipped() -> Mapping[str, str]:
-    folder = resources.files("embed_pipeline").joinpath("sdg", "prompts")
+    folder = resources.files("embed_pipeline").joinpath("llm", "prompts")
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".md")), key=lambda file: file.name)
     return {file.name.removesuffix(".md"): file.read_text("utf-8") for file in files}
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.content_cache import ContentCache
 from embed_pipeline.files import sha256_json
-from embed_pipeline.sdg.wire import Message, Reply
+from embed_pipeline.llm.chat_api import Message, Reply
+from embed_pipeline.store.content_cache import ContentCache
 
 _SPENDING = """
 CREATE TABLE IF NOT EXISTS spending (

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from embed_pipeline.errors import LLMUnavailableError
+from embed_pipeline.llm.chat_api import RetryableError
 from embed_pipeline.sdg.breaker import Breaker
 from embed_pipeline.sdg.limiter import Limiter
 from embed_pipeline.sdg.waiters import Waiters
-from embed_pipeline.sdg.wire import RetryableError
 
 
 class EndpointDownError(LLMUnavailableError):

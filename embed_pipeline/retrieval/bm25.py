@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.progress import track
-from embed_pipeline.scripts import HANGUL, UNSPACED
+from embed_pipeline.text.scripts import HANGUL, UNSPACED
 
 # Korean particles are glued to the word. Lucene's CJKBigramFilter takes Han, Hiragana, Katakana and Hangul; Thai,
 # Lao, Khmer and Burmese are treated alike here.

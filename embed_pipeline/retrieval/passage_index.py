@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from embed_pipeline.encoder import Vectors
+from embed_pipeline.encoders.torch_encoder import Vectors
 from embed_pipeline.progress import say, track
-from embed_pipeline.search import Indices, top_k
+from embed_pipeline.retrieval.search import Indices, top_k
 
 Kind = Literal["ivf", "hnsw"]
 ADDED_AT_ONCE = 65_536
@@ -34,7 +34,7 @@ class PassageIndex:
         self._index = None if self.exact else _build(passages, kind)
 
     def search(self, queries: Vectors, k: int) -> tuple[Vectors, Indices]:
-        """Scores and indices [q, min(k, p)], best first; see :func:`embed_pipeline.search.top_k`.
+        """Scores and indices [q, min(k, p)], best first; see :func:`embed_pipeline.retrieval.search.top_k`.
 
         An approximate index may find fewer: missing places have index -1 and score -inf.
         """

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from embed_pipeline.llm.ask import Round, ask_all
+from embed_pipeline.llm.chat_api import StrictAnswer
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.prompts import boundary, render, using_prompts
 from embed_pipeline.progress import say
-from embed_pipeline.sdg.ask import Round, ask_all
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.prompts import boundary, render, using_prompts
-from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
 
@@ -38,7 +38,7 @@ class LlmDenoiser:
         """For each (question, passage) whether the passage answers the question.
 
         Raises:
-            LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
+            LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.llm.ask.ask_all`.
         """
         model = self._settings.llm.judge_model or self._settings.llm.model or ""
         asking = Round(self._client, model, Relevance, "denoise negatives")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.errors import ArtifactError, EmbedPipelineError, SettingsError
-from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.serving.batching import Batcher
 from embed_pipeline.serving.errors import not_ready
 

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from embed_pipeline.settings.data import CorpusSettings, EncoderSettings, SdgSettings
+from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.finetune import FinetuneSettings, PrepSettings, SweepSettings
+from embed_pipeline.settings.sdg import CorpusSettings, EncoderSettings, SdgSettings
 from embed_pipeline.settings.section import Section, in_key, keyed, plain, runtime
-from embed_pipeline.settings.training import FinetuneSettings, PrepSettings, SweepSettings
-from embed_pipeline.settings.use import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
 
 
 class Settings(Section):

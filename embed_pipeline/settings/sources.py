@@ -68,7 +68,7 @@ def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
 def _read_profile(name: str) -> dict[str, Any]:
     if name not in PROFILES:
         raise SettingsError(f"profile {name!r} is unknown{_nearest(name, PROFILES)}; there are: {', '.join(PROFILES)}.")
-    text = resources.files("embed_pipeline").joinpath("profiles", f"{name}.yaml").read_text("utf-8")
+    text = resources.files("embed_pipeline").joinpath("settings", "profiles", f"{name}.yaml").read_text("utf-8")
     values: dict[str, Any] = yaml.safe_load(text) or {}
     return values
 

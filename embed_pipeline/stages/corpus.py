@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from embed_pipeline import charts, tables
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.store.artifacts import Artifact
 
 LISTING = ("corpus.max_file_mb",)
 READING = (*LISTING, "corpus.min_document_chars", "corpus.near_duplicate_threshold")
@@ -40,7 +40,7 @@ def corpus_external(settings: Settings) -> dict[str, str]:
 
 def tokenizer_external(settings: Settings) -> dict[str, str]:
     """The base model's tokenizer, which measures passages."""
-    from embed_pipeline.models import find_base_model
+    from embed_pipeline.encoders.base_model import find_base_model
 
     model = find_base_model(settings.base_model, settings.encoder.revision, settings.encoder.sha256)
     return {"tokenizer": sha256_file(model.path / "tokenizer.json")}
@@ -79,7 +79,7 @@ def corpus_manifest(run: StageRun) -> None:
 )
 def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
-    from embed_pipeline.corpus.parse import read_documents
+    from embed_pipeline.corpus.documents import read_documents
 
     parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
     run.write_table(parsed.documents)
@@ -108,10 +108,10 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 )
 def passages(run: StageRun, documents: Artifact) -> None:
     """Chunks of the documents with character spans, section and near-duplicate group."""
-    from embed_pipeline.corpus.chunk import chunk_documents
-    from embed_pipeline.corpus.dedup import group_near_duplicates
-    from embed_pipeline.corpus.tokens import token_counter
-    from embed_pipeline.encoder import base_encoder_spec
+    from embed_pipeline.corpus.chunking.chunk import chunk_documents
+    from embed_pipeline.corpus.chunking.tokens import token_counter
+    from embed_pipeline.corpus.near_duplicates import group_near_duplicates
+    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
 
     settings = run.settings
     count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))

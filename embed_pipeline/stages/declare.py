@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from embed_pipeline.artifacts import Artifact, Store, stage_key
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.store.artifacts import Artifact, Store, stage_key
 
 if TYPE_CHECKING:
     import dataframely as dy
     import polars as pl
 
-    from embed_pipeline.encoder import Encoder, EncoderSpec
+    from embed_pipeline.encoders.torch_encoder import Encoder, EncoderSpec
 
 Storage = Literal["table", "folder", "model", "json"]
 
@@ -79,15 +79,15 @@ class StageRun:
 
     def base_encoder(self) -> "Encoder":
         """The base model's encoder."""
-        from embed_pipeline.encoder import base_encoder_spec
+        from embed_pipeline.encoders.torch_encoder import base_encoder_spec
 
         return self.encoder(base_encoder_spec(self.settings.base_model, self.settings.encoder))
 
 
 def cached_encoder(home: Path, settings: Settings, spec: "EncoderSpec") -> "Encoder":
     """A torch encoder of ``spec`` that computes each text once, ever."""
-    from embed_pipeline.cached_encoder import CachedEncoder
-    from embed_pipeline.encoder import Encoder, TorchEncoder
+    from embed_pipeline.encoders.cached_encoder import CachedEncoder
+    from embed_pipeline.encoders.torch_encoder import Encoder, TorchEncoder
 
     def load() -> Encoder:
         return TorchEncoder.load(spec, settings.encoder.device, settings.encoder.batch_size)

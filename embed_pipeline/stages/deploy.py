@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline import tables
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.eval import gold_external, retrieval_sets
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.eval import gold_external, retrieval_sets
+from embed_pipeline.store.artifacts import Artifact
 
 
 def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
@@ -30,7 +30,7 @@ def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
 def endpoint(run: StageRun, onnx_model: Artifact, onnx_int8_model: Artifact) -> None:
     """A running release: URL, release id, model version, target."""
     from embed_pipeline.deploy.local import deploy_local
-    from embed_pipeline.deploy.releases import create_release
+    from embed_pipeline.store.releases import create_release
 
     deploy = run.settings.deploy
     model = {"onnx": onnx_model, "onnx_int8": onnx_int8_model}[deploy.model]
@@ -64,11 +64,11 @@ def endpoint_metrics(
     passages: Artifact,
 ) -> None:
     """The same BEIR evaluation through the endpoint, compared with the checkpoint's; a bad release is rolled back."""
-    from embed_pipeline.cached_encoder import CachedEncoder
-    from embed_pipeline.deploy.releases import roll_back
-    from embed_pipeline.encoder import EncoderSpec
+    from embed_pipeline.encoders.cached_encoder import CachedEncoder
+    from embed_pipeline.encoders.http_encoder import HttpEncoder
+    from embed_pipeline.encoders.torch_encoder import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_endpoint
-    from embed_pipeline.http_encoder import HttpEncoder
+    from embed_pipeline.store.releases import roll_back
 
     settings, info = run.settings, endpoint.json("endpoint")
     spec = EncoderSpec.load(onnx_model.path)

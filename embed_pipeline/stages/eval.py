@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.sdg import base_model_external
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.sdg import base_model_external
+from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def gold_external(settings: Settings) -> dict[str, str]:
     """Content of the gold set."""
-    from embed_pipeline.evaluation.beir import gold_fingerprint
+    from embed_pipeline.evaluation.gold import gold_fingerprint
 
     return {} if settings.eval.gold is None else {"gold": gold_fingerprint(settings.eval.gold.expanduser())}
 
@@ -30,8 +30,8 @@ def base_evaluation_external(settings: Settings) -> dict[str, str]:
 
 def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":
     """The gold set, when there is one, and the synthetic benchmark, when it has queries."""
-    from embed_pipeline.beir_folder import read_retrieval_set
-    from embed_pipeline.evaluation.beir import load_gold
+    from embed_pipeline.evaluation.gold import load_gold
+    from embed_pipeline.formats.beir import read_retrieval_set
     from embed_pipeline.records import passage_text
 
     sets = []
@@ -48,8 +48,8 @@ def told_gold(
     run: StageRun, sets: "list[RetrievalSet]", passages: Artifact, training_set: Artifact
 ) -> "tuple[list[RetrievalSet], dict[str, int]]":
     """Say and count what of the gold set was trained on; the gold set gets a slice of those questions."""
-    from embed_pipeline.evaluation.beir import GOLD
-    from embed_pipeline.prep.gold_overlap import gold_overlap
+    from embed_pipeline.evaluation.gold import GOLD
+    from embed_pipeline.prep.splits.gold_overlap import gold_overlap
 
     shown, counted = [], {}
     for one in sets:
@@ -105,7 +105,7 @@ def metrics(
     training_set: Artifact,
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
-    from embed_pipeline.encoder import EncoderSpec
+    from embed_pipeline.encoders.torch_encoder import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_tuned, recipe_results
     from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
 

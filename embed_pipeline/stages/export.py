@@ -2,10 +2,10 @@
 
 import random
 
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.store.artifacts import Artifact
 
 
 def tensorrt_external(settings: Settings) -> dict[str, str]:

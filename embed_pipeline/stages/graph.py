@@ -9,11 +9,11 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
-from embed_pipeline.defs import corpus, deploy, eval, export, finetune, prep, sdg  # noqa: A004 - the stage's name
-from embed_pipeline.defs.stage import Stage
-from embed_pipeline.defs.sweep import sweep_stages
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages import corpus, deploy, eval, export, finetune, prep, sdg  # noqa: A004 - the stage's name
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.sweep import sweep_stages
 
 STAGES: dict[str, Stage] = {
     one.name: one

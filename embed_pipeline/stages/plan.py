@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from embed_pipeline.artifacts import Store
-from embed_pipeline.defs.stage import Stage
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.store.artifacts import Store
 
 
 @dataclass(frozen=True)

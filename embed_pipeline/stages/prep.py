@@ -4,20 +4,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import charts, tables
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.sdg import base_model_external, responses
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.sdg import base_model_external, responses
+from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from embed_pipeline.encoder import Encoder
-    from embed_pipeline.prep.mined import DenoiserOf
-    from embed_pipeline.sdg.ledger import Ledger
+    from embed_pipeline.encoders.torch_encoder import Encoder
+    from embed_pipeline.llm.ledger import Ledger
+    from embed_pipeline.prep.mining.negatives import DenoiserOf
 
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
 LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
@@ -55,8 +55,8 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
     That history is not part of the key: the same corpus can be split otherwise in another home, and a fresh home
     gives the pure function of corpus, questions and settings.
     """
-    from embed_pipeline.prep.split import split_items
-    from embed_pipeline.prep.split_overview import split_overview
+    from embed_pipeline.prep.splits.overview import split_overview
+    from embed_pipeline.prep.splits.split import split_items
 
     groups = documents.scan().select("doc_id", "group_id").collect()
     earlier = run.previous()
@@ -74,7 +74,7 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
 @stage(group="prep", version="1", storage="folder", kinds=("beir",))
 def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv."""
-    from embed_pipeline.beir_folder import write_retrieval_set
+    from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.prep.benchmark import build_retrieval_set
 
     built = build_retrieval_set(qa_pairs.frame(), passages.frame(), splits.frame(), "test", "synthetic")
@@ -84,8 +84,8 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
 
 def denoising_external(settings: Settings) -> dict[str, str]:
     """Who denoises: the cross-encoder, or the language model with its prompt."""
-    from embed_pipeline.models import find_base_model
-    from embed_pipeline.sdg.prompts import prompt_texts
+    from embed_pipeline.encoders.base_model import find_base_model
+    from embed_pipeline.llm.prompts import prompt_texts
 
     chosen = settings.prep
     if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
@@ -126,14 +126,14 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
 @mining_stage(external=denoising_external)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
-    from embed_pipeline.encoder import EncoderSpec
+    from embed_pipeline.encoders.torch_encoder import EncoderSpec
 
     _mine(run, run.encoder(EncoderSpec.load(checkpoint.path)), splits, qa_pairs, passages)
 
 
 def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
-    from embed_pipeline.encoder import resolve_device
-    from embed_pipeline.prep.mined import mine_negatives
+    from embed_pipeline.encoders.torch_encoder import resolve_device
+    from embed_pipeline.prep.mining.negatives import mine_negatives
 
     device = resolve_device(run.settings.encoder.device)
     denoiser, ledger = _denoiser(run)
@@ -154,10 +154,10 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
     if chosen.denoise == "none":
         return None, None
     if chosen.denoise == "cross_encoder":
-        from embed_pipeline.cross_encoder import CrossEncoderModel
-        from embed_pipeline.models import find_base_model
-        from embed_pipeline.pair_scores import PairScores
-        from embed_pipeline.prep.denoise import CrossEncoderDenoiser
+        from embed_pipeline.encoders.base_model import find_base_model
+        from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
+        from embed_pipeline.encoders.pair_scores import PairScores
+        from embed_pipeline.prep.mining.denoisers import CrossEncoderDenoiser
 
         name, device = str(chosen.cross_encoder), run.settings.encoder.device
         version = find_base_model(name, setting=CROSS_ENCODER).content_sha256
@@ -165,7 +165,7 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
         scores = PairScores(cache, version, lambda: CrossEncoderModel.load(name, device).scores)
         return lambda asked, shown: CrossEncoderDenoiser(scores, chosen.denoise_threshold, asked, shown), None
     from embed_pipeline.sdg.denoise import LlmDenoiser
-    from embed_pipeline.sdg.llm import open_client
+    from embed_pipeline.sdg.generation.generate import open_client
 
     sdg = run.settings.sdg
     client, ledger = open_client(sdg, responses(run.home), run.work.name)
@@ -204,10 +204,10 @@ def training_set(
     The mining args in the recipe's file are those the negatives were first computed with; they are not part of the
     key, since other settings may give the same negatives.
     """
-    from embed_pipeline.beir_folder import write_retrieval_set
+    from embed_pipeline.formats.beir import write_retrieval_set
+    from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
     from embed_pipeline.prep.benchmark import build_retrieval_set
-    from embed_pipeline.prep.formats import write_recipe_files, write_triplets
-    from embed_pipeline.prep.unroll import unroll
+    from embed_pipeline.prep.training_set import unroll
 
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
     mined = mined_negatives.frame()
@@ -230,8 +230,8 @@ def training_set(
 
 def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
     """What the recipe's file says about the mining; later rounds mine with the checkpoint of the one before."""
-    from embed_pipeline.encoder import EncoderSpec
-    from embed_pipeline.prep.formats import mining_args
+    from embed_pipeline.encoders.torch_encoder import EncoderSpec
+    from embed_pipeline.formats.training_export import mining_args
 
     done = mined_negatives.manifest()
     tuned = next((version for name, version in done.inputs.items() if name.startswith("checkpoint")), None)

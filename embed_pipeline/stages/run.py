@@ -1,7 +1,7 @@
 """The one cached-asset mechanism; free of Dagster, so that ``--plan`` and ``status`` answer quickly.
 
-:func:`run_stage` computes a :class:`~embed_pipeline.defs.stage.Stage` or reuses what is known;
-:mod:`embed_pipeline.defs.plan` says beforehand which of the two it will be and why, and
+:func:`run_stage` computes a :class:`~embed_pipeline.stages.declare.Stage` or reuses what is known;
+:mod:`embed_pipeline.stages.plan` says beforehand which of the two it will be and why, and
 :mod:`embed_pipeline.defs.assets` turns stages into Dagster assets.
 """
 
@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Literal
 
-from embed_pipeline.artifacts import DATA, Artifact, Store
-from embed_pipeline.defs.stage import Stage, StageRun
 from embed_pipeline.errors import disk_full
 from embed_pipeline.files import temporary_folder
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Stage, StageRun
+from embed_pipeline.store.artifacts import DATA, Artifact, Store
 
 Outcome = Literal["computed", "reused", "skipped"]
 LIBRARIES = ("polars", "torch", "sentence-transformers", "transformers", "faiss-cpu", "onnxruntime", "numpy")

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from embed_pipeline.sdg.responses import ResponseStore
+    from embed_pipeline.llm.responses import ResponseStore
 
 FREE_FILTERS = (
     "sdg.min_question_chars",
@@ -55,8 +55,8 @@ def uses_llm(settings: Settings) -> bool:
 
 def generation_external(settings: Settings) -> dict[str, str]:
     """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
-    from embed_pipeline.sdg.imports import import_fingerprint
-    from embed_pipeline.sdg.prompts import prompts_fingerprint
+    from embed_pipeline.llm.prompts import prompts_fingerprint
+    from embed_pipeline.sdg.exchange.read import import_fingerprint
 
     if settings.sdg.import_from is not None:
         return {"import_from": import_fingerprint(settings.sdg.import_from.expanduser())}
@@ -67,7 +67,7 @@ def generation_external(settings: Settings) -> dict[str, str]:
 
 def base_model_external(settings: Settings) -> dict[str, str]:
     """The base model's content and how it encodes."""
-    from embed_pipeline.encoder import base_encoder_spec
+    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
 
     return {"base_model": base_encoder_spec(settings.base_model, settings.encoder).version()}
 
@@ -85,7 +85,7 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
     """Every question: written by an LLM, by the offline generator, or imported."""
     sdg = run.settings.sdg
     if sdg.import_from is not None:
-        from embed_pipeline.sdg.imports import read_questions
+        from embed_pipeline.sdg.exchange.read import read_questions
 
         read = read_questions(sdg.import_from.expanduser(), passages.frame(), documents.frame())
         frame = read.candidates
@@ -93,7 +93,7 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
     elif uses_llm(run.settings):
         frame = _written_by_llm(run, documents, passages)
     else:
-        from embed_pipeline.sdg.offline import generate_offline
+        from embed_pipeline.sdg.offline.generate import generate_offline
 
         frame = generate_offline(documents.frame(), passages.frame(), sdg)
     run.write_table(frame)
@@ -102,9 +102,9 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
 
 
 def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "pl.DataFrame":
-    from embed_pipeline.sdg import llm_overview
-    from embed_pipeline.sdg.estimate import estimate_generation
-    from embed_pipeline.sdg.llm import Corpus, open_client, write_questions
+    from embed_pipeline.sdg.generation import overview as llm_overview
+    from embed_pipeline.sdg.generation.estimate import estimate_generation
+    from embed_pipeline.sdg.generation.generate import Corpus, open_client, write_questions
 
     sdg = run.settings.sdg
     corpus = Corpus(documents.frame(), passages.frame(), run.base_encoder())
@@ -121,7 +121,7 @@ def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "
 
 
 def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
-    from embed_pipeline.sdg.llm_overview import set_aside_table
+    from embed_pipeline.sdg.generation.overview import set_aside_table
 
     run.write_table(set_aside, "set_aside", tables.SetAside)
     run.summary["set_aside"] = set_aside.height
@@ -131,7 +131,7 @@ def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
 
 def responses(home: Path) -> "ResponseStore":
     """Every LLM response ever received in this home."""
-    from embed_pipeline.sdg.responses import ResponseStore
+    from embed_pipeline.llm.responses import ResponseStore
 
     return ResponseStore(home / "cache" / "responses.sqlite")
 
@@ -148,8 +148,8 @@ def responses(home: Path) -> "ResponseStore":
 )
 def qa_pairs(run: StageRun, qa_candidates: Artifact, passages: Artifact) -> None:
     """Candidates that passed all filters and the global deduplication; the rejected lie beside, with reasons."""
-    from embed_pipeline.sdg.filters import select_pairs
-    from embed_pipeline.sdg.overview import overview
+    from embed_pipeline.sdg.filters.overview import overview
+    from embed_pipeline.sdg.filters.select import select_pairs
 
     frame = passages.frame()
     chosen = select_pairs(qa_candidates.frame(), frame, run.base_encoder(), run.settings.sdg)

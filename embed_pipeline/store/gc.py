@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.artifacts import POINTER, Store, home_lock
-from embed_pipeline.deploy.releases import release_in_use
+from embed_pipeline.store.artifacts import POINTER, Store, home_lock
+from embed_pipeline.store.releases import release_in_use
 
 
 def collect(home: Path, dry_run: bool = False) -> dict[str, Any]:

@@ -21,8 +21,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from embed_pipeline.content_cache import open_shared, rows_of
 from embed_pipeline.files import fsync_folder
+from embed_pipeline.store.content_cache import open_shared, rows_of
 
 Matrix = NDArray[np.float32]
 SHARD_ROWS = 1_000_000

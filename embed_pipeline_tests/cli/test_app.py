@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENTS = Path(__file__).parents[1] / "examples" / "loft_stations" / "docs"
+DOCUMENTS = Path(__file__).parents[2] / "examples" / "loft_stations" / "docs"
 DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
 
 
@@ -146,7 +146,7 @@ def test_a_stage_command_twice_then_touch_edit_and_undo(tmp_path, corpus):
 
 
 def test_second_run_on_the_same_home(tmp_path, corpus):
-    from embed_pipeline.artifacts import home_lock
+    from embed_pipeline.store.artifacts import home_lock
 
     with home_lock(tmp_path / "home"):
         result = cli("run", "--to", "documents", "--corpus", str(corpus), "--home", "home", cwd=tmp_path)
@@ -220,8 +220,8 @@ def test_llm_without_a_key_or_refused(tmp_path, corpus):
 
 
 def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tmp_path, corpus):
+    from embed_pipeline_tests.llm.chat_server import serving
     from embed_pipeline_tests.sdg.author import Author
-    from embed_pipeline_tests.sdg.chat_server import serving
 
     author = Author()
     with serving(author) as server:
@@ -248,9 +248,9 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
 
 
 def test_a_language_model_denoises_what_was_mined(tmp_path):
-    from embed_pipeline.artifacts import Store
+    from embed_pipeline.store.artifacts import Store
+    from embed_pipeline_tests.llm.chat_server import serving
     from embed_pipeline_tests.sdg.author import Author
-    from embed_pipeline_tests.sdg.chat_server import serving
 
     (tmp_path / "docs").mkdir()
     for path in sorted(DOCUMENTS.iterdir())[:10]:

@@ -9,13 +9,13 @@ import time
 import dagster as dg
 import pytest
 
-from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs import runner
+from embed_pipeline.cli import launch
+from embed_pipeline.cli.launch import execute, home_lock, prepare_dagster_home, served_summary
 from embed_pipeline.defs.resources import PipelineResource
-from embed_pipeline.defs.runner import execute, home_lock, prepare_dagster_home, served_summary
 from embed_pipeline.errors import HomeBusyError
-from embed_pipeline.settings_sources import load_settings
-from embed_pipeline_tests.defs import toy
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline_tests.stages import toy
 
 NAMES = list(toy.STAGES)
 
@@ -36,9 +36,9 @@ def run(tmp_path, monkeypatch):
     def build(settings, home):
         built = toy.toy_defs(settings, home, checks=(enough_names,))
         (job,) = (one for one in built.jobs if one.name == f"{toy.JOB}_0")
-        return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job(runner.JOB, job.selection)]))
+        return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job(launch.JOB, job.selection)]))
 
-    monkeypatch.setattr(runner, "build_defs", build)
+    monkeypatch.setattr(launch, "build_defs", build)
 
     def go(*overrides: str, names: list[str] = NAMES, force: tuple[str, ...] = ()):
         return execute(toy.settings_of(tmp_path, *overrides), tmp_path / "home", names, force)
@@ -62,8 +62,8 @@ def test_a_run_reports_every_asset_in_order_and_a_second_one_computes_only_what_
     with dg.DagsterInstance.get() as instance:  # the web UI shows both
         assert instance.root_directory == str(tmp_path / "home" / "dagster")
         assert [(record.run_id, record.job_name) for record in instance.get_runs()] == [
-            (second.run_id, runner.JOB),
-            (first.run_id, runner.JOB),
+            (second.run_id, launch.JOB),
+            (first.run_id, launch.JOB),
         ]
 
 
@@ -119,7 +119,7 @@ def test_the_home_is_prepared_once_and_updated(tmp_path, monkeypatch):
 
 def test_two_runs_in_one_home_are_refused_and_a_killed_one_frees_it(tmp_path):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.defs.runner import home_lock\n"
+        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.cli.launch import home_lock\n"
         "with home_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as other:

@@ -3,15 +3,15 @@ import json
 import docx
 import pytest
 
-from embed_pipeline.corpus import parse_file
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parse import read_documents
-from embed_pipeline.corpus.parse_file import detect_language
+from embed_pipeline.corpus.parsers import file
+from embed_pipeline.corpus.parsers.file import detect_language
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, validate
-from embed_pipeline_tests.corpus.pdf_files import column, make_pdf
+from embed_pipeline_tests.corpus.parsers.pdf_files import column, make_pdf
 
 SETTINGS = CorpusSettings()
 SENTENCE = "The loft warden checks the skein before every lofting and writes it into the gust ledger."
@@ -81,7 +81,7 @@ def test_a_parser_that_fails_in_an_unforeseen_way_skips_only_its_file(tmp_path, 
     def fail(data):
         raise RecursionError("too deep")
 
-    monkeypatch.setitem(parse_file._PARSERS, "html", fail)
+    monkeypatch.setitem(file._PARSERS, "html", fail)
     (tmp_path / "a.html").write_text("<p>x</p>")
     (tmp_path / "b.txt").write_text(SENTENCE)
     assert read(tmp_path).skipped.rows() == [("a.html", "cannot be parsed as html (RecursionError: too deep)")]

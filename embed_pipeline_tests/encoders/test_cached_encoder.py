@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from embed_pipeline.cached_encoder import CachedEncoder
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.cached_encoder import CachedEncoder
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline_tests.test_encoder import tiny_spec
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from embed_pipeline.cross_encoder import CrossEncoderModel
+from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline_tests.finetune.build import tiny_cross_encoder, tiny_model
 

@@ -5,9 +5,9 @@ import httpx
 import numpy as np
 import pytest
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.http_encoder import HttpEncoder
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.errors import DeployError
-from embed_pipeline.http_encoder import HttpEncoder
 from embed_pipeline_tests.serving.conftest import TEXTS
 
 SPEC = EncoderSpec(model="", content_sha256="", max_query_length=8, max_passage_length=8, dimensions=(2,))

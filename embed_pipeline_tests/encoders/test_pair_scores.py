@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from embed_pipeline import pair_scores
-from embed_pipeline.pair_scores import PairScores
+from embed_pipeline.encoders import pair_scores
+from embed_pipeline.encoders.pair_scores import PairScores
 
 
 class Lengths:

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from embed_pipeline.encoder import (
+from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.torch_encoder import (
     SPEC_FILE,
     EncoderSpec,
     TorchEncoder,
@@ -15,7 +16,6 @@ from embed_pipeline.encoder import (
     resolve_device,
 )
 from embed_pipeline.errors import ArtifactError, ModelAccessError
-from embed_pipeline.models import find_base_model
 from embed_pipeline.settings import EncoderSettings
 
 TEXTS = ["How is a tether inspected?", "", "a " * 600, "Ünïcode ☃ text", "short"]

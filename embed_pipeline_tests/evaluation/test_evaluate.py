@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from embed_pipeline import tables
-from embed_pipeline.encoder import TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder, base_encoder_spec
 from embed_pipeline.errors import ArtifactError, InputError
 from embed_pipeline.evaluation.evaluate import (
     evaluate_base,

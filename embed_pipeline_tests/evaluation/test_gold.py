@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.evaluation.beir import gold_fingerprint, load_gold
+from embed_pipeline.evaluation.gold import gold_fingerprint, load_gold
 
 PASSAGES = {"a.md#0000": "one", "a.md#0001": "two", "dir/b#1.md#0000": "three", "plain": "four"}
 

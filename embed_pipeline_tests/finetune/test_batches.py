@@ -9,7 +9,7 @@ from accelerate.data_loader import BatchSamplerShard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.finetune.dataset import SeparatingBatchSampler, fit_batch_size, row_keys
+from embed_pipeline.finetune.batches import SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from embed_pipeline.encoder import load_sentence_transformer
-from embed_pipeline.finetune.across import from_others, have_others
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.gather import from_others, have_others
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import tiny_model

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from embed_pipeline.encoder import EncoderSpec, TorchEncoder
+from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import hash_tree
-from embed_pipeline.finetune.plan import make_plan
-from embed_pipeline.finetune.processes import processes_for
+from embed_pipeline.finetune.job import make_plan
+from embed_pipeline.finetune.torchrun import processes_for
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.settings import FinetuneSettings

@@ -9,8 +9,8 @@ from beir.datasets.data_loader import GenericDataLoader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.beir_folder import read_qrels, read_retrieval_set, write_retrieval_set
 from embed_pipeline.errors import InputError
+from embed_pipeline.formats.beir import read_qrels, read_retrieval_set, write_retrieval_set
 from embed_pipeline.records import RetrievalSet
 
 ids = st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(['"', "'", "#", "/"]), min_size=1)

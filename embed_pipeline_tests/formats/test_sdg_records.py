@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.recipe_records import ChunkPlace, chunk_places, holds_records, read_records, record_files
+from embed_pipeline.formats.sdg_records import ChunkPlace, chunk_places, holds_records, read_records, record_files
 
 ONE = {"file_name": ["a.md"], "text": "x", "chunks": [{"chunk_id": 1, "text": "One."}, {"chunk_id": 2, "text": "Two."}]}
 BUNDLE = {

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from embed_pipeline.errors import ArtifactError
-from embed_pipeline.prep.formats import mining_args, read_training_rows, write_recipe_files, write_triplets
-from embed_pipeline.prep.mined import mine_negatives
-from embed_pipeline.prep.split import split_items
-from embed_pipeline.prep.unroll import unroll
+from embed_pipeline.formats.training_export import mining_args, read_training_rows, write_recipe_files, write_triplets
+from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.splits.split import split_items
+from embed_pipeline.prep.training_set import unroll
 from embed_pipeline.records import TrainingRow, passage_text
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.finetune.build import tiny_model

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.training_files import document_id, read_texts, text_files, training_file
-from embed_pipeline_tests.training_data import FORMS, QUESTIONS, TEXTS, corpus, flag_embedding, jsonl, recipe
+from embed_pipeline.formats.training_files import document_id, read_texts, text_files, training_file
+from embed_pipeline_tests.formats.training_data import FORMS, QUESTIONS, TEXTS, corpus, flag_embedding, jsonl, recipe
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.training_files import document_id
-from embed_pipeline.training_questions import GivenQuestion, given_texts, joined, read_given_questions
-from embed_pipeline_tests.training_data import FORMS, QUESTIONS, TEXTS, jsonl, recipe
+from embed_pipeline.formats.training_files import document_id
+from embed_pipeline.formats.training_questions import GivenQuestion, given_texts, joined, read_given_questions
+from embed_pipeline_tests.formats.training_data import FORMS, QUESTIONS, TEXTS, jsonl, recipe
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from embed_pipeline.training_files import document_id
+from embed_pipeline.formats.training_files import document_id
 
 TEXTS = {
     "low": "Below 350 Pa the low alarm sounds in the loft station.",

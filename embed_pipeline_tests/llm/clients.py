@@ -4,10 +4,10 @@ from collections import Counter
 
 from pydantic import BaseModel
 
-from embed_pipeline.sdg.ask import Round, ask_all
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.ledger import Ledger, prices_of
-from embed_pipeline.sdg.responses import ResponseStore
+from embed_pipeline.llm.ask import Round, ask_all
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 
 KEY = "sk-very-secret-0123456789"

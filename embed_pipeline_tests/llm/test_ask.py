@@ -9,12 +9,12 @@ import time
 import pytest
 
 from embed_pipeline.errors import BudgetExceededError, LLMAccessError, LLMUnavailableError
+from embed_pipeline.llm import endpoint
+from embed_pipeline.llm.ask import Outcome, Round, answered, ask_all
+from embed_pipeline.llm.throttle import EndpointDownError
 from embed_pipeline.progress import LogReporter, reporting
-from embed_pipeline.sdg import endpoint
-from embed_pipeline.sdg.ask import Outcome, Round, answered, ask_all
-from embed_pipeline.sdg.gate import EndpointDownError
-from embed_pipeline_tests.sdg.chat_server import completion, hang, later, ok, reset_mid_body, serving, status
-from embed_pipeline_tests.sdg.clients import GOOD, Pair, asked_all, client_of, numbered, words
+from embed_pipeline_tests.llm.chat_server import completion, hang, later, ok, reset_mid_body, serving, status
+from embed_pipeline_tests.llm.clients import GOOD, Pair, asked_all, client_of, numbered, words
 
 
 def number_in(body):

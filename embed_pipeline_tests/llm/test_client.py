@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import LLMAccessError, LLMUnavailableError, UserError
-from embed_pipeline.sdg.client import BadAnswerError
-from embed_pipeline.sdg.wire import RetryableError, error_message, read_reply, retry_after
-from embed_pipeline_tests.sdg.chat_server import completion, hang, ok, reset_mid_body, serving, status
-from embed_pipeline_tests.sdg.clients import GOOD, KEY, Pair, client_of
+from embed_pipeline.llm.chat_api import RetryableError, error_message, read_reply, retry_after
+from embed_pipeline.llm.client import BadAnswerError
+from embed_pipeline_tests.llm.chat_server import completion, hang, ok, reset_mid_body, serving, status
+from embed_pipeline_tests.llm.clients import GOOD, KEY, Pair, client_of
 
 
 async def ask(client, prompt="hello", model="m"):
@@ -424,9 +424,9 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from pydantic import BaseModel
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.ledger import Ledger
-from embed_pipeline.sdg.responses import ResponseStore
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 
 class Pair(BaseModel):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import BudgetExceededError, SettingsError, StageError
-from embed_pipeline.sdg.ledger import Ledger, Price, prices_of
-from embed_pipeline.sdg.responses import ResponseStore
-from embed_pipeline.sdg.wire import Reply
+from embed_pipeline.llm.chat_api import Reply
+from embed_pipeline.llm.ledger import Ledger, Price, prices_of
+from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 
 PRICES = {"m": Price(1.0, 4.0), "judge": Price(2.0, 8.0)}

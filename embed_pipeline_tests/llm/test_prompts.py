@@ -5,7 +5,7 @@ import jinja2
 import pytest
 
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.sdg.prompts import (
+from embed_pipeline.llm.prompts import (
     boundary,
     prompt_texts,
     prompts_fingerprint,

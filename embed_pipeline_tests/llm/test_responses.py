@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.content_cache import ContentCache
-from embed_pipeline.sdg.responses import Entry, ResponseStore, reply_key
-from embed_pipeline.sdg.wire import Reply
+from embed_pipeline.llm.chat_api import Reply
+from embed_pipeline.llm.responses import Entry, ResponseStore, reply_key
+from embed_pipeline.store.content_cache import ContentCache
 
 REPLY = Reply("a text", "", False, 7, None, 0.5, "m")
 
@@ -142,7 +142,7 @@ def test_a_write_that_fails_is_told_to_everybody_who_waits_for_it(store):
 def test_leaving_the_process_writes_what_is_queued(tmp_path):
     script = (
         "import sys\nfrom pathlib import Path\n"
-        "from embed_pipeline.sdg.responses import Entry, ResponseStore\nfrom embed_pipeline.sdg.wire import Reply\n"
+        "from embed_pipeline.llm.responses import Entry, ResponseStore\nfrom embed_pipeline.llm.chat_api import Reply\n"
         "store = ResponseStore(Path(sys.argv[1]))\n"
         "reply = Reply('x', '', False, 1, 1)\n"
         "for n in range(50): store.keep(reply, Entry('s', f'k{n}', 'm', 1, 1, 0.0, False, True))\n"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from embed_pipeline.llm.chat_api import RetryableError
+from embed_pipeline.llm.throttle import EndpointDownError, Gate
 from embed_pipeline.sdg.breaker import LEAST, LONGEST_COOL_DOWN, MOST_OPENINGS, Breaker
-from embed_pipeline.sdg.gate import EndpointDownError, Gate
 from embed_pipeline.sdg.limiter import Limiter
-from embed_pipeline.sdg.wire import RetryableError
 
 
 class Clock:

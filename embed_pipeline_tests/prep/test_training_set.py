@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.prep.mined import mine_negatives
-from embed_pipeline.prep.split import split_items
-from embed_pipeline.prep.unroll import cut_evidence, unroll
+from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.splits.split import split_items
+from embed_pipeline.prep.training_set import cut_evidence, unroll
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of, passages_of
 

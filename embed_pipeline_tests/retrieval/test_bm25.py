@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embed_pipeline.bm25 import Bm25Index
+from embed_pipeline.retrieval.bm25 import Bm25Index
 
 PASSAGES = ["Red apple, red pear.", "Green pear", "东京是日本的首都。", "…"]
 

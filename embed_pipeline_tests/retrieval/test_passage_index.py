@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.progress import SilentReporter, reporting
-from embed_pipeline.search import top_k
+from embed_pipeline.retrieval.passage_index import PassageIndex
+from embed_pipeline.retrieval.search import top_k
 
 
 class Listener(SilentReporter):

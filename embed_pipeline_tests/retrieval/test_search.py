@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embed_pipeline import search
-from embed_pipeline.search import top_k
+from embed_pipeline.retrieval import search
+from embed_pipeline.retrieval.search import top_k
 
 
 def reference(queries: np.ndarray, passages: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

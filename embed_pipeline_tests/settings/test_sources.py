@@ -6,7 +6,7 @@ import pytest
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings_sources import PROFILES, load_settings, setting_names, with_overrides
+from embed_pipeline.settings.sources import PROFILES, load_settings, setting_names, with_overrides
 
 
 def write(folder: Path, text: str) -> Path:

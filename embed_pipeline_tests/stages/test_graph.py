@@ -3,10 +3,10 @@
 import pytest
 
 from embed_pipeline.definitions import build_defs
-from embed_pipeline.defs.graph import STAGES, assets_of, selection, stages
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.graph import STAGES, assets_of, selection, stages
 
 
 def settings_of(*overrides: str) -> Settings:

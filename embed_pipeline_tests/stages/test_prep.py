@@ -5,11 +5,11 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs import prep
-from embed_pipeline.defs.cache import StageResult, run_stage
-from embed_pipeline.defs.stage import StageRun, no_external, stage
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages import prep
+from embed_pipeline.stages.declare import StageRun, no_external, stage
+from embed_pipeline.stages.run import StageResult, run_stage
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped
 
 SPLITS = replace(prep.splits, external=no_external)  # without the base model

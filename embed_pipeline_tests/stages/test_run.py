@@ -11,15 +11,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import StageResult, announce, run_stage
-from embed_pipeline.defs.plan import describe_plan, make_plan
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import ArtifactError, DiskFullError, InputError, TrainingError
 from embed_pipeline.files import sha256_file, write_json, write_text
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.plan import describe_plan, make_plan
+from embed_pipeline.stages.run import StageResult, announce, run_stage
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import Splits
 
 

@@ -7,15 +7,15 @@ import dagster as dg
 import polars as pl
 
 from embed_pipeline import charts
-from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs.assets import build_asset
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
-from embed_pipeline.defs.stage import Stage, StageRun, stage
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.declare import Stage, StageRun, stage
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import CorpusManifest
 
 JOB = "pipeline"

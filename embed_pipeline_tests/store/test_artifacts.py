@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.artifacts import DATA, MANIFEST, Artifact, Store, stage_key
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import temporary_folder
+from embed_pipeline.store.artifacts import DATA, MANIFEST, Artifact, Store, stage_key
 
 
 def values(key: str, asset: str = "table") -> dict[str, object]:
@@ -184,7 +184,7 @@ def test_a_kill_before_the_rename_leaves_the_artifact_before(store, monkeypatch)
 
 def test_a_kill_between_the_rename_and_the_key_costs_only_the_work(store):
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom embed_pipeline.artifacts import Store\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom embed_pipeline.store.artifacts import Store\n"
         "from embed_pipeline_tests.test_artifacts import commit\n"
         "Store.record_key = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "commit(Store(Path(sys.argv[1])), 'k1', 'hello')\n"
@@ -207,7 +207,7 @@ def test_half_an_artifact_under_the_final_name_is_replaced(store):
 
 def test_many_processes_giving_the_same_content_at_once(store):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.artifacts import Store\n"
+        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.store.artifacts import Store\n"
         "from embed_pipeline_tests.test_artifacts import commit\n"
         "time.sleep(max(0.0, float(sys.argv[3]) - time.time()))\n"
         "for n in range(20): commit(Store(Path(sys.argv[1])), f'{sys.argv[2]}{n}', f'same {n}')\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.content_cache import ContentCache
+from embed_pipeline.store.content_cache import ContentCache
 
 
 @pytest.fixture
@@ -53,7 +53,8 @@ def test_what_was_put_comes_back(tmp_path_factory, values):
 
 def test_a_put_is_durable_when_it_returns_even_if_the_process_is_killed(cache):
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom embed_pipeline.content_cache import ContentCache\n"
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from embed_pipeline.store.content_cache import ContentCache\n"
         "ContentCache(Path(sys.argv[1])).put('k', b'v')\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(cache.path)], check=False)

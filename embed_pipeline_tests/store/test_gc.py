@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from embed_pipeline.artifacts import DATA, Artifact, Store
-from embed_pipeline.content_cache import ContentCache
-from embed_pipeline.deploy.releases import create_release, point_to
 from embed_pipeline.files import temporary_folder
-from embed_pipeline.gc import collect
+from embed_pipeline.store.artifacts import DATA, Artifact, Store
+from embed_pipeline.store.content_cache import ContentCache
+from embed_pipeline.store.gc import collect
+from embed_pipeline.store.releases import create_release, point_to
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from embed_pipeline.deploy.releases import (
+from embed_pipeline.errors import DeployError
+from embed_pipeline.store.releases import (
     Pointers,
     Release,
     create_release,
@@ -20,7 +21,6 @@ from embed_pipeline.deploy.releases import (
     restore,
     roll_back,
 )
-from embed_pipeline.errors import DeployError
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_copy_that_fails_leaves_no_release(home, model, monkeypatch):
 
 def test_processes_creating_the_same_release_at_once(home, model):
     script = (
-        "import sys\nfrom pathlib import Path\nfrom embed_pipeline.deploy.releases import create_release\n"
+        "import sys\nfrom pathlib import Path\nfrom embed_pipeline.store.releases import create_release\n"
         "for n in range(20): create_release(Path(sys.argv[1]), Path(sys.argv[2]), str(n), 'm')\n"
     )
     command = [sys.executable, "-c", script, str(home), str(model)]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline import vector_cache
-from embed_pipeline.vector_cache import VectorCache
+from embed_pipeline.store import vector_cache
+from embed_pipeline.store.vector_cache import VectorCache
 
 
 def vector(key: bytes) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_what_a_killed_writer_left_is_ignored_and_overwritten(tmp_path):
 def test_an_added_vector_survives_a_kill(tmp_path):
     code = (
         "import os, signal, sys\nimport numpy as np\nfrom pathlib import Path\n"
-        "from embed_pipeline.vector_cache import VectorCache\n"
+        "from embed_pipeline.store.vector_cache import VectorCache\n"
         "VectorCache(Path(sys.argv[1]), 3).add([b'k'], np.array([[1, 2, 3]], np.float32))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.sdg.verbatim import as_in, find_spans
+from embed_pipeline.text.quotations import as_in, find_spans
 
 TEXT = "The lung  pressure\nis 420 Pa (nominal). The lung pressure\tis read by Tally."
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from embed_pipeline.scripts import HANGUL, UNSPACED
+from embed_pipeline.text.scripts import HANGUL, UNSPACED
 
 
 @pytest.mark.parametrize("word", ["汉字", "漢々〇", "ひらがな", "カタカナ", "ไทย", "ລາວ", "မြန်မာ", "ខ្មែរ", "𠀀"])

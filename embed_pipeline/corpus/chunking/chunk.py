@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from embed_pipeline.corpus.pack import halve_too_long, pack, runs
-from embed_pipeline.corpus.pieces import CountTokens, Span, sentences, within_budget
+from embed_pipeline.corpus.chunking.pack import halve_too_long, pack, runs
+from embed_pipeline.corpus.chunking.pieces import CountTokens, Span, sentences, within_budget
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Passages, empty, validate
@@ -36,19 +36,19 @@ def chunk_documents(
     With ``chunking`` *tokens* a passage never crosses a section unless the section has fewer than
     ``min_passage_tokens``, and never is a heading alone (unless the document is nothing else). Texts in scripts
     unknown to the tokenizer are bounded by characters as well, see
-    :func:`~embed_pipeline.corpus.pieces.cost_of`. With *sentences* it is ``sentences_per_passage`` sentences in a
-    row, over paragraphs and sections and however long, as in the reference recipe.
+    :func:`~embed_pipeline.corpus.chunking.pieces.cost_of`. With *sentences* it is ``sentences_per_passage`` sentences
+    in a row, over paragraphs and sections and however long, as in the reference recipe.
 
     Args:
         documents: :class:`~embed_pipeline.tables.Documents`.
-        count_tokens: texts to token counts, see :func:`~embed_pipeline.corpus.tokens.token_counter`.
+        count_tokens: texts to token counts, see :func:`~embed_pipeline.corpus.chunking.tokens.token_counter`.
         settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
         whole: one passage per document, whatever its length, with the document's id (BEIR, training data).
         chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.
 
     Returns:
         :class:`~embed_pipeline.tables.Passages` in the order of the documents; ``group_id`` is the passage's
-        own id until :func:`~embed_pipeline.corpus.dedup.group_near_duplicates` has run.
+        own id until :func:`~embed_pipeline.corpus.near_duplicates.group_near_duplicates` has run.
     """
     given = _spans_by_document(chunks) if chunks is not None else {}
     frames = [empty(Passages)]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from embed_pipeline.corpus.pieces import CountTokens, Span, cost_of, halves
+from embed_pipeline.corpus.chunking.pieces import CountTokens, Span, cost_of, halves
 
 
 def runs(pieces: Sequence[Span], smallest: int) -> list[list[Span]]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.corpus.pieces import CountTokens
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.corpus.chunking.pieces import CountTokens
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
 
 _TEXTS_AT_ONCE = 4096

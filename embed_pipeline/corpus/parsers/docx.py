@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from embed_pipeline.corpus.blocks import Block, Extracted, UnreadableError, one_line, table_rows
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line, table_rows
 
 _MAX_UNPACKED = 1_000_000_000
 _OLE = b"\xd0\xcf\x11\xe0"

@@ -6,14 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embed_pipeline.corpus.blocks import Extracted, Section, UnreadableError, join_blocks, one_line
-from embed_pipeline.corpus.formats import kind_of, stem_of
-from embed_pipeline.corpus.parse_docx import parse_docx
-from embed_pipeline.corpus.parse_html import parse_html
-from embed_pipeline.corpus.parse_markdown import parse_markdown
-from embed_pipeline.corpus.parse_pdf import parse_pdf
-from embed_pipeline.corpus.parse_rst import parse_rst
-from embed_pipeline.corpus.parse_text import parse_text
+from embed_pipeline.corpus.parsers.blocks import Extracted, Section, UnreadableError, join_blocks, one_line
+from embed_pipeline.corpus.parsers.docx import parse_docx
+from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.markdown import parse_markdown
+from embed_pipeline.corpus.parsers.pdf import parse_pdf
+from embed_pipeline.corpus.parsers.registry import kind_of, stem_of
+from embed_pipeline.corpus.parsers.rst import parse_rst
+from embed_pipeline.corpus.parsers.text import parse_text
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from lxml import etree, html
 
-from embed_pipeline.corpus.blocks import Block, Extracted, UnreadableError, list_item, one_line, table_rows
-from embed_pipeline.corpus.parse_text import decode
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, list_item, one_line, table_rows
+from embed_pipeline.corpus.parsers.text import decode
 
 
 def _names(text: str) -> frozenset[str]:

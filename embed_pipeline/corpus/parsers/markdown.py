@@ -8,10 +8,10 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from embed_pipeline.corpus.blocks import Block, Extracted, list_item, one_line, table_rows, unwrap
-from embed_pipeline.corpus.parse_html import fragment_text
-from embed_pipeline.corpus.parse_rst import parse_rst
-from embed_pipeline.corpus.parse_text import decode
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, one_line, table_rows, unwrap
+from embed_pipeline.corpus.parsers.html import fragment_text
+from embed_pipeline.corpus.parsers.rst import parse_rst
+from embed_pipeline.corpus.parsers.text import decode
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from embed_pipeline.corpus.blocks import Block, Extracted, UnreadableError, one_line
-from embed_pipeline.corpus.pdf_lines import Line, Page, paragraphs, read_page
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
+from embed_pipeline.corpus.parsers.pdf_lines import Line, Page, paragraphs, read_page
 
 _EDGE_LINES = 3
 _MOST_PAGES = 0.6

@@ -7,8 +7,8 @@ from docutils import frontend, nodes, utils
 from docutils.parsers.rst import Directive, Parser, directives, roles
 from docutils.parsers.rst.languages import en
 
-from embed_pipeline.corpus.blocks import Block, Extracted, list_item, table_rows, unwrap
-from embed_pipeline.corpus.parse_text import decode
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, table_rows, unwrap
+from embed_pipeline.corpus.parsers.text import decode
 
 _DIRECTIVE_NAME = re.compile(r"^\s*(?:\.\.|[|].*[|])\s*(?:\|[^|\n]+\|\s*)?([\w:+.-]*\w)::", re.MULTILINE)
 _ROLE_NAME = re.compile(r":([a-zA-Z][\w:+.-]*):`")

@@ -2,7 +2,7 @@
 
 import codecs
 
-from embed_pipeline.corpus.blocks import Block, Extracted, UnreadableError
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError
 
 _MARKS = (  # UTF-32 before UTF-16: the little-endian marks start alike
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -1,4 +1,4 @@
-"""Reading files in several processes, a line of JSON to and fro: ``python -m embed_pipeline.corpus.workers``.
+"""Reading files in several processes, a line of JSON to and fro: ``python -m embed_pipeline.corpus.parsers.workers``.
 
 Plain subprocesses rather than a pool of :mod:`multiprocessing`: nothing is pickled, a script that calls this
 without a main guard is not run again, and a worker ends by itself when whoever started it is gone.
@@ -16,12 +16,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from embed_pipeline.corpus.parse_file import FileBatch, Row, Skipped, parse_batch
+from embed_pipeline.corpus.parsers.file import FileBatch, Row, Skipped, parse_batch
 from embed_pipeline.errors import InputError, StageError
 
 _MOST_PROCESSES = 8
 _BATCHES_PER_PROCESS = 2
-_PACKAGE_FOLDER = Path(__file__).parents[2]
+_PACKAGE_FOLDER = Path(__file__).parents[3]
 
 Parsed = list[Row | Skipped]
 
@@ -33,7 +33,7 @@ def default_processes() -> int:
 
 
 def parse_batches(batches: Iterable[FileBatch], processes: int) -> Iterator[Parsed]:
-    """What :func:`~embed_pipeline.corpus.parse_file.parse_batch` gives, in the order of the batches.
+    """What :func:`~embed_pipeline.corpus.parsers.file.parse_batch` gives, in the order of the batches.
 
     Args:
         batches: at most two per process are under way, so that memory stays bounded.
@@ -64,7 +64,7 @@ def parse_batches(batches: Iterable[FileBatch], processes: int) -> Iterator[Pars
 def _worker() -> "Iterator[subprocess.Popen[bytes]]":
     paths = [str(_PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
-        [sys.executable, "-m", "embed_pipeline.corpus.workers"],
+        [sys.executable, "-m", "embed_pipeline.corpus.parsers.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from embed_pipeline.corpus.blocks import normalise, one_line
+from embed_pipeline.corpus.parsers.blocks import normalise, one_line
 from embed_pipeline.errors import InputError
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from embed_pipeline.corpus.formats import BEIR_CORPUS, kind_of
+from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS, kind_of
 from embed_pipeline.errors import InputError
-from embed_pipeline.recipe_records import SUFFIXES, holds_records, record_files
-from embed_pipeline.training_files import text_files, training_file
+from embed_pipeline.formats.sdg_records import SUFFIXES, holds_records, record_files
+from embed_pipeline.formats.training_files import text_files, training_file
 
 CorpusKind = Literal["files", "beir", "records", "training"]
 
@@ -18,7 +18,7 @@ def corpus_kind(root: Path) -> CorpusKind:
 
     It is a BEIR folder when it has a corpus.jsonl. It holds records when a .jsonl, .json or .parquet file in it
     or in its ``data/`` is one of SDG records and there is no document but a README; training data likewise
-    (:mod:`embed_pipeline.training_files`), which may be named as a file, too.
+    (:mod:`embed_pipeline.formats.training_files`), which may be named as a file, too.
 
     Raises:
         InputError: the record files are of several kinds, one cannot be read, or several could be meant.
@@ -39,7 +39,8 @@ def data_files(root: Path, kind: CorpusKind) -> list[Path]:
     """The files that the documents of a BEIR folder, records or training data are read from.
 
     Raises:
-        InputError: see :func:`~embed_pipeline.recipe_records.record_files`; or a corpus of training data is missing.
+        InputError: see :func:`~embed_pipeline.formats.sdg_records.record_files`; or a corpus of training data is
+            missing.
     """
     if kind == "training":
         file = training_file(root)

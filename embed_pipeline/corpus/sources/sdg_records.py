@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embed_pipeline.corpus.blocks import normalise
+from embed_pipeline.corpus.parsers.blocks import normalise
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.recipe_records import ChunkPlace, chunk_places, read_records
+from embed_pipeline.formats.sdg_records import ChunkPlace, chunk_places, read_records
 
 SEPARATOR = "\n\n"
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from embed_pipeline.corpus.blocks import normalise
+from embed_pipeline.corpus.parsers.blocks import normalise
 from embed_pipeline.errors import InputError
-from embed_pipeline.training_files import PassageText, training_file
-from embed_pipeline.training_questions import given_texts
+from embed_pipeline.formats.training_files import PassageText, training_file
+from embed_pipeline.formats.training_questions import given_texts
 
 
 def parse_training(root: Path) -> list[PassageText]:

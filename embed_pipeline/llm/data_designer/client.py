@@ -2,7 +2,7 @@
 
 A prompt does not depend on other columns of a Data Designer dataset, since what an answer is worth is decided
 here (evidence must stand in its passage, for example). So every step is one dataset: the rendered prompts as seed
-column, the answer as a structured column. The workers of :func:`embed_pipeline.sdg.ask.ask_all` hand in what they
+column, the answer as a structured column. The workers of :func:`embed_pipeline.llm.ask.ask_all` hand in what they
 want to ask; whenever no more comes, everything handed in goes through Data Designer in one pass.
 """
 
@@ -18,13 +18,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from embed_pipeline.errors import EmbedPipelineError, LLMAccessError, SettingsError
-from embed_pipeline.sdg import wire
-from embed_pipeline.sdg.client import ChatClient, RefusedRequestError
-from embed_pipeline.sdg.data_designer_process import INSTALL, interpreter, run_pass
-from embed_pipeline.sdg.endpoint import KEPT
-from embed_pipeline.sdg.gate import EndpointDownError
-from embed_pipeline.sdg.ledger import Ledger
-from embed_pipeline.sdg.responses import ResponseStore
+from embed_pipeline.llm import chat_api
+from embed_pipeline.llm.client import ChatClient, RefusedRequestError
+from embed_pipeline.llm.data_designer.process import INSTALL, interpreter, run_pass
+from embed_pipeline.llm.endpoint import KEPT
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.llm.throttle import EndpointDownError
 from embed_pipeline.settings import LLMSettings
 
 TOGETHER = 512
@@ -61,7 +61,7 @@ class _Asked:
 
 
 class DataDesignerClient(ChatClient):
-    """A :class:`~embed_pipeline.sdg.client.ChatClient` that asks through Data Designer.
+    """A :class:`~embed_pipeline.llm.client.ChatClient` that asks through Data Designer.
 
     Replies are stored under identities of their own, so the engines do not share them. Data Designer tells tokens
     for a whole pass only, so the ledger books estimates.
@@ -69,7 +69,7 @@ class DataDesignerClient(ChatClient):
     Args:
         settings: as for ChatClient; ``concurrency`` is what Data Designer may have in flight.
         store, ledger, environment: likewise. The environment also names the interpreter, see
-            :func:`embed_pipeline.sdg.data_designer_process.interpreter`.
+            :func:`embed_pipeline.llm.data_designer.process.interpreter`.
         idle_seconds: how long nothing may be handed in before a pass begins.
 
     Raises:
@@ -116,14 +116,14 @@ class DataDesignerClient(ChatClient):
         return {"engine": "data_designer", **super().parameters}
 
     async def _fetch(
-        self, key: str, model: str, messages: Sequence[wire.Message], schema: type[BaseModel]
-    ) -> wire.Reply:
+        self, key: str, model: str, messages: Sequence[chat_api.Message], schema: type[BaseModel]
+    ) -> chat_api.Reply:
         """A reply from Data Designer, which has done its own turn of repair; stored."""
         self.check_access()
         if len(messages) > 1:
             raise RefusedRequestError("the answer of Data Designer fits its JSON schema, but is not usable")
         prompt = messages[0]["content"]
-        sent = len(prompt.encode()) + len(json.dumps(wire.schema_of(schema))) + INSTRUCTIONS
+        sent = len(prompt.encode()) + len(json.dumps(chat_api.schema_of(schema))) + INSTRUCTIONS
         reserved = await self.ledger.reserve(model, sent, self.settings.max_tokens)
         began = time.monotonic()
         try:
@@ -132,10 +132,10 @@ class DataDesignerClient(ChatClient):
             self._arrived.set()
             content = await asked.answer
             seconds = round(time.monotonic() - began, 4)
-            reply = wire.Reply(content, "", False, None, None, seconds, model)
-            stored = self.store.keep(reply, reserved.settle(key, wire.UNSAID, seconds, len(content.encode())))
+            reply = chat_api.Reply(content, "", False, None, None, seconds, model)
+            stored = self.store.keep(reply, reserved.settle(key, chat_api.UNSAID, seconds, len(content.encode())))
         except RefusedRequestError:
-            self.store.keep(None, reserved.settle(key, wire.UNSAID, 0.0, None))
+            self.store.keep(None, reserved.settle(key, chat_api.UNSAID, 0.0, None))
             raise
         finally:
             reserved.release()
@@ -190,7 +190,7 @@ class DataDesignerClient(ChatClient):
                 "timeout": max(1, round(llm.timeout_seconds)),
                 "max_parallel_requests": self._parallel,
             },
-            "schema": wire.schema_of(asked.schema),
+            "schema": chat_api.schema_of(asked.schema),
             "group": max(16, self._parallel),
         }
 

@@ -1,4 +1,4 @@
-"""The program :mod:`embed_pipeline.sdg.data_designer_run`, and the interpreter that runs it.
+"""The program :mod:`embed_pipeline.llm.data_designer.program`, and the interpreter that runs it.
 
 A program of its own: Data Designer reads its settings when it is imported, sets up logging for the whole process,
 and may be installed elsewhere, since it holds other packages at older versions.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.sdg import data_designer_run
+from embed_pipeline.llm.data_designer import program
 
 PYTHON = "EMBED_PIPELINE_DATA_DESIGNER_PYTHON"
 LONGEST_LINE = 64 * 2**20  # bytes
@@ -45,7 +45,7 @@ def interpreter(environment: Mapping[str, str]) -> str:
 async def run_pass(
     python: str, request: Mapping[str, Any], prompts: Sequence[str], environment: Mapping[str, str]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """What :mod:`~embed_pipeline.sdg.data_designer_run` says of the prompts, line by line.
+    """What :mod:`~embed_pipeline.llm.data_designer.program` says of the prompts, line by line.
 
     Nothing stays on the disk, and nothing is sent to anybody but the endpoint. The program is killed when the
     iteration ends early.
@@ -62,7 +62,7 @@ async def run_pass(
         log = folder / "log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(python, "-I", data_designer_run.__file__, name),
+                *(python, "-I", program.__file__, name),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,

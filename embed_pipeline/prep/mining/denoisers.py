@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.pair_scores import PairScores
+from embed_pipeline.encoders.pair_scores import PairScores
 
 
 class CrossEncoderDenoiser:

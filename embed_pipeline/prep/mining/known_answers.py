@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from embed_pipeline.prep.text import normalise
-from embed_pipeline.search import Indices
+from embed_pipeline.retrieval.search import Indices
 
 NONE = np.zeros(0, np.int64)
 

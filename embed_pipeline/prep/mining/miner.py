@@ -1,7 +1,8 @@
 """Hard negatives: passages that look like an answer to the model and are not one.
 
 What scores above 95 % of the lowest positive is probably an unlabelled positive and is dropped for good; nothing that
-was dropped ever fills a gap. Needs numpy and faiss only; :mod:`embed_pipeline.prep.mined` makes tables of it.
+was dropped ever fills a gap. Needs numpy and faiss only; :mod:`embed_pipeline.prep.mining.negatives` makes
+tables of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoder import Vectors
+from embed_pipeline.encoders.torch_encoder import Vectors
 from embed_pipeline.errors import InputError
-from embed_pipeline.passage_index import PassageIndex
-from embed_pipeline.prep.rankings import Rankings
-from embed_pipeline.prep.rules import Barred, Picked, Picker, Ranking, Rules
+from embed_pipeline.prep.mining.rankings import Rankings
+from embed_pipeline.prep.mining.rules import Barred, Picked, Picker, Ranking, Rules
 from embed_pipeline.progress import track
-from embed_pipeline.search import Indices
+from embed_pipeline.retrieval.passage_index import PassageIndex
+from embed_pipeline.retrieval.search import Indices
 
 FIRST_LOOK = 64
 """Candidates looked at per query before looking further."""

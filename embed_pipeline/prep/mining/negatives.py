@@ -9,18 +9,18 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 import polars as pl
 
-from embed_pipeline.bm25 import Bm25Index
-from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
 from embed_pipeline.errors import InputError
-from embed_pipeline.passage_index import PassageIndex
 from embed_pipeline.prep.evidence import EvidenceHolders
-from embed_pipeline.prep.mine import Denoiser, MiningResult, mine
-from embed_pipeline.prep.rankings import Lexical, Rankings
-from embed_pipeline.prep.related import NONE, Groups, codes, near_duplicates, siblings
-from embed_pipeline.prep.rules import REASONS, Barred, Rules
+from embed_pipeline.prep.mining.known_answers import NONE, Groups, codes, near_duplicates, siblings
+from embed_pipeline.prep.mining.miner import Denoiser, MiningResult, mine
+from embed_pipeline.prep.mining.rankings import Lexical, Rankings
+from embed_pipeline.prep.mining.rules import REASONS, Barred, Rules
 from embed_pipeline.progress import say
 from embed_pipeline.records import passage_text
-from embed_pipeline.search import Indices
+from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.passage_index import PassageIndex
+from embed_pipeline.retrieval.search import Indices
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, validate
 

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from embed_pipeline.encoder import Vectors
-from embed_pipeline.passage_index import PassageIndex
-from embed_pipeline.prep.rules import Ranking
-from embed_pipeline.search import Indices
+from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.prep.mining.rules import Ranking
+from embed_pipeline.retrieval.passage_index import PassageIndex
+from embed_pipeline.retrieval.search import Indices
 
 Source = Literal["dense", "bm25", "both"]
 Lexical = Callable[[Indices, int], Sequence[Sequence[int]]]

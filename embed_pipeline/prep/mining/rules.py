@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoder import Vectors
-from embed_pipeline.search import Indices
+from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.retrieval.search import Indices
 
 REASONS = (
     "usable",

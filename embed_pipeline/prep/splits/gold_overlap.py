@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from embed_pipeline.encoder import Encoder
-from embed_pipeline.prep.leakage import NEAR_DUPLICATE, similar_texts
-from embed_pipeline.prep.repeats import Text, certain_duplicate, find_repeats, said
+from embed_pipeline.encoders.torch_encoder import Encoder
+from embed_pipeline.prep.splits.leakage import NEAR_DUPLICATE, similar_texts
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, said
 from embed_pipeline.records import RetrievalSet, passage_text
 
 SLICE = "in_training"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from embed_pipeline.encoder import Encoder, Vectors
-from embed_pipeline.prep.repeats import Text, certain_duplicate, find_repeats, said
+from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, said
 
 HELD_OUT = ("test", "validation")
 NEAR_DUPLICATE = 0.85
@@ -42,7 +42,7 @@ def find_leaks(
         documents: when given, documents of one near-duplicate group count as well; and, if it has their text,
             near-duplicate documents.
         threshold: corpus.near_duplicate_threshold. Near-duplicates are an alarm from
-            :func:`embed_pipeline.prep.repeats.certain_duplicate` of it on.
+            :func:`embed_pipeline.prep.splits.repeats.certain_duplicate` of it on.
 
     Returns:
         ``[kind, train_item, test_item]``, sorted; empty when nothing leaks. Kinds: same_passage, same_group,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from embed_pipeline import charts
-from embed_pipeline.prep.balance import TOTAL_SLACK
+from embed_pipeline.prep.splits.balance import TOTAL_SLACK
 from embed_pipeline.records import SPLITS
 from embed_pipeline.settings import PrepSettings
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.scripts import UNSPACED
+from embed_pipeline.text.scripts import UNSPACED
 
 SKETCH_SIZE, DEVIATIONS = 128, 5.0
 _GRAM = {"words": 3, "characters": 5}

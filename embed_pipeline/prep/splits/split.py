@@ -2,7 +2,7 @@
 
 Documents that say the same (near-duplicates), share text (near-duplicate passages), evidence (one question,
 several documents) or questions (near-identical ones) form a component; a component lies in one split. Which one
-is decided by a hash of seed and component, then balanced (:mod:`embed_pipeline.prep.balance`). A growing corpus
+is decided by a hash of seed and component, then balanced (:mod:`embed_pipeline.prep.splits.balance`). A growing corpus
 keeps its documents where they are by what was decided before: see ``previous`` of :func:`split_items`.
 """
 
@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
 from embed_pipeline.errors import InputError
-from embed_pipeline.prep.balance import PRIORITY, Component, assign, least_components
+from embed_pipeline.prep.splits.balance import PRIORITY, Component, assign, least_components
 from embed_pipeline.prep.text import SIMILAR_QUESTION, boilerplate_limit, normalise
 from embed_pipeline.progress import say
-from embed_pipeline.search import top_k
+from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Splits, validate
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from embed_pipeline.recipe_records import ChunkPlace
-from embed_pipeline.sdg.verbatim import as_in, find_spans
+from embed_pipeline.formats.sdg_records import ChunkPlace
+from embed_pipeline.text.quotations import as_in, find_spans
 
 LEAST_SHARE = 0.3
 """Besides the passage that holds most of a chunk, those that hold this share of it count."""

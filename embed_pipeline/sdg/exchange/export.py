@@ -1,4 +1,4 @@
-"""Questions as the reference recipe's SDG records, the opposite of :mod:`embed_pipeline.sdg.import_records`.
+"""Questions as the reference recipe's SDG records, the opposite of :mod:`embed_pipeline.sdg.exchange.sdg_records`.
 
 A record is a document with its passages as chunks and the questions about it. A question that needs passages
 of several documents stands in a record of its own kind, the bundle of these documents. A hop is a hop context
@@ -24,7 +24,7 @@ import polars as pl
 
 from embed_pipeline.errors import StageError
 from embed_pipeline.files import fsync_folder, temporary_folder, write_json
-from embed_pipeline.recipe_records import RESULT
+from embed_pipeline.formats.sdg_records import RESULT
 from embed_pipeline.sdg.candidates import CRITERIA
 
 SCHEMA_VERSION = 1

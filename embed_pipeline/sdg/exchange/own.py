@@ -17,7 +17,7 @@ import polars as pl
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
-from embed_pipeline.sdg.verbatim import find_spans
+from embed_pipeline.text.quotations import find_spans
 
 QUERIES = "queries.jsonl"
 QRELS = "qrels/train.tsv"
@@ -25,7 +25,7 @@ _EVIDENCE_FORM = '"passage_ids": ["…"] or "evidence": [{"document": "…", "te
 
 
 def own_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
-    """Read questions of one's own as candidates; see :func:`embed_pipeline.sdg.imports.read_questions`.
+    """Read questions of one's own as candidates; see :func:`embed_pipeline.sdg.exchange.read.read_questions`.
 
     Args:
         path: a .jsonl file, or a BEIR folder whose ids are passage ids; of its judgements those above 0 count.

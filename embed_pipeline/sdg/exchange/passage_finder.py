@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from embed_pipeline.recipe_records import ChunkPlace
+from embed_pipeline.formats.sdg_records import ChunkPlace
 from embed_pipeline.records import passage_text
 from embed_pipeline.sdg.candidates import Hop
-from embed_pipeline.sdg.chunk_finder import ChunkFinder, NotFoundError
+from embed_pipeline.sdg.exchange.chunk_finder import ChunkFinder, NotFoundError
 
 WINDOW = 24
 """Characters by which a text is looked for in the documents, white space not counted; shorter ones are not."""

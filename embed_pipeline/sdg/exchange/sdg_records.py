@@ -1,4 +1,4 @@
-"""Questions from the reference recipe's SDG records (:mod:`embed_pipeline.recipe_records`).
+"""Questions from the reference recipe's SDG records (:mod:`embed_pipeline.formats.sdg_records`).
 
 ::
 
@@ -12,7 +12,7 @@ since that is what the recipe judges by; questions generated here get the mean o
 
 Differently from the recipe, a record whose counts of evaluations and pairs differ loses its questions by
 name, and so does every other question that is set aside. Files written by
-:mod:`embed_pipeline.sdg.export_records` carry more (evidence, own ids, generator), which comes back.
+:mod:`embed_pipeline.sdg.exchange.export` carry more (evidence, own ids, generator), which comes back.
 """
 
 import math
@@ -25,11 +25,11 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 
 from embed_pipeline.errors import InputError
+from embed_pipeline.formats.sdg_records import RecipeRecord, chunk_places, read_records
 from embed_pipeline.progress import say
-from embed_pipeline.recipe_records import RecipeRecord, chunk_places, read_records
 from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES
 from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame, set_aside_frame, type_name
-from embed_pipeline.sdg.chunk_finder import ChunkFinder, NotFoundError, RecordChunks
+from embed_pipeline.sdg.exchange.chunk_finder import ChunkFinder, NotFoundError, RecordChunks
 
 STEP = "import questions"
 COLUMNS = ("file_name", "chunks", "deduplicated_qa_pairs", "qa_evaluations")
@@ -55,7 +55,7 @@ def recipe_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame
     """Read the questions of SDG records; memory holds one batch of them and the finished table.
 
     Args:
-        path: see :func:`embed_pipeline.recipe_records.read_records`.
+        path: see :func:`embed_pipeline.formats.sdg_records.read_records`.
         passages: :class:`embed_pipeline.tables.Passages`, made of the records or of the same documents.
         documents: :class:`embed_pipeline.tables.Documents`.
 
@@ -162,7 +162,7 @@ class _HopContext(BaseModel):
 
 
 class _Own(BaseModel):
-    """What :mod:`embed_pipeline.sdg.export_records` adds."""
+    """What :mod:`embed_pipeline.sdg.exchange.export` adds."""
 
     question_id: str | None = None
     generator: str | None = Field(None, pattern=r"^((offline|llm)/.+|imported)$")

@@ -1,4 +1,4 @@
-"""Questions of training data in other tools' formats, negatives included (:mod:`embed_pipeline.training_files`).
+"""Questions of training data in other tools' formats, with negatives (:mod:`embed_pipeline.formats.training_files`).
 
 Their texts are matched to the passages of the corpus. A positive that stands in none is set aside, with its
 question if it has no other; so are negatives.
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 
+from embed_pipeline.formats.training_questions import GivenQuestion, GivenQuestions, read_given_questions
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
-from embed_pipeline.sdg.import_own import own_candidate
-from embed_pipeline.sdg.import_records import STEP, Imported, imported
-from embed_pipeline.sdg.passage_finder import find_passages
-from embed_pipeline.training_questions import GivenQuestion, GivenQuestions, read_given_questions
+from embed_pipeline.sdg.exchange.own import own_candidate
+from embed_pipeline.sdg.exchange.passage_finder import find_passages
+from embed_pipeline.sdg.exchange.sdg_records import STEP, Imported, imported
 
 _ADVICE = "let corpus.path name the same data, or the documents it was made of"
 SetAside = list[tuple[str, str, str]]
@@ -23,7 +23,7 @@ def training_questions(file: Path, passages: pl.DataFrame, documents: pl.DataFra
     """Read training data as candidates, as other imported questions; given negatives are kept in their order.
 
     Args:
-        file: see :func:`embed_pipeline.training_files.training_file`.
+        file: see :func:`embed_pipeline.formats.training_files.training_file`.
         passages: :class:`embed_pipeline.tables.Passages`, made of the same data or of anything that holds its texts.
         documents: :class:`embed_pipeline.tables.Documents`.
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.bm25 import Bm25Index
-from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
 from embed_pipeline.progress import track
-from embed_pipeline.sdg.filters_alone import Row, imported
-from embed_pipeline.sdg.wording import same_form
-from embed_pipeline.search import top_k
+from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.search import top_k
+from embed_pipeline.sdg.filters.one_question import Row, imported
+from embed_pipeline.sdg.filters.wording import same_form
 from embed_pipeline.settings import SdgSettings
 
 BLOCK = 1024

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from embed_pipeline.sdg.candidates import CRITERIA
-from embed_pipeline.sdg.wording import longest_run, text_reference, words
+from embed_pipeline.sdg.filters.wording import longest_run, text_reference, words
 from embed_pipeline.settings import SdgSettings
 
 Row = Mapping[str, Any]

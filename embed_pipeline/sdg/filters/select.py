@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from embed_pipeline import tables
-from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
 from embed_pipeline.progress import track
 from embed_pipeline.records import passage_text
-from embed_pipeline.sdg.filters_alone import Refusal, Row, imported, refused_by_form, refused_by_model
-from embed_pipeline.sdg.filters_together import exact_duplicates, lost, near_duplicates, over_limit
+from embed_pipeline.sdg.filters.all_questions import exact_duplicates, lost, near_duplicates, over_limit
+from embed_pipeline.sdg.filters.one_question import Refusal, Row, imported, refused_by_form, refused_by_model
 from embed_pipeline.settings import SdgSettings
 
 REASONS: Mapping[str, str] = {

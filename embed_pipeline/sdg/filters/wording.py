@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import cache
 
-from embed_pipeline.bm25 import combining_marks
-from embed_pipeline.scripts import HANGUL, UNSPACED
+from embed_pipeline.retrieval.bm25 import combining_marks
+from embed_pipeline.text.scripts import HANGUL, UNSPACED
 
 _TEXT = r"(?:passages?|texts?|documents?|articles?|excerpts?|extracts?|paragraphs?|segments?|snippets?|context)"
 _GIVEN = r"(?:given|provided|above|following|preceding|presented|quoted|present|supplied)"

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from embed_pipeline.sdg.ask import Round, answered, ask_all
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.prompts import boundary, render
-from embed_pipeline.sdg.windows import Window
-from embed_pipeline.sdg.wire import StrictAnswer
+from embed_pipeline.llm.ask import Round, answered, ask_all
+from embed_pipeline.llm.chat_api import StrictAnswer
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.prompts import boundary, render
+from embed_pipeline.sdg.generation.windows import Window
 from embed_pipeline.settings import SdgSettings
 
 KINDS = (
@@ -71,7 +71,7 @@ def extract_artifacts(
     """Ask for the artifacts of every window; (window, notes, reason why there are none).
 
     Raises:
-        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
+        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.llm.ask.ask_all`.
     """
     outcomes = ask_all(_asking(settings, client), _prompts(windows, settings), total)
     for window, (_, outcome) in zip(windows(), outcomes, strict=True):

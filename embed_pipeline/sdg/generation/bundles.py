@@ -13,10 +13,10 @@ from itertools import combinations, zip_longest
 import numpy as np
 import polars as pl
 
-from embed_pipeline.encoder import Encoder, Vectors
+from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
 from embed_pipeline.records import passage_text
-from embed_pipeline.sdg.windows import Window
-from embed_pipeline.search import top_k
+from embed_pipeline.retrieval.search import top_k
+from embed_pipeline.sdg.generation.windows import Window
 from embed_pipeline.settings import SdgSettings
 
 NEIGHBOURS = 16
@@ -41,7 +41,7 @@ def bundle_windows(
 
     Args:
         documents: :class:`embed_pipeline.tables.Documents`; near-duplicates (one ``group_id``) are never bundled.
-        shown: see :func:`embed_pipeline.sdg.windows.shown_passages`.
+        shown: see :func:`embed_pipeline.sdg.generation.windows.shown_passages`.
         entities: doc_id -> names found in it.
         encoder: the base model.
     """

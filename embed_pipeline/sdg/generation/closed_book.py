@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 
 from embed_pipeline import tables
-from embed_pipeline.sdg.ask import Round, ask_all
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.prompts import boundary, render
-from embed_pipeline.sdg.wire import StrictAnswer
+from embed_pipeline.llm.ask import Round, ask_all
+from embed_pipeline.llm.chat_api import StrictAnswer
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.settings import SdgSettings
 
 Row = Mapping[str, Any]
@@ -38,7 +38,7 @@ def check_closed_book(candidates: pl.DataFrame, settings: SdgSettings, client: C
         candidates: :class:`embed_pipeline.tables.QaCandidates`, judged.
 
     Raises:
-        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
+        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.llm.ask.ask_all`.
     """
     passed = candidates.filter(pl.col("score") >= settings.judge_threshold)
     rows = passed.select("question_id", "question", "answer").to_dicts()

@@ -7,18 +7,18 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from embed_pipeline.cached_encoder import CachedEncoder
+from embed_pipeline.encoders.cached_encoder import CachedEncoder
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.ledger import prices_of
+from embed_pipeline.llm.prompts import render, using_prompts
+from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.records import passage_text
-from embed_pipeline.sdg.bundles import bundle_windows
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.extract import KINDS, artifacts_prompt, stored_artifacts
-from embed_pipeline.sdg.generate import judgeable, question_prompt, stored_questions
-from embed_pipeline.sdg.judge import Bench
-from embed_pipeline.sdg.ledger import prices_of
-from embed_pipeline.sdg.llm import Corpus, Work
-from embed_pipeline.sdg.prompts import render, using_prompts
-from embed_pipeline.sdg.responses import ResponseStore
-from embed_pipeline.sdg.windows import Window
+from embed_pipeline.sdg.generation.artifacts import KINDS, artifacts_prompt, stored_artifacts
+from embed_pipeline.sdg.generation.bundles import bundle_windows
+from embed_pipeline.sdg.generation.generate import Corpus, Work
+from embed_pipeline.sdg.generation.judge import Bench
+from embed_pipeline.sdg.generation.questions import judgeable, question_prompt, stored_questions
+from embed_pipeline.sdg.generation.windows import Window
 from embed_pipeline.settings import SdgSettings
 
 # Completion tokens of usual answers, for what was never asked; and how long an unknown endpoint takes.
@@ -129,7 +129,7 @@ def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClien
 
     Args:
         corpus: its encoder tells which vectors are there, so that bundles need not be guessed; a
-            :class:`~embed_pipeline.encoder.CachedEncoder` is expected and no model is loaded.
+            :class:`~embed_pipeline.encoders.torch_encoder.CachedEncoder` is expected and no model is loaded.
     """
     with using_prompts(settings.prompts):
         work = Work(corpus, settings)

@@ -13,21 +13,21 @@ from dataclasses import dataclass, field
 import httpx
 import polars as pl
 
-from embed_pipeline.encoder import Encoder
+from embed_pipeline.encoders.torch_encoder import Encoder
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.data_designer.client import DataDesignerClient
+from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.prompts import using_prompts
+from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.progress import say
-from embed_pipeline.sdg.bundles import bundle_windows
 from embed_pipeline.sdg.candidates import set_aside_frame
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.closed_book import check_closed_book
-from embed_pipeline.sdg.data_designer import DataDesignerClient
-from embed_pipeline.sdg.extract import extract_artifacts
-from embed_pipeline.sdg.filters import refused_before_judging
-from embed_pipeline.sdg.generate import Written, generate_questions
-from embed_pipeline.sdg.judge import judge_questions
-from embed_pipeline.sdg.ledger import Ledger, prices_of
-from embed_pipeline.sdg.prompts import using_prompts
-from embed_pipeline.sdg.responses import ResponseStore
-from embed_pipeline.sdg.windows import Window, document_windows, shown_passages
+from embed_pipeline.sdg.filters.select import refused_before_judging
+from embed_pipeline.sdg.generation.artifacts import extract_artifacts
+from embed_pipeline.sdg.generation.bundles import bundle_windows
+from embed_pipeline.sdg.generation.closed_book import check_closed_book
+from embed_pipeline.sdg.generation.judge import judge_questions
+from embed_pipeline.sdg.generation.questions import Written, generate_questions
+from embed_pipeline.sdg.generation.windows import Window, document_windows, shown_passages
 from embed_pipeline.settings import SdgSettings
 
 

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from embed_pipeline import tables
 from embed_pipeline.files import sha256_json
+from embed_pipeline.llm.ask import Round, ask_all
+from embed_pipeline.llm.chat_api import StrictAnswer
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.progress import say
-from embed_pipeline.sdg.ask import Round, ask_all
 from embed_pipeline.sdg.candidates import CRITERIA
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.prompts import boundary, render
-from embed_pipeline.sdg.wire import StrictAnswer
 from embed_pipeline.settings import SdgSettings
 
 Row = Mapping[str, Any]
@@ -71,7 +71,7 @@ def judge_questions(
         passages: :class:`embed_pipeline.tables.Passages` the candidates cite.
 
     Raises:
-        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
+        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.llm.ask.ask_all`.
     """
     bench = Bench(passages, settings, client)
     rows = candidates.select("question_id", "question", "answer", "passage_ids", "doc_ids").to_dicts()

@@ -13,7 +13,7 @@ EXAMPLE_CHARS = 200
 
 
 def spending_frame(by_model: Mapping[str, Mapping[str, float]]) -> pl.DataFrame:
-    """The :class:`embed_pipeline.tables.Spending` table of :meth:`embed_pipeline.sdg.ledger.Ledger.by_model`."""
+    """The :class:`embed_pipeline.tables.Spending` table of :meth:`embed_pipeline.llm.ledger.Ledger.by_model`."""
     rows = [{"model": model, **sums} for model, sums in sorted(by_model.items())]
     return pl.DataFrame(rows, schema=tables.empty(tables.Spending).schema)
 

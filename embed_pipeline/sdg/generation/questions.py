@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 import polars as pl
 from pydantic import BeforeValidator, Field
 
-from embed_pipeline.sdg.ask import Outcome, Round, answered, ask_all
+from embed_pipeline.llm.ask import Outcome, Round, answered, ask_all
+from embed_pipeline.llm.chat_api import StrictAnswer
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame, type_name
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.extract import Notes, stored_artifacts
-from embed_pipeline.sdg.prompts import boundary, render
-from embed_pipeline.sdg.verbatim import as_in
-from embed_pipeline.sdg.windows import Window, query_type_counts
-from embed_pipeline.sdg.wire import StrictAnswer
+from embed_pipeline.sdg.generation.artifacts import Notes, stored_artifacts
+from embed_pipeline.sdg.generation.windows import Window, query_type_counts
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.text.quotations import as_in
 
 LEAST_EVIDENCE = 4  # characters; less stands everywhere
 
@@ -94,7 +94,7 @@ def generate_questions(
         doc_of: passage id -> document id.
 
     Raises:
-        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.sdg.ask.ask_all`.
+        LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.llm.ask.ask_all`.
     """
     set_aside: list[tuple[str, str, str]] = []
     outcomes = ask_all(_asking(settings, client), question_prompts(windows, settings, client), total)

@@ -17,9 +17,9 @@ import polars as pl
 
 from embed_pipeline.progress import track
 from embed_pipeline.sdg.candidates import Candidate, candidates_frame
-from embed_pipeline.sdg.offline_pairs import linked_passages, two_passages
-from embed_pipeline.sdg.offline_recipes import RECIPES, View
-from embed_pipeline.sdg.offline_text import TermStatistics, units
+from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
+from embed_pipeline.sdg.offline.recipes import RECIPES, View
+from embed_pipeline.sdg.offline.text import TermStatistics, units
 from embed_pipeline.settings import SdgSettings
 
 TWO_PASSAGES = "two_passages"

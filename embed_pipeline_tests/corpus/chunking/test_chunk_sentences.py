@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.corpus.blocks import Block, join_blocks
-from embed_pipeline.corpus.chunk import chunk_documents
-from embed_pipeline.corpus.parse_file import detect_language
+from embed_pipeline.corpus.chunking.chunk import chunk_documents
+from embed_pipeline.corpus.parsers.blocks import Block, join_blocks
+from embed_pipeline.corpus.parsers.file import detect_language
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline_tests.corpus.build import documents
 from embed_pipeline_tests.corpus.test_parse import SCRIPTS
@@ -87,9 +87,9 @@ def test_scripts(language):
 
 
 def test_every_setting_that_counts_is_in_the_key_of_the_stage():
-    from embed_pipeline.defs.corpus import passages
     from embed_pipeline.settings import Settings
-    from embed_pipeline.settings_sources import with_overrides
+    from embed_pipeline.settings.sources import with_overrides
+    from embed_pipeline.stages.corpus import passages
 
     versions = {
         passages.code_version(with_overrides(Settings(), [override] if override else []))

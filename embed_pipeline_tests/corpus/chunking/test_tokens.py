@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from embed_pipeline.corpus import tokens
-from embed_pipeline.corpus.blocks import normalise
-from embed_pipeline.corpus.tokens import token_counter, works_word_by_word
+from embed_pipeline.corpus.chunking import tokens
+from embed_pipeline.corpus.chunking.tokens import token_counter, works_word_by_word
+from embed_pipeline.corpus.parsers.blocks import normalise
 from embed_pipeline.errors import ModelAccessError
 
 LETTERS = st.text("ab中\u0e17ไé\u0301 \n\t.-[]SEPMASK\u200b\U0001f680", max_size=60)

@@ -5,8 +5,8 @@ import docx
 import pytest
 from docx.oxml import parse_xml
 
-from embed_pipeline.corpus.blocks import UnreadableError, join_blocks
-from embed_pipeline.corpus.parse_docx import parse_docx
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks
+from embed_pipeline.corpus.parsers.docx import parse_docx
 
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 

@@ -1,7 +1,7 @@
 import pytest
 
-from embed_pipeline.corpus.blocks import UnreadableError, join_blocks
-from embed_pipeline.corpus.parse_html import fragment_text, parse_html
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks
+from embed_pipeline.corpus.parsers.html import fragment_text, parse_html
 
 PAGE = """<!DOCTYPE html><html><head><title>Merrin &amp; friends</title><style>p {}</style>
 <script>var x = "never";</script></head><body>

@@ -1,5 +1,5 @@
-from embed_pipeline.corpus.blocks import join_blocks
-from embed_pipeline.corpus.parse_markdown import parse_markdown
+from embed_pipeline.corpus.parsers.blocks import join_blocks
+from embed_pipeline.corpus.parsers.markdown import parse_markdown
 
 MANUAL = """---
 title: Manual of the Merrin

@@ -1,8 +1,8 @@
 import pytest
 
-from embed_pipeline.corpus.blocks import UnreadableError, join_blocks
-from embed_pipeline.corpus.parse_pdf import parse_pdf
-from embed_pipeline_tests.corpus.pdf_files import column, make_pdf
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks
+from embed_pipeline.corpus.parsers.pdf import parse_pdf
+from embed_pipeline_tests.corpus.parsers.pdf_files import column, make_pdf
 
 LONG = [
     "The skein drum turns slowly while the platform is lofted and the warden",

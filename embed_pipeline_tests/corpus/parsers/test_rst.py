@@ -1,7 +1,7 @@
 import pytest
 
-from embed_pipeline.corpus.blocks import join_blocks
-from embed_pipeline.corpus.parse_rst import parse_rst
+from embed_pipeline.corpus.parsers.blocks import join_blocks
+from embed_pipeline.corpus.parsers.rst import parse_rst
 
 GUIDE = """.. a comment
    of two lines

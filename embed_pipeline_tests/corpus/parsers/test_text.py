@@ -1,7 +1,7 @@
 import pytest
 
-from embed_pipeline.corpus.blocks import UnreadableError, join_blocks, normalise
-from embed_pipeline.corpus.parse_text import decode, parse_text
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks, normalise
+from embed_pipeline.corpus.parsers.text import decode, parse_text
 
 GERMAN = "Die Größe der Hülle beträgt zwölf Meter; ältere Geräte müssen überprüft werden. " * 20
 RUSSIAN = "Платформа поднимается на тросе и передаёт энергию на землю через кабель. " * 20

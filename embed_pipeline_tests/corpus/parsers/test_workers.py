@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from embed_pipeline.corpus import workers
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parse import read_documents
-from embed_pipeline.corpus.parse_file import FileBatch
-from embed_pipeline.corpus.workers import default_processes, parse_batches
+from embed_pipeline.corpus.parsers import workers
+from embed_pipeline.corpus.parsers.file import FileBatch
+from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
 from embed_pipeline.errors import InputError, StageError
 from embed_pipeline.settings import CorpusSettings
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.corpus.chunk import chunk_documents
-from embed_pipeline.corpus.kind import corpus_kind
+from embed_pipeline.corpus.chunking.chunk import chunk_documents
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import corpus_fingerprint, scan_corpus
-from embed_pipeline.corpus.parse import read_documents
+from embed_pipeline.corpus.sources.detect import corpus_kind
 from embed_pipeline.errors import InputError
-from embed_pipeline.recipe_records import chunk_places, read_records
+from embed_pipeline.formats.sdg_records import chunk_places, read_records
 from embed_pipeline.settings import CorpusSettings
 
 SETTINGS = CorpusSettings()
@@ -171,11 +171,11 @@ def test_a_file_that_changes_meanwhile_stops_the_run(tmp_path):
 
 
 def test_the_stages_hand_the_chunks_on(tmp_path):
-    from embed_pipeline.artifacts import Store
-    from embed_pipeline.defs import corpus
-    from embed_pipeline.defs.cache import run_stage
     from embed_pipeline.settings import Settings
-    from embed_pipeline.settings_sources import with_overrides
+    from embed_pipeline.settings.sources import with_overrides
+    from embed_pipeline.stages import corpus
+    from embed_pipeline.stages.run import run_stage
+    from embed_pipeline.store.artifacts import Store
 
     write(tmp_path / "corpus", record(ALPHA), record(BETA, ALPHA))
     settings = with_overrides(Settings(), [f"corpus.path={tmp_path / 'corpus'}"])

@@ -2,14 +2,14 @@
 
 import pytest
 
-from embed_pipeline.corpus.chunk import chunk_documents
-from embed_pipeline.corpus.kind import corpus_kind
+from embed_pipeline.corpus.chunking.chunk import chunk_documents
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import corpus_fingerprint, scan_corpus
-from embed_pipeline.corpus.parse import read_documents
+from embed_pipeline.corpus.sources.detect import corpus_kind
 from embed_pipeline.errors import InputError
+from embed_pipeline.formats.training_files import document_id
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.training_files import document_id
-from embed_pipeline_tests.training_data import FORMS, TEXTS, flag_embedding, jsonl, recipe
+from embed_pipeline_tests.formats.training_data import FORMS, TEXTS, flag_embedding, jsonl, recipe
 
 SETTINGS = CorpusSettings()
 

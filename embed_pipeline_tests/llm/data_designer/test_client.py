@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from embed_pipeline.errors import BudgetExceededError, LLMAccessError, LLMUnavailableError, SettingsError
-from embed_pipeline.sdg import data_designer_process
-from embed_pipeline.sdg.client import ChatClient
-from embed_pipeline.sdg.data_designer import DataDesignerClient
-from embed_pipeline.sdg.data_designer_process import PYTHON, interpreter, run_pass
-from embed_pipeline.sdg.data_designer_run import _cause, _Reasons
-from embed_pipeline.sdg.ledger import Ledger, prices_of
-from embed_pipeline.sdg.llm import open_client, write_questions
-from embed_pipeline.sdg.responses import ResponseStore
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.data_designer import process
+from embed_pipeline.llm.data_designer.client import DataDesignerClient
+from embed_pipeline.llm.data_designer.process import PYTHON, interpreter, run_pass
+from embed_pipeline.llm.data_designer.program import _cause, _Reasons
+from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.sdg.generation.generate import open_client, write_questions
 from embed_pipeline.settings import LLMSettings
+from embed_pipeline_tests.llm.chat_server import hang, later, ok, serving, status
+from embed_pipeline_tests.llm.clients import GOOD, KEY, asked_all
 from embed_pipeline_tests.sdg.author import Author
-from embed_pipeline_tests.sdg.chat_server import hang, later, ok, serving, status
-from embed_pipeline_tests.sdg.clients import GOOD, KEY, asked_all
 from embed_pipeline_tests.sdg.test_llm import corpus_of, settings_of
 
 HAS = bool(os.environ.get(PYTHON)) or find_spec("data_designer") is not None
@@ -100,8 +100,8 @@ def test_sampling_key_and_schema_arrive(tmp_path):
 
 @needs_data_designer
 def test_prompts_are_never_read_as_templates(tmp_path):
-    from embed_pipeline.sdg.ask import Round, ask_all
-    from embed_pipeline_tests.sdg.clients import Pair
+    from embed_pipeline.llm.ask import Round, ask_all
+    from embed_pipeline_tests.llm.clients import Pair
 
     hard = "{{ row }} {% if %} {# no #} <built-in function print> &amp; \u2028 größer"
     with serving([ok(GOOD)]) as server:
@@ -177,7 +177,7 @@ def test_the_budget_is_kept(tmp_path):
 
 @needs_data_designer
 def test_the_key_is_never_on_the_disk_and_nothing_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_designer_process.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     seen = []
 
@@ -221,7 +221,7 @@ asked_all(client_of(sys.argv[1], pathlib.Path(sys.argv[2])), 100)
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv(PYTHON, raising=False)
-    monkeypatch.setattr(data_designer_process, "find_spec", lambda _: None)
+    monkeypatch.setattr(process, "find_spec", lambda _: None)
     with pytest.raises(SettingsError, match=r"not installed. Install the extra \(pip install .*data-designer"):
         client_of("http://127.0.0.1:9/v1", tmp_path)
 
@@ -250,7 +250,7 @@ def test_a_program_that_breaks_off():
 
 
 def test_its_constraints_are_ours_but_for_what_it_holds_back():
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     if not (root / "constraints.txt").is_file():
         pytest.skip("not in a checkout")
     ours, its = (

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from embed_pipeline.cross_encoder import CrossEncoderModel
-from embed_pipeline.pair_scores import PairScores
-from embed_pipeline.prep.denoise import CrossEncoderDenoiser
+from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
+from embed_pipeline.encoders.pair_scores import PairScores
+from embed_pipeline.prep.mining.denoisers import CrossEncoderDenoiser
 from embed_pipeline_tests.finetune.build import tiny_cross_encoder
 
 QUESTIONS = ["where is the lion", "where is the clock"]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.prep.related import Groups, near_duplicates, siblings
+from embed_pipeline.prep.mining.known_answers import Groups, near_duplicates, siblings
 from embed_pipeline_tests.prep.build import pairs_of
 
 

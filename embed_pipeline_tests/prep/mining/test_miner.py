@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.passage_index import PassageIndex
-from embed_pipeline.prep import mine as module
-from embed_pipeline.prep.mine import mine
-from embed_pipeline.prep.rankings import Rankings
-from embed_pipeline.prep.rules import REASONS, Barred, Rules
+from embed_pipeline.prep.mining import miner as module
+from embed_pipeline.prep.mining.miner import mine
+from embed_pipeline.prep.mining.rankings import Rankings
+from embed_pipeline.prep.mining.rules import REASONS, Barred, Rules
+from embed_pipeline.retrieval.passage_index import PassageIndex
 
 NONE = np.zeros(0, np.int64)
 
@@ -264,8 +264,9 @@ def test_broken_input_is_refused():
 
 def test_core_needs_no_polars():
     code = (
-        "import sys; sys.modules['polars'] = None; import numpy as np; from embed_pipeline.prep.mine import mine\n"
-        "from embed_pipeline.prep.rules import Barred, Rules\n"
+        "import sys; sys.modules['polars'] = None; import numpy as np\n"
+        "from embed_pipeline.prep.mining.miner import mine\n"
+        "from embed_pipeline.prep.mining.rules import Barred, Rules\n"
         "v = np.eye(3, dtype=np.float32); none = np.array([], np.int64)\n"
         "barred = Barred(np.ones(3, bool), None, None, [none], [none])\n"
         "print(mine(v[:1], v, [np.array([0])], barred, Rules(2, 0.95)).indices[0].tolist())"

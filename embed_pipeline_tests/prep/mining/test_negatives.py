@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from embed_pipeline.prep.mined import PassageTexts, mine_negatives
-from embed_pipeline.prep.mined_check import check_negatives
-from embed_pipeline.prep.split import split_items
+from embed_pipeline.prep.mining.check import check_negatives
+from embed_pipeline.prep.mining.negatives import PassageTexts, mine_negatives
+from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import MinedNegatives, validate

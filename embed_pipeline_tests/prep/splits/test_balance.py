@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.prep.balance import (
+from embed_pipeline.prep.splits.balance import (
     LEAST_QUESTIONS,
     STRATUM_SLACK,
     TOTAL_SLACK,

@@ -5,7 +5,7 @@ import random
 import polars as pl
 import pytest
 
-from embed_pipeline.prep.gold_overlap import gold_overlap
+from embed_pipeline.prep.splits.gold_overlap import gold_overlap
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, passages_of
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from embed_pipeline.corpus.dedup import near_duplicates
-from embed_pipeline.prep import leakage, repeats
-from embed_pipeline.prep.leakage import find_leaks
-from embed_pipeline.prep.split import split_items
+from embed_pipeline.corpus.near_duplicates import near_duplicates
+from embed_pipeline.prep.splits import leakage, repeats
+from embed_pipeline.prep.splits.leakage import find_leaks
+from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped, pairs_of, passages_of
 
@@ -228,9 +228,9 @@ def test_the_check_shares_no_code_with_what_it_checks(module):
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     own = {name for name in names if name.startswith("embed_pipeline")}
     assert own <= {
-        "embed_pipeline.encoder",
-        "embed_pipeline.prep.repeats",
-        "embed_pipeline.scripts",
+        "embed_pipeline.encoders.torch_encoder",
+        "embed_pipeline.prep.splits.repeats",
+        "embed_pipeline.text.scripts",
         "embed_pipeline.records",
     }
-    assert "embed_pipeline.prep.repeats" in {name for name in names if name} or module is repeats
+    assert "embed_pipeline.prep.splits.repeats" in {name for name in names if name} or module is repeats

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from embed_pipeline.prep.split import split_items
-from embed_pipeline.prep.split_overview import split_overview
+from embed_pipeline.prep.splits.overview import split_overview
+from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of, passages_of
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.prep.repeats import Text, certain_duplicate, find_repeats
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats
 
 WORDS = ["sun", "moon", "star", "sea", "hill"]
 SENTENCES = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)

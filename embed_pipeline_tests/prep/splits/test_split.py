@@ -8,8 +8,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.prep.leakage import find_leaks
-from embed_pipeline.prep.split import split_items
+from embed_pipeline.prep.splits.leakage import find_leaks
+from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped, pairs_of, passages_of

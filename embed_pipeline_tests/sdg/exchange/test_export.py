@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from embed_pipeline.errors import StageError
 from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
-from embed_pipeline.sdg.export_records import export_records
-from embed_pipeline.sdg.imports import read_questions
+from embed_pipeline.sdg.exchange.export import export_records
+from embed_pipeline.sdg.exchange.read import read_questions
 from embed_pipeline_tests.sdg.sample import TEXTS, candidate, documents_and_passages, table_of
 
 DOCUMENTS, PASSAGES = documents_and_passages()

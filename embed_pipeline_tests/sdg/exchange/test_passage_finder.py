@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.sdg.candidates import Hop
-from embed_pipeline.sdg.passage_finder import WINDOW, find_passages
+from embed_pipeline.sdg.exchange.passage_finder import WINDOW, find_passages
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 DOCUMENTS, PASSAGES = documents_and_passages()

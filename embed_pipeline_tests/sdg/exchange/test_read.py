@@ -4,7 +4,7 @@ import pytest
 
 from embed_pipeline import tables
 from embed_pipeline.errors import InputError
-from embed_pipeline.sdg.imports import import_fingerprint, import_questions
+from embed_pipeline.sdg.exchange.read import import_fingerprint, import_questions
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 DOCUMENTS, PASSAGES = documents_and_passages()

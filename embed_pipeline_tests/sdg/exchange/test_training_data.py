@@ -5,15 +5,15 @@ import json
 import pytest
 
 from embed_pipeline import tables
-from embed_pipeline.corpus.chunk import chunk_documents
+from embed_pipeline.corpus.chunking.chunk import chunk_documents
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parse import read_documents
 from embed_pipeline.errors import InputError
-from embed_pipeline.sdg.imports import import_fingerprint, read_questions
+from embed_pipeline.formats.training_files import document_id
+from embed_pipeline.sdg.exchange.read import import_fingerprint, read_questions
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.training_files import document_id
+from embed_pipeline_tests.formats.training_data import FORMS, QUESTIONS, TEXTS, jsonl, recipe
 from embed_pipeline_tests.sdg.sample import documents_and_passages
-from embed_pipeline_tests.training_data import FORMS, QUESTIONS, TEXTS, jsonl, recipe
 
 SETTINGS = CorpusSettings()
 

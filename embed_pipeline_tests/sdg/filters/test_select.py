@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline import tables
-from embed_pipeline.encoder import EncoderSpec
-from embed_pipeline.sdg import filters_together
-from embed_pipeline.sdg.filters import REASONS, refused_before_judging, select_pairs
-from embed_pipeline.sdg.filters_together import closest_kept, first_rank
+from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.sdg.filters import all_questions
+from embed_pipeline.sdg.filters.all_questions import closest_kept, first_rank
+from embed_pipeline.sdg.filters.select import REASONS, refused_before_judging, select_pairs
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.sdg.sample import candidate, documents_and_passages, table_of
 
@@ -125,12 +125,12 @@ def test_near_duplicates_do_not_depend_on_the_blocks(seed, block):
     for position in range(len(unit)):
         if all(unit[position] @ unit[other] <= 0.9 for other in kept):
             kept.append(position)
-    whole = filters_together.BLOCK
+    whole = all_questions.BLOCK
     try:
-        filters_together.BLOCK = block
+        all_questions.BLOCK = block
         dropped = closest_kept(vectors, 0.9)
     finally:
-        filters_together.BLOCK = whole
+        all_questions.BLOCK = whole
     assert set(dropped) == set(range(20)) - set(kept)
     for position, (other, cosine) in dropped.items():
         assert other in kept
@@ -162,7 +162,7 @@ def test_the_round_trip_costs_nothing_where_it_cannot_fail():
 
 
 def test_words_are_looked_up_only_for_what_the_base_model_misses(monkeypatch):
-    monkeypatch.setattr(filters_together, "Bm25Index", None)
+    monkeypatch.setattr(all_questions, "Bm25Index", None)
     assert round_trip(1, "where could that be", ("alarm.md#0",))[0].pairs.height == 1
 
 

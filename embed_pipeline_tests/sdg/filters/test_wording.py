@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.sdg.wording import longest_run, same_form, text_reference, words
+from embed_pipeline.sdg.filters.wording import longest_run, same_form, text_reference, words
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.sdg.bundles import bundle_windows, group_related, relatedness
-from embed_pipeline.sdg.windows import shown_passages
+from embed_pipeline.sdg.generation.bundles import bundle_windows, group_related, relatedness
+from embed_pipeline.sdg.generation.windows import shown_passages
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 

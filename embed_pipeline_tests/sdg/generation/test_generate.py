@@ -10,13 +10,13 @@ import pytest
 from embed_pipeline import tables
 from embed_pipeline.errors import BudgetExceededError, LLMAccessError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.sdg.estimate import estimate_generation, estimate_roughly
-from embed_pipeline.sdg.filters import select_pairs
-from embed_pipeline.sdg.llm import Corpus, open_client, write_questions
-from embed_pipeline.sdg.responses import ResponseStore
+from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.sdg.filters.select import select_pairs
+from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly
+from embed_pipeline.sdg.generation.generate import Corpus, open_client, write_questions
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline_tests.llm.chat_server import ok, serving, status
 from embed_pipeline_tests.sdg.author import Author
-from embed_pipeline_tests.sdg.chat_server import ok, serving, status
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 SUBJECTS = ("valve", "rotor", "tether", "winch", "ballast", "antenna", "beacon", "latch", "pump", "gauge")

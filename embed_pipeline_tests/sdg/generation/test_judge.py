@@ -3,12 +3,12 @@ import re
 
 import pytest
 
-from embed_pipeline.sdg.judge import batches, judge_questions
-from embed_pipeline.sdg.llm import open_client
-from embed_pipeline.sdg.prompts import using_prompts, write_prompts
-from embed_pipeline.sdg.responses import ResponseStore
+from embed_pipeline.llm.prompts import using_prompts, write_prompts
+from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.sdg.generation.generate import open_client
+from embed_pipeline.sdg.generation.judge import batches, judge_questions
 from embed_pipeline.settings import SdgSettings
-from embed_pipeline_tests.sdg.chat_server import ok, serving
+from embed_pipeline_tests.llm.chat_server import ok, serving
 from embed_pipeline_tests.sdg.sample import candidate, documents_and_passages, table_of
 
 _, PASSAGES = documents_and_passages(titles={"alarm.md": "Alarms"})

@@ -7,16 +7,16 @@ import subprocess
 import sys
 import time
 
-from embed_pipeline.sdg.ask import Round, answered
-from embed_pipeline.sdg.responses import ResponseStore
-from embed_pipeline_tests.sdg.chat_server import later, ok, serving
-from embed_pipeline_tests.sdg.clients import Pair, asked_all, client_of, numbered, words
+from embed_pipeline.llm.ask import Round, answered
+from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline_tests.llm.chat_server import later, ok, serving
+from embed_pipeline_tests.llm.clients import Pair, asked_all, client_of, numbered, words
 
 RECORDS, KILLS = 120, 10
 RUN = """
 import sys
 from pathlib import Path
-from embed_pipeline_tests.sdg.clients import asked_all, client_of
+from embed_pipeline_tests.llm.clients import asked_all, client_of
 asked_all(client_of(sys.argv[1], Path(sys.argv[2]), concurrency=8), int(sys.argv[3]))
 """
 

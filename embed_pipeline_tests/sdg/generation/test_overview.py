@@ -2,7 +2,7 @@ import polars as pl
 
 from embed_pipeline import tables
 from embed_pipeline.sdg.candidates import set_aside_frame
-from embed_pipeline.sdg.llm_overview import SHOWN, cost_table, set_aside_table, spending_frame
+from embed_pipeline.sdg.generation.overview import SHOWN, cost_table, set_aside_table, spending_frame
 
 NAMES = ("requests", "prompt_tokens", "completion_tokens", "usd", "estimated", "seconds")
 BY_MODEL = {

@@ -5,13 +5,13 @@ import polars as pl
 import pytest
 
 from embed_pipeline import tables
-from embed_pipeline.sdg.extract import KINDS, extract_artifacts
-from embed_pipeline.sdg.generate import generate_questions, stored_questions
-from embed_pipeline.sdg.llm import open_client
-from embed_pipeline.sdg.responses import ResponseStore
-from embed_pipeline.sdg.windows import Window, document_windows, shown_passages
+from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.sdg.generation.artifacts import KINDS, extract_artifacts
+from embed_pipeline.sdg.generation.generate import open_client
+from embed_pipeline.sdg.generation.questions import generate_questions, stored_questions
+from embed_pipeline.sdg.generation.windows import Window, document_windows, shown_passages
 from embed_pipeline.settings import SdgSettings
-from embed_pipeline_tests.sdg.chat_server import ok, serving, status
+from embed_pipeline_tests.llm.chat_server import ok, serving, status
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 _, PASSAGES = documents_and_passages(titles={"alarm.md": "Alarms"})

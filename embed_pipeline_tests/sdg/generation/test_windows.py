@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.sdg.windows import Window, document_windows, query_type_counts, shown_passages
+from embed_pipeline.sdg.generation.windows import Window, document_windows, query_type_counts, shown_passages
 from embed_pipeline.settings import QueryMix, SdgSettings
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 

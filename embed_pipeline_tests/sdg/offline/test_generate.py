@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from embed_pipeline import tables
-from embed_pipeline.sdg import offline_recipes as recipes
-from embed_pipeline.sdg.offline import MIX, generate_offline, shares
-from embed_pipeline.sdg.offline_pairs import linked_passages, two_passages
-from embed_pipeline.sdg.offline_questions import rephrased
-from embed_pipeline.sdg.offline_text import TermStatistics, join, units, words
+from embed_pipeline.sdg.offline import recipes
+from embed_pipeline.sdg.offline.generate import MIX, generate_offline, shares
+from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
+from embed_pipeline.sdg.offline.phrasing import rephrased
+from embed_pipeline.sdg.offline.text import TermStatistics, join, units, words
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
