@@ -209,11 +209,13 @@ def serve(
 
 @app.command()
 def stop(home: Home = None, as_json: Json = False) -> None:
-    """Stop the local endpoint."""
+    """Stop the endpoint."""
     from embed_pipeline.cli import output
-    from embed_pipeline.deploy.local import stop_local
+    from embed_pipeline.deploy.targets import open_target
 
-    stopped = stop_local(home_of(home))
+    context = Context.of(None, None, None, home, None)
+    deploy = context.settings.deploy
+    stopped = open_target(deploy.target, context.home, deploy).stop()
     if as_json:
         output.print_json({"stopped": stopped})
     else:

@@ -123,7 +123,7 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
     _mine(run, run.base_encoder(), splits, qa_pairs, passages)
 
 
-@mining_stage(external=denoising_external)
+@mining_stage(external=denoising_external, variant=True)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
     from embed_pipeline.encoders.spec import EncoderSpec
