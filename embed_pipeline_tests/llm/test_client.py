@@ -185,6 +185,7 @@ def test_an_endpoint_on_this_machine_needs_no_key(tmp_path):
         assert "Authorization" not in server.headers[0]
 
 
+# pragma: allowlist nextline secret
 @pytest.mark.parametrize("url", [None, "api.openai.com/v1", "ftp://x/v1", "https://user:pass@x/v1", "http://", ""])
 def test_an_unusable_address_is_named(url, tmp_path):
     with pytest.raises(LLMAccessError, match="base_url") as caught:
