@@ -51,7 +51,9 @@ def test_hosted_ci_runs_make_targets_only(workflow):
 
 
 def test_hosted_ci_tries_every_python_that_the_package_claims():
-    matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]["test"]["strategy"]["matrix"]
+    matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]["test"]["strategy"][
+        "matrix"
+    ]
     least, beyond = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["project"]["requires-python"]).groups()
     assert matrix["python"] == [f"3.{minor}" for minor in range(int(least), int(beyond))]
 

@@ -91,8 +91,8 @@ def _llama(folder: Path, packaged: EncoderSpec, **values) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=64,
-        is_causal=values["attention"] == "causal",
     )
+    config.is_causal = values["attention"] == "causal"
     return _checkpoint(folder, LlamaModel(config), packaged, **values)
 
 

@@ -162,8 +162,13 @@ def test_the_key_is_in_no_error_and_no_log(reply, tmp_path, caplog):
 
 
 def test_a_missing_key_is_named_before_any_call(tmp_path):
-    calls = []
-    transport = httpx.MockTransport(lambda request: calls.append(request) or httpx.Response(200))
+    calls: list[httpx.Request] = []
+
+    def answer(request):
+        calls.append(request)
+        return httpx.Response(200)
+
+    transport = httpx.MockTransport(answer)
     client = client_of("https://llm.example.com/v1", tmp_path, key=None, transport=transport)
     with pytest.raises(LLMAccessError, match=r"TEST_LLM_KEY is not set.*llm.example.com"):
         client.check_access()
