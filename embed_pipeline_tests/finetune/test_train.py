@@ -62,14 +62,6 @@ class Listener(SilentReporter):
         self.lines.append(text)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory) -> EncoderSpec:
     return tiny_model(tmp_path_factory.mktemp("base"), query_prompt="query: ", passage_prompt="passage: ")
