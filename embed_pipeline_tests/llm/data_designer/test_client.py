@@ -200,7 +200,7 @@ def test_the_key_is_never_on_the_disk_and_nothing_is_left(tmp_path, monkeypatch)
 def test_it_dies_with_its_parent(tmp_path):
     script = """
 import sys, pathlib
-from embed_pipeline_tests.sdg.test_data_designer import client_of, asked_all
+from embed_pipeline_tests.llm.data_designer.test_client import client_of, asked_all
 asked_all(client_of(sys.argv[1], pathlib.Path(sys.argv[2])), 100)
 """
     with serving([hang(30)]) as server:
