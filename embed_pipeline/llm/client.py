@@ -84,6 +84,16 @@ class ChatClient:
         await self._endpoint.__aexit__()
         await asyncio.wrap_future(self.store.flush())
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls of :meth:`complete` are wanted at once."""
+        return self.settings.concurrency
+
+    @property
+    def answers(self) -> int:
+        """Replies of the endpoint so far, usable or not."""
+        return self.gate.answers
+
     def note(self) -> str:
         """Where it stands, in a few words: requests in flight and money (or tokens) of the generation."""
         spent = self.ledger.totals()

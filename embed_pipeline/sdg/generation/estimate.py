@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.estimate import (
     ARTIFACT_TOKENS,
     JUDGEMENT_TOKENS,
@@ -36,7 +36,7 @@ OTHER_FILES = 5.0
 """Text and mark-up; the others hold fonts, pictures and compressed text besides."""
 
 
-def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClient) -> Estimate:
+def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatEngine) -> Estimate:
     """Walk through the generation without asking: what is stored counts as answered, the rest is estimated.
 
     Args:
@@ -87,7 +87,7 @@ def _steps(settings: SdgSettings) -> list[Step]:
 
 
 def _estimate_notes(
-    windows: Callable[[], Iterator[Window]], settings: SdgSettings, client: ChatClient, step: Step
+    windows: Callable[[], Iterator[Window]], settings: SdgSettings, client: ChatEngine, step: Step
 ) -> dict[str, set[str]]:
     """Count step 1; the entities that are known."""
     entities: dict[str, set[str]] = defaultdict(set)
@@ -119,7 +119,7 @@ def _estimate_bundles(work: Work, entities: dict[str, set[str]], settings: SdgSe
     return -(-others // settings.bundle_size) if whole.height else others // settings.bundle_size
 
 
-def _estimate_questions(work: Work, settings: SdgSettings, client: ChatClient, steps: Sequence[Step]) -> float:
+def _estimate_questions(work: Work, settings: SdgSettings, client: ChatEngine, steps: Sequence[Step]) -> float:
     """Count step 2, and step 4 by the questions there will be; tokens of a usual prompt."""
     bench = Bench(work.corpus.passages, settings, client)
     notes = NOTE_SHARE * ARTIFACT_TOKENS * len(KINDS) * settings.artifacts_per_kind

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.ledger import Ledger
 from embed_pipeline.llm.prompts import using_prompts
 from embed_pipeline.progress import say
@@ -95,7 +95,7 @@ class Work:
         return self.single + len(self.bundles)
 
 
-def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, ledger: Ledger) -> GenerationResult:
+def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatEngine, ledger: Ledger) -> GenerationResult:
     """Notes and questions by ``llm.model``, free filters, then ``llm.judge_model``; every answer is stored.
 
     Args:
@@ -129,7 +129,7 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
     )
 
 
-def take_notes(work: Work, settings: SdgSettings, client: ChatClient) -> list[tuple[str, str, str]]:
+def take_notes(work: Work, settings: SdgSettings, client: ChatEngine) -> list[tuple[str, str, str]]:
     """Step 1 for every document, then for the bundles that their entities and vectors make; what was lost."""
     entities: dict[str, set[str]] = defaultdict(set)
     lost = []
@@ -149,7 +149,7 @@ def take_notes(work: Work, settings: SdgSettings, client: ChatClient) -> list[tu
 
 
 def _judge(
-    candidates: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatClient
+    candidates: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatEngine
 ) -> tuple[pl.DataFrame, int]:
     """Judge what the free filters let pass; the candidates, and how many were judged."""
     refused = refused_before_judging(candidates, corpus.passages, corpus.encoder, settings)

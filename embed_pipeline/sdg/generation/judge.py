@@ -12,7 +12,7 @@ from embed_pipeline import tables
 from embed_pipeline.files import sha256_json
 from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.progress import say
 from embed_pipeline.records import CRITERIA
@@ -57,7 +57,7 @@ class Batch:
 
 
 def judge_questions(
-    candidates: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, client: ChatClient
+    candidates: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, client: ChatEngine
 ) -> pl.DataFrame:
     """Fill relevance, accuracy, context_support and clarity (1 to 10), score (their mean) and judgement.
 
@@ -124,7 +124,7 @@ def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
 class Bench:
     """The judge, with everything it said before."""
 
-    def __init__(self, passages: pl.DataFrame, settings: SdgSettings, client: ChatClient) -> None:
+    def __init__(self, passages: pl.DataFrame, settings: SdgSettings, client: ChatEngine) -> None:
         self._model = settings.llm.judge_model or settings.llm.model or ""
         self._client = client
         self._text_of = {

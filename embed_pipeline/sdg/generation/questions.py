@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from embed_pipeline.llm.ask import Outcome, Round, answered, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame, type_name
 from embed_pipeline.sdg.generation.artifacts import Notes, stored_artifacts
@@ -82,7 +82,7 @@ def question_prompt(window: Window, notes: Notes, settings: SdgSettings) -> str:
 
 
 def generate_questions(
-    windows: Windows, total: int, doc_of: Mapping[str, str], settings: SdgSettings, client: ChatClient
+    windows: Windows, total: int, doc_of: Mapping[str, str], settings: SdgSettings, client: ChatEngine
 ) -> Written:
     """Ask about every window, with the notes of step 1 where they are stored.
 
@@ -103,7 +103,7 @@ def generate_questions(
     return Written(candidates_frame(kept, doc_of), set_aside)
 
 
-def question_prompts(windows: Windows, settings: SdgSettings, client: ChatClient) -> Callable[[], Iterator[Any]]:
+def question_prompts(windows: Windows, settings: SdgSettings, client: ChatEngine) -> Callable[[], Iterator[Any]]:
     """(window name, prompt) of every window; a window nobody took notes of is asked about without."""
     return lambda: (
         (window.name, question_prompt(window, notes or [], settings))
@@ -112,7 +112,7 @@ def question_prompts(windows: Windows, settings: SdgSettings, client: ChatClient
 
 
 def stored_questions(
-    windows: Windows, settings: SdgSettings, client: ChatClient
+    windows: Windows, settings: SdgSettings, client: ChatEngine
 ) -> Iterator[tuple[Window, Outcome[QuestionsAnswer] | None]]:
     """Every window with the stored answer, without asking; None where the model was not asked yet."""
     known = answered(_asking(settings, client), question_prompts(windows, settings, client))
@@ -127,7 +127,7 @@ def judgeable(
     return candidates_frame(_checked(window, outcome, settings, []), doc_of).to_dicts()
 
 
-def _asking(settings: SdgSettings, client: ChatClient) -> Round[QuestionsAnswer]:
+def _asking(settings: SdgSettings, client: ChatEngine) -> Round[QuestionsAnswer]:
     return Round(client, settings.llm.model or "", QuestionsAnswer, "write questions")
 
 
