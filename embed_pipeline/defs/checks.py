@@ -36,8 +36,12 @@ def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition
         """Never a positive, a near-duplicate, a held-out or a rejected passage; margins and scores as stored."""
         from embed_pipeline.prep.mining.check import check_negatives
 
-        tables = (artifact.frame() for artifact in (mined_negatives, qa_pairs, passages, splits))
-        broken = check_negatives(*tables, mined_negatives.frame("rejected"), pipeline.settings(settings).prep)
+        mined, audit, chosen = (
+            mined_negatives.frame(),
+            mined_negatives.frame("rejected"),
+            pipeline.settings(settings).prep,
+        )
+        broken = check_negatives(mined, qa_pairs.frame(), passages.frame(), splits.frame(), audit, chosen)
         return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
 
     return negatives_sane
