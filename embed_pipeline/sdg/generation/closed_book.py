@@ -53,8 +53,8 @@ def check_closed_book(candidates: pl.DataFrame, settings: SdgSettings, client: C
     comparing = Round(client, judge, SameAnswer, "compare answers")
     outcomes = ask_all(comparing, _comparisons(claimed, given), len(claimed))
     same = {name: outcome.answer.same for name, outcome in outcomes if outcome.answer is not None}
-    found = {name: same.get(name) if answer else False for name, answer in given.items()}
-    verdicts = [found.get(name) for name in candidates["question_id"]]
+    closed_book = {name: same.get(name) if answer else False for name, answer in given.items()}
+    verdicts = [closed_book.get(name) for name in candidates["question_id"]]
     checked = candidates.with_columns(pl.Series("closed_book", verdicts, dtype=pl.Boolean))
     return tables.validate(tables.QaCandidates, checked)
 

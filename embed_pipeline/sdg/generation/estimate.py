@@ -111,12 +111,12 @@ def _estimate_bundles(work: Work, entities: dict[str, set[str]], settings: SdgSe
     texts = [passage_text(title, text) for title, text in work.shown.select("title", "text").iter_rows()]
     known = encoder.knows(texts, "passage") if isinstance(encoder, CachedEncoder) else [True] * len(texts)
     marked = work.shown.with_columns(known=pl.Series(known, dtype=pl.Boolean))
-    whole = marked.filter(pl.col("known").all().over("doc_id")).drop("known")
-    if whole.height:
-        work.bundles = bundle_windows(work.corpus.documents, whole, entities, encoder, settings)
-    others = work.shown["doc_id"].n_unique() - whole["doc_id"].n_unique()
+    complete = marked.filter(pl.col("known").all().over("doc_id")).drop("known")
+    if complete.height:
+        work.bundles = bundle_windows(work.corpus.documents, complete, entities, encoder, settings)
+    others = work.shown["doc_id"].n_unique() - complete["doc_id"].n_unique()
     # One new document among known ones may well find a partner.
-    return -(-others // settings.bundle_size) if whole.height else others // settings.bundle_size
+    return -(-others // settings.bundle_size) if complete.height else others // settings.bundle_size
 
 
 def _estimate_questions(work: Work, settings: SdgSettings, client: ChatEngine, steps: Sequence[Step]) -> float:

@@ -34,7 +34,7 @@ class GenerationResult:
 
     Attributes:
         candidates: :class:`embed_pipeline.tables.QaCandidates`; those the free filters refuse are not judged.
-        set_aside: :class:`embed_pipeline.tables.SetAside`, what was lost on the way.
+        set_aside: :class:`embed_pipeline.tables.SetAside`, what could not be used.
         counts: windows, bundles, written, set_aside, judged.
         usage: totals of the ledger: requests, prompt_tokens, completion_tokens, usd, estimated, seconds.
         by_model: the same for each model.
@@ -109,11 +109,11 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatEngine, l
     """
     with using_prompts(settings.prompts):
         work = Work(corpus, settings)
-        lost = take_notes(work, settings, client)
+        without_notes = take_notes(work, settings, client)
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
         candidates, judged = _judge(written.candidates, corpus, settings, client)
-    set_aside = set_aside_frame(sorted([*lost, *written.set_aside]))
-    _tell(written)
+    set_aside = set_aside_frame(sorted([*without_notes, *written.set_aside]))
+    _report_set_aside(written)
     return GenerationResult(
         candidates=candidates,
         set_aside=set_aside,
@@ -130,22 +130,22 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatEngine, l
 
 
 def take_notes(work: Work, settings: SdgSettings, client: ChatEngine) -> list[tuple[str, str, str]]:
-    """Step 1 for every document, then for the bundles that their entities and vectors make; what was lost."""
+    """Step 1 for every document, then for the bundles that their entities and vectors make; what is set aside."""
     entities: dict[str, set[str]] = defaultdict(set)
-    lost = []
+    set_aside = []
     if settings.artifacts_per_kind:
         for window, notes, reason in extract_artifacts(work.documents, work.single, settings, client):
             for note in notes:
                 if note["kind"] == "entities":
                     entities[window.doc_ids[0]].add(note["text"])
             if reason:
-                lost.append(("note artifacts", window.name, reason))
+                set_aside.append(("note artifacts", window.name, reason))
     work.relate(entities)
     if settings.artifacts_per_kind and work.bundles:
         bundles: Callable[[], Iterator[Window]] = lambda: iter(work.bundles)  # noqa: E731 - called twice
         noted = extract_artifacts(bundles, len(work.bundles), settings, client)
-        lost += [("note artifacts", window.name, reason) for window, _, reason in noted if reason]
-    return lost
+        set_aside += [("note artifacts", window.name, reason) for window, _, reason in noted if reason]
+    return set_aside
 
 
 def _judge(
@@ -161,7 +161,7 @@ def _judge(
     return both, judged["score"].count()
 
 
-def _tell(written: Written) -> None:
+def _report_set_aside(written: Written) -> None:
     if written.set_aside:
         step, record, reason = min(written.set_aside)
         say(f"{step}: {len(written.set_aside)} set aside, for example {record}: {reason}")

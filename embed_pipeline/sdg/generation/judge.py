@@ -52,7 +52,7 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """What progress and lists of lost records call it."""
+        """What progress and lists of what is set aside call it."""
         return f"questions {', '.join(row['question_id'] for row in self.questions)}"
 
 
@@ -89,11 +89,11 @@ def judge_questions(
 def batches(rows: Iterable[Row], size: int) -> list[Batch]:
     """Batches of at most ``size`` questions about the same documents, in the order of document and passage."""
     ordered = sorted(rows, key=lambda row: (list(row["doc_ids"]), list(row["passage_ids"]), row["question_id"]))
-    found = []
+    divided = []
     for _, part in groupby(ordered, key=lambda row: list(row["doc_ids"])):
         same = list(part)
-        found += [Batch(same[start : start + size]) for start in range(0, len(same), size)]
-    return found
+        divided += [Batch(same[start : start + size]) for start in range(0, len(same), size)]
+    return divided
 
 
 def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
@@ -101,10 +101,10 @@ def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
     cited = list(dict.fromkeys(passage_id for row in batch.questions for passage_id in row["passage_ids"]))
     number_of = {passage_id: number for number, passage_id in enumerate(cited, 1)}
     shown = [text_of[passage_id] for passage_id in cited]
-    said = [text for row in batch.questions for text in (row["question"], row["answer"])]
+    asked = [text for row in batch.questions for text in (row["question"], row["answer"])]
     return render(
         "judge",
-        boundary=boundary(*(text for row in shown for text in (row["title"], row["text"])), *said),
+        boundary=boundary(*(text for row in shown for text in (row["title"], row["text"])), *asked),
         passages=[
             {"number": number, "document": None, "title": row["title"], "text": row["text"]}
             for number, row in enumerate(shown, 1)
@@ -157,17 +157,17 @@ class Bench:
         first: dict[int, Judgement] = {}
         for judgement in answer.judgements:
             first.setdefault(judgement.question, judgement)
-        said = {
+        judged = {
             self._key(row): first[number].model_dump_json().encode()
             for number, row in enumerate(batch.questions, 1)
             if number in first
         }
-        self._client.store.put_many(said)
+        self._client.store.put_many(judged)
 
     def _key(self, row: Row) -> str:
         shown = [[self._text_of[name]["title"], self._text_of[name]["text"]] for name in row["passage_ids"]]
-        said = [row["question"], row["answer"]]
-        return sha256_json(["judgement", self._model, self._client.parameters, self._rubric, shown, said])
+        asked = [row["question"], row["answer"]]
+        return sha256_json(["judgement", self._model, self._client.parameters, self._rubric, shown, asked])
 
 
 def _scored(candidates: pl.DataFrame, judgements: Sequence[Judgement | None]) -> pl.DataFrame:
@@ -187,5 +187,7 @@ def _scored(candidates: pl.DataFrame, judgements: Sequence[Judgement | None]) ->
 
 
 def _in_words(judgement: Judgement) -> str:
-    said = ((name, getattr(judgement, name)) for name in CRITERIA)
-    return "; ".join(f"{name} {one.score}: {' '.join(one.justification.split())}" for name, one in said)
+    criteria = ((name, getattr(judgement, name)) for name in CRITERIA)
+    return "; ".join(
+        f"{name} {criterion.score}: {' '.join(criterion.justification.split())}" for name, criterion in criteria
+    )

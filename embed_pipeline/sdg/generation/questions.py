@@ -56,7 +56,7 @@ class Written(NamedTuple):
 
     Attributes:
         candidates: :class:`embed_pipeline.tables.QaCandidates`, not judged.
-        set_aside: (step, record, reason) of what was lost: whole windows without a usable answer, and single
+        set_aside: (step, record, reason) of what cannot be used: whole windows without a usable answer, and single
             questions that break the rules.
     """
 
@@ -99,7 +99,9 @@ def generate_questions(
     set_aside: list[tuple[str, str, str]] = []
     outcomes = ask_all(_asking(settings, client), question_prompts(windows, settings, client), total)
     answers = zip(windows(), outcomes, strict=True)
-    kept = (found for window, (_, outcome) in answers for found in _checked(window, outcome, settings, set_aside))
+    kept = (
+        candidate for window, (_, outcome) in answers for candidate in _checked(window, outcome, settings, set_aside)
+    )
     return Written(candidates_frame(kept, doc_of), set_aside)
 
 
@@ -142,13 +144,13 @@ def _checked(
         set_aside.append(("write questions", window.name, outcome.reason))
         return
     for number, answer in enumerate(outcome.answer.questions, 1):
-        found = checked_candidate(window, answer, settings)
-        if isinstance(found, Candidate) and number > window.questions:
-            found = f"the model wrote more than the {window.questions} questions asked for"
-        if isinstance(found, Candidate):
-            yield found
+        checked = checked_candidate(window, answer, settings)
+        if isinstance(checked, Candidate) and number > window.questions:
+            checked = f"the model wrote more than the {window.questions} questions asked for"
+        if isinstance(checked, Candidate):
+            yield checked
         else:
-            reason = f"{found} (question: {_line(answer.question)[:120]})"
+            reason = f"{checked} (question: {_line(answer.question)[:120]})"
             set_aside.append(("check questions", window.name, reason))
 
 
