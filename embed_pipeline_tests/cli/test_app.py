@@ -245,7 +245,14 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         assert 0 < spent <= 0.012
         known = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]["qa_candidates"]
         assert not known["rough"] and known["answered"] == author.answered["requests"]
-    refused(cli(*options[:5], "--set", "sdg.budget_usd=1", cwd=tmp_path), "budget_usd needs llm.prompt_price")
+    asked = ["--corpus", str(corpus), "--home", "other", "--set", "sdg.budget_usd=1"]
+    for more in ((), ("--plan",)):
+        unpriced = cli("sdg", *asked, *more, *options[5:9], cwd=tmp_path)
+        refused(unpriced, "budget_usd needs llm.prompt_price", "no price of writer")
+    no_artifacts(tmp_path / "other")
+    known = ["--set", "sdg.llm.base_url=https://api.openai.com/v1", "--set", "sdg.llm.model=gpt-4o-mini"]
+    planned = cli("sdg", *asked, "--plan", *known, cwd=tmp_path)
+    assert "USD (price of gpt-4o-mini from genai-prices" in planned.stdout
 
 
 def test_a_language_model_denoises_what_was_mined(tmp_path):
