@@ -191,10 +191,11 @@ def serve(
 
 @app.command(cls=Command)
 def stop(ctx: typer.Context) -> None:
-    """Stop the local endpoint."""
-    from embed_pipeline.deploy.local import stop_local
+    """Stop the endpoint."""
+    from embed_pipeline.deploy.targets import open_target
 
-    stopped = stop_local(ctx.obj.home)
+    deploy = ctx.obj.settings.deploy
+    stopped = open_target(deploy.target, ctx.obj.home, deploy).stop()
     ctx.obj.tell({"stopped": stopped}, "stopped" if stopped else "no endpoint was running")
 
 

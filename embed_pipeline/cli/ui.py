@@ -12,7 +12,7 @@ import yaml
 
 from embed_pipeline.cli.launch import prepare_dagster_home
 from embed_pipeline.defs.dead_runs import bury_dead_runs
-from embed_pipeline.deploy.local import require_free_port
+from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.files import write_text
 
 HOST = "127.0.0.1"
@@ -27,7 +27,7 @@ def serve_ui(home: Path, port: int, as_json: bool = False) -> int:
     Raises:
         PortInUseError: somebody listens on the port.
     """
-    require_free_port(HOST, port)
+    require_free_port(HOST, port, "the web UI's port", "--port N")
     folder = prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance:
         bury_dead_runs(instance)

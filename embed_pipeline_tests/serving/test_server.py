@@ -1,7 +1,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import pytest
 
 from embed_pipeline.errors import ArtifactError, DeployError, PortInUseError
 from embed_pipeline.serving.server import listen, serve
+from embed_pipeline_tests.ports import free_port
 from embed_pipeline_tests.serving.conftest import is_ready, point, until
 
 
@@ -23,9 +23,7 @@ def answers(url: str) -> bool:
 
 def test_process_serves_a_deployment_and_drains_on_sigterm(exported, tmp_path):
     point(tmp_path, "one", exported)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "embed_pipeline.serving", "--deployments", str(tmp_path), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
     try:
