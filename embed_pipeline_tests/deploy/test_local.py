@@ -125,14 +125,14 @@ def test_a_server_starts_switches_refuses_a_bad_release_and_stops(home, model, t
     }
     process = running_server(home)["pid"]
     before = embed(endpoint)
-    assert LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).is_serving(endpoint)
     assert LocalTarget(home, settings).deploy(first) == endpoint
 
     second = create_release(home, prefixed(model, tmp_path / "second", "other "), "v2", "tuned")
     switched = LocalTarget(home, settings).deploy(second)
     assert running_server(home)["pid"] == process
     assert not np.allclose(embed(switched), before, atol=1e-3)
-    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    assert not LocalTarget(home, settings).is_serving(endpoint)
 
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
@@ -141,11 +141,11 @@ def test_a_server_starts_switches_refuses_a_bad_release_and_stops(home, model, t
     with pytest.raises(DeployError, match=bad.release_id):
         LocalTarget(home, settings).deploy(bad)
     assert pointers(home) == Pointers(second, first)
-    assert LocalTarget(home, ANY).is_serving(switched)
+    assert LocalTarget(home, settings).is_serving(switched)
 
     assert LocalTarget(home, ANY).stop() is True
     assert not psutil.pid_exists(process)
-    assert not LocalTarget(home, ANY).is_serving(switched)
+    assert not LocalTarget(home, settings).is_serving(switched)
     assert LocalTarget(home, ANY).stop() is False
     require_free_port("127.0.0.1", settings.port)
 
@@ -159,9 +159,9 @@ def test_a_killed_server_is_started_again(home, model):
     while running_server(home) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    assert not LocalTarget(home, settings).is_serving(endpoint)
     LocalTarget(home, settings).deploy(release)
-    assert LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).is_serving(endpoint)
 
 
 def test_a_taken_port_leaves_the_running_server_and_the_pointers(home, model):
@@ -171,10 +171,12 @@ def test_a_taken_port_leaves_the_running_server_and_the_pointers(home, model):
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortInUseError):
         LocalTarget(home, settings_of(other.getsockname()[1])).deploy(create_release(home, model, "v2", "tuned"))
     assert current_release(home) == release
-    assert LocalTarget(home, ANY).is_serving(endpoint)
-    moved = LocalTarget(home, settings_of(free_port())).deploy(release)
-    assert LocalTarget(home, ANY).is_serving(moved)
-    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).is_serving(endpoint)
+    elsewhere = LocalTarget(home, settings_of(free_port()))
+    moved = elsewhere.deploy(release)
+    assert elsewhere.is_serving(moved)
+    assert not elsewhere.is_serving(endpoint)
+    assert not LocalTarget(home, settings).is_serving(moved)  # another port is asked for
 
 
 def test_a_first_release_that_cannot_be_served_leaves_no_server_and_no_pointer(home, tmp_path):
