@@ -66,7 +66,7 @@ def manifest(corpus: Path, work: Path) -> str:
 def documents(corpus: Path, work: Path) -> str:
     import polars as pl
 
-    from embed_pipeline.corpus.parse import read_documents
+    from embed_pipeline.corpus.documents import read_documents
     from embed_pipeline.settings import CorpusSettings
 
     parsed = read_documents(corpus, pl.read_parquet(work / "manifest.parquet"), CorpusSettings())
@@ -77,9 +77,9 @@ def documents(corpus: Path, work: Path) -> str:
 def chunk(_: Path, work: Path) -> str:
     import polars as pl
 
-    from embed_pipeline.corpus.chunk import chunk_documents
-    from embed_pipeline.corpus.tokens import token_counter
-    from embed_pipeline.encoder import base_encoder_spec
+    from embed_pipeline.corpus.chunking.chunk import chunk_documents
+    from embed_pipeline.corpus.chunking.tokens import token_counter
+    from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.settings import CorpusSettings, Settings
 
     settings = Settings()
@@ -92,7 +92,7 @@ def chunk(_: Path, work: Path) -> str:
 def near_duplicates(_: Path, work: Path) -> str:
     import polars as pl
 
-    from embed_pipeline.corpus.dedup import group_near_duplicates
+    from embed_pipeline.corpus.near_duplicates import group_near_duplicates
     from embed_pipeline.settings import CorpusSettings
 
     frame = group_near_duplicates(pl.read_parquet(work / "chunks.parquet"), CorpusSettings().near_duplicate_threshold)

@@ -72,10 +72,10 @@ def ask(url: str, records: int, concurrency: int, home: Path) -> dict[str, float
     """Ask ``records`` questions and read every answer; seconds, CPU seconds and peak memory of this process."""
     from pydantic import BaseModel
 
-    from embed_pipeline.sdg.ask import Round, ask_all
-    from embed_pipeline.sdg.client import ChatClient
-    from embed_pipeline.sdg.ledger import Ledger, Price
-    from embed_pipeline.sdg.responses import ResponseStore
+    from embed_pipeline.llm.ask import Round, ask_all
+    from embed_pipeline.llm.client import ChatClient
+    from embed_pipeline.llm.ledger import Ledger, Price
+    from embed_pipeline.llm.responses import ResponseStore
     from embed_pipeline.settings import LLMSettings
 
     class Question(BaseModel):

@@ -23,8 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from embed_pipeline_tests.llm.chat_server import serving
 from embed_pipeline_tests.sdg.author import Author
-from embed_pipeline_tests.sdg.chat_server import serving
 
 COMMAND = [str(Path(sys.executable).with_name("embed-pipeline")), "sdg"]
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

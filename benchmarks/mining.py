@@ -24,7 +24,9 @@ import numpy as np
 import polars as pl
 from parts import BASE, passage_table, question_table, split_table
 
-from embed_pipeline.encoder import EncoderSpec, TorchEncoder, Vectors, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec, Vectors
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.settings import EncoderSettings, PrepSettings
 
 QUESTIONS, PASSAGES, WIDTH, NEGATIVES = 20_000, 100_000, 384, 5
@@ -82,8 +84,8 @@ def product(data: Given) -> Callable[[], int]:
 
 def ours(data: Given) -> Callable[[], int]:
     """``prep.mine``: search and rules."""
-    from embed_pipeline.prep.mine import mine
-    from embed_pipeline.prep.rules import Barred, Rules
+    from embed_pipeline.prep.mining.miner import mine
+    from embed_pipeline.prep.mining.rules import Barred, Rules
 
     count = len(data.passages)
     home = np.arange(count) // PER_DOCUMENT
@@ -99,7 +101,7 @@ def ours(data: Given) -> Callable[[], int]:
 
 def ours_stage(data: Given) -> Callable[[], int]:
     """``prep.mined``: with evidence, siblings, near-duplicate groups, the table of negatives and the audit."""
-    from embed_pipeline.prep.mined import mine_negatives
+    from embed_pipeline.prep.mining.negatives import mine_negatives
 
     pairs, passages, splits = tables(len(data.passages), data.positive)
     encoder = Fixed({"query": data.queries, "passage": data.passages})

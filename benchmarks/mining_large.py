@@ -28,9 +28,9 @@ import polars as pl
 from mining import NEGATIVES, PER_DOCUMENT, QUESTIONS, WIDTH, evidence, passage_vectors, question_text, resident, unit
 from parts import question_table, split_table
 
-from embed_pipeline.cached_encoder import CachedEncoder
-from embed_pipeline.encoder import EncoderSpec
-from embed_pipeline.passage_index import PassageIndex
+from embed_pipeline.encoders.cached_encoder import CachedEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.retrieval.passage_index import PassageIndex
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Passages, validate
 
@@ -146,8 +146,8 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 def search(folder: Path, passages: int, kind: str) -> None:
     """Vectors from the store, index, search and rules."""
-    from embed_pipeline.prep.mine import mine
-    from embed_pipeline.prep.rules import Barred, Rules
+    from embed_pipeline.prep.mining.miner import mine
+    from embed_pipeline.prep.mining.rules import Barred, Rules
 
     asked, home, nothing = positives(passages), np.arange(passages) // PER_DOCUMENT, [np.zeros(0, np.int64)] * QUESTIONS
     texts = [passage_text(row) for row in range(passages)]
@@ -167,7 +167,7 @@ def search(folder: Path, passages: int, kind: str) -> None:
 
 def stage(folder: Path, passages: int) -> None:
     """Everything."""
-    from embed_pipeline.prep.mined import mine_negatives
+    from embed_pipeline.prep.mining.negatives import mine_negatives
 
     asked, seconds = positives(passages), {}
     given = tables(passages, asked)

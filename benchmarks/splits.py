@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from embed_pipeline.prep.balance import LEAST_QUESTIONS, STRATUM_SLACK, TOTAL_SLACK, Component, assign
-from embed_pipeline.prep.repeats import Text, certain_duplicate, find_repeats
+from embed_pipeline.prep.splits.balance import LEAST_QUESTIONS, STRATUM_SLACK, TOTAL_SLACK, Component, assign
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats
 
 RATIOS = {"test": 0.1, "validation": 0.1}
 PLANTED = 50  # one training passage in so many repeats a held-out one, but for one word

@@ -36,14 +36,16 @@ import numpy as np
 import polars as pl
 from parts import BASE, passage_table, question_table, reference_negatives, split_table
 
-from embed_pipeline.beir_folder import read_retrieval_set
-from embed_pipeline.encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import compare
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.finetune.train import finetune
-from embed_pipeline.prep.mined import mine_negatives
-from embed_pipeline.prep.unroll import unroll
+from embed_pipeline.formats.beir import read_retrieval_set
+from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.training_set import unroll
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
 
@@ -173,7 +175,7 @@ def rows_reference(data, encoder):
 
 
 def training_rows(data, mined):
-    from embed_pipeline.prep.formats import read_training_rows
+    from embed_pipeline.finetune.job import read_training_rows
 
     with tempfile.TemporaryDirectory() as folder:
         unroll(data.pairs, mined, data.passages, data.splits).write_parquet(Path(folder) / "table.parquet")

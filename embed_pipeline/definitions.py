@@ -14,15 +14,15 @@ from pathlib import Path
 
 import dagster as dg
 
-from embed_pipeline.artifacts import Store
 from embed_pipeline.defs.assets import build_asset
 from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
-from embed_pipeline.defs.graph import stages
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.graph import stages
+from embed_pipeline.store.artifacts import Store
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # Output.data_version, which the cache contract needs
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from embed_pipeline.artifacts import Store
-from embed_pipeline.training_files import document_id
+from embed_pipeline.formats.training_files import document_id
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline_tests.formats.training_data import corpus
 from embed_pipeline_tests.test_pipeline import SAMPLE, User
-from embed_pipeline_tests.training_data import corpus
 
 GOLD = SAMPLE / "gold"
 TO_GOLD = (

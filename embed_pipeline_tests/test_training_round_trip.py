@@ -3,14 +3,14 @@
 import polars as pl
 import pytest
 
-from embed_pipeline.corpus.chunk import chunk_documents
+from embed_pipeline.corpus.chunking.chunk import chunk_documents
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parse import read_documents
-from embed_pipeline.prep.formats import write_recipe_files, write_triplets
-from embed_pipeline.prep.mined import mine_negatives
-from embed_pipeline.prep.split import split_items
-from embed_pipeline.prep.unroll import unroll
-from embed_pipeline.sdg.imports import read_questions
+from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
+from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.splits.split import split_items
+from embed_pipeline.prep.training_set import unroll
+from embed_pipeline.sdg.exchange.read import read_questions
 from embed_pipeline.settings import CorpusSettings, PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of
 

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import StageResult, announce, run_stage
-from embed_pipeline.defs.failures import to_failure
 from embed_pipeline.defs.resources import PipelineResource
-from embed_pipeline.defs.stage import Stage
 from embed_pipeline.defs.types import table_type
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.run import StageResult, announce, run_stage
+from embed_pipeline.store.artifacts import Artifact, Store
 
 OWNERS = ["team:embed-pipeline"]
 GPU_TAG = {"embed_pipeline/device": "gpu"}
@@ -93,3 +92,12 @@ class _Both:
     def message(self, text: str) -> None:
         for reporter in self._reporters:
             reporter.message(text)
+
+
+def to_failure(error: EmbedPipelineError) -> dg.Failure:
+    """The failure of a step; its metadata carries the exit code for the command line."""
+    return dg.Failure(
+        description=str(error),
+        metadata={"error": type(error).__name__, "exit_code": error.exit_code},
+        allow_retries=error.transient,
+    )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from embed_pipeline.artifacts import Artifact
-from embed_pipeline.defs.graph import stages
 from embed_pipeline.defs.resources import PipelineResource
-from embed_pipeline.defs.stage import cached_encoder
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import cached_encoder
+from embed_pipeline.stages.graph import stages
+from embed_pipeline.store.artifacts import Artifact
 
 SHOWN = 5
 
@@ -28,7 +28,7 @@ def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition
 
     def negatives_sane(pipeline: PipelineResource, **given: Artifact) -> dg.AssetCheckResult:
         """Never a positive, a near-duplicate, a held-out or a rejected passage; margins and scores as stored."""
-        from embed_pipeline.prep.mined_check import check_negatives
+        from embed_pipeline.prep.mining.check import check_negatives
 
         pairs, cut, parts = (given[name].frame() for name in others)
         audit, chosen = given[asset].frame("rejected"), pipeline.settings(settings).prep
@@ -67,8 +67,8 @@ def _leak_check(settings: Settings, home: Path) -> dg.AssetChecksDefinition:
         pipeline: PipelineResource, splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact
     ) -> dg.AssetCheckResult:
         """No passage or question of test or validation, and no near-duplicate of one or of a document, is in train."""
-        from embed_pipeline.encoder import base_encoder_spec
-        from embed_pipeline.prep.leakage import find_leaks
+        from embed_pipeline.encoders.base_model import base_encoder_spec
+        from embed_pipeline.prep.splits.leakage import find_leaks
 
         chosen = pipeline.settings(settings)
         encoder = cached_encoder(home, chosen, base_encoder_spec(chosen.base_model, chosen.encoder))

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableRecord, TableSchema
 
-from embed_pipeline.artifacts import Artifact, Store
-from embed_pipeline.defs.cache import StageResult
-from embed_pipeline.defs.stage import Stage
 from embed_pipeline.errors import ArtifactError
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.run import StageResult
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import columns
 
 SAMPLE_ROWS = 8

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings_sources import with_overrides
+from embed_pipeline.settings.sources import with_overrides
 
 
 class PipelineResource(dg.ConfigurableResource[None]):

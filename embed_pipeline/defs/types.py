@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from embed_pipeline.defs.cache import StageResult
+from embed_pipeline.stages.run import StageResult
 
 
 def table_type(asset: str) -> dg.DagsterType | None:

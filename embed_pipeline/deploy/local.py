@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import psutil
 
-from embed_pipeline.deploy.releases import Release, deployments_folder, point_to, pointers, restore
 from embed_pipeline.errors import DeployError, PortInUseError
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import DeploySettings
+from embed_pipeline.store.releases import Release, deployments_folder, point_to, pointers, restore
 
 MODULE = "embed_pipeline.serving"
 POLL_SECONDS = 0.2

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from embed_pipeline.bm25 import Bm25Index
 from embed_pipeline.evaluation.retrieve import Run, ranked
 from embed_pipeline.records import RetrievalSet
+from embed_pipeline.retrieval.bm25 import Bm25Index
 
 
 def bm25_run(retrieval_set: RetrievalSet, k: int) -> Run:
-    """:class:`embed_pipeline.bm25.Bm25Index` over the whole corpus; only passages that share a word are found.
+    """:class:`embed_pipeline.retrieval.bm25.Bm25Index` over the corpus; only passages that share a word are found.
 
     Args:
         retrieval_set: passages and queries in any language.

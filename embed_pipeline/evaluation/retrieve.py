@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from embed_pipeline.encoder import Encoder, Role, Vectors
+from embed_pipeline.encoders.spec import Encoder, Role, Vectors
 from embed_pipeline.errors import StageError
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.search import top_k
+from embed_pipeline.retrieval.search import top_k
 
 Run = dict[str, dict[str, float]]
 """Query id -> {passage id: score}, best first; a missing query found nothing."""

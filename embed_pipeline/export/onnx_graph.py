@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoder import SPEC_FILE, EncoderSpec
+from embed_pipeline.encoders.onnx_encoder import MODEL_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
 from embed_pipeline.errors import ExportError
 from embed_pipeline.export.pooled import load_pooled_model
 from embed_pipeline.files import temporary_folder, write_bytes, write_json
-from embed_pipeline.onnx_encoder import MODEL_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from embed_pipeline.progress import say
 from embed_pipeline.settings import ExportSettings
 

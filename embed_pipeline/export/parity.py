@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from embed_pipeline.encoder import EncoderSpec, Role, TorchEncoder, Vectors
+from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
+from embed_pipeline.encoders.spec import EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import ExportError
-from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.progress import track
 
 BATCH_SIZES = {"one token": (1, 2, 7, 32), "longest": (1, 2), "mixed": (1, 2, 7, 32)}

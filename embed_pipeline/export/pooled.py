@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +17,7 @@ def load_pooled_model(spec: EncoderSpec) -> "torch.nn.Module":
     whichever side the padding lies.
 
     Raises:
-        ModelAccessError: see :func:`embed_pipeline.encoder.load_sentence_transformer`.
+        ModelAccessError: see :func:`embed_pipeline.encoders.torch_encoder.load_sentence_transformer`.
     """
     import torch
 

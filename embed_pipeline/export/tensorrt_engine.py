@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embed_pipeline.encoders.onnx_encoder import MODEL_FILE
 from embed_pipeline.errors import ExportError
 from embed_pipeline.export.onnx_graph import INPUTS, copy_companions
 from embed_pipeline.files import temporary_folder, write_bytes, write_json
-from embed_pipeline.onnx_encoder import MODEL_FILE
 from embed_pipeline.progress import say, task
 from embed_pipeline.settings import ExportSettings
 

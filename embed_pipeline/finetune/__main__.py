@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from embed_pipeline.finetune.processes import work
+from embed_pipeline.finetune.torchrun import work
 
 if __name__ == "__main__":
     sys.exit(work(Path(sys.argv[1])))

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoder import EncoderSpec, Role
-from embed_pipeline.finetune.dataset import plain
+from embed_pipeline.encoders.spec import EncoderSpec, Role
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.text.forms import plain
 
 
 class Passage(NamedTuple):

@@ -3,16 +3,16 @@
 Batches too large to hold at once go through GradCache (Gao et al. 2021, arXiv 2101.06983), which gives the same loss
 and gradients in pieces; smaller dimensions (Matryoshka, Kusupati et al. 2022, arXiv 2205.13147) add the loss of each
 prefix, renormalised. Both are sentence-transformers' own machinery. Where several processes train, in-batch negatives
-are those of all of them, see :mod:`embed_pipeline.finetune.across`.
+are those of all of them, see :mod:`embed_pipeline.finetune.gather`.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.finetune.across import have_others, with_others
+from embed_pipeline.finetune.gather import have_others, with_others
 from embed_pipeline.finetune.objectives import Objective
 from embed_pipeline.settings import FinetuneSettings
 

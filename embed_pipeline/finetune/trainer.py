@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.finetune.batches import SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator
-from embed_pipeline.finetune.dataset import SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.guards import check_loss, check_vectors, warn_after_first_epoch
 from embed_pipeline.finetune.lora import load_adapters, save_adapters
 from embed_pipeline.finetune.losses import build_loss

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.prep.repeats import said
+from embed_pipeline.prep.splits.repeats import said
 
 SHORTEST = 24
 """Characters; what is shorter ("see section 4") stands in many passages without answering anything."""

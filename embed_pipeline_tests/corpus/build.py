@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from embed_pipeline.corpus.blocks import Block, join_blocks
+from embed_pipeline.corpus.parsers.blocks import Block, join_blocks
 from embed_pipeline.tables import Documents, validate
 
 

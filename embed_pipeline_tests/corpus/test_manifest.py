@@ -6,8 +6,8 @@ import time
 import pytest
 
 from embed_pipeline.corpus import manifest as manifest_module
-from embed_pipeline.corpus.kind import corpus_kind
 from embed_pipeline.corpus.manifest import corpus_fingerprint, scan_corpus
+from embed_pipeline.corpus.sources.detect import corpus_kind
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes, sha256_file
 from embed_pipeline.settings import CorpusSettings

@@ -3,11 +3,11 @@
 import polars as pl
 import pytest
 
-from embed_pipeline.corpus.chunk import chunk_documents
-from embed_pipeline.corpus.dedup import group_near_duplicates
+from embed_pipeline.corpus.chunking.chunk import chunk_documents
+from embed_pipeline.corpus.chunking.tokens import token_counter
+from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parse import read_documents
-from embed_pipeline.corpus.tokens import token_counter
+from embed_pipeline.corpus.near_duplicates import group_near_duplicates
 from embed_pipeline.settings import CorpusSettings
 
 SETTINGS = CorpusSettings()

@@ -5,16 +5,16 @@ import polars as pl
 import pytest
 from dagster._core.execution.plan.objects import UserFailureData
 
-from embed_pipeline.artifacts import Store
-from embed_pipeline.defs.cache import run_stage
 from embed_pipeline.defs.io_managers import TableIOManager
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.errors import ArtifactError, LLMUnavailableError
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import reporting, say, track
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.run import run_stage
+from embed_pipeline.store.artifacts import Store
 from embed_pipeline.tables import QaPairs
-from embed_pipeline_tests.defs import toy
 from embed_pipeline_tests.prep.build import pairs_of
+from embed_pipeline_tests.stages import toy
 
 
 @pytest.fixture

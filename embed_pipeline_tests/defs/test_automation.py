@@ -9,7 +9,7 @@ import pytest
 
 from embed_pipeline.defs import automation
 from embed_pipeline.defs.automation import build_automation, folder_state
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
 
 JOB = "pipeline"
 SETTLE = 60

@@ -6,16 +6,16 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from embed_pipeline.artifacts import Artifact, Store
 from embed_pipeline.defs import checks
-from embed_pipeline.defs.cache import run_stage
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.resources import PipelineResource
-from embed_pipeline.defs.stage import StageRun, stage
 from embed_pipeline.files import write_json
-from embed_pipeline.prep.split import split_items
+from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.settings import PrepSettings
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.run import run_stage
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped, pairs_of
 
 HOME = Path("/no/such/home")

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from embed_pipeline.definitions import JOB, build_defs, home_folder, settings_from_environment
-from embed_pipeline.defs.graph import GROUPS, STAGES, assets_of, selection, with_upstream
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.graph import GROUPS, STAGES, assets_of, selection, with_upstream
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.encoder import EncoderSpec
+from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ArtifactError, ExportError
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.export.parity import check_parity
 from embed_pipeline.export.pooled import token_weights
 from embed_pipeline.files import hash_tree
-from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import ExportSettings
 from embed_pipeline_tests.export.conftest import TEXTS

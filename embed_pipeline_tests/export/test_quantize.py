@@ -3,13 +3,13 @@ import json
 import onnx
 import pytest
 
+from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
 from embed_pipeline.errors import ExportError
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.export.parity import cosines
 from embed_pipeline.export.quantize import needs_reduced_range, quantize_int8
 from embed_pipeline.export.tensorrt_engine import build_engine, half_precision, optimization_profile
 from embed_pipeline.files import hash_tree
-from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import ExportSettings
 from embed_pipeline_tests.export.conftest import TEXTS

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from embed_pipeline.encoder import load_sentence_transformer
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.losses import build_loss, offered_dimensions

@@ -25,7 +25,7 @@ def test_ndcg_equals_trec_eval(ranked, relevant):
 
 
 def test_whole_set_equals_trec_eval_with_ties(tmp_path):
-    from embed_pipeline.encoder import TorchEncoder
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
 
     spec = tiny_model(tmp_path, query_prompt="query: ")
     plain = retrieval_set(15)

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from embed_pipeline.beir_folder import read_retrieval_set, write_retrieval_set
+from embed_pipeline.formats.beir import read_retrieval_set, write_retrieval_set
 from embed_pipeline.prep.benchmark import build_retrieval_set
-from embed_pipeline.prep.split import split_items
+from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of, passages_of
 

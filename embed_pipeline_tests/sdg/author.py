@@ -9,7 +9,7 @@ import re
 import threading
 from collections import Counter
 
-from embed_pipeline_tests.sdg.chat_server import completion, status
+from embed_pipeline_tests.llm.chat_server import completion, status
 
 PASSAGE = re.compile(
     r"<<< (DATA-\w+) passage (\d+)(?: of document \d+)? >>>\n(?:\[[^\n]*\]\n)?(.*?)\n<<< \1 end of passage \2 >>>",

@@ -234,7 +234,7 @@ def test_a_failing_model_answers_500(exported):
 
 def test_the_server_needs_neither_torch_nor_dagster():
     code = (
-        "import sys, embed_pipeline.serving.app, embed_pipeline.serving.server, embed_pipeline.http_encoder\n"
+        "import sys, embed_pipeline.serving.app, embed_pipeline.serving.server, embed_pipeline.encoders.http_encoder\n"
         "heavy = {'torch', 'dagster', 'polars', 'transformers', 'sentence_transformers', 'onnx', 'pandas'}\n"
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

@@ -5,8 +5,8 @@ import httpx
 import numpy as np
 import pytest
 
+from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.onnx_encoder import OnnxEncoder
 from embed_pipeline.serving.session import ModelSource
 from embed_pipeline_tests.serving.conftest import is_ready, metadata, point, running, until, variant
 

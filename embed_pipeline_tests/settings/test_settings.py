@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import FinetuneSettings, PrepSettings, Settings
-from embed_pipeline.settings_sources import load_settings
+from embed_pipeline.settings.sources import load_settings
 
 
 def load(*overrides: str) -> Settings:

@@ -1,0 +1,133 @@
+"""``status``, ``show`` and ``doctor``: what there is."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from embed_pipeline.cli import output
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.graph import assets_of, stages
+from embed_pipeline.stages.plan import make_plan
+from embed_pipeline.store.artifacts import Artifact, Store
+
+SAMPLE_ROWS = 3
+
+
+def status_rows(settings: Settings, home: Path) -> list[dict[str, Any]]:
+    """One row per asset, as ``status --json`` prints them."""
+    store = Store(home)
+    steps = make_plan(stages(settings).values(), settings, store)
+    rows = []
+    for name, step in steps.items():
+        pointer = store.pointer(name)
+        fresh = step.action == "reuse" and step.version == pointer.get("version")
+        state = "missing" if not pointer else "fresh" if fresh else "stale"
+        reasons = list(step.reasons) or ["an earlier result fits; the next run takes it up again"]
+        rows.append(
+            {
+                "asset": name,
+                "group": step.stage.group,
+                "state": state,
+                "reasons": reasons if state == "stale" else [],
+                "version": pointer.get("version"),
+                "materialized_at": pointer.get("materialized_at"),
+            }
+        )
+    return rows
+
+
+def show_artifact(name: str, home: Path) -> dict[str, Any]:
+    """What ``show --json`` prints.
+
+    Raises:
+        SettingsError: unknown, or not materialized in this home.
+    """
+    artifact = Store(home).current(name)
+    if artifact is None and name not in (found := assets_of(name)):  # names the nearest for an unknown name
+        raise SettingsError(f"{name} is a stage, not an artifact; show one of {', '.join(found)}.")
+    if artifact is None:
+        raise SettingsError(
+            f"{name} has not been computed in {home}. Run embed-pipeline run, or choose another --home."
+        )
+    manifest = artifact.manifest()
+    shown: dict[str, Any] = {
+        "asset": name,
+        "version": artifact.version,
+        "path": str(artifact.path),
+        "started": manifest.started,
+        "seconds": manifest.seconds,
+        "inputs": manifest.inputs,
+        "settings": manifest.settings,
+        "summary": manifest.summary,
+        "files": {file: entry.bytes for file, entry in manifest.files.items()},
+    }
+    if name == "metrics":
+        shown |= artifact.json("summary")
+    if (artifact.path / "table.parquet").is_file():
+        shown |= _table_facts(artifact)
+    return shown
+
+
+def export_questions(home: Path, folder: Path) -> tuple[Path, int]:
+    """Write the current questions as SDG records; the file, and how many questions it holds.
+
+    Raises:
+        SettingsError: there are no questions in this home yet.
+    """
+    from embed_pipeline.sdg.exchange.export import export_records
+
+    store = Store(home)
+    pairs = store.current("qa_pairs")
+    if pairs is None:
+        raise SettingsError(
+            f"qa_pairs has not been computed in {home}. Run embed-pipeline sdg, or choose another --home."
+        )
+    passages = store.handle("passages", pairs.manifest().inputs["passages"])
+    documents = store.handle("documents", passages.manifest().inputs["documents"])
+    frame = pairs.frame()
+    return export_records(frame, documents.frame(), passages.frame(), folder), frame.height
+
+
+def _table_facts(artifact: Artifact) -> dict[str, Any]:
+    frame = artifact.frame()
+    return {"rows": frame.height, "columns": frame.columns, "sample": frame.head(SAMPLE_ROWS).to_dicts()}
+
+
+def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
+    """The same for people."""
+    console = output.out()
+    console.print(
+        f"[bold]{name}[/]  version {shown['version'][:12]}  computed {shown['started']} in {shown['seconds']:.1f} s"
+    )
+    console.print(str(shown["path"]), markup=False)
+    for fact, value in shown["summary"].items():
+        console.print(f"  {fact}: {value}", markup=False)
+    if name == "metrics":
+        for table in output.comparison_tables(shown):
+            console.print()
+            console.print(table)
+        console.print(f"\nverdict: {shown['verdict']}", markup=False)
+    elif "sample" in shown:
+        console.print(f"\n{shown['rows']} rows, for example:", markup=False)
+        for row in shown["sample"]:
+            console.print(_row_table(row))
+            console.print()
+
+
+def _row_table(row: Mapping[str, Any]) -> Table:
+    table = Table(box=None, show_header=False)
+    for column, value in row.items():
+        text = str(value)
+        table.add_row(f"[dim]{column}[/]", (text if len(text) <= 300 else text[:299] + "…").replace("[", "\\["))
+    return table
+
+
+def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
+    """The doctor's findings."""
+    console = output.out()
+    marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+    for finding in findings:
+        console.print(f"{marks[finding['state']]} {finding['check']}: {finding['detail']}")

@@ -1,0 +1,118 @@
+"""``run`` and the six stage commands."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embed_pipeline.cli import output
+from embed_pipeline.progress import reporting
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.estimates import llm_estimates
+from embed_pipeline.stages.graph import assets_of, selection, stages
+from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
+from embed_pipeline.stages.sweep import COMPARISON
+from embed_pipeline.store.artifacts import Store
+
+if TYPE_CHECKING:
+    from embed_pipeline.llm.estimate import Estimate
+
+
+def run(
+    settings: Settings,
+    home: Path,
+    to: str | None,
+    force: Sequence[str],
+    *,
+    plan: bool,
+    as_json: bool,
+    again: Mapping[str, str],
+) -> int:
+    """Plan, and unless only that is asked for, run; the exit code.
+
+    Args:
+        again: commands that go on from here ("ui", "stop"), as this user would type them.
+    """
+    graph = stages(settings)
+    names = selection(to, graph)
+    forced = [asset for name in force for asset in assets_of(name, graph)]
+    steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
+    if plan:
+        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)))
+        return 0
+    reporter = output.TerminalReporter()
+    reporter.message(describe_plan(steps))
+    from embed_pipeline.cli.launch import execute, served_summary
+
+    try:
+        with reporting(reporter):
+            report = execute(settings, home, names, forced)
+    finally:
+        reporter.close()
+    for line in report.errors:
+        reporter.message(f"error: {line}")
+    verdict, endpoint = served_summary(home)
+    finished = {asset.asset for asset in report.assets if asset.outcome in ("computed", "reused", "skipped")}
+    if as_json:
+        outcomes = [
+            {"asset": one.asset, "outcome": one.outcome, "seconds": one.seconds, "version": one.version}
+            for one in report.assets
+        ]
+        value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": endpoint}
+        if COMPARISON in finished:
+            value["sweep"] = _sweep_rows(home)
+        output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
+        return report.exit_code
+    if COMPARISON in finished:
+        _show_sweep(_sweep_rows(home))
+    if "metrics" in finished and not report.errors:
+        _show_result(home, verdict, endpoint if "endpoint" in finished else None, again)
+    return report.exit_code
+
+
+def _sweep_rows(home: Path) -> list[dict[str, Any]]:
+    compared = Store(home).current(COMPARISON)
+    return compared.frame().to_dicts() if compared is not None else []
+
+
+def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
+    console = output.out()
+    console.print()
+    console.print(output.sweep_table(rows))
+    (best,) = (row for row in rows if row["best"])
+    if best["variant"] == rows[0]["variant"]:
+        console.print("\nbest on validation: the settings as they are", markup=False)
+        return
+    changed = [f"{name}: {best[name]!r}" for name in ("learning_rate", "epochs") if best[name] != rows[0][name]]
+    console.print(f"\nbest on validation: {best['variant']}. In pipeline.yaml:\n\nfinetune:", markup=False)
+    console.print("\n".join(f"  {line}" for line in changed), markup=False)
+
+
+def _show_plan(
+    steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool, estimates: "Mapping[str, Estimate]"
+) -> None:
+    if as_json:
+        rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
+        output.print_json({"assets": rows, "llm": {name: one.as_json() for name, one in estimates.items()}})
+        return
+    console = output.out()
+    console.print(output.plan_table(steps, names))
+    console.print(describe_plan(steps), markup=False)
+    for name, estimate in estimates.items():
+        console.print(f"{name}: {estimate.line()}", markup=False)
+
+
+def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:
+    metrics = Store(home).current("metrics")
+    assert metrics is not None
+    console = output.out()
+    for table in output.comparison_tables(metrics.json("summary")):
+        console.print()
+        console.print(table)
+    console.print(f"\nverdict: {verdict}    report: {metrics.path / 'report.html'}", markup=False)
+    if endpoint is not None:
+        url = endpoint["url"]
+        body = f'{{"model": "{endpoint["model"]}", "input": ["your text"], "input_type": "query"}}'
+        console.print(f"\nendpoint: {url}/v1/embeddings (release {endpoint['release_id']})", markup=False)
+        console.print(f"  curl -s {url}/v1/embeddings -H 'Content-Type: application/json' -d '{body}'", markup=False)
+        console.print(f"stop it:  {again['stop']}", markup=False)
+    console.print(f"web UI:   {again['ui']}", markup=False)

@@ -1,0 +1,130 @@
+"""One file to one document: dispatch by format, title, language. Light to import, for worker processes."""
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from embed_pipeline.corpus.parsers.blocks import Extracted, Section, UnreadableError, join_blocks, one_line
+from embed_pipeline.corpus.parsers.registry import PARSERS, kind_of, stem_of
+from embed_pipeline.errors import InputError
+from embed_pipeline.files import sha256_bytes
+
+_TITLE_CHARS = 120
+_TITLE_LINES = 6
+_LABEL = re.compile(
+    r"^(?:\S+\s+)?[\w.-]*\(?\d[\w.()-]*$|^[\W\d]*$|^\[.*\]$"
+    r"|^(?:exhibit|annex|appendix|schedule)\s+\W?\w{1,3}\W?$|^(?:confidential|execution copy|draft)$",
+    re.IGNORECASE,
+)
+_LANGUAGE_SAMPLE = 4000
+_LANGUAGE_LETTERS = 20
+_SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
+
+Row = dict[str, Any]
+
+
+class Skipped(NamedTuple):
+    """A file that gives no document, and why."""
+
+    path: str
+    reason: str
+
+
+class FileBatch(NamedTuple):
+    """Work for one process: paths relative to ``root`` with the hashes the manifest gives."""
+
+    root: Path
+    files: Sequence[tuple[str, str]]
+    min_document_chars: int
+
+
+def parse_batch(batch: FileBatch) -> list[Row | Skipped]:
+    """A document or the reason for none, for each file in its order.
+
+    Raises:
+        InputError: a file changed since the manifest was made.
+    """
+    return [_parse_file(batch.root, path, sha256, batch.min_document_chars) for path, sha256 in batch.files]
+
+
+def _parse_file(root: Path, path: str, sha256: str, least: int) -> Row | Skipped:
+    data = read_unchanged(root / path, sha256)
+    try:
+        extracted = _extract(path, data)
+        text, sections = join_blocks(extracted.blocks)
+        if len(text) < least:
+            raise UnreadableError(f"only {len(text)} characters of text (corpus.min_document_chars is {least})")
+    except UnreadableError as error:
+        return Skipped(path, str(error))
+    return document_row(path, path, _title(path, extracted, text, sections), text, sha256, sections)
+
+
+def read_unchanged(path: Path, sha256: str) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        InputError: it is not the one with that hash any more.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: changed while it was being read ({error.strerror}); run again.") from error
+    if sha256_bytes(data) != sha256:
+        raise InputError(f"{path}: changed while it was being read; run again.")
+    return data
+
+
+def document_row(doc_id: str, path: str, title: str, text: str, sha256: str, sections: Sequence[Section] = ()) -> Row:
+    """A row of :class:`~embed_pipeline.tables.Documents`, a group of its own until the groups are looked for."""
+    return {
+        "doc_id": doc_id,
+        "path": path,
+        "title": title,
+        "text": text,
+        "sections": [vars(section) for section in sections],
+        "language": detect_language(text),
+        "group_id": doc_id,
+        "sha256": sha256,
+    }
+
+
+def _extract(path: str, data: bytes) -> Extracted:
+    """Parse one file; whatever a parser stumbles over becomes the reason for skipping it."""
+    kind = kind_of(path)
+    if kind is None:
+        raise UnreadableError("unsupported format")
+    try:
+        return PARSERS[kind](data)
+    except UnreadableError:
+        raise
+    except (Exception, RecursionError) as error:  # parsers of foreign formats raise anything on broken input
+        reason = one_line(str(error))[:120]
+        raise UnreadableError(f"cannot be parsed as {kind} ({type(error).__name__}: {reason})") from error
+
+
+def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Section]) -> str:
+    """Top heading, the metadata's title, any heading, a short first line, the file's name."""
+    top = [section.heading for section in sections if section.level == 1]
+    candidates = [*top[:1], extracted.title, *(section.heading for section in sections[:1])]
+    return next((title for title in candidates if title), "") or _first_short_line(text) or stem_of(path)
+
+
+def _first_short_line(text: str) -> str:
+    """The first line that may be a title; a mere label such as "Exhibit 10.2" only for want of a better one."""
+    lines = [line.strip() for line in text.split("\n", _TITLE_LINES)[:_TITLE_LINES] if line.strip()]
+    short = [line for line in lines if len(line) <= _TITLE_CHARS and not line.endswith(_SENTENCE_ENDS)]
+    if not short or short[0] != lines[0]:
+        return ""
+    return next((line for line in short if not _LABEL.match(line)), short[0])
+
+
+def detect_language(text: str) -> str:
+    """ISO 639-1 code of the text's beginning, ``und`` when it has fewer than 20 letters."""
+    from py3langid import rank
+
+    sample = text[:_LANGUAGE_SAMPLE]
+    if sum(1 for _ in islice(filter(str.isalpha, sample), _LANGUAGE_LETTERS)) < _LANGUAGE_LETTERS:
+        return "und"
+    return next((code for code, _ in rank(sample) if len(code) == 2), "und")

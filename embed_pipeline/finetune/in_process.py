@@ -1,0 +1,89 @@
+"""The training itself, in this process."""
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.finetune.checkpoints import Checkpoints
+from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.gather import from_others
+from embed_pipeline.finetune.job import TrainingJob
+from embed_pipeline.finetune.lora import add_adapters
+from embed_pipeline.finetune.teacher import teacher_scores
+from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments
+from embed_pipeline.finetune.validation import Validator
+from embed_pipeline.progress import task
+from embed_pipeline.settings import FinetuneSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None) -> list[dict[str, Any]]:
+    """Train from the base model, or from the checkpoint ``resumed``; the trainer's log history.
+
+    Args:
+        device: cpu, cuda or cuda:N (one of several processes).
+    """
+    from transformers import set_seed
+
+    settings, spec = job.settings, job.spec
+    taught = teacher_scores(job.rows, settings, checkpoints.folder.parent, device)
+    set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
+    with task("train", job.steps) as progress:
+        model = trainable_model(job, device)
+        encoding = 128 if device.startswith("cuda") else 32
+        judged = job.validation if job.validation is not None and job.validation.queries else None
+        measured_at = measuring_steps(job.steps_per_epoch, job.steps, settings)
+        hooks = Hooks(
+            validator=Validator(judged, spec, encoding, settings.seed) if judged is not None else None,
+            checkpoints=checkpoints,
+            measured_at=measured_at,
+            first_after_epoch=min(step for step in measured_at if step >= min(job.steps_per_epoch, job.steps)),
+            settings=settings,
+            progress=progress,
+            sampler=job.sampler,
+            steps_per_epoch=job.steps_per_epoch,
+        )
+        arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
+        collator = Collator(job.rows, model.preprocess, spec, settings, taught, from_others)
+        trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
+    return list(trainer.state.log_history)
+
+
+def trainable_model(job: TrainingJob, device: str) -> "SentenceTransformer":
+    """The base model as it is trained: attention implementation, adapters, gradient checkpointing.
+
+    Raises:
+        SettingsError: flash_attention_2 without a GPU or without the package flash-attn; see also
+            :func:`embed_pipeline.finetune.lora.add_adapters`.
+    """
+    settings = job.settings
+    model = load_sentence_transformer(job.spec, device, attention_for(settings, device))
+    if settings.lora.rank:
+        add_adapters(model, settings.lora)
+    if settings.gradient_checkpointing:
+        body: Any = model[0].model
+        body.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def attention_for(settings: FinetuneSettings, device: str) -> str | None:
+    """What transformers is told; None leaves the choice (sdpa) to it.
+
+    Raises:
+        SettingsError: flash_attention_2 where it cannot run.
+    """
+    chosen = settings.attention_implementation
+    there = device.startswith("cuda") and importlib.util.find_spec("flash_attn") is not None
+    if chosen == "flash_attention_2" and (not there or settings.precision == "fp32"):
+        raise SettingsError(
+            "finetune.attention_implementation is flash_attention_2, which needs a GPU, the package flash-attn and "
+            "finetune.precision bf16 or auto. Set it to auto or sdpa."
+        )
+    if chosen != "auto":
+        return chosen
+    return "flash_attention_2" if there and settings.precision != "fp32" else None

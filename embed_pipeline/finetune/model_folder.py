@@ -1,0 +1,94 @@
+"""The tuned model as a folder that sentence-transformers and this package load."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
+from embed_pipeline.errors import TrainingError
+from embed_pipeline.files import write_text
+from embed_pipeline.finetune.lora import merged_weights
+from embed_pipeline.settings import FinetuneSettings
+
+if TYPE_CHECKING:
+    import torch
+
+
+def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: FinetuneSettings) -> EncoderSpec:
+    """Write the weights of the checkpoint ``trained`` as a model folder, with ``encoder.json`` and README.md.
+
+    Everything but the weights comes from the base model: a checkpoint's tokenizer remembers the last
+    truncation, which would make the files depend on the course of the training.
+
+    Args:
+        spec: the base model.
+        trained: folder with the trained weights, or with adapters, which are merged.
+        output: becomes the model folder.
+        settings: ``base_weight`` is the share of the base model's weights in the result. Averaging the weights of a
+            model before and after fine-tuning keeps what it knew and often serves the new domain better as well
+            (Wortsman et al. 2022, arXiv 2109.01903).
+
+    Returns:
+        The spec of the written model; its hash covers weights, tokenizer and configuration.
+
+    Raises:
+        TrainingError: the weights hold values that are not numbers.
+    """
+    import torch
+
+    model = load_sentence_transformer(spec, "cpu")
+    if settings.lora.rank:
+        tuned = merged_weights(spec, settings, trained)
+    else:
+        tuned = load_sentence_transformer(spec.model_copy(update={"model": str(trained)}), "cpu").state_dict()
+    broken = [name for name, value in tuned.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise TrainingError(f"The trained weights {broken[0]} are not numbers. Lower finetune.learning_rate.")
+    if settings.base_weight:
+        before = model.state_dict()
+        tuned = {name: _averaged(before[name], value, settings.base_weight) for name, value in tuned.items()}
+    model.load_state_dict(tuned)
+    model.prompts = {"query": spec.query_prompt, "document": spec.passage_prompt}
+    model.save_pretrained(str(output), create_model_card=False)
+    written = spec.model_copy(
+        update={"model": str(output), "content_sha256": find_base_model(str(output)).content_sha256}
+    )
+    written.save(output)
+    write_text(output / "README.md", _readme(written))
+    return written
+
+
+def _averaged(base: "torch.Tensor", tuned: "torch.Tensor", base_weight: float) -> "torch.Tensor":
+    return tuned.lerp(base, base_weight) if tuned.is_floating_point() else tuned
+
+
+def _readme(spec: EncoderSpec) -> str:
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+---
+# Domain-tuned embedding model
+
+Texts become vectors of {spec.dimensions[0]} numbers; compare them by cosine.
+
+| | query | passage |
+| --- | --- | --- |
+| prompt | {_shown(spec.query_prompt)} | {_shown(spec.passage_prompt)} |
+| longest text, in tokens | {spec.max_query_length} | {spec.max_passage_length} |
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+queries = model.encode_query(["what to look for"])
+passages = model.encode_document(["where it may stand"])
+print(model.similarity(queries, passages))
+```
+
+`encoder.json` holds everything that decides a vector; `training_log.json` the course of the training.
+"""
+
+
+def _shown(prompt: str) -> str:
+    return f"`{prompt!r}`" if prompt else "none"

@@ -1,0 +1,177 @@
+"""Questions of training data in other tools' formats (:mod:`embed_pipeline.formats.training_files`).
+
+Rows with the same question are one question with several positives: that is how unrolled files list them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from embed_pipeline.errors import InputError
+from embed_pipeline.formats.training_files import (
+    NEGATIVE_FIELDS,
+    POSITIVE_FIELDS,
+    QUESTION_FIELDS,
+    CorpusFolder,
+    PassageText,
+    Row,
+    corpus_folders,
+    document_id,
+    qualified,
+    read_rows,
+    read_texts,
+    refuse,
+)
+
+ID_FIELDS = ("question_id", "query_id", "id", "_id")
+_NUMBERED_NEGATIVE = re.compile(r"negative_(\d+)")
+_UNROLLED = re.compile(r"(.+)_\d+")
+
+
+@dataclass(frozen=True)
+class GivenQuestion:
+    """A question with its positives and negatives, by the ids of their texts.
+
+    Attributes:
+        own_id: None where the file has none, or uses it for several questions.
+        negatives: in the file's order; empty: there are none.
+        where: file and line.
+    """
+
+    question: str
+    own_id: str | None
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True)
+class GivenQuestions:
+    """Questions, and the texts they cite: id -> text. An id that the corpus lacks is not among them."""
+
+    questions: list[GivenQuestion]
+    texts: Mapping[str, str]
+
+
+def read_given_questions(file: Path) -> GivenQuestions:
+    """Read the questions of a file; a text without an id of its own gets the recipe's.
+
+    Raises:
+        InputError: the file is broken, a row lacks question or positives, or names its corpus wrongly; names
+            file and line.
+    """
+    corpora = corpus_folders(file)
+    texts: dict[str, str] = {}
+    questions = joined(_read(file, corpora, texts))
+    if corpora is not None:
+        cited = {name for question in questions for name in (*question.positives, *question.negatives)}
+        texts = {name: text for name, text, _ in read_texts(file) if name in cited}
+    return GivenQuestions(questions, texts)
+
+
+def given_texts(file: Path) -> Iterator[PassageText]:
+    """Every text of a file, each once: the corpora of a recipe file, or the positives and negatives of the rows.
+
+    Raises:
+        InputError: see :func:`read_given_questions`.
+    """
+    if corpus_folders(file) is not None:
+        seen = set[str]()
+        for given in read_texts(file):
+            if given.doc_id not in seen:
+                seen.add(given.doc_id)
+                yield given
+        return
+    texts: dict[str, str] = {}
+    for _ in _read(file, None, texts):
+        pass
+    yield from (PassageText(name, text, file) for name, text in texts.items())
+
+
+def joined(questions: Iterable[GivenQuestion]) -> list[GivenQuestion]:
+    """Rows with the same question as one, in the order of the first; what unrolling numbered is numbered no more."""
+    rows: dict[str, list[GivenQuestion]] = {}
+    for question in questions:
+        rows.setdefault(question.question, []).append(question)
+    ids = Counter(row.own_id for group in rows.values() for row in group if row.own_id)
+    whole = [_one(group, ids) for group in rows.values()]
+    uses = Counter(question.own_id for question in whole)
+    return [replace(question, own_id=None) if uses[question.own_id] > 1 else question for question in whole]
+
+
+def _one(rows: Sequence[GivenQuestion], ids: Mapping[str, int]) -> GivenQuestion:
+    first = rows[0]
+    if len(rows) == 1:
+        return first
+    stems = {match.group(1) if (match := _UNROLLED.fullmatch(row.own_id or "")) else None for row in rows}
+    stem = stems.pop() if len(stems) == 1 else None
+    return replace(
+        first,
+        own_id=stem if stem and stem not in ids else first.own_id,
+        positives=tuple(dict.fromkeys(name for row in rows for name in row.positives)),
+        negatives=tuple(dict.fromkeys(name for row in rows for name in row.negatives)),
+    )
+
+
+def _read(file: Path, corpora: list[CorpusFolder] | None, texts: dict[str, str]) -> Iterator[GivenQuestion]:
+    """Questions one by one; the texts of inline rows are added to ``texts``."""
+    for row in read_rows(file):
+        positives, negatives = _field(row, POSITIVE_FIELDS), [*_field(row, NEGATIVE_FIELDS), *_numbered(row)]
+        if not positives:
+            refuse(row.where, f"there is no positive; add one as {', '.join(POSITIVE_FIELDS[:3])}")
+        if corpora is None:
+            names = [[_inline(one, row, texts) for one in part] for part in (positives, negatives)]
+        else:
+            names = [[_cited(one, row, corpora) for one in part] for part in (positives, negatives)]
+        found, against = (tuple(dict.fromkeys(part)) for part in names)
+        yield GivenQuestion(_question(row), _own_id(row), found, against, row.where)
+
+
+def _question(row: Row) -> str:
+    values = [row.values[name] for name in QUESTION_FIELDS if row.values.get(name) is not None]
+    if not values or not isinstance(values[0], str) or not values[0].strip():
+        refuse(row.where, f"there is no question; add it as {', '.join(QUESTION_FIELDS[:2])} or {QUESTION_FIELDS[2]}")
+    return str(values[0]).strip()
+
+
+def _own_id(row: Row) -> str | None:
+    value = next((row.values[name] for name in ID_FIELDS if row.values.get(name) is not None), None)
+    if value is None:
+        return None
+    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
+        refuse(row.where, f"its id must be a text or a whole number, not {value!r:.80}")
+    return str(value).strip()
+
+
+def _field(row: Row, names: Sequence[str]) -> list[Any]:
+    """The first of the fields that is there, as a list."""
+    value: Any = next((row.values[name] for name in names if row.values.get(name) is not None), [])
+    return value if isinstance(value, list) else [value]
+
+
+def _numbered(row: Row) -> list[Any]:
+    found = [(int(match.group(1)), name) for name in row.values if (match := _NUMBERED_NEGATIVE.fullmatch(name))]
+    return [row.values[name] for _, name in sorted(found) if row.values[name] is not None]
+
+
+def _inline(document: Any, row: Row, texts: dict[str, str]) -> str:
+    text = document.get("text") if isinstance(document, dict) else document
+    if not isinstance(text, str):
+        refuse(row.where, f"a positive or negative must be a text, or an object with text, not {document!r:.80}")
+    name = document_id(text)
+    texts[name] = text
+    return name
+
+
+def _cited(document: Any, row: Row, corpora: list[CorpusFolder]) -> str:
+    name = document.get("id") if isinstance(document, dict) else document
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        refuse(row.where, f'a document must be {{"id": "..."}} or the id alone, not {document!r:.80}')
+    corpus_id = row.values.get("corpus_id")
+    if len(corpora) > 1 and corpus_id not in {corpus.corpus_id for corpus in corpora}:
+        known = ", ".join(corpus.corpus_id for corpus in corpora)
+        raise InputError(f"{row.where}: corpus_id is {corpus_id!r}, but the corpora are {known}; correct it.")
+    return qualified(corpora, str(corpus_id), str(name))

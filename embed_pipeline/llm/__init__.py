@@ -1,0 +1,1 @@
+"""Asking a language model: the client, what it costs, what it answered, the prompts."""

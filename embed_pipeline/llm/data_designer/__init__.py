@@ -1,0 +1,1 @@
+"""NVIDIA NeMo Data Designer as the engine that asks."""

@@ -1,0 +1,1 @@
+"""Hard negatives: mining, rules, denoising, an independent check."""

@@ -1,0 +1,1 @@
+"""Finding passages: by vectors and by words."""

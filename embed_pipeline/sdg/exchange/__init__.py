@@ -1,0 +1,1 @@
+"""Questions of other tools and people, in and out."""

@@ -1,0 +1,95 @@
+"""Which passages a text of somebody's training data stands for.
+
+Where the corpus was read from the same data, a text is a passage. Else it may be a passage word for word, or stand
+in a document that was cut otherwise.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from embed_pipeline.formats.sdg_records import ChunkPlace
+from embed_pipeline.records import passage_text
+from embed_pipeline.sdg.candidates import Hop
+from embed_pipeline.sdg.exchange.chunk_finder import ChunkFinder, NotFoundError
+
+WINDOW = 24
+"""Characters by which a text is looked for in the documents, white space not counted; shorter ones are not."""
+_IGNORED = re.compile(r"[\s\x00-\x1f\x7f-\x9f\xad\ufeff\ufffe\uffff]+")
+
+
+def find_passages(
+    texts: Mapping[str, str], passages: pl.DataFrame, documents: pl.DataFrame
+) -> dict[str, tuple[Hop, ...]]:
+    """The passages that each text stands for; a text that stands for none is not among them.
+
+    White space does not count. Of several passages with the same text the one with the text's own id is taken, else
+    the first. A text that is no passage is searched in the documents, once through all of them.
+
+    Args:
+        texts: id -> text.
+        passages: :class:`embed_pipeline.tables.Passages`.
+        documents: :class:`embed_pipeline.tables.Documents`.
+
+    Returns:
+        id -> the passages; evidence is the part of the text in each, empty where it is the whole passage.
+    """
+    plain = {name: _plain(text) for name, text in texts.items()}
+    found = _equal(plain, passages)
+    rest = {name: text for name, text in texts.items() if name not in found}
+    return found | _within(rest, plain, ChunkFinder(passages, documents), documents) if rest else found
+
+
+def _plain(text: str) -> str:
+    return _IGNORED.sub("", unicodedata.normalize("NFC", text))
+
+
+def _digest(plain: str) -> bytes:
+    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _equal(plain: Mapping[str, str], passages: pl.DataFrame) -> dict[str, tuple[Hop, ...]]:
+    wanted: dict[bytes, list[str]] = defaultdict(list)
+    for name, text in plain.items():
+        if text:
+            wanted[_digest(text)].append(name)
+    found: dict[str, str] = {}
+    for passage_id, title, text in passages.select("passage_id", "title", "text").iter_rows():
+        for whole in {passage_text(title, text), text}:
+            for name in wanted.get(_digest(_plain(whole)), ()):
+                if name == passage_id or name not in found:
+                    found[name] = passage_id
+    return {name: (Hop(passage_id, ""),) for name, passage_id in found.items()}
+
+
+def _within(
+    texts: Mapping[str, str], plain: Mapping[str, str], finder: ChunkFinder, documents: pl.DataFrame
+) -> dict[str, tuple[Hop, ...]]:
+    names_of: dict[str, list[str]] = defaultdict(list)
+    for name in texts:
+        middle = (len(plain[name]) - WINDOW) // 2
+        if middle >= 0:
+            names_of[plain[name][middle : middle + WINDOW]].append(name)
+    found: dict[str, tuple[Hop, ...]] = {}
+    for doc_id, text in documents.select("doc_id", "text").iter_rows() if names_of else ():
+        for window in names_of.keys() & _windows(_plain(text)):
+            for name in names_of[window]:
+                if name not in found and (hops := _in_document(texts[name], doc_id, finder)):
+                    found[name] = hops
+    return found
+
+
+def _windows(plain: str) -> Iterator[str]:
+    return (plain[start : start + WINDOW] for start in range(len(plain) - WINDOW + 1))
+
+
+def _in_document(text: str, doc_id: str, finder: ChunkFinder) -> tuple[Hop, ...]:
+    try:
+        quoted = finder.find(ChunkPlace(0, doc_id, unicodedata.normalize("NFC", text), -1), 0.0)
+    except NotFoundError:
+        return ()
+    return tuple(Hop(part.passage_id, part.text) for part in quoted)

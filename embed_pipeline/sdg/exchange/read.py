@@ -1,0 +1,93 @@
+"""Questions from elsewhere instead of generated ones (``sdg.import_from``).
+
+Told apart by what lies there: plain JSONL and BEIR folders (:mod:`embed_pipeline.sdg.exchange.own`), the reference
+recipe's SDG records (:mod:`embed_pipeline.sdg.exchange.sdg_records`), and training data, which mostly has negatives
+(:mod:`embed_pipeline.sdg.exchange.training_data`).
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from embed_pipeline.errors import InputError
+from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.formats import sdg_records
+from embed_pipeline.formats.training_files import text_files, training_file
+from embed_pipeline.sdg.candidates import set_aside_frame
+from embed_pipeline.sdg.exchange.own import QRELS, QUERIES, own_fingerprint, own_questions
+from embed_pipeline.sdg.exchange.sdg_records import Imported, recipe_questions
+from embed_pipeline.sdg.exchange.training_data import training_questions
+
+__all__ = ["Imported", "import_fingerprint", "import_questions", "read_questions"]
+
+
+def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
+    """Read questions as candidates.
+
+    Args:
+        path: a .jsonl file or a BEIR folder of one's own; or the reference recipe's SDG records: a .jsonl,
+            .json or .parquet file, a folder of one of these, or their generation_result.json; or training data
+            (see :mod:`embed_pipeline.formats.training_files`), a file or a folder.
+        passages: :class:`embed_pipeline.tables.Passages`.
+        documents: :class:`embed_pipeline.tables.Documents`.
+
+    Returns:
+        The candidates, and what had to be set aside. A mistake in questions of one's own is an error instead:
+        they can be corrected, while records are the output of another program.
+
+    Raises:
+        InputError: the file is missing, of no known form, broken, or nothing in it can be used.
+    """
+    path = _existing(path)
+    training = _training_file(path)
+    if training is not None:
+        return training_questions(training, passages, documents)
+    if _is_recipe(path):
+        return recipe_questions(path, passages, documents)
+    return Imported(own_questions(path, passages, documents), set_aside_frame([]))
+
+
+def import_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+    """The candidates of :func:`read_questions` alone."""
+    return read_questions(path, passages, documents).candidates
+
+
+def import_fingerprint(path: Path) -> str:
+    """Hash of everything :func:`read_questions` reads at ``path``.
+
+    Raises:
+        InputError: nothing of a known form lies there.
+    """
+    path = _existing(path)
+    training = _training_file(path)
+    if training is not None:
+        return sha256_json([sha256_file(file) for file in dict.fromkeys([training, *text_files(training)])])
+    if not _is_recipe(path):
+        return own_fingerprint(path)
+    files = sdg_records.record_files(path) if path.is_dir() else [path]
+    return sha256_json([sha256_file(file) for file in files])
+
+
+def _existing(path: Path) -> Path:
+    """The path itself; for a generation_result.json the folder it describes."""
+    if path.name == sdg_records.RESULT and path.is_file():
+        return path.parent
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; correct sdg.import_from.")
+    if path.is_file() and path.suffix.lower() not in sdg_records.SUFFIXES:
+        raise InputError(
+            f"{path}: only .jsonl files, BEIR folders, the reference recipe's SDG records and training data (.jsonl, "
+            ".json, .parquet) can be imported; convert it to one of them."
+        )
+    return path
+
+
+def _training_file(path: Path) -> Path | None:
+    is_beir = any((path / name).exists() for name in (QUERIES, QRELS))
+    return None if is_beir else training_file(path)
+
+
+def _is_recipe(path: Path) -> bool:
+    if path.is_dir():
+        return not any((path / name).exists() for name in (QUERIES, QRELS)) and sdg_records.holds_records(path)
+    return path.suffix.lower() != ".jsonl" or sdg_records.holds_records(path)

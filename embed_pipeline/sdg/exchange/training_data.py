@@ -1,0 +1,73 @@
+"""Questions of training data in other tools' formats, with negatives (:mod:`embed_pipeline.formats.training_files`).
+
+Their texts are matched to the passages of the corpus. A positive that stands in none is set aside, with its
+question if it has no other; so are negatives.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from embed_pipeline.formats.training_questions import GivenQuestion, GivenQuestions, read_given_questions
+from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
+from embed_pipeline.sdg.exchange.own import own_candidate
+from embed_pipeline.sdg.exchange.passage_finder import find_passages
+from embed_pipeline.sdg.exchange.sdg_records import STEP, Imported, imported
+
+_ADVICE = "let corpus.path name the same data, or the documents it was made of"
+SetAside = list[tuple[str, str, str]]
+
+
+def training_questions(file: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
+    """Read training data as candidates, as other imported questions; given negatives are kept in their order.
+
+    Args:
+        file: see :func:`embed_pipeline.formats.training_files.training_file`.
+        passages: :class:`embed_pipeline.tables.Passages`, made of the same data or of anything that holds its texts.
+        documents: :class:`embed_pipeline.tables.Documents`.
+
+    Raises:
+        InputError: the file is broken (names file and line), or no question can be used.
+    """
+    given = read_given_questions(file)
+    found = find_passages(given.texts, passages, documents)
+    doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
+    set_aside: SetAside = []
+    return imported(file, candidates_frame(_candidates(given, found, set_aside), doc_of), set_aside)
+
+
+def _candidates(given: GivenQuestions, found: Mapping[str, Sequence[Hop]], set_aside: SetAside) -> Iterator[Candidate]:
+    for question in given.questions:
+        name = question.own_id or question.where
+        lost = [positive for positive in question.positives if positive not in found]
+        hops = list(dict.fromkeys(hop for positive in question.positives for hop in found.get(positive, ())))
+        set_aside += [
+            (STEP, name, f"{_why(positive, given.texts)} (positive of: {_short(question)})") for positive in lost
+        ]
+        if not hops:
+            continue
+        missing = [negative for negative in question.negatives if negative not in found]
+        if missing:
+            set_aside.append((STEP, name, _missing(missing, question, given.texts)))
+        kept = tuple(dict.fromkeys(hop.passage_id for text in question.negatives for hop in found.get(text, ())))
+        yield own_candidate(question.question, "", hops, question.own_id, kept)
+
+
+def _why(name: str, texts: Mapping[str, str]) -> str:
+    if name not in texts:
+        return f"its corpus folder has no text {name}"
+    if not texts[name].strip():
+        return f"the text {name} is empty"
+    return f"{name} ({' '.join(texts[name].split())[:60]!r}) stands in no passage of the corpus; {_ADVICE}"
+
+
+def _missing(missing: Sequence[str], question: GivenQuestion, texts: Mapping[str, str]) -> str:
+    all_lost = len(missing) == len(question.negatives)
+    then = "; negatives are mined for it instead" if all_lost else ""
+    count = f"{len(missing)} of its {len(question.negatives)} negatives cannot be used"
+    return f"{count}, for example {_why(missing[0], texts)}{then} (negatives of: {_short(question)})"
+
+
+def _short(question: GivenQuestion) -> str:
+    return " ".join(question.question.split())[:120]

@@ -1,0 +1,1 @@
+"""Which questions are kept, and why the others are not."""

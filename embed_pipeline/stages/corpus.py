@@ -1,0 +1,128 @@
+"""corpus: files, documents, passages."""
+
+from pathlib import Path
+
+from embed_pipeline import charts, tables
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.files import sha256_file, write_json
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.store.artifacts import Artifact
+
+LISTING = ("corpus.max_file_mb",)
+READING = (*LISTING, "corpus.min_document_chars", "corpus.near_duplicate_threshold")
+CHUNKING = (
+    "corpus.chunking",
+    "corpus.passage_tokens",
+    "corpus.min_passage_tokens",
+    "corpus.sentences_per_passage",
+    "corpus.near_duplicate_threshold",
+)
+
+
+def corpus_folder(settings: Settings) -> Path:
+    """The corpus folder.
+
+    Raises:
+        SettingsError: none is set.
+    """
+    if settings.corpus.path is None:
+        raise SettingsError("corpus.path is not set: name the folder of documents with --corpus DIR.")
+    return settings.corpus.path.expanduser()
+
+
+def corpus_external(settings: Settings) -> dict[str, str]:
+    """Content of the corpus folder."""
+    from embed_pipeline.corpus.manifest import corpus_fingerprint
+
+    return {"corpus": corpus_fingerprint(corpus_folder(settings))}
+
+
+def tokenizer_external(settings: Settings) -> dict[str, str]:
+    """The base model's tokenizer, which measures passages."""
+    from embed_pipeline.encoders.base_model import find_base_model
+
+    model = find_base_model(settings.base_model, settings.encoder.revision, settings.encoder.sha256)
+    return {"tokenizer": sha256_file(model.path / "tokenizer.json")}
+
+
+@stage(
+    group="corpus",
+    version="1",
+    storage="table",
+    schema=tables.CorpusManifest,
+    settings=LISTING,
+    external=corpus_external,
+    kinds=("polars", "parquet"),
+)
+def corpus_manifest(run: StageRun) -> None:
+    """Every file of the corpus folder: path, bytes, SHA-256; files that are skipped, with the reason."""
+    from embed_pipeline.corpus.manifest import scan_corpus
+
+    frame = scan_corpus(corpus_folder(run.settings), run.settings.corpus)
+    run.write_table(frame)
+    read = frame.filter(frame["status"] == "read")
+    run.summary |= {
+        "files": read.height,
+        "skipped_files": frame.height - read.height,
+        "bytes": int(read["bytes"].sum()),
+    }
+
+
+@stage(
+    group="corpus",
+    version="3",
+    storage="table",
+    schema=tables.Documents,
+    settings=READING,
+    kinds=("polars", "parquet"),
+)
+def documents(run: StageRun, corpus_manifest: Artifact) -> None:
+    """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
+    from embed_pipeline.corpus.documents import read_documents
+
+    parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
+    run.write_table(parsed.documents)
+    run.write_table(parsed.skipped, "skipped")
+    write_json(run.folder / "corpus.json", {"kind": parsed.kind})
+    if parsed.chunks is not None:
+        run.write_table(parsed.chunks, "chunks", tables.Chunks)
+    lengths = parsed.documents["text"].str.len_chars().to_list()
+    run.summary |= {
+        "documents": parsed.documents.height,
+        "unreadable": parsed.skipped.height,
+        "near_duplicates": parsed.documents.height - parsed.documents["group_id"].n_unique(),
+        "characters": sum(lengths),
+    }
+    run.charts["document length"] = charts.histogram("document length", {"documents": lengths}, "characters")
+
+
+@stage(
+    group="corpus",
+    version="2",
+    storage="table",
+    schema=tables.Passages,
+    settings=CHUNKING,
+    external=tokenizer_external,
+    kinds=("polars", "parquet"),
+)
+def passages(run: StageRun, documents: Artifact) -> None:
+    """Chunks of the documents with character spans, section and near-duplicate group."""
+    from embed_pipeline.corpus.chunking.chunk import chunk_documents
+    from embed_pipeline.corpus.chunking.tokens import token_counter
+    from embed_pipeline.corpus.near_duplicates import group_near_duplicates
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+
+    settings = run.settings
+    count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
+    kind = documents.json("corpus")["kind"]
+    whole = kind in ("beir", "training")  # their rows are the passages, ids kept; so are the chunks of SDG records
+    chunks = documents.frame("chunks") if kind == "records" else None
+    frame = chunk_documents(documents.frame(), count, settings.corpus, whole=whole, chunks=chunks)
+    frame = group_near_duplicates(frame, settings.corpus.near_duplicate_threshold)
+    run.write_table(frame)
+    duplicates = frame.height - frame["group_id"].n_unique()
+    run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
+    run.charts["passage length"] = charts.histogram(
+        "passage length", {"passages": frame["token_count"].to_list()}, "tokens"
+    )

@@ -1,0 +1,92 @@
+"""deploy: the running release and its metrics."""
+
+from pathlib import Path
+from typing import Any
+
+from embed_pipeline import tables
+from embed_pipeline.files import write_json
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.inputs import gold_external, retrieval_sets
+from embed_pipeline.store.artifacts import Artifact
+
+
+def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
+    """Whether the release is the one served right now."""
+    from embed_pipeline.deploy.local import is_serving
+
+    return is_serving(home, artifact.json("endpoint"))
+
+
+@stage(
+    group="deploy",
+    version="1",
+    storage="json",
+    settings=("deploy.target", "deploy.model", "deploy.model_name", "deploy.host", "deploy.port"),
+    after=("metrics", "tensorrt_engine"),
+    alive=endpoint_alive,
+    kinds=("onnx", "http"),
+)
+def endpoint(run: StageRun, onnx_model: Artifact, onnx_int8_model: Artifact) -> None:
+    """A running release: URL, release id, model version, target."""
+    from embed_pipeline.deploy.local import deploy_local
+    from embed_pipeline.store.releases import create_release
+
+    deploy = run.settings.deploy
+    model = {"onnx": onnx_model, "onnx_int8": onnx_int8_model}[deploy.model]
+    release = create_release(run.home, model.path, model.version, deploy.model_name)
+    info: dict[str, Any] = deploy_local(run.home, release, deploy)
+    write_json(run.folder / "endpoint.json", info)
+    run.summary |= info
+
+
+def tolerated(artifact: Artifact, settings: Settings, home: Path) -> bool:
+    """A measurement that failed is made again rather than remembered."""
+    return artifact.manifest().summary.get("outside_tolerance") == 0
+
+
+@stage(
+    group="deploy",
+    version="1",
+    storage="table",
+    schema=tables.EndpointMetrics,
+    settings=("eval", "deploy.tolerance", "deploy.tolerance_at_1"),
+    external=gold_external,
+    alive=tolerated,
+    kinds=("beir", "parquet"),
+)
+def endpoint_metrics(
+    run: StageRun,
+    endpoint: Artifact,
+    onnx_model: Artifact,
+    metrics: Artifact,
+    beir_benchmark: Artifact,
+    passages: Artifact,
+) -> None:
+    """The same BEIR evaluation through the endpoint, compared with the checkpoint's; a bad release is rolled back."""
+    from embed_pipeline.encoders.cached_encoder import CachedEncoder
+    from embed_pipeline.encoders.http_encoder import HttpEncoder
+    from embed_pipeline.encoders.spec import EncoderSpec
+    from embed_pipeline.evaluation.evaluate import evaluate_endpoint
+    from embed_pipeline.store.releases import roll_back
+
+    settings, info = run.settings, endpoint.json("endpoint")
+    spec = EncoderSpec.load(onnx_model.path)
+    http = HttpEncoder(info["url"], info["model"], spec)
+    encoder = CachedEncoder(spec, lambda: http, run.work / "vectors")  # each text asked once
+    frame = evaluate_endpoint(
+        retrieval_sets(settings, beir_benchmark, passages),
+        encoder,
+        metrics.frame("query_metrics"),
+        settings.eval,
+        settings.deploy.tolerance_at_1,
+        settings.deploy.tolerance,
+    )
+    run.write_table(frame)
+    outside = frame.filter(~frame["within_tolerance"]).height
+    run.summary |= {
+        "outside_tolerance": outside,
+        "largest_delta": float(frame["delta"].abs().max() or 0.0),  # type: ignore[arg-type]
+    }
+    if outside:
+        run.summary["rolled_back_to"] = roll_back(run.home, info["release_id"]) or "nothing: no earlier release"

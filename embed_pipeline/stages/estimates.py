@@ -1,0 +1,106 @@
+"""What the calls to a language model that a run would make will cost, for ``--plan``."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.inputs import responses, uses_llm
+from embed_pipeline.stages.plan import PlanStep
+from embed_pipeline.store.artifacts import Artifact, Store
+
+if TYPE_CHECKING:
+    from embed_pipeline.llm.estimate import Estimate
+
+
+def llm_estimates(steps: Mapping[str, PlanStep], settings: Settings, store: Store) -> "dict[str, Estimate]":
+    """By asset; only of assets that are to be computed and ask a language model.
+
+    The assets mined_negatives of several rounds stand under the first one's name.
+    """
+    found = {}
+    if "qa_candidates" in steps and steps["qa_candidates"].action == "compute":
+        generation = generation_estimate(settings, store, steps["passages"].version)
+        if generation is not None:
+            found["qa_candidates"] = generation
+    if settings.prep.denoise == "llm":
+        denoising = denoising_estimate(steps, settings, store, found.get("qa_candidates"))
+        if denoising is not None:
+            found["mined_negatives"] = denoising
+    return found
+
+
+def generation_estimate(settings: Settings, store: Store, version: str | None) -> "Estimate | None":
+    """What ``--plan`` says of the calls that qa_candidates would make; None where there are none to make.
+
+    Args:
+        version: of the passages; None while they are to be computed, then the size of the files must do.
+    """
+    if settings.sdg.import_from is not None or not uses_llm(settings):
+        return None
+    from embed_pipeline.llm.engines import open_client
+    from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly
+    from embed_pipeline.sdg.generation.generate import Corpus
+
+    passages = store.handle("passages", version) if version is not None else None
+    documents = store.handle("documents", passages.manifest().inputs["documents"]) if passages is not None else None
+    if passages is None or documents is None or not store.is_intact(documents):
+        from embed_pipeline.corpus.manifest import scan_corpus
+        from embed_pipeline.stages.corpus import corpus_folder
+
+        manifest = scan_corpus(corpus_folder(settings), settings.corpus)
+        return estimate_roughly(manifest, settings.sdg, responses(store.home))
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+    from embed_pipeline.stages.declare import cached_encoder
+
+    encoder = cached_encoder(store.home, settings, base_encoder_spec(settings.base_model, settings.encoder))
+    corpus = Corpus(documents.frame(), passages.frame(), encoder)
+    client, _ = open_client(settings.sdg, responses(store.home), "plan")
+    return estimate_generation(corpus, settings.sdg, client)
+
+
+def denoising_estimate(
+    steps: Mapping[str, PlanStep], settings: Settings, store: Store, generation: "Estimate | None"
+) -> "Estimate | None":
+    """What looking at every hard negative once more costs; None without mining, or where no question is known yet."""
+    from embed_pipeline.prep.mining.denoisers import estimate_denoising
+
+    rounds = sum(step.stage.family == "mined_negatives" and step.action == "compute" for step in steps.values())
+    if not rounds:
+        return None
+    exact = _questions_to_mine(steps, store)
+    questions = exact if exact is not None else _questions_expected(settings, store, generation)
+    if questions is None:
+        return None
+    passages = _artifact(steps, store, "passages")
+    tokens = passages.frame()["token_count"].to_list() if passages is not None else []
+    usual = sum(tokens) / len(tokens) if tokens else settings.corpus.passage_tokens
+    pairs = rounds * questions * settings.prep.hard_negatives
+    return estimate_denoising(pairs, usual, settings.sdg, responses(store.home), rough=exact is None)
+
+
+def _questions_to_mine(steps: Mapping[str, PlanStep], store: Store) -> int | None:
+    """Training questions without given negatives; None while the questions or their splits are to be computed."""
+    pairs, splits = _artifact(steps, store, "qa_pairs"), _artifact(steps, store, "splits")
+    if pairs is None or splits is None:
+        return None
+    cut, asked = splits.frame(), pairs.frame()
+    training = cut.filter((cut["item_type"] == "question") & (cut["split"] == "train"))["item_id"]
+    mined = asked.filter(asked["question_id"].is_in(training.implode()) & (asked["negative_ids"].list.len() == 0))
+    return mined.height
+
+
+def _questions_expected(settings: Settings, store: Store, generation: "Estimate | None") -> float | None:
+    """As many as there were before, else as many as will be judged; None when neither is known."""
+    known = store.current("qa_pairs")
+    if known is not None and store.is_intact(known):
+        return settings.prep.train_ratio * known.frame().height
+    if generation is None:
+        return None
+    judged = next(step for step in generation.steps if step.name == "judge")
+    return settings.prep.train_ratio * judged.calls * settings.sdg.judge_batch
+
+
+def _artifact(steps: Mapping[str, PlanStep], store: Store, name: str) -> Artifact | None:
+    version = steps[name].version
+    found = store.handle(name, version) if version is not None else None
+    return found if found is not None and store.is_intact(found) else None

@@ -1,0 +1,123 @@
+"""eval: base model, BM25, hybrid; tuned against base; the verdict."""
+
+from typing import TYPE_CHECKING
+
+from embed_pipeline import charts, tables
+from embed_pipeline.files import write_json
+from embed_pipeline.progress import say
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.inputs import base_model_external
+from embed_pipeline.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from embed_pipeline.records import RetrievalSet
+from embed_pipeline.stages.inputs import gold_external, retrieval_sets
+
+
+def base_evaluation_external(settings: Settings) -> dict[str, str]:
+    """The gold set and the base model."""
+    return gold_external(settings) | base_model_external(settings)
+
+
+def told_gold(
+    run: StageRun, sets: "list[RetrievalSet]", passages: Artifact, training_set: Artifact
+) -> "tuple[list[RetrievalSet], dict[str, int]]":
+    """Say and count what of the gold set was trained on; the gold set gets a slice of those questions."""
+    from embed_pipeline.evaluation.gold import GOLD
+    from embed_pipeline.prep.splits.gold_overlap import gold_overlap
+
+    shown, counted = [], {}
+    for one in sets:
+        if one.name != GOLD:
+            shown.append(one)
+            continue
+        threshold = run.settings.corpus.near_duplicate_threshold
+        found = gold_overlap(one, training_set.frame(), passages.frame(), run.base_encoder(), threshold)
+        counted = found.summary()
+        for line in found.lines():
+            say(line)
+        shown.append(found.sliced())
+    return shown, counted
+
+
+@stage(
+    group="eval",
+    version="1",
+    storage="table",
+    schema=tables.QueryMetrics,
+    settings=("eval",),
+    external=base_evaluation_external,
+    device="gpu",
+    kinds=("beir", "parquet"),
+)
+def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) -> None:
+    """BEIR metrics of the base model, BM25 and their hybrid, per query."""
+    from embed_pipeline.evaluation.evaluate import evaluate_base
+
+    sets = retrieval_sets(run.settings, beir_benchmark, passages)
+    frame = evaluate_base(sets, run.base_encoder(), run.settings.eval)
+    run.write_table(frame)
+    run.summary |= {f"{one.name}_queries": len(one.queries) for one in sets}
+    run.summary |= _headline(frame)
+
+
+@stage(
+    group="eval",
+    version="1",
+    storage="table",
+    schema=tables.Metrics,
+    settings=("eval",),
+    external=gold_external,
+    device="gpu",
+    kinds=("beir", "parquet", "html"),
+)
+def metrics(
+    run: StageRun,
+    checkpoint: Artifact,
+    beir_benchmark: Artifact,
+    base_metrics: Artifact,
+    passages: Artifact,
+    training_set: Artifact,
+) -> None:
+    """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
+    from embed_pipeline.encoders.spec import EncoderSpec
+    from embed_pipeline.evaluation.evaluate import evaluate_tuned, recipe_results
+    from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
+
+    sets, counted = told_gold(run, retrieval_sets(run.settings, beir_benchmark, passages), passages, training_set)
+    encoder = run.encoder(EncoderSpec.load(checkpoint.path))
+    base = base_metrics.frame()
+    result = evaluate_tuned(sets, encoder, base, run.settings.eval)
+    run.write_table(result.metrics)
+    run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
+    write_json(run.folder / "summary.json", result.summary)
+    write_json(run.folder / "eval_results.json", recipe_results(result.summary))
+    write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder)
+    run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
+    run.charts["comparison"] = markdown_table(result.summary)
+    run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))
+
+
+def _headline(frame: "pl.DataFrame") -> dict[str, float]:
+    import polars as pl
+
+    chosen = frame.filter(frame["metric"].is_in(["ndcg@10", "recall@10"]))
+    means = chosen.group_by("test_set", "system", "metric").agg(mean=pl.col("value").mean()).sort("test_set", "system")
+    return {
+        f"{test_set}_{system}_{metric.replace('@', '_at_')}": round(mean, 6)
+        for test_set, system, metric, mean in means.iter_rows()
+    }
+
+
+def _deltas(summary: dict[str, dict[str, dict[str, dict[str, float]]]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for test_set, compared in summary["comparison"].items():
+        for metric in ("ndcg@10", "recall@10"):
+            row = compared[metric]
+            name = f"{test_set}_{metric.replace('@', '_at_')}"
+            found |= {f"{name}_base": row["base"], f"{name}_tuned": row["tuned"], f"{name}_delta": row["delta"]}
+            found[f"{name}_p"] = row["p"]
+    return found

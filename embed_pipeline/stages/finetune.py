@@ -1,0 +1,60 @@
+"""finetune: the checkpoint."""
+
+from embed_pipeline import charts
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.inputs import base_model_external
+from embed_pipeline.store.artifacts import Artifact
+
+
+def training_external(settings: Settings) -> dict[str, str]:
+    """The base model and, when distilling, the teacher."""
+    from embed_pipeline.finetune.teacher import teacher_version
+
+    teacher = teacher_version(settings.finetune)
+    return base_model_external(settings) | ({} if teacher is None else {"teacher": teacher})
+
+
+@stage(
+    group="finetune",
+    version="2",
+    storage="model",
+    settings=("finetune",),
+    external=training_external,
+    device="gpu",
+    kinds=("pytorch", "huggingface"),
+    family="checkpoint",
+)
+def checkpoint(run: StageRun, training_set: Artifact) -> None:
+    """The tuned model as a sentence-transformers folder; validation nDCG@10 picked the checkpoint."""
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+    from embed_pipeline.finetune.job import read_training_rows
+    from embed_pipeline.finetune.train import finetune
+    from embed_pipeline.formats.beir import read_retrieval_set
+
+    settings = run.settings
+    folder = training_set.path / "validation"
+    validation = read_retrieval_set(folder, "validation", "validation") if folder.is_dir() else None
+    report = finetune(
+        read_training_rows(training_set.path),
+        validation,
+        base_encoder_spec(settings.base_model, settings.encoder),
+        settings.finetune,
+        run.folder,
+        run.work,
+        settings.encoder.device,
+    )
+    run.summary |= {
+        "rows": report.rows,
+        "batch_size": report.batch_size,
+        "steps": report.steps,
+        "final_loss": report.final_loss,
+        "best_step": report.best_step,
+        "below_base_after_first_epoch": report.below_base_after_first_epoch,
+        "validation_ndcg_at_10_base": report.base_validation,
+        "validation_ndcg_at_10": report.best_validation,
+    }
+    run.charts["loss"] = charts.lines("loss", {"training loss": report.losses}, "step", "loss")
+    for name, curve in {"learning rate": "learning_rate", "gradient norm": "grad_norm"}.items():
+        run.charts[name] = charts.lines(name, {name: report.curve(curve)}, "step", name)
+    run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")

@@ -1,0 +1,123 @@
+"""All stages in the order of the data, and how the graph grows with the settings.
+
+::
+
+    mining_rounds 2:  mined_negatives_round_1 - training_set_round_1 - checkpoint_round_1 -- mined_negatives - ...
+    sweep.enabled:    training_set - checkpoint_<variant> (each) - sweep_comparison
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages import corpus, deploy, eval, export, finetune, prep, sdg  # noqa: A004 - the stage's name
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.sweep import sweep_stages
+
+STAGES: dict[str, Stage] = {
+    one.name: one
+    for one in (
+        corpus.corpus_manifest,
+        corpus.documents,
+        corpus.passages,
+        sdg.qa_candidates,
+        sdg.qa_pairs,
+        prep.splits,
+        prep.beir_benchmark,
+        prep.mined_negatives,
+        prep.training_set,
+        finetune.checkpoint,
+        eval.base_metrics,
+        eval.metrics,
+        export.onnx_model,
+        export.onnx_int8_model,
+        export.tensorrt_engine,
+        deploy.endpoint,
+        deploy.endpoint_metrics,
+    )
+}
+
+ROUND = ("mined_negatives", "training_set", "checkpoint")
+
+# The six stages of the command line (sdg reads the documents too), and the sweep.
+GROUPS = {
+    "sdg": ("corpus", "sdg"),
+    "prep": ("prep",),
+    "finetune": ("finetune",),
+    "eval": ("eval",),
+    "export": ("export",),
+    "deploy": ("deploy",),
+    "sweep": ("sweep",),
+}
+
+
+def stages(settings: Settings) -> dict[str, Stage]:
+    """The graph for these settings; :data:`STAGES` by default.
+
+    Every round trains from the base model. The last one keeps the names without a number, so that what follows does
+    not depend on the number of rounds; with one round more, what the first ones computed is taken over.
+    """
+    rounds = settings.prep.mining_rounds
+    last = _round(rounds, "") if rounds > 1 else {}
+    found: dict[str, Stage] = {}
+    for name, declared in STAGES.items():
+        if name == ROUND[0]:
+            for number in range(1, rounds):
+                found |= _round(number, f"_round_{number}")
+        found[name] = last.get(name, declared)
+    return found | {one.name: one for one in sweep_stages(settings)}
+
+
+def _round(number: int, suffix: str) -> dict[str, Stage]:
+    """Mining, unrolling and training of one round; mining reads the checkpoint of the one before."""
+    names = {name: f"{name}{suffix}" for name in ROUND}
+    mining = prep.mined_negatives
+    before = dict(names)
+    if number > 1:
+        mining = prep.mined_again
+        before["checkpoint"] = f"checkpoint_round_{number - 1}"
+    return {
+        names["mined_negatives"]: mining.renamed(names["mined_negatives"], before),
+        names["training_set"]: prep.training_set.renamed(names["training_set"], names),
+        names["checkpoint"]: finetune.checkpoint.renamed(names["checkpoint"], names),
+    }
+
+
+def assets_of(name: str, graph: Mapping[str, Stage] = STAGES) -> list[str]:
+    """Assets of a stage or group, or the asset of that name.
+
+    Raises:
+        SettingsError: unknown; names the nearest.
+    """
+    if name in graph:
+        return [name]
+    groups = GROUPS.get(name, (name,))
+    found = [stage.name for stage in graph.values() if stage.group in groups]
+    if not found and name in GROUPS:
+        raise SettingsError(f"{name} is off: set {name}.enabled to true, or run embed-pipeline {name}.")
+    if not found:
+        names = [*GROUPS, "corpus", *graph]
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise SettingsError(
+            f"stage {name!r} is unknown{hint}; stages are {', '.join(GROUPS)}, assets are {', '.join(graph)}."
+        )
+    return found
+
+
+def with_upstream(names: Iterable[str], graph: Mapping[str, Stage] = STAGES) -> list[str]:
+    """``names`` and everything they need, in the order of the data."""
+    needed: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += graph[name].upstream
+    return [name for name in graph if name in needed]
+
+
+def selection(to: str | None, graph: Mapping[str, Stage] = STAGES) -> list[str]:
+    """Assets of a run up to ``to``, or all."""
+    return list(graph) if to is None else with_upstream(assets_of(to, graph), graph)

@@ -1,0 +1,107 @@
+"""What a run would do with each stage, and why."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from embed_pipeline.errors import ArtifactError
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.store.artifacts import Store
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """What a run would do with one stage.
+
+    ``version`` is known when the stage would be reused, or brought back to life as it was (an endpoint that
+    does not run any more); then what follows need not be computed for its sake.
+    """
+
+    stage: Stage
+    action: Literal["reuse", "compute"]
+    reasons: tuple[str, ...]
+    version: str | None
+
+
+def make_plan(
+    stages: Iterable[Stage], settings: Settings, store: Store, force: Sequence[str] = ()
+) -> dict[str, PlanStep]:
+    """Say for each stage, in order, whether it would be reused or computed, and why.
+
+    Args:
+        stages: in dependency order, upstream first, and complete.
+        force: names of stages to recompute in any case.
+    """
+    steps: dict[str, PlanStep] = {}
+    for declared in stages:
+        steps[declared.name] = _plan_step(declared, settings, store, steps, declared.name in force)
+    return steps
+
+
+def _plan_step(
+    declared: Stage, settings: Settings, store: Store, steps: Mapping[str, PlanStep], forced: bool
+) -> PlanStep:
+    settings = declared.derive(settings)
+    external = declared.external(settings)  # looked at even when inputs are unknown: what is missing shows early
+    changing = [name for name in declared.inputs if steps[name].version is None]
+    if forced:
+        return PlanStep(declared, "compute", ("forced",), None)
+    if changing:
+        return PlanStep(declared, "compute", tuple(f"follows {name}" for name in changing), None)
+    versions = {name: str(steps[name].version) for name in declared.inputs}
+    part = declared.settings_part(settings)
+    key = declared.key(settings, versions, external)
+    known = store.lookup(declared.name, key, declared.family)
+    if known is not None and declared.alive(known, settings, store.home):
+        return PlanStep(declared, "reuse", (), known.version)
+    reasons = _why(declared, store, part, versions, external, alive=known is None)
+    return PlanStep(declared, "compute", reasons, known.version if known is not None else None)
+
+
+def _why(
+    declared: Stage,
+    store: Store,
+    part: Mapping[str, Any],
+    versions: Mapping[str, str],
+    external: Mapping[str, str],
+    alive: bool,
+) -> tuple[str, ...]:
+    if not alive:
+        return ("not running any more, or failed its last check",)
+    current = store.current(declared.name)
+    if current is None:
+        return ("never computed",)
+    try:
+        before = current.manifest()
+    except ArtifactError:
+        return ("stored artifact damaged",)
+    reasons = []
+    if before.stage_version != declared.version:
+        reasons.append(f"stage version {before.stage_version} -> {declared.version}")
+    reasons += [f"setting {name} changed" for name in _differing(_flat(before.settings), _flat(part))]
+    reasons += [f"input {name} changed" for name in _differing(before.inputs, versions)]
+    reasons += [f"{name} changed" for name in _differing(before.external, external)]
+    return tuple(reasons) or ("stored artifact damaged",)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def describe_plan(steps: Mapping[str, PlanStep]) -> str:
+    """One line: how much a run would compute."""
+    computing = [name for name, step in steps.items() if step.action == "compute"]
+    if not computing:
+        return f"nothing to do: all {len(steps)} assets are up to date"
+    return f"{len(computing)} of {len(steps)} assets to compute: {', '.join(computing)}"

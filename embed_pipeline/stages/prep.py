@@ -1,0 +1,239 @@
+"""prep: splits, benchmark, hard negatives, training set."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from embed_pipeline import charts, tables
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.files import sha256_json
+from embed_pipeline.progress import say
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.inputs import base_model_external, responses
+from embed_pipeline.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from embed_pipeline.encoders.spec import Encoder
+    from embed_pipeline.llm.ledger import Ledger
+    from embed_pipeline.prep.mining.negatives import DenoiserOf
+
+SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
+LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
+CROSS_ENCODER = "prep.cross_encoder"
+MINING = (
+    "prep.seed",
+    "prep.hard_negatives",
+    "prep.mining_candidates",
+    "prep.hard_negative_margin",
+    "prep.hard_negative_absolute_margin",
+    "prep.hard_negative_first_rank",
+    "prep.hard_negative_last_rank",
+    "prep.hard_negative_choice",
+    "prep.exclude_same_document",
+    "prep.denoise",
+    "prep.denoise_threshold",
+    "prep.approximate_above",
+    "prep.approximate_index",
+)
+
+
+@stage(
+    group="prep",
+    version="3",
+    storage="table",
+    schema=tables.Splits,
+    settings=SPLITTING,
+    external=base_model_external,
+    kinds=("polars", "parquet"),
+)
+def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> None:
+    """Train, validation and test, by connected groups so that nothing leaks; what was test before stays test.
+
+    Documents keep the split they have in the splits in use of this home, if prep.seed and the ratios are the same.
+    That history is not part of the key: the same corpus can be split otherwise in another home, and a fresh home
+    gives the pure function of corpus, questions and settings.
+    """
+    from embed_pipeline.prep.splits.overview import split_overview
+    from embed_pipeline.prep.splits.split import split_items
+
+    groups = documents.scan().select("doc_id", "group_id").collect()
+    earlier = run.previous()
+    previous = earlier.frame() if earlier is not None else None
+    pairs, chosen = qa_pairs.frame(), run.settings.prep
+    frame = split_items(pairs, passages.frame(), run.base_encoder(), chosen, groups, previous)
+    run.write_table(frame)
+    shown = split_overview(frame, pairs, chosen, previous)
+    run.summary |= shown.summary
+    run.charts |= shown.charts
+    for line in shown.lines:
+        say(line)
+
+
+@stage(group="prep", version="1", storage="folder", kinds=("beir",))
+def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv."""
+    from embed_pipeline.formats.beir import write_retrieval_set
+    from embed_pipeline.prep.benchmark import build_retrieval_set
+
+    built = build_retrieval_set(qa_pairs.frame(), passages.frame(), splits.frame(), "test", "synthetic")
+    write_retrieval_set(built, run.folder, "test")
+    run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
+
+
+def denoising_external(settings: Settings) -> dict[str, str]:
+    """Who denoises: the cross-encoder, or the language model with its prompt."""
+    from embed_pipeline.encoders.base_model import find_base_model
+    from embed_pipeline.llm.prompts import prompt_texts
+
+    chosen = settings.prep
+    if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
+        return {"cross_encoder": find_base_model(chosen.cross_encoder, setting=CROSS_ENCODER).content_sha256}
+    if chosen.denoise == "llm":
+        llm = settings.sdg.llm
+        if llm.base_url is None:
+            raise SettingsError("prep.denoise is llm, but sdg.llm.base_url is not set; set it or use cross_encoder.")
+        prompt = prompt_texts(settings.sdg.prompts)["relevance"]
+        return {"llm": sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])}
+    return {}
+
+
+def mining_external(settings: Settings) -> dict[str, str]:
+    """The base model, and who denoises."""
+    return base_model_external(settings) | denoising_external(settings)
+
+
+mining_stage = partial(
+    stage,
+    group="prep",
+    version="4",
+    storage="table",
+    schema=tables.MinedNegatives,
+    settings=MINING,
+    device="gpu",
+    kinds=("faiss", "parquet"),
+    family="mined_negatives",
+)
+
+
+@mining_stage(external=mining_external)
+def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    """Hard negatives of the training questions, with the scores and what was dropped."""
+    _mine(run, run.base_encoder(), splits, qa_pairs, passages)
+
+
+@mining_stage(external=denoising_external)
+def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
+    from embed_pipeline.encoders.spec import EncoderSpec
+
+    _mine(run, run.encoder(EncoderSpec.load(checkpoint.path)), splits, qa_pairs, passages)
+
+
+def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+    from embed_pipeline.encoders.torch_encoder import resolve_device
+    from embed_pipeline.prep.mining.negatives import mine_negatives
+
+    device = resolve_device(run.settings.encoder.device)
+    denoiser, ledger = _denoiser(run)
+    pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
+    mined = mine_negatives(pairs, cut, parts, encoder, run.settings.prep, denoiser, device)
+    run.write_table(mined.table)
+    run.write_table(mined.rejected, "rejected", tables.RejectedNegatives)
+    encoder.spec.save(run.folder)
+    run.summary |= mined.summary
+    run.charts |= _mining_charts(mined.table, mined.rejected)
+    if ledger is not None:
+        run.cost |= ledger.totals()
+
+
+def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
+    """Who looks at negatives once more, and the ledger if that costs money."""
+    chosen = run.settings.prep
+    if chosen.denoise == "none":
+        return None, None
+    if chosen.denoise == "cross_encoder":
+        from embed_pipeline.encoders.base_model import find_base_model
+        from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
+        from embed_pipeline.encoders.pair_scores import PairScores
+        from embed_pipeline.prep.mining.denoisers import CrossEncoderDenoiser
+
+        name, device = str(chosen.cross_encoder), run.settings.encoder.device
+        version = find_base_model(name, setting=CROSS_ENCODER).content_sha256
+        cache = run.home / "cache" / "cross_encoder.sqlite"
+        scores = PairScores(cache, version, lambda: CrossEncoderModel.load(name, device).scores)
+        return lambda asked, shown: CrossEncoderDenoiser(scores, chosen.denoise_threshold, asked, shown), None
+    from embed_pipeline.llm.engines import open_client
+    from embed_pipeline.prep.mining.denoisers import LlmDenoiser
+
+    sdg = run.settings.sdg
+    client, ledger = open_client(sdg, responses(run.home), run.work.name)
+    return lambda asked, shown: LlmDenoiser(sdg, client, asked, shown), ledger
+
+
+def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str, str]:
+    reasons = rejected["reason"].value_counts(sort=True).sort("count", "reason", descending=[True, False])
+    return {
+        "scores": charts.histogram(
+            "scores",
+            {
+                "positives": table["positive_scores"].explode().drop_nulls().to_list(),
+                "hard negatives": table["negative_scores"].explode().drop_nulls().to_list(),
+                "above the margin": rejected.filter(rejected["reason"] == "above_margin")["score"].to_list(),
+            },
+            "cosine",
+        ),
+        "rejected candidates": charts.table(("reason", "candidates"), reasons.rows()),
+    }
+
+
+@stage(
+    group="prep",
+    version="4",
+    storage="table",
+    schema=tables.TrainingSet,
+    kinds=("polars", "parquet", "json"),
+    family="training_set",
+)
+def training_set(
+    run: StageRun, mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
+) -> None:
+    """One row per (question, positive), unrolled; beside it the recipe's JSON, triplets and the validation set.
+
+    The mining args in the recipe's file are those the negatives were first computed with; they are not part of the
+    key, since other settings may give the same negatives.
+    """
+    from embed_pipeline.formats.beir import write_retrieval_set
+    from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
+    from embed_pipeline.prep.benchmark import build_retrieval_set
+    from embed_pipeline.prep.training_set import unroll
+
+    pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
+    mined = mined_negatives.frame()
+    frame = unroll(pairs, mined, cut, parts)
+    run.write_table(frame)
+    write_recipe_files(frame, mined, cut, _mining_args(run, mined_negatives), run.folder)
+    write_triplets(frame, run.folder / "triplets.jsonl")
+    validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
+    if validation.queries:
+        write_retrieval_set(validation, run.folder / "validation", "validation")
+    bare = int((frame["negatives"].list.len() == 0).sum())
+    run.summary |= {
+        "rows": frame.height,
+        "rows_without_negatives": bare,
+        "validation_queries": len(validation.queries),
+    }
+    if 0 < bare < frame.height:
+        say(f"training_set: {bare} of {frame.height} rows have no negative; other tools' trainers need one, so {LEFT}")
+
+
+def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
+    """What the recipe's file says about the mining; later rounds mine with the checkpoint of the one before."""
+    from embed_pipeline.encoders.spec import EncoderSpec
+    from embed_pipeline.formats.training_export import mining_args
+
+    done = mined_negatives.manifest()
+    tuned = next((version for name, version in done.inputs.items() if name.startswith("checkpoint")), None)
+    model = run.settings.base_model if tuned is None else f"checkpoint {tuned}"
+    return mining_args(done.settings, EncoderSpec.load(mined_negatives.path), model)

@@ -1,0 +1,146 @@
+"""sdg: candidate questions and the pairs that pass every filter."""
+
+from typing import TYPE_CHECKING
+
+from embed_pipeline import charts, tables
+from embed_pipeline.progress import say
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    import polars as pl
+
+from embed_pipeline.stages.inputs import base_model_external, responses, uses_llm
+
+FREE_FILTERS = (
+    "sdg.min_question_chars",
+    "sdg.max_question_chars",
+    "sdg.dedup_threshold",
+    "sdg.max_overlap",
+    "sdg.round_trip_k",
+)
+OPINIONS = ("sdg.judge_threshold", "sdg.closed_book_check")
+GENERATION = (
+    "sdg.engine",
+    "sdg.seed",
+    "sdg.max_questions",
+    "sdg.questions_per_passage",
+    "sdg.artifacts_per_kind",
+    "sdg.window_tokens",
+    "sdg.questions_per_1000_tokens",
+    "sdg.min_questions_per_document",
+    "sdg.bundle_size",
+    "sdg.bundle_similarity",
+    "sdg.questions_per_bundle",
+    "sdg.query_mix",
+    "sdg.min_hops",
+    "sdg.max_hops",
+    "sdg.min_complexity",
+    "sdg.judge_batch",
+    "sdg.llm",
+    # What the free filters refuse is not judged; what the judge refuses is not checked further.
+    *FREE_FILTERS,
+    *OPINIONS,
+)
+FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
+
+
+def generation_external(settings: Settings) -> dict[str, str]:
+    """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
+    from embed_pipeline.llm.prompts import prompts_fingerprint
+    from embed_pipeline.sdg.exchange.read import import_fingerprint
+
+    if settings.sdg.import_from is not None:
+        return {"import_from": import_fingerprint(settings.sdg.import_from.expanduser())}
+    if not uses_llm(settings):
+        return {}
+    return {"prompts": prompts_fingerprint(settings.sdg.prompts), **base_model_external(settings)}
+
+
+@stage(
+    group="sdg",
+    version="3",
+    storage="table",
+    schema=tables.QaCandidates,
+    settings=GENERATION,
+    external=generation_external,
+    kinds=("polars", "parquet"),
+)
+def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> None:
+    """Every question: written by an LLM, by the offline generator, or imported."""
+    sdg = run.settings.sdg
+    if sdg.import_from is not None:
+        from embed_pipeline.sdg.exchange.read import read_questions
+
+        read = read_questions(sdg.import_from.expanduser(), passages.frame(), documents.frame())
+        frame = read.candidates
+        _show_set_aside(run, read.set_aside)
+    elif uses_llm(run.settings):
+        frame = _written_by_llm(run, documents, passages)
+    else:
+        from embed_pipeline.sdg.offline.generate import generate_offline
+
+        frame = generate_offline(documents.frame(), passages.frame(), sdg)
+    run.write_table(frame)
+    run.summary["candidates"] = frame.height
+    run.charts["candidates by recipe"] = charts.bars("candidates by recipe", _counts(frame, "generator"), "questions")
+
+
+def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "pl.DataFrame":
+    from embed_pipeline.llm.engines import open_client
+    from embed_pipeline.sdg.generation import overview as llm_overview
+    from embed_pipeline.sdg.generation.estimate import estimate_generation
+    from embed_pipeline.sdg.generation.generate import Corpus, write_questions
+
+    sdg = run.settings.sdg
+    corpus = Corpus(documents.frame(), passages.frame(), run.base_encoder())
+    client, ledger = open_client(sdg, responses(run.home), run.work.name)
+    say(f"qa_candidates: {estimate_generation(corpus, sdg, client).line()}")
+    result = write_questions(corpus, sdg, client, ledger)
+    _show_set_aside(run, result.set_aside)
+    spending = llm_overview.spending_frame(result.by_model)
+    run.write_table(spending, "ledger", tables.Spending)
+    run.cost |= result.usage
+    run.summary |= result.counts
+    run.charts["cost"] = llm_overview.cost_table(spending)
+    return result.candidates
+
+
+def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
+    from embed_pipeline.sdg.generation.overview import set_aside_table
+
+    run.write_table(set_aside, "set_aside", tables.SetAside)
+    run.summary["set_aside"] = set_aside.height
+    if set_aside.height:
+        run.charts["set aside"] = set_aside_table(set_aside)
+
+
+@stage(
+    group="sdg",
+    version="3",
+    storage="table",
+    schema=tables.QaPairs,
+    settings=FILTERS,
+    external=base_model_external,
+    device="gpu",
+    kinds=("polars", "parquet"),
+)
+def qa_pairs(run: StageRun, qa_candidates: Artifact, passages: Artifact) -> None:
+    """Candidates that passed all filters and the global deduplication; the rejected lie beside, with reasons."""
+    from embed_pipeline.sdg.filters.overview import overview
+    from embed_pipeline.sdg.filters.select import select_pairs
+
+    frame = passages.frame()
+    chosen = select_pairs(qa_candidates.frame(), frame, run.base_encoder(), run.settings.sdg)
+    shown = overview(chosen, frame)
+    run.write_table(chosen.pairs)
+    run.write_table(chosen.rejected, "rejected", tables.RejectedCandidates)
+    run.write_table(shown.coverage, "coverage", tables.Coverage)
+    run.summary |= shown.summary
+    run.charts |= shown.charts
+
+
+def _counts(frame: "pl.DataFrame", column: str) -> dict[str, float]:
+    counted = frame[column].value_counts(sort=True)
+    return {str(name): float(count) for name, count in counted.iter_rows()}

@@ -1,0 +1,117 @@
+"""Embeddings on disk, each computed once: vectors in memory-mapped shards, found by a hash of what they depend on.
+
+::
+
+    <folder>/index.sqlite        key -> position
+    <folder>/vectors-00000.f32   positions 0 … 999,999: rows of float32, one after the other
+    <folder>/vectors-00001.f32   …
+
+Vectors are written and synced before the index names them, so that a kill at any moment loses at most the batch under
+way; several processes may share a folder. Matrices too large for memory come back memory-mapped, in the order asked
+for.
+"""
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from os import fsync
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from embed_pipeline.files import fsync_folder
+from embed_pipeline.store.content_cache import open_shared, rows_of
+
+Matrix = NDArray[np.float32]
+SHARD_ROWS = 1_000_000
+LARGE_BYTES = 2**30
+"""Matrices above this are memory-mapped instead of held."""
+_ROWS_AT_ONCE = 65_536
+
+
+class VectorCache:
+    """``key -> vector`` of one width, keys being bytes."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.width = folder, width
+        self._lock = threading.Lock()
+        self._writing = FileLock(folder / "write.lock")
+        columns = "place (key BLOB PRIMARY KEY, position INTEGER UNIQUE) WITHOUT ROWID"
+        self._index = open_shared(folder / "index.sqlite", columns)
+
+    def positions(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Where the known ones among ``keys`` stand."""
+        with self._lock:
+            return dict(rows_of(self._index, "SELECT key, position FROM place", keys))
+
+    def add(self, keys: Sequence[bytes], vectors: Matrix) -> None:
+        """Store vectors [keys, width]; keys that are known keep theirs."""
+        with self._writing:
+            known = self.positions(keys)
+            new = {key: row for row, key in enumerate(keys) if key not in known}
+            if not new:
+                return
+            with self._lock:
+                (first,) = self._index.execute("SELECT coalesce(max(position) + 1, 0) FROM place").fetchone()
+            self._write(int(first), np.ascontiguousarray(vectors[list(new.values())], np.float32))
+            with self._lock, self._index:
+                rows = zip(new, range(int(first), int(first) + len(new)), strict=True)
+                self._index.executemany("INSERT INTO place VALUES (?, ?)", rows)
+
+    def gather(self, positions: Sequence[int] | NDArray[np.int64]) -> Matrix:
+        """The vectors [positions, width] in the order asked for.
+
+        Above 1 GiB the result is a memory-mapped temporary file that vanishes with it.
+        """
+        places = np.asarray(positions, np.int64)
+        out = self._room(len(places))
+        shards = {int(shard): self._shard(int(shard)) for shard in np.unique(places // SHARD_ROWS)}
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            part = places[start : start + _ROWS_AT_ONCE]
+            for shard in np.unique(part // SHARD_ROWS):
+                rows = np.flatnonzero(part // SHARD_ROWS == shard)
+                out[start + rows] = shards[int(shard)][part[rows] % SHARD_ROWS]
+        return out
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._index.close()
+
+    def _room(self, rows: int) -> Matrix:
+        if rows * self.width * 4 <= LARGE_BYTES:
+            return np.empty((rows, self.width), np.float32)
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".matrix.") as file:  # mapped, so it outlives its name
+            return np.memmap(file.name, np.float32, "w+", shape=(rows, self.width))
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / f"vectors-{shard:05}.f32"
+
+    def _shard(self, shard: int) -> Matrix:
+        path = self._path(shard)
+        rows = path.stat().st_size // (4 * self.width)  # a killed writer may have left part of a row
+        return np.memmap(path, np.float32, "r", shape=(rows, self.width))
+
+    def _write(self, first: int, vectors: Matrix) -> None:
+        for start, shard, row in self._stretches(first, len(vectors)):
+            room = SHARD_ROWS - row
+            path = self._path(shard)
+            path.touch()
+            with path.open("r+b") as file:
+                file.seek(row * self.width * 4)
+                file.write(vectors[start : start + room].tobytes())
+                file.truncate()  # what a killed process left behind
+                file.flush()
+                fsync(file.fileno())
+        fsync_folder(self.folder)
+
+    @staticmethod
+    def _stretches(first: int, count: int) -> Iterator[tuple[int, int, int]]:
+        """(first row of the batch, shard, row in the shard) of each shard that positions ``first`` … touch."""
+        done = 0
+        while done < count:
+            shard, row = divmod(first + done, SHARD_ROWS)
+            yield done, shard, row
+            done += SHARD_ROWS - row

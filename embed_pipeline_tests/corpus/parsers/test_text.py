@@ -1,0 +1,41 @@
+import pytest
+
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks, normalise
+from embed_pipeline.corpus.parsers.text import decode, parse_text
+
+GERMAN = "Die Größe der Hülle beträgt zwölf Meter; ältere Geräte müssen überprüft werden. " * 20
+RUSSIAN = "Платформа поднимается на тросе и передаёт энергию на землю через кабель. " * 20
+JAPANESE = "この装置は風力で発電し、ケーブルで地上に電力を送ります。点検は毎年行います。" * 20
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (GERMAN, "utf-8"),
+        (GERMAN, "utf-8-sig"),
+        (GERMAN, "utf-16"),
+        (GERMAN, "utf-32"),
+        (GERMAN, "cp1252"),
+        (RUSSIAN, "cp1251"),
+        (JAPANESE, "shift_jis"),
+    ],
+)
+def test_encodings(text, encoding):
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfea", bytes(range(128, 256)) * 40])
+def test_what_cannot_be_decoded_is_unreadable(data):
+    with pytest.raises(UnreadableError):
+        decode(data)
+
+
+def test_plain_text_stays_as_it_is():
+    text, sections = join_blocks(parse_text(b"Title\r\n\r\nLine one\r\n  indented\r\n\r\n\r\n\r\nEnd  \r\n").blocks)
+    assert text == "Title\n\nLine one\n  indented\n\nEnd"
+    assert sections == []
+
+
+def test_normalise():
+    assert normalise("e\u0301\u00a0x\x07\x00y\ufeff\u00adz\x0cq\u2028r\ud800") == "é xyz\nq\nr"
+    assert normalise("a\tb \n \n\n\n c ") == "a\tb\n\n c"

@@ -1,0 +1,103 @@
+"""A graph of three stages that takes milliseconds, as Dagster assets."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from embed_pipeline import charts
+from embed_pipeline.defs.assets import build_asset
+from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
+from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.errors import InputError
+from embed_pipeline.files import sha256_file, write_json
+from embed_pipeline.settings import Settings
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.declare import Stage, StageRun, stage
+from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.tables import CorpusManifest
+
+JOB = "pipeline"
+
+
+def corpus_hash(settings: Settings) -> dict[str, str]:
+    assert settings.corpus.path is not None
+    return {"corpus": sha256_file(settings.corpus.path / "names.txt")}
+
+
+@stage(group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",))
+def names(run: StageRun) -> None:
+    """One row a name."""
+    assert run.settings.corpus.path is not None
+    found = (run.settings.corpus.path / "names.txt").read_text().split()
+    if not found:
+        raise InputError("names.txt: holds no names.")
+    rows = [{"path": name, "bytes": len(name), "sha256": "0" * 200, "status": "read", "reason": None} for name in found]
+    run.write_table(pl.DataFrame(rows, schema_overrides={"reason": pl.String}))
+    run.summary |= {"names": len(found), "share": 0.5, "engine": "toy"}
+    run.charts["lengths"] = charts.bars("lengths", {name: float(len(name)) for name in found}, "letters")
+    run.cost["tokens"] = 7.0
+
+
+@stage(group="finetune", version="1", storage="model", settings=("finetune.epochs",), device="gpu", kinds=("pytorch",))
+def model(run: StageRun, names: Artifact) -> None:
+    """Counts the names."""
+    write_json(run.folder / "model.json", {"names": names.frame().height, "epochs": run.settings.finetune.epochs})
+
+
+@stage(group="eval", version="1", storage="json", after=("names",))
+def score(run: StageRun, model: Artifact) -> None:
+    """A number."""
+    write_json(run.folder / "score.json", model.json("model")["names"])
+
+
+STAGES = {one.name: one for one in (names, model, score)}
+
+
+def corpus_of(folder: Path, text: str = "ann bob") -> Path:
+    (folder / "corpus").mkdir(exist_ok=True)
+    (folder / "corpus" / "names.txt").write_text(text)
+    return folder / "corpus"
+
+
+def settings_of(folder: Path, *overrides: str) -> Settings:
+    return load_settings(None, None, [f"corpus.path={folder / 'corpus'}", *overrides], {})
+
+
+def toy_defs(
+    settings: Settings,
+    home: Path,
+    stages: dict[str, Stage] | None = None,
+    checks: tuple[Any, ...] = (),
+) -> dg.Definitions:
+    """The toy graph as :func:`embed_pipeline.definitions.build_defs` builds the real one."""
+    chosen, store = stages or STAGES, Store(home)
+    return dg.Definitions(
+        assets=[build_asset(one, settings, store) for one in chosen.values()],
+        asset_checks=list(checks),
+        jobs=[
+            dg.define_asset_job(
+                f"{JOB}_{retries}", dg.AssetSelection.all(), op_retry_policy=dg.RetryPolicy(max_retries=retries)
+            )
+            for retries in (0, 1)
+        ],
+        executor=dg.in_process_executor,
+        resources={
+            "pipeline": PipelineResource(),
+            "table_io": TableIOManager(store, chosen),
+            "folder_io": FolderIOManager(store, chosen),
+        },
+    )
+
+
+def launch(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, retries: int = 0, **pipeline: object
+) -> dg.ExecuteInProcessResult:
+    """Run everything with a launchpad config for the resource ``pipeline``."""
+    config: dict[str, Any] = {
+        "resources": {"pipeline": {"config": pipeline}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+    job = definitions.resolve_job_def(f"{JOB}_{retries}")
+    return job.execute_in_process(config, instance, raise_on_error=False)

@@ -1,0 +1,20 @@
+import re
+
+import pytest
+
+from embed_pipeline.text.scripts import HANGUL, UNSPACED
+
+
+@pytest.mark.parametrize("word", ["汉字", "漢々〇", "ひらがな", "カタカナ", "ไทย", "ລາວ", "မြန်မာ", "ខ្មែរ", "𠀀"])
+def test_scripts_without_spaces(word):
+    assert re.fullmatch(f"[{UNSPACED}]+", word)
+    assert not re.search(f"[{HANGUL}]", word)
+
+
+@pytest.mark.parametrize("word", ["word", "слово", "كلمة", "शब्द", "λέξη", "123", "한국어", "。", "　"])
+def test_all_others(word):
+    assert not re.search(f"[{UNSPACED}]", word)
+
+
+def test_korean_syllables():
+    assert re.fullmatch(f"[{HANGUL}]+", "한국어")
