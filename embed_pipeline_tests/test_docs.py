@@ -27,7 +27,7 @@ def titles(page: str, level: int) -> list[str]:
 
 
 def test_every_setting_stands_on_its_page_with_default_profiles_and_key(pages):
-    from embed_pipeline.settings_sources import setting_names
+    from embed_pipeline.settings.sources import setting_names
 
     rows = re.findall(r"^\| `([a-z_0-9.]+)` \|(.*)\|$", pages["reference/settings.md"], flags=re.MULTILINE)
     assert sorted(name for name, _ in rows) == setting_names()
@@ -53,7 +53,7 @@ def test_every_table_and_column_stands_on_its_page(pages):
 
 
 def test_every_prompt_stands_on_its_page_word_for_word(pages):
-    from embed_pipeline.sdg.prompts import prompt_texts
+    from embed_pipeline.llm.prompts import prompt_texts
 
     texts = prompt_texts()
     assert titles(pages["reference/prompts.md"], 2) == list(texts)
@@ -73,7 +73,7 @@ def test_every_error_stands_on_its_page_with_its_exit_code(pages):
 def test_every_command_stands_on_its_page(pages):
     import typer
 
-    from embed_pipeline.cli import app
+    from embed_pipeline.cli.app import app
 
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     assert titles(pages["reference/commands.md"], 2) == [f"`embed-pipeline {name}`" for name in commands]

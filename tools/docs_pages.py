@@ -30,7 +30,7 @@ from tools.markdown import Row, docstring, one_line, plain, table
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGE = "embed_pipeline"
-COMMAND_LINE = f"{PACKAGE}.cli"
+COMMAND_LINE = f"{PACKAGE}.cli.app"
 NOTE = "<!-- Written by tools/docs_pages.py; change the code instead. -->\n\n"
 SYMBOLS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 
@@ -88,7 +88,7 @@ def write_pages(folder: Path = DOCS) -> list[Path]:
 def settings_page() -> str:
     """Every setting, section by section."""
     from embed_pipeline.settings import Settings
-    from embed_pipeline.settings_sources import PROFILES, load_settings
+    from embed_pipeline.settings.sources import PROFILES, load_settings
 
     profiles = {name: load_settings(profile=name, environment={}) for name in PROFILES}
     readers = _readers()
@@ -98,7 +98,7 @@ def settings_page() -> str:
 
 def _readers() -> dict[str, list[str]]:
     """Dotted names of settings or sections -> the assets whose key they enter."""
-    from embed_pipeline.defs.graph import STAGES
+    from embed_pipeline.stages.graph import STAGES
 
     found: dict[str, list[str]] = {}
     for stage in STAGES.values():
@@ -184,7 +184,7 @@ def tables_page() -> str:
     import dataframely as dy
 
     from embed_pipeline import tables
-    from embed_pipeline.defs.graph import STAGES
+    from embed_pipeline.stages.graph import STAGES
 
     schemas = _classes(tables, dy.Schema)
     assets = {schema: [one.name for one in STAGES.values() if one.schema is schema] for schema in schemas}
@@ -212,7 +212,7 @@ def prompts_page() -> str:
     """Every prompt, word for word."""
     from jinja2 import Environment, meta
 
-    from embed_pipeline.sdg.prompts import prompt_texts
+    from embed_pipeline.llm.prompts import prompt_texts
 
     parts = [PROMPTS]
     for name, text in prompt_texts().items():
@@ -269,8 +269,8 @@ def commands_page() -> str:
 
 def assets_page() -> str:
     """Every asset: what it is made of, what it holds, what checks it."""
-    from embed_pipeline.defs.graph import STAGES, stages
     from embed_pipeline.settings import Settings
+    from embed_pipeline.stages.graph import STAGES, stages
 
     more = stages(Settings().model_copy(update=_growing(Settings())))
     parts = [ASSETS]

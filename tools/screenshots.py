@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tools.docs_pages import COMMAND_LINE, DOCS
+from tools.docs_pages import DOCS, PACKAGE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -60,7 +60,7 @@ def main() -> None:
 
 def _current(home: Path, asset: str) -> Path:
     """Folder of what an asset holds in a home."""
-    from embed_pipeline.artifacts import Store
+    from embed_pipeline.store.artifacts import Store
 
     artifact = Store(home).current(asset)
     if artifact is None:
@@ -97,7 +97,7 @@ def _web_ui(home: Path, config: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = ["-m", COMMAND_LINE, "ui", "--home", str(home), "--config", str(config), "--port", str(port)]
+    words = ["-m", f"{PACKAGE}.cli", "ui", "--home", str(home), "--config", str(config), "--port", str(port)]
     with TemporaryFile() as log:
         server = subprocess.Popen([sys.executable, *words], stdout=log, stderr=log)
         try:
