@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXAMPLE := examples/loft_stations/pipeline.yaml
 
-.PHONY: demo test lint install docs screenshots
+.PHONY: demo test lint install
 
 install: .venv/.installed
 
@@ -23,8 +23,10 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/dg check defs
 
-# Needs no network once the builder is installed.
-docs: .venv/.docs
+# --- Documentation ---
+
+.PHONY: docs screenshots
+docs: .venv/.docs ## The documentation in site/; a broken link fails; needs no network once its builder is there
 	$(BIN)/python -m tools.docs_pages
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python -m tools.docs_check
@@ -33,6 +35,5 @@ docs: .venv/.docs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	touch $@
 
-# Of the home that make demo leaves; needs Chromium.
-screenshots: .venv/.installed
+screenshots: .venv/.installed ## Takes the pictures in docs/images again, of the home that make demo leaves (Chromium)
 	$(BIN)/python -m tools.screenshots
