@@ -27,9 +27,9 @@ lint: .venv/.installed
 
 .PHONY: docs screenshots
 docs: .venv/.docs ## The documentation in site/; a broken link fails; needs no network once its builder is there
-	$(BIN)/python -m tools.docs_pages
+	$(BIN)/python -m tools.docs
 	$(BIN)/zensical build --clean --strict
-	$(BIN)/python -m tools.docs_check
+	$(BIN)/python -m tools.docs.check
 
 .venv/.docs: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from lxml import html
 
-from tools import docs_check, docs_pages, markdown
+from tools.docs import check, markdown
+from tools.docs import pages as written
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,8 +19,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("docs")
-    written = docs_pages.write_pages(folder)
-    return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in written}
+    return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in written.write_pages(folder)}
 
 
 def titles(page: str, level: int) -> list[str]:
@@ -90,11 +90,13 @@ def test_every_asset_and_check_stands_on_its_page(pages):
     assert "`sweep_comparison`" in page
 
 
-def test_every_name_of_the_library_stands_on_its_page(pages):
+def test_every_name_of_the_library_stands_on_its_page_with_its_signature(pages):
     import embed_pipeline
 
-    offered = [name for name in getattr(embed_pipeline, "__all__", []) if not name.startswith("__")]
-    assert titles(pages["reference/api.md"], 2) == offered
+    page = pages["reference/api.md"]
+    assert sorted(titles(page, 2)) == sorted(embed_pipeline.__all__)
+    assert len(embed_pipeline.__all__) > 5
+    assert "    role: Literal['query', 'passage'] = 'passage'\n) -> NDArray[float32]\n" in page
 
 
 def test_every_benchmark_stands_on_one_page(pages):
@@ -148,7 +150,7 @@ def test_what_is_wrong_with_a_site_is_told(tmp_path, markup):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text + markup if name == "site/a.html" else text)
     expected = ([BROKEN[markup]] if markup else []) + MENU
-    assert docs_check.faults(tmp_path / "site", tmp_path / "zensical.toml") == expected
+    assert check.faults(tmp_path / "site", tmp_path / "zensical.toml") == expected
 
 
 @pytest.mark.skipif(find_spec("zensical") is None, reason="the extra docs is not installed")
@@ -156,10 +158,10 @@ def test_the_site_builds_and_nothing_in_it_is_broken(tmp_path):
     for name in ("docs", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "zensical.toml", tmp_path)
-    docs_pages.write_pages(tmp_path / "docs")
+    written.write_pages(tmp_path / "docs")
     words = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert docs_check.faults(tmp_path / "site", tmp_path / "zensical.toml") == []
+    assert check.faults(tmp_path / "site", tmp_path / "zensical.toml") == []
     settings = html.parse(tmp_path / "site" / "reference" / "settings.html").getroot().text_content()
     assert "finetune.early_stopping_patience" in settings

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tools.docs_pages import DOCS, PACKAGE
+from tools.docs.pages import DOCS, PACKAGE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

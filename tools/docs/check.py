@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from lxml import html
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 NOT_LOADED = {"canonical", "next", "prev", "edit"}  # rel of a <link> that fetches nothing
 

@@ -8,8 +8,8 @@ Row = Sequence[str]
 
 
 def plain(text: str) -> str:
-    """A docstring's roles and double backticks as Markdown."""
-    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
+    """A docstring's roles, double backticks and literal blocks as Markdown."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`").replace("::\n", ":\n")
 
 
 def one_line(text: str | None) -> str:
