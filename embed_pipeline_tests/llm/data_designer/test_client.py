@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,8 @@ from embed_pipeline.llm.data_designer.client import DataDesignerClient
 from embed_pipeline.llm.data_designer.process import PYTHON, interpreter, run_pass
 from embed_pipeline.llm.data_designer.program import _cause, _Reasons
 from embed_pipeline.llm.engines import open_client
-from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.prices import prices_of
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.sdg.generation.generate import write_questions
 from embed_pipeline.settings import LLMSettings
@@ -178,9 +181,9 @@ def test_the_budget_is_kept(tmp_path):
 
 @needs_data_designer
 def test_the_key_is_never_on_the_disk_and_nothing_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    seen = []
+    seen: list[tuple[str, bool]] = []
 
     def reply(_, body):
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -269,7 +272,7 @@ def test_its_constraints_are_ours_but_for_what_it_holds_back():
 def test_reasons_are_read_from_the_log():
     import logging
 
-    said = []
+    said: list[dict[str, Any]] = []
     handler = _Reasons(16, list(range(40)), said.append)
     text = "Non-retryable failure on answer[rg=1, row=2]:   |----------\n  | Cause: Too long.\n  | Solution: Cut it."
     for message in (text, "something else", text.replace("rg=1", "rg=9")):
