@@ -106,6 +106,12 @@ def test_every_benchmark_stands_on_one_page(pages):
     assert set(re.findall(r"\]\(#(\w+)\)", pages["measured.md"])) <= set(anchors)
 
 
+def test_every_path_that_the_architecture_names_is_there():
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", (ROOT / "docs" / "architecture.md").read_text("utf-8")))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / "embed_pipeline" / name).exists()] == []
+
+
 def test_a_docstring_becomes_markdown():
     text = """Do it, see :func:`~a.b.c`.
 
