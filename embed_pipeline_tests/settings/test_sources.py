@@ -120,7 +120,7 @@ def test_an_unknown_setting_names_the_nearest(override, hint):
 )
 def test_an_unknown_setting_in_the_environment_names_the_nearest(name, hint):
     with pytest.raises(SettingsError, match=f"unknown setting {name.lower().replace('__', '.')} .did you mean {hint}"):
-        load(**{f"EMBED_PIPELINE__{name}": "3"})
+        load_settings(None, None, (), {f"EMBED_PIPELINE__{name}": "3"})
 
 
 def test_what_is_set_last_wins_and_leaves_the_rest_of_its_section():
