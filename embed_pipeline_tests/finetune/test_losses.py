@@ -1,5 +1,7 @@
 """Every objective against its formula, whole and in pieces, in full and in smaller dimensions."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -172,8 +174,8 @@ def test_matryoshka_adds_the_loss_of_each_prefix(problem):
     queries, passages = (model(dict(column))["sentence_embedding"] for column in columns)
     expected = 0.0
     for size in (32, 8):
-        shorter = (torch.nn.functional.normalize(vectors[:, :size], dim=1) for vectors in (queries, passages))
-        expected += InBatch(20.0)(*shorter, labels, slice(0, 4)).item()
+        short = [torch.nn.functional.normalize(vectors[:, :size], dim=1) for vectors in (queries, passages)]
+        expected += InBatch(20.0)(short[0], short[1], labels, slice(0, 4)).item()
     loss = build_loss(model, spec, settings_for("in_batch", matryoshka_dimensions=(8,)), 4)
     assert loss(fresh(columns), labels).item() == pytest.approx(expected, rel=1e-5)
 
@@ -194,4 +196,5 @@ def test_similarity_stays_in_float32_under_autocast():
 
 def test_without_normalisation_there_is_no_temperature(problem):
     spec, model, *_ = problem
-    assert build_loss(model, spec.model_copy(update={"normalize": False}), SETTINGS, 4).objective.scale == 1
+    loss: Any = build_loss(model, spec.model_copy(update={"normalize": False}), SETTINGS, 4)
+    assert loss.objective.scale == 1
