@@ -44,8 +44,8 @@ def positive_of(row: TrainingRow) -> Passage:
 
 def negatives_of(row: TrainingRow, count: int) -> list[Passage]:
     """The row's first ``count`` hard negatives."""
-    found = zip(row.negative_ids, row.negatives, row.negative_groups, strict=True)
-    return [Passage(*parts) for parts in found][:count]
+    negatives = zip(row.negative_ids, row.negatives, row.negative_groups, strict=True)
+    return [Passage(*parts) for parts in negatives][:count]
 
 
 def answers(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:

@@ -105,11 +105,11 @@ def finetune(
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
-    where = training_device(device)
-    job = plan_training(rows, validation, spec, settings, processes_for(settings, where))
+    torch_device = training_device(device)
+    job = plan_training(rows, validation, spec, settings, processes_for(settings, torch_device))
     checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
-        history = _train(job, checkpoints, where)
+        history = _train(job, checkpoints, torch_device)
         report = _report(history, job)
         warn_below_base(report.base_validation, report.best_validation)
         write_model(tuned, checkpoints.path(report.best_step), output, settings)

@@ -17,6 +17,7 @@ import pytest
 
 from embed_pipeline.deploy.local import LocalTarget, running_server
 from embed_pipeline.deploy.ports import require_free_port
+from embed_pipeline.deploy.protocol import Endpoint
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import DeployError, PortInUseError
@@ -46,7 +47,8 @@ def test_the_server_of_another_home_and_strangers_are_left_alone(tmp_path):
         assert running_server(tmp_path / "other") == {"pid": other.pid, "host": "127.0.0.1", "port": 1}
         assert running_server(tmp_path) is None
         assert LocalTarget(tmp_path, ANY).stop() is False
-        assert not LocalTarget(tmp_path, ANY).is_serving({"url": "http://127.0.0.1:1", "release_id": "r"})
+        nowhere = Endpoint(url="http://127.0.0.1:1", model="m", release_id="r", model_version="v", target="local")
+        assert not LocalTarget(tmp_path, ANY).is_serving(nowhere)
         assert other.poll() is None
         assert stranger.poll() is None
         other.kill()
@@ -105,7 +107,7 @@ def prefixed(model: Path, folder: Path, prompt: str) -> Path:
     return folder
 
 
-def embed(endpoint: dict[str, str]) -> np.ndarray:
+def embed(endpoint: Endpoint) -> np.ndarray:
     body = {"model": endpoint["model"], "input": ["a text"], "input_type": "passage"}
     answer = httpx.post(f"{endpoint['url']}/v1/embeddings", json=body, trust_env=False)
     assert answer.status_code == 200, answer.text

@@ -1,5 +1,6 @@
 """What objectives say of themselves against what the settings ask for, and how one more of them is trained for."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
-from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.collate import Collator, Passage
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.finetune.objectives import OBJECTIVES, Objective, objective
 from embed_pipeline.settings import FinetuneSettings
@@ -61,8 +62,13 @@ def test_one_more_objective_is_trained_for_whole_in_pieces_and_in_smaller_dimens
     spec = tiny_model(tmp_path)
     model = load_sentence_transformer(spec, "cpu").eval()
     settings = FinetuneSettings(hard_negatives=1).model_copy(update={"objective": "hinge", **changes})
-    gathered = []
-    collator = Collator(rows(4), model.preprocess, spec, settings, None, lambda columns: gathered.append(columns) or [])
+    gathered: list[Passage] = []
+
+    def from_others(columns: Sequence[Passage]) -> list[Passage]:
+        gathered.extend(columns)
+        return []
+
+    collator = Collator(rows(4), model.preprocess, spec, settings, None, from_others)
     batch = collator([{"row": row} for row in range(4)])
     assert gathered  # it meets the passages of other processes
     columns = [

@@ -49,8 +49,8 @@ def read_page(document: Any, number: int) -> Page:
     try:
         text = textpage.get_text_range()
         placed = len(text) == textpage.count_chars()
-        found = [match for match in re.finditer(r"[^\r\n]+", text) if not _RULE.match(match.group())]
-        lines = [_place(textpage, match) if placed else Line(match.group()) for match in found]
+        matches = [match for match in re.finditer(r"[^\r\n]+", text) if not _RULE.match(match.group())]
+        lines = [_place(textpage, match) if placed else Line(match.group()) for match in matches]
     finally:
         textpage.close()
         page.close()
@@ -80,7 +80,7 @@ def _box(textpage: Any, index: int) -> tuple[float, float, float, float]:
 
 def paragraphs(pages: Sequence[Page], headings: set[str]) -> list[str]:
     """Join wrapped lines, across pages too; ``headings`` (lower case, one line) stand alone."""
-    found: list[list[str]] = []
+    lines_of: list[list[str]] = []
     previous: Line | None = None
     for page in pages:
         pitch = _pitch(page)
@@ -90,10 +90,10 @@ def paragraphs(pages: Sequence[Page], headings: set[str]) -> list[str]:
                 previous = None
                 continue
             if previous is None or _starts_paragraph(previous, line, page, 0.0 if fresh else pitch, headings):
-                found.append([])
-            found[-1].append(line.text)
+                lines_of.append([])
+            lines_of[-1].append(line.text)
             previous, fresh = line, False
-    return [text for text in map(_mend, found) if text]
+    return [text for text in map(_mend, lines_of) if text]
 
 
 def _pitch(page: Page) -> float:

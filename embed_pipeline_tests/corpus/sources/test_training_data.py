@@ -21,7 +21,7 @@ def read(root):
 
 
 def passages_of(parsed):
-    frame = chunk_documents(parsed.documents, lambda texts: [len(text.split()) for text in texts], SETTINGS, whole=True)
+    frame = chunk_documents(parsed.documents, lambda texts: [len(text.split()) for text in texts], SETTINGS, uncut=True)
     return dict(frame.select("passage_id", "text").iter_rows())
 
 

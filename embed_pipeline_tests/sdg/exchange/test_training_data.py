@@ -20,7 +20,7 @@ SETTINGS = CorpusSettings()
 
 def own_corpus(root):
     documents = read_documents(root, scan_corpus(root, SETTINGS), SETTINGS).documents
-    return chunk_documents(documents, lambda texts: [1] * len(texts), SETTINGS, whole=True), documents
+    return chunk_documents(documents, lambda texts: [1] * len(texts), SETTINGS, uncut=True), documents
 
 
 @pytest.mark.parametrize("form", FORMS)
