@@ -24,14 +24,14 @@ class LoraSettings(Section):
 class FinetuneSettings(Section):
     """Contrastive fine-tuning."""
 
-    seed: int = 42
-    epochs: int = Field(3, ge=1)
+    seed: int = Field(42, description="Seed of batches and dropout.")
+    epochs: int = Field(3, ge=1, description="Passes over the training rows.")
     batch_size: int = Field(128, ge=2, description="Questions per step; their positives are in-batch negatives.")
-    learning_rate: float = Field(1e-5, gt=0)
-    warmup_steps: int = Field(5, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    temperature: float = Field(0.02, gt=0)
+    learning_rate: float = Field(1e-5, gt=0, description="Peak of AdamW's learning rate.")
+    warmup_steps: int = Field(5, ge=0, description="Steps until the learning rate is at its peak.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
+    temperature: float = Field(0.02, gt=0, description="Similarities are divided by it in the loss.")
     hard_negatives: int = Field(4, ge=0, description="Mined negatives per question used in the loss.")
     base_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the base model's weights in the final model (weight averaging)."

@@ -3,9 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import FinetuneSettings, PrepSettings, Settings
+from embed_pipeline.settings.section import sections_of
 from embed_pipeline.settings.sources import load_settings
 
 
@@ -96,3 +98,18 @@ def test_mining_settings_that_cannot_hold_are_refused(values, message):
 def test_the_number_of_processes_changes_the_weights_and_hence_the_key():
     one, two = (Settings(finetune=FinetuneSettings(processes=number)) for number in (1, 2))
     assert one.key_part(["finetune"]) != two.key_part(["finetune"])
+
+
+def undescribed(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        section = sections_of(model).get(name)
+        if section is not None:
+            names += undescribed(section, f"{prefix}{name}.")
+        elif not field.description:
+            names.append(f"{prefix}{name}")
+    return names
+
+
+def test_every_setting_says_what_it_is():
+    assert undescribed(Settings) == []
