@@ -5,12 +5,12 @@ from typing import get_args
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
+from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.collate import Collator, Passage
 from embed_pipeline.finetune.losses import build_loss
-from embed_pipeline.finetune.objectives import OBJECTIVES, Objective, objective
+from embed_pipeline.finetune.objectives import OBJECTIVES, Objective, check_objective, objective
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows, tiny_model
 
@@ -18,8 +18,8 @@ from embed_pipeline_tests.finetune.build import rows, tiny_model
 def accepted(name: str, **values: object) -> bool:
     teacher = {"teacher": "some/model"} if OBJECTIVES[name].needs_teacher else {}
     try:
-        FinetuneSettings.model_validate({"objective": name, **teacher, **values})
-    except ValidationError:
+        check_objective(FinetuneSettings.model_validate({"objective": name, **teacher, **values}))
+    except SettingsError:
         return False
     return True
 
@@ -36,6 +36,20 @@ def test_the_settings_ask_for_what_an_objective_needs_and_refuse_what_it_has_no_
     assert accepted(name, teacher="some/model") == kind.needs_teacher
     assert accepted(name, hard_negatives=0) != kind.needs_negatives
     assert accepted(name, false_negative_margin=0.1) == kind.takes_margin
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"teacher": "m"}, "finetune.teacher is set, but finetune.objective is in_batch; kl and margin_mse learn"),
+        ({"objective": "kl", "teacher": "m", "false_negative_margin": 0.1}, "false_negative_margin is set"),
+        ({"objective": "kl"}, "finetune.teacher names no model"),
+        ({"objective": "group", "hard_negatives": 0}, "needs finetune.hard_negatives"),
+    ],
+)
+def test_what_is_refused_is_named(values, message):
+    with pytest.raises(SettingsError, match=message):
+        check_objective(FinetuneSettings.model_validate(values))
 
 
 @pytest.fixture

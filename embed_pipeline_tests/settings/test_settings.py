@@ -70,10 +70,6 @@ def test_ratios_are_accepted_exactly_when_they_sum_to_one(train, validation):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"teacher": "m"}, "teacher is set, but objective is in_batch"),
-        ({"objective": "kl", "teacher": "m", "false_negative_margin": 0.1}, "false_negative_margin is set"),
-        ({"objective": "kl"}, "teacher names no model"),
-        ({"objective": "group", "hard_negatives": 0}, "needs hard_negatives"),
         ({"matryoshka_dimensions": [0]}, "must be positive"),
     ],
 )
