@@ -23,7 +23,6 @@ KIND_BY_SUFFIX = {
     ".docx": "docx",
 }
 TEXT_KINDS = frozenset({"text", "markdown", "rst", "html"})
-BEIR_CORPUS = "corpus.jsonl"
 SUPPORTED = " ".join(KIND_BY_SUFFIX)
 
 
