@@ -85,8 +85,9 @@ def _header(cells: Sequence[str], is_first: bool) -> _Columns | None:
         return _Columns(query, passage, score, len(names))
     if not is_first or (len(names) == 3 and _score(cells[2]) is not None):
         return None
-    told = (query, passage) == (0, 1) and len(names) in (2, 3)
-    return _BEIR if told or (score == 2 and len(names) == 3) else None
+    names_ids = (query, passage) == (0, 1) and len(names) in (2, 3)
+    names_score = len(names) == 3 and names[2] in _SCORE_COLUMN
+    return _BEIR if names_ids or names_score else None
 
 
 def _columns_of(cells: Sequence[str]) -> _Columns:
@@ -102,11 +103,11 @@ def _judgement(cells: Sequence[str], columns: _Columns, path: Path, line: int) -
     if len(parts) != columns.width:
         refuse(where, f"{len(parts)} columns; must be {_expected(columns)}{_cure(parts)}")
     query_id, passage_id, score = parts[columns.query], parts[columns.passage], parts[columns.score]
-    if not query_id.strip() or not passage_id.strip():
-        refuse(where, "an id is missing; must be query-id, corpus-id, score with tabs")
     value = _score(score)
     if value is None:
         refuse(where, f"the score {short(score)} is not a whole number; write 1 or more for relevant, 0 for not")
+    if value > 0 and not (query_id.strip() and passage_id.strip()):
+        refuse(where, "an id is missing; must be query-id, corpus-id, score with tabs")
     return Judgement(query_id, passage_id, value, line)
 
 

@@ -84,7 +84,8 @@ def rows_of_lines(lines: Iterable[bytes], path: Path, form: Form) -> Iterator[Ro
     Raises:
         InputError: a line is not UTF-8, no JSON, or no row.
     """
-    for number, line in enumerate(lines, 1):
+    ended = (part for line in lines for part in line.splitlines())  # at \n, \r\n and \r
+    for number, line in enumerate(ended, 1):
         place = f"line {number}"
         text = _decoded(line, path, place).strip()
         if not text:
