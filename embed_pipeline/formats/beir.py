@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import write_jsonl, write_text
-from embed_pipeline.formats.qrels import PASSAGE_IDS, QUERY_IDS, Judgement, plain_name, read_judgements
-from embed_pipeline.formats.rows import Form, Row, read_rows, refuse, rows_of_lines, short
+from embed_pipeline.formats.qrels import PASSAGE_IDS, QUERY_IDS, Ids, MatchedJudgements, plain_name, read_judgements
+from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, rows_of_lines, short
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, passage_text
 
@@ -34,8 +34,6 @@ QUERIES = "queries.jsonl"
 MAX_SLICE_VALUES = 12
 _FORM = Form("_id and text", drop_half_pairs=True)
 _PASSAGE_OF_DOCUMENT = re.compile(r"(?P<document>.+)#\d{4,}", re.DOTALL)
-
-Qrels = dict[str, dict[str, int]]
 
 
 def qrels_path(folder: Path, split: str) -> Path:
@@ -147,7 +145,7 @@ class JudgedQueries:
     """
 
     queries: Mapping[str, Query]
-    qrels: Qrels
+    qrels: Mapping[str, Mapping[str, int]]
     left_out: int
     of_documents: int
 
@@ -170,7 +168,7 @@ def read_judged(
     """
     path = qrels_path(folder, split)
     queries = read_queries(folder)
-    found = _Found(path, _Ids(queries), _Ids(passages), _Ids(documents))
+    found = MatchedJudgements(path, Ids(queries), Ids(passages), Ids(documents))
     for judgement in read_judgements(path):
         found.add(judgement)
     found.refuse_unknown("query", QUERIES, "Add them there, or take the lines out")
@@ -182,82 +180,6 @@ def read_judged(
     _refuse_blank(folder / QUERIES, judged)
     ordered = {query_id: qrels[query_id] for query_id in judged}
     return JudgedQueries(judged, ordered, len(queries) - len(judged), len(found.documents))
-
-
-class _Ids:
-    """Known ids. One that is not known as it stands is looked for without the white space around it."""
-
-    def __init__(self, known: Collection[str]) -> None:
-        self._known = known
-        self._stripped: dict[str, str] | None = None
-
-    def find(self, given: str) -> str | None:
-        if given in self._known:
-            return given
-        if self._stripped is None:
-            self._stripped = {known.strip(): known for known in self._known}
-        return self._stripped.get(given.strip())
-
-
-class _Found:
-    """Judgements with the ids they mean, and the lines of those that mean nothing."""
-
-    def __init__(self, path: Path, queries: _Ids, passages: _Ids, documents: _Ids) -> None:
-        self._path = path
-        self._queries = queries
-        self._passages_known = passages
-        self._documents_known = documents
-        self._judged: dict[tuple[str, str], Judgement] = {}
-        self._unknown: dict[str, dict[str, int]] = {"query": {}, "passage": {}}
-        self.passages: list[Judgement] = []
-        self.documents: list[Judgement] = []
-
-    def add(self, given: Judgement) -> None:
-        query, passage = self._queries.find(given.query_id), self._passages_known.find(given.passage_id)
-        document = self._documents_known.find(given.passage_id) if passage is None else None
-        one = given._replace(
-            query_id=given.query_id if query is None else query,
-            passage_id=next((name for name in (passage, document) if name is not None), given.passage_id),
-        )
-        self._refuse_contradiction(one)
-        if one.score <= 0:
-            return
-        if query is None:
-            self._unknown["query"].setdefault(one.query_id.strip(), one.line)
-        if passage is None and document is None:
-            self._unknown["passage"].setdefault(one.passage_id.strip(), one.line)
-        (self.passages if document is None else self.documents).append(one)
-
-    def _refuse_contradiction(self, one: Judgement) -> None:
-        before = self._judged.setdefault((one.query_id, one.passage_id), one)
-        if before.score != one.score:
-            refuse(
-                f"{self._path}, line {one.line}",
-                f"query {short(one.query_id)} and {short(one.passage_id)} are judged twice, differently (before in "
-                f"line {before.line}); keep one of the lines",
-            )
-
-    def refuse_unknown(self, kind: str, where: str, advice: str) -> None:
-        unknown = self._unknown[kind]
-        if unknown:
-            first = next(iter(unknown.values()))
-            count = f"{len(unknown)} {kind} id{'' if len(unknown) == 1 else 's'}"
-            problem = f"{count} not in {where}: {first_three(list(unknown))}. {advice}"
-            refuse(f"{self._path}, line {first}", problem)
-
-    def qrels(self, documents: Mapping[str, Sequence[str]]) -> Qrels:
-        """A document's passages count 1 each, unless they are judged themselves."""
-        qrels: Qrels = defaultdict(dict)
-        for one in self.documents:
-            qrels[one.query_id].update(dict.fromkeys(documents[one.passage_id], 1))
-        for one in self.passages:
-            qrels[one.query_id][one.passage_id] = one.score
-        return dict(qrels)
-
-
-def first_three(ids: Sequence[str]) -> str:
-    """Examples of ids, as error messages show them."""
-    return ", ".join(short(key) for key in ids[:3]) + (", …" if len(ids) > 3 else "")
 
 
 def _refuse_blank(path: Path, queries: Mapping[str, Query]) -> None:

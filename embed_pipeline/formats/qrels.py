@@ -10,11 +10,12 @@ another order. A score is a whole number; 1.0 is one.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from embed_pipeline.formats.rows import read_cells, refuse, short
+from embed_pipeline.formats.rows import first_three, read_cells, refuse, short
 
 QUERY_IDS = ("queryid", "qid", "topicid", "questionid")
 PASSAGE_IDS = ("corpusid", "docid", "documentid", "passageid", "pid", "did", "docno")
@@ -141,3 +142,89 @@ def _score(cell: str) -> int | None:
     except ValueError:
         return None
     return int(value) if value.is_integer() and abs(value) <= _MOST else None
+
+
+# -- what they mean --------------------------------------------------------------------------------------
+
+
+class Ids:
+    """Known ids. One that is not known as it stands is looked for without the white space around it."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self._known = known
+        self._stripped: dict[str, str] | None = None
+
+    def find(self, given: str) -> str | None:
+        """The id that is meant, None when there is none."""
+        if given in self._known:
+            return given
+        if self._stripped is None:
+            self._stripped = {known.strip(): known for known in self._known}
+        return self._stripped.get(given.strip())
+
+
+class MatchedJudgements:
+    """Judgements with the ids they mean, and the lines of those that mean nothing.
+
+    Attributes:
+        passages: those above 0 that name a passage.
+        documents: those above 0 that name a document, which stands for its passages.
+    """
+
+    def __init__(self, path: Path, queries: Ids, passages: Ids, documents: Ids) -> None:
+        self._path = path
+        self._queries = queries
+        self._passages_known = passages
+        self._documents_known = documents
+        self._judged: dict[tuple[str, str], Judgement] = {}
+        self._unknown: dict[str, dict[str, int]] = {"query": {}, "passage": {}}
+        self.passages: list[Judgement] = []
+        self.documents: list[Judgement] = []
+
+    def add(self, given: Judgement) -> None:
+        """Take in one judgement.
+
+        Raises:
+            InputError: the pair was judged before with another score.
+        """
+        query, passage = self._queries.find(given.query_id), self._passages_known.find(given.passage_id)
+        document = self._documents_known.find(given.passage_id) if passage is None else None
+        one = given._replace(
+            query_id=given.query_id if query is None else query,
+            passage_id=next((name for name in (passage, document) if name is not None), given.passage_id),
+        )
+        self._refuse_contradiction(one)
+        if one.score <= 0:
+            return
+        if query is None:
+            self._unknown["query"].setdefault(one.query_id.strip(), one.line)
+        if passage is None and document is None:
+            self._unknown["passage"].setdefault(one.passage_id.strip(), one.line)
+        (self.passages if document is None else self.documents).append(one)
+
+    def refuse_unknown(self, kind: str, where: str, advice: str) -> None:
+        """Raise an error if a judgement above 0 names a "query" or "passage" that is unknown."""
+        unknown = self._unknown[kind]
+        if unknown:
+            first = next(iter(unknown.values()))
+            count = f"{len(unknown)} {kind} id{'' if len(unknown) == 1 else 's'}"
+            problem = f"{count} not in {where}: {first_three(list(unknown))}. {advice}"
+            refuse(f"{self._path}, line {first}", problem)
+
+    def qrels(self, documents: Mapping[str, Sequence[str]]) -> dict[str, dict[str, int]]:
+        """A document's passages count 1 each, unless they are judged themselves."""
+        qrels: dict[str, dict[str, int]] = defaultdict(dict)
+        for one in self.documents:
+            qrels[one.query_id].update(dict.fromkeys(documents[one.passage_id], 1))
+        for one in self.passages:
+            qrels[one.query_id][one.passage_id] = one.score
+        return dict(qrels)
+
+    def _refuse_contradiction(self, one: Judgement) -> None:
+        before = self._judged.setdefault((one.query_id, one.passage_id), one)
+        if before.score != one.score:
+            refuse(
+                f"{self._path}, line {one.line}",
+                f"query {short(one.query_id)} and {short(one.passage_id)} are judged twice, differently (before in "
+                f"line {before.line}); keep one of the lines",
+            )

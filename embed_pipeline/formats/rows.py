@@ -134,6 +134,11 @@ def short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
+def first_three(ids: Sequence[str]) -> str:
+    """Examples of ids, as error messages show them."""
+    return ", ".join(short(key) for key in ids[:3]) + (", …" if len(ids) > 3 else "")
+
+
 def _where(path: Path, place: str) -> str:
     return f"{path}, {place}" if place else str(path)
 

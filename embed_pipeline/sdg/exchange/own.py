@@ -15,8 +15,8 @@ import polars as pl
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
-from embed_pipeline.formats.beir import QUERIES, first_three, qrels_path, read_judged
-from embed_pipeline.formats.rows import Form, Row, read_rows, refuse, short
+from embed_pipeline.formats.beir import QUERIES, qrels_path, read_judged
+from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, short
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
 from embed_pipeline.text.quotations import find_spans
