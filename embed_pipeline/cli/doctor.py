@@ -113,6 +113,12 @@ def _llm(settings: Settings) -> Finding:
     llm = settings.sdg.llm
     if llm.base_url is None:
         return _finding("llm", "ok", "none configured: the offline generator writes the questions")
+    from embed_pipeline.llm.prices import check_budget
+
+    try:
+        check_budget(settings.sdg)
+    except EmbedPipelineError as error:
+        return _finding("llm", "fail", str(error))
     key = os.environ.get(llm.api_key_env)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from embed_pipeline.settings.section import Section, runtime
+from embed_pipeline.settings.section import Section, formerly_keyed, runtime
 
 
 class EvalSettings(Section):
@@ -43,8 +43,8 @@ class DeploySettings(Section):
     target: Literal["local"] = "local"
     model: Literal["onnx", "onnx_int8"] = Field("onnx", description="Which exported model is served.")
     model_name: str = Field("embed-pipeline", min_length=1, description="Name that clients pass as model.")
-    host: str = "127.0.0.1"
-    port: int = Field(8808, ge=1, le=65535)
+    host: str = formerly_keyed("127.0.0.1", "Address that the endpoint listens on.")
+    port: int = formerly_keyed(8808, "Its port.", ge=1, le=65535)
     block_on_no_gain: bool = Field(False, description="Refuse to deploy a model that is not significantly better.")
     tolerance_at_1: float = Field(0.03, ge=0, description="Endpoint against checkpoint, metrics at k < 5.")
     tolerance: float = Field(0.01, ge=0, description="Endpoint against checkpoint, metrics at k >= 5.")

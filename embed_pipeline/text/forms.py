@@ -1,11 +1,7 @@
 """When two texts are the same."""
 
-import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 import re
+import unicodedata
 from functools import cache
 
 from embed_pipeline.text.scripts import HANGUL, UNSPACED, combining_marks
