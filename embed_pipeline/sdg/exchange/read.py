@@ -58,9 +58,16 @@ def import_fingerprint(path: Path) -> str:
     """Hash of everything :func:`read_questions` reads at ``path``.
 
     Raises:
-        InputError: nothing of a known form lies there.
+        InputError: nothing of a known form lies there, or it cannot be read.
     """
     path = _existing(path)
+    try:
+        return _fingerprint(path)
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _fingerprint(path: Path) -> str:
     training = _training_files(path)
     if training:
         return sha256_json([sha256_file(file) for file in dict.fromkeys([*training, *text_files(training)])])
