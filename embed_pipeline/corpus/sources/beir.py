@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from embed_pipeline.corpus.parsers.blocks import normalise, one_line
+from embed_pipeline.corpus.parsers.blocks import clean_text, one_line
 from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row, read_unchanged
 from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS
 from embed_pipeline.errors import InputError
@@ -68,7 +68,7 @@ def _parse_line(line: str, where: str) -> BeirRow:
         raise InputError(f"{where}: text is missing or not a string.")
     if not isinstance(title, str):
         raise InputError(f"{where}: title is not a string.")
-    text, title = normalise(text).strip(), one_line(title)
+    text, title = clean_text(text).strip(), one_line(title)
     return BeirRow(doc_id, title, text) if text else BeirRow(doc_id, "", title)
 
 
