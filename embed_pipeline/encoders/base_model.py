@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from embed_pipeline.encoders.families import NATIVE, Prompts, known_prompts
 from embed_pipeline.encoders.spec import EncoderSpec, PoolingMode
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.files import hash_tree, sha256_json
 from embed_pipeline.settings import EncoderSettings
-
-if TYPE_CHECKING:
-    pass
-
 
 WEIGHTS = "model.safetensors"
 PACKAGED_SHA256 = {
@@ -187,11 +183,7 @@ def read_config(path: Path) -> Any:
 
 
 _MODULES = ("Transformer", "Pooling", "Normalize")
-
-
 _POOLINGS: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
-
-
 _POOLING_FLAGS = {  # sentence-transformers < 6 wrote pooling_mode_<flag>: true
     "cls_token": "cls",
     "mean_tokens": "mean",

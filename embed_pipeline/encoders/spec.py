@@ -8,31 +8,20 @@ evaluation, export and serving read it from there, so they cannot disagree. Anyt
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import sha256_json, write_json
-
-if TYPE_CHECKING:
-    pass
-
+from embed_pipeline.settings.section import keyed
 
 Vectors = NDArray[np.float32]
-
-
 Role = Literal["query", "passage"]
-
-
 PoolingMode = Literal["mean", "cls", "last"]
-
-
 SPEC_FILE = "encoder.json"
-
-
 PLURAL: dict[Role, str] = {"query": "queries", "passage": "passages"}
 
 
@@ -48,7 +37,7 @@ class EncoderSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str
+    model: str = Field(json_schema_extra={"in_key": False})
     content_sha256: str
     pooling: PoolingMode = "mean"
     normalize: bool = True
@@ -63,8 +52,10 @@ class EncoderSpec(BaseModel):
     trust_remote_code: bool = False
 
     def version(self) -> str:
-        """Hash of everything but the place of the model."""
-        return sha256_json(self.model_dump(exclude={"model"}))
+        """Hash of everything but the place of the model; fields :func:`~embed_pipeline.settings.section.added` count
+        only where they differ from their default, so that vectors and keys of older homes stay valid.
+        """
+        return sha256_json(keyed(self))
 
     def prompt(self, role: Role) -> str:
         """What is put before a text of this role."""

@@ -12,6 +12,7 @@ from embed_pipeline.finetune.teacher import teacher_version
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.settings.section import keyed
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class TrainingJob:
             qrels = {query: dict(relevant) for query, relevant in self.validation.qrels.items()}
             judged = [dict(self.validation.passages), dict(self.validation.queries), qrels]
         rows = [asdict(row) for row in self.rows]
-        settings = self.settings.model_dump(mode="json", exclude={"processes"})
+        settings = {name: value for name, value in keyed(self.settings).items() if name != "processes"}
         parts = [rows, judged, self.spec.version(), settings, teacher_version(self.settings), self.processes]
         return sha256_json(parts)
 

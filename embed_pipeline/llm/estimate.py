@@ -9,15 +9,9 @@ from embed_pipeline.settings import SdgSettings
 
 # Completion tokens of usual answers, for what was never asked; and how long an unknown endpoint takes.
 ARTIFACT_TOKENS, QUESTION_TOKENS, JUDGEMENT_TOKENS, RELEVANCE_TOKENS = 55, 200, 130, 40
-
-
 FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND = 1.0, 60.0
-
-
 QUESTION_PROMPT_TOKENS = 120
 """Of a question with its answer, in the judge's prompt."""
-
-
 BYTES_PER_TOKEN = 4.0
 """Of prompts: English has about four UTF-8 bytes a token, Chinese and Arabic three to four."""
 

@@ -10,11 +10,7 @@ from embed_pipeline.errors import LLMUnavailableError
 from embed_pipeline.llm.chat_api import RetryableError
 
 LEAST = 5  # failed requests in a row, at least, before the endpoint as a whole is suspected
-
-
 MOST_OPENINGS = 5
-
-
 LONGEST_COOL_DOWN = 60.0  # seconds
 
 

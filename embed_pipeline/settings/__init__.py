@@ -1,7 +1,7 @@
 """All settings: one frozen model per stage; :mod:`embed_pipeline.settings.sources` reads them.
 
-A setting declared with :func:`~embed_pipeline.settings.section.runtime` cannot change a result (device, batch sizes
-of inference, concurrency, where things lie) and stays out of every artifact's key.
+Which of them are part of an artifact's key, and how a new one is declared so that no home is computed anew, says
+:mod:`embed_pipeline.settings.section`.
 """
 
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def test_a_release_is_a_whole_copy_with_its_description(home, model):
     folder = home / release.path
     assert (folder / "model.onnx").read_bytes() == b"graph"
     assert (folder / "sub" / "tokenizer.json").is_file()
-    assert json.loads((folder.parent / "release.json").read_text()) == asdict(release)
+    assert json.loads((folder.parent / "release.json").read_text()) == release.model_dump()
     (model / "model.onnx").write_bytes(b"later")
     assert (folder / "model.onnx").read_bytes() == b"graph"
 

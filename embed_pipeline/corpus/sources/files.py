@@ -9,8 +9,6 @@ from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
 
 _FILES_AT_ONCE = 16
-
-
 _WORTH_PROCESSES = 8_000_000  # bytes; fewer are read before the other processes would have started
 
 

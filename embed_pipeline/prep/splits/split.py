@@ -25,11 +25,7 @@ from embed_pipeline.text.forms import same_text_key
 
 BOILERPLATE_SHARE = 0.1
 """A repeated passage without any question in more than this share of the documents is boilerplate."""
-
-
 BOILERPLATE_MINIMUM = 3
-
-
 SIMILAR_QUESTION = 0.95
 """Cosine above which two questions must not stand on both sides of the split."""
 

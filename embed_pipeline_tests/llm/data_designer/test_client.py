@@ -26,7 +26,7 @@ from embed_pipeline.settings import LLMSettings
 from embed_pipeline_tests.llm.chat_server import hang, later, ok, serving, status
 from embed_pipeline_tests.llm.clients import GOOD, KEY, asked_all
 from embed_pipeline_tests.sdg.author import Author
-from embed_pipeline_tests.sdg.test_llm import corpus_of, settings_of
+from embed_pipeline_tests.sdg.generation.test_generate import corpus_of, settings_of
 
 HAS = bool(os.environ.get(PYTHON)) or find_spec("data_designer") is not None
 needs_data_designer = pytest.mark.skipif(
@@ -198,7 +198,7 @@ def test_the_key_is_never_on_the_disk_and_nothing_is_left(tmp_path, monkeypatch)
 def test_it_dies_with_its_parent(tmp_path):
     script = """
 import sys, pathlib
-from embed_pipeline_tests.sdg.test_data_designer import client_of, asked_all
+from embed_pipeline_tests.llm.data_designer.test_client import client_of, asked_all
 asked_all(client_of(sys.argv[1], pathlib.Path(sys.argv[2])), 100)
 """
     with serving([hang(30)]) as server:
