@@ -52,9 +52,9 @@ def same_text_key(text: str) -> str:
     What counts:
 
     - letters, digits and their marks; ``10²`` is ``10^2`` and not ``102``, ``½`` is ``1/2``, ``H₂O`` is ``H2O``;
-    - symbols wherever they stand: ``+ < > = ~ ^ | $ € ° ± × ÷ ≠ ≤ ≥``, emoji; and ``# % & * / @ _ § ‰ ′`` and the backslash.
-      So ``C``, ``C++`` and ``C#`` differ, and so do ``x > 5`` and ``x < 5``, ``a/b`` and ``ab``. Two signs that mean
-      the same (``>=`` and ``≥``) are different ones;
+    - symbols wherever they stand: ``+ < > = ~ ^ | $ € ° ± × ÷ ≠ ≤ ≥``, emoji; also ``# % & * / @ _ § ‰ ′`` and the
+      backslash. So ``C``, ``C++`` and ``C#`` differ, and so do ``x > 5`` and ``x < 5``, ``a/b`` and ``ab``. Two signs
+      that mean the same (``>=`` and ``≥``) are different ones;
     - a full stop before a letter, digit or sign: ``1.5``, ``.NET``, ``example.com``;
     - a hyphen, minus sign or short dash beside a letter, digit or sign, or with blank space beside a number:
       ``e-mail``, ``-5``, ``--force``, ``grade C-``, ``5 - 3``. Hyphen, minus and short dash are one sign;
