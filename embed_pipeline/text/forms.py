@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
 
 from embed_pipeline.text.scripts import HANGUL, UNSPACED, combining_marks
@@ -12,6 +13,7 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _ARMENIAN_TONES = "\u055b\u055c\u055e"  # exclamation and question marks that stand inside a word
+_HALF_A_LINE = re.compile(r"[\xb2\xb3\xb9\u2070-\u2089]")  # raised and lowered digits
 _RAISED = re.compile(r"([\xb2\xb3\xb9\u2070\u2071\u2074-\u207f]+)(?=(\d?))")
 _LOWERED = re.compile(r"(?<=\d)(?=[\u2080-\u2089])|(?<=[\u2080-\u2089])(?=\d)")
 _SUPERSCRIPT, _SUBSCRIPT = "<super>", "<sub>"
@@ -24,15 +26,16 @@ _READ_AS = {"⁄": "/", "∕": "/", "−": "-", "〜": "~", "`": " ", "ʼ": " ",
 _LONG_DASHES = "\u2014\u2015\u2e3a\u2e3b\ufe31\ufe58"  # parts of a sentence, never of a word
 _MARK = "\0"  # beside each sign: blank space there does not count
 
+# Each alternative begins with a plain character, which lets the regular expression skip to the next of them.
 _STOP = r" .:!"
 _IDLE = re.compile(
-    r"\.{3,}"
-    rf"|(?<!\.)\.{{1,2}}(?![^ :!\-{UNSPACED}])"
-    rf"|[:!](?!{_MARK}=)"
-    rf"|(?<![^{_STOP}])(?<!\d )-+(?! \d)(?!\.{{0,2}}[^{_STOP}])"
+    r"\.\.\.+"
+    rf"|\.(?<!\.\.)\.?(?![^ :!\-{UNSPACED}])"
+    rf"|:(?!{_MARK}=)"
+    rf"|!(?!{_MARK}=)"
+    rf"|-(?<![^{_STOP}]-)(?<!\d -)-*(?! \d)(?!\.{{0,2}}[^{_STOP}])"
 )
-_AROUND_SIGNS = re.compile(rf" *{_MARK}[ {_MARK}]*")
-_BESIDE_UNSPACED = re.compile(rf" (?=[{UNSPACED}])|(?<=[{UNSPACED}]) ")
+_BESIDE_UNSPACED = re.compile(rf" (?=[{UNSPACED}])| (?<=[{UNSPACED}] )")
 
 
 def same_text_key(text: str) -> str:
@@ -64,15 +67,13 @@ def same_text_key(text: str) -> str:
     another between blank space, its key stands in the other's, as far as it does not begin or end amid punctuation.
     """
     ascii_only = text.isascii()
-    folded = text.lower() if ascii_only else _folded(text)
-    line = " ".join(folded.translate(_WEIGHED).split())
-    line = _IDLE.sub(" ", line)
-    if "-" in line:
-        line = line.replace("-", f"{_MARK}-{_MARK}")
-    if _MARK in line:
-        line = line.replace(f"!{_MARK}=", f"{_MARK}!=").replace(f":{_MARK}=", f"{_MARK}:=")
-        line = _AROUND_SIGNS.sub("", line)
+    line = text.replace(_MARK, " ")
+    line = _replaced(line.lower() if ascii_only else _folded(line), _WEIGHED)
+    line = _IDLE.sub(" ", " ".join(line.split())).replace("-", f"{_MARK}-{_MARK}")
     key = " ".join(line.split())
+    if _MARK in key:
+        key = key.replace(f"!{_MARK}=", f"{_MARK}!=").replace(f":{_MARK}=", f"{_MARK}:=")
+        key = key.replace(f" {_MARK}", _MARK).replace(f"{_MARK} ", _MARK).replace(_MARK, "").strip()
     if not ascii_only:
         key = unicodedata.normalize("NFC", _BESIDE_UNSPACED.sub("", key))
     return key or " ".join(unicodedata.normalize("NFC", text).split())
@@ -80,21 +81,31 @@ def same_text_key(text: str) -> str:
 
 def _folded(text: str) -> str:
     """NFKC and case folded, invisible characters left out; raised and lowered digits stay apart from others."""
-    told = _INVISIBLE.sub("", text.translate(_APART))
-    told = _RAISED.sub(lambda raised: f"^{raised[1]} " if raised[2] else f"^{raised[1]}", told)
-    told = _LOWERED.sub("_", told)
+    told = _replaced(text, _APART)
+    if _HALF_A_LINE.search(told):
+        told = _RAISED.sub(lambda raised: f"^{raised[1]} " if raised[2] else f"^{raised[1]}", told)
+        told = _LOWERED.sub("_", told)
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", told).casefold())
 
 
-class _Apart(dict[int, str]):
-    """Code point -> what stands for it before NFKC, which would make 102 of 10² and 11/2 of 1½; each looked up once."""
+def _replaced(text: str, table: Mapping[str, str]) -> str:
+    """Each character as the table has it; faster than ``str.translate``, since texts have few different ones."""
+    for char in set(text):
+        new = table[char]
+        if new != char:
+            text = text.replace(char, new)
+    return text
 
-    def __missing__(self, code: int) -> str:
-        self[code] = self._of(chr(code))
-        return self[code]
+
+class _Apart(dict[str, str]):
+    """Character -> what stands for it before NFKC, which would make 102 of 10² and 11/2 of 1½; each looked up once."""
+
+    def __missing__(self, char: str) -> str:
+        self[char] = self._of(char)
+        return self[char]
 
     def _of(self, char: str) -> str:
-        if char in _ARMENIAN_TONES:
+        if char in _ARMENIAN_TONES or _INVISIBLE.match(char):
             return ""
         if char in "\xb4\u1ffd":  # an acute accent alone, used as an apostrophe; NFKC would set it above a blank
             return " "
@@ -106,12 +117,12 @@ class _Apart(dict[int, str]):
         return f" {char} " if numbered and kind not in (_SUPERSCRIPT, _SUBSCRIPT) else char
 
 
-class _Weighed(dict[int, str]):
-    """Code point -> itself, with marks beside it if it is a sign, or a blank; looked up once each."""
+class _Weighed(dict[str, str]):
+    """Character -> itself, with marks beside it if it is a sign, or a blank; each looked up once."""
 
-    def __missing__(self, code: int) -> str:
-        self[code] = self._of(_READ_AS.get(chr(code), chr(code)))
-        return self[code]
+    def __missing__(self, char: str) -> str:
+        self[char] = self._of(_READ_AS.get(char, char))
+        return self[char]
 
     def _of(self, char: str) -> str:
         kind = unicodedata.category(char)
