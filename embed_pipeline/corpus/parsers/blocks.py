@@ -42,7 +42,7 @@ class Section:
     end: int
 
 
-def normalise(text: str) -> str:
+def clean_text(text: str) -> str:
     """NFC, line feeds as line ends, plain spaces, no control characters, no trailing or repeated blank space."""
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
@@ -51,8 +51,8 @@ def normalise(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Normalised, on one line, single spaces."""
-    return " ".join(normalise(text).split())
+    """Cleaned, on one line, single spaces."""
+    return " ".join(clean_text(text).split())
 
 
 def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
@@ -64,7 +64,7 @@ def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
     headings: list[tuple[str, int, int]] = []
     length = 0
     for block in blocks:
-        text = one_line(block.text) if block.level else normalise(block.text)
+        text = one_line(block.text) if block.level else clean_text(block.text)
         if not text.strip():
             continue
         if block.level:

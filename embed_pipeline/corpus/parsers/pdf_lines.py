@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from embed_pipeline.corpus.parsers.blocks import normalise, one_line, unwrap
+from embed_pipeline.corpus.parsers.blocks import clean_text, one_line, unwrap
 
 _SOFT_HYPHENS = "\x02\xad\ufffe"
 _HYPHENATED = re.compile(rf"(?<=[^\W\d_])(?:-|[{_SOFT_HYPHENS}])$")
@@ -130,7 +130,7 @@ def _mend(lines: Sequence[str]) -> str:
             parts.append(text)
     whole = unwrap("\n".join(parts))  # PDFium has joined some words itself and left a mark
     whole = _JOINED.sub(lambda match: _hyphen_before(match.group(1)) + match.group(1), whole)
-    return re.sub(r" {2,}", " ", normalise(whole))
+    return re.sub(r" {2,}", " ", clean_text(whole))
 
 
 def _hyphen_before(letter: str) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from embed_pipeline.corpus.parsers.blocks import normalise, one_line
+from embed_pipeline.corpus.parsers.blocks import clean_text, one_line
 from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row, read_unchanged
 from embed_pipeline.formats.beir import CORPUS, read_passages
 from embed_pipeline.progress import track
@@ -17,7 +17,7 @@ def read_beir(root: Path, sha256: str) -> tuple[list[Row], list[Skipped]]:
     path = root / CORPUS
     rows, skipped = [], []
     for passage in track(list(read_passages(path, read_unchanged(path, sha256))), "read the documents"):
-        text, title = normalise(passage.text).strip(), one_line(passage.title)
+        text, title = clean_text(passage.text).strip(), one_line(passage.title)
         if text:
             rows.append(document_row(passage.passage_id, CORPUS, title, text, sha256))
         elif title:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from embed_pipeline.corpus.parsers.blocks import normalise
+from embed_pipeline.corpus.parsers.blocks import clean_text
 from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row
 from embed_pipeline.corpus.sources.detect import CorpusSource, unchanged_names
 from embed_pipeline.formats.training_files import PassageText
@@ -12,12 +12,12 @@ from embed_pipeline.progress import track
 
 
 def parse_training(files: Sequence[Path]) -> list[PassageText]:
-    """Every text of the training data in ``files`` once, normalised; ids are the file's, else the recipe's hash.
+    """Every text of the training data in ``files`` once, cleaned; ids are the file's, else the recipe's hash.
 
     Raises:
         InputError: one is malformed; names file and line.
     """
-    return [given._replace(text=normalise(given.text).strip()) for given in given_texts(files)]
+    return [given._replace(text=clean_text(given.text).strip()) for given in given_texts(files)]
 
 
 def read_training(source: CorpusSource, sha256_of: dict[str, str]) -> tuple[list[Row], list[Skipped]]:

@@ -68,7 +68,7 @@ def test_the_corpus_may_lie_beside_the_folder(tmp_path):
     assert len(passages_of(read(moved.parent))) == len(TEXTS)
 
 
-def test_texts_are_normalised_and_empty_ones_named(tmp_path):
+def test_texts_are_cleaned_and_empty_ones_named(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", [{"query": "q", "pos": ["two\u00a0words \r\n", " "], "neg": ["z\u0301"]}])
     parsed = read(file)
     assert sorted(parsed.documents["text"]) == ["two words", "ź"]
