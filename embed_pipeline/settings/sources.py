@@ -108,7 +108,7 @@ class _TextSource(EnvSettingsSource):
 
 
 def _validated(
-    sources: tuple[PydanticBaseSettingsSource, ...], names: Mapping[str, str], otherwise: str = ""
+    sources: tuple[PydanticBaseSettingsSource, ...], names: dict[str, str], otherwise: str = ""
 ) -> Settings:
     """Settings of the sources; an error says which of them a setting comes from.
 
@@ -216,7 +216,7 @@ def _yaml_or_text(text: str) -> Any:
         return text
 
 
-def _explain(error: pydantic.ValidationError, names: Mapping[str, str], otherwise: str) -> str:
+def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: str) -> str:
     lines: dict[str, list[str]] = {}
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
@@ -231,7 +231,7 @@ def _explain(error: pydantic.ValidationError, names: Mapping[str, str], otherwis
     return "; ".join(told) + "."
 
 
-def _place(name: str, names: Mapping[str, str]) -> str | None:
+def _place(name: str, names: dict[str, str]) -> str | None:
     """Where a setting, or something inside a section, was set; what was given last decides."""
     for other, place in reversed(names.items()):
         if other == name or (name and (other.startswith(f"{name}.") or name.startswith(f"{other}."))):
