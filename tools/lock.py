@@ -7,6 +7,7 @@ as long as it fits; ``make lock UPGRADE=--upgrade`` takes the newest releases in
 import argparse
 import re
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ def compile_pins(pins: Pins, upgrade: bool) -> str:
         out.write_text(_preferred(pins, upgrade))
         command = [find_uv_bin(), "pip", "compile", "pyproject.toml", "--quiet", "--universal", "--no-header"]
         command += ["--fork-strategy", "fewest", "--no-annotate", "--no-emit-index-url", "--output-file", str(out)]
-        command += ["--constraints", str(held)] + [part for extra in pins.extras for part in ("--extra", extra)]
+        command += ["--python", sys.executable, "--no-python-downloads", "--constraints", str(held)]
+        command += [part for extra in pins.extras for part in ("--extra", extra)]
         command += ["--generate-hashes"] if pins.hashes else []
         subprocess.run(command, cwd=ROOT, check=True)
         return _header(pins) + (_requirements(out.read_text()) if pins.hashes else _constraints(out.read_text(), pins))
