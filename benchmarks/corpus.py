@@ -79,7 +79,7 @@ def chunk(_: Path, work: Path) -> str:
 
     from embed_pipeline.corpus.chunking.chunk import chunk_documents
     from embed_pipeline.corpus.chunking.tokens import token_counter
-    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+    from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.settings import CorpusSettings, Settings
 
     settings = Settings()

@@ -29,7 +29,8 @@ import polars as pl
 from parts import BASE, passage_table, question_table, reference_negatives, split_table
 
 from embed_pipeline.corpus.near_duplicates import group_near_duplicates
-from embed_pipeline.encoders.torch_encoder import TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.formats.beir import read_retrieval_set
 from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.settings import CorpusSettings, EncoderSettings, PrepSettings

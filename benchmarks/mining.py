@@ -24,7 +24,9 @@ import numpy as np
 import polars as pl
 from parts import BASE, passage_table, question_table, split_table
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, Vectors, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec, Vectors
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.settings import EncoderSettings, PrepSettings
 
 QUESTIONS, PASSAGES, WIDTH, NEGATIVES = 20_000, 100_000, 384, 5

@@ -29,7 +29,7 @@ from mining import NEGATIVES, PER_DOCUMENT, QUESTIONS, WIDTH, evidence, passage_
 from parts import question_table, split_table
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.retrieval.passage_index import PassageIndex
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Passages, validate

@@ -27,10 +27,12 @@ from pathlib import Path
 from mining import resident
 from parts import BASE, passage_table, question_table, split_table
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
+from embed_pipeline.finetune.job import read_training_rows
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.formats.beir import read_retrieval_set
-from embed_pipeline.formats.training_export import read_training_rows
 from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.prep.training_set import unroll
 from embed_pipeline.records import TrainingRow

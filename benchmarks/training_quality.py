@@ -36,7 +36,9 @@ import numpy as np
 import polars as pl
 from parts import BASE, passage_table, question_table, reference_negatives, split_table
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import compare
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import dense_run
@@ -173,7 +175,7 @@ def rows_reference(data, encoder):
 
 
 def training_rows(data, mined):
-    from embed_pipeline.formats.training_export import read_training_rows
+    from embed_pipeline.finetune.job import read_training_rows
 
     with tempfile.TemporaryDirectory() as folder:
         unroll(data.pairs, mined, data.passages, data.splits).write_parquet(Path(folder) / "table.parquet")

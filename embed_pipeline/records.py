@@ -55,3 +55,7 @@ class TrainingRow:
     negative_groups: Sequence[str]
     component: str
     evidence_ids: Sequence[str] = ()
+
+
+CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
+"""What a judge scores, 1 to 10 each."""

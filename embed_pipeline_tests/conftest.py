@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.settings import EncoderSettings
 
 settings.register_profile(

@@ -12,6 +12,18 @@ PACKAGE = ROOT / "embed_pipeline"
 TESTS = ROOT / "embed_pipeline_tests"
 FILES = sorted(PACKAGE.rglob("*.py"))
 STAGES = ("corpus", "sdg", "prep", "finetune", "evaluation", "export", "serving", "deploy")
+LAYERS = (
+    ("cli",),
+    ("definitions",),
+    ("defs",),
+    ("stages",),
+    STAGES,
+    ("llm", "encoders", "retrieval", "formats"),
+    ("store", "settings", "tables"),
+    ("text", "records", "files", "errors", "progress", "charts"),
+)
+"""From the top down; a file imports from its own layer and from those below."""
+LAYER = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 HEAVY = {
     "accelerate",
     "bm25s",
@@ -64,23 +76,27 @@ def tops(file: Path, at_import_only: bool = False) -> set[str]:
     return {module.split(".")[0] for module, at_import in imported(file) if at_import or not at_import_only}
 
 
-def knows_dagster(file: Path) -> bool:
-    name = name_of(file)
-    return name.startswith(("defs/", "cli")) or name == "definitions.py"
+def room(file: Path) -> str:
+    """The folder or top-level module that a file belongs to."""
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def stages_in(file: Path) -> set[str]:
-    """Stage folders a file imports."""
+def rooms_in(file: Path) -> set[str]:
+    """The folders and top-level modules of the package that a file imports."""
     parts = [module.split(".") for module, _ in imported(file)]
-    return {part[1] for part in parts if part[0] == "embed_pipeline" and len(part) > 1} & set(STAGES)
+    return {part[1] for part in parts if part[0] == "embed_pipeline" and len(part) > 1} & set(LAYER)
+
+
+def knows_dagster(file: Path) -> bool:
+    return room(file) in ("defs", "cli", "definitions")
 
 
 def test_there_is_something_to_check():
     assert len(FILES) > 40
     assert {file.parent.name for file in FILES} >= {*STAGES, "defs"}
     assert "dagster" in tops(PACKAGE / "definitions.py", at_import_only=True)
-    assert "torch" in tops(PACKAGE / "encoder.py")
-    assert "torch" not in tops(PACKAGE / "encoder.py", at_import_only=True)
+    assert "torch" in tops(PACKAGE / "encoders" / "torch_encoder.py")
+    assert "torch" not in tops(PACKAGE / "encoders" / "torch_encoder.py", at_import_only=True)
 
 
 def offences(files: Iterable[Path], found: Callable[[Path], set[str]]) -> dict[str, set[str]]:
@@ -95,20 +111,41 @@ def test_the_library_never_imports_dagster_nor_what_stands_on_it():
     assert offences(library, lambda file: {name for name, _ in imported(file) if name.startswith(upper)}) == {}
 
 
+def test_every_folder_has_its_layer():
+    assert {room(file) for file in FILES} - {"__init__"} == set(LAYER)
+
+
+def above(file: Path) -> set[str]:
+    """What a file imports from a layer above its own."""
+    return {name for name in rooms_in(file) if LAYER[name] < LAYER[room(file)]}
+
+
+def test_imports_go_one_way():
+    assert offences([file for file in FILES if room(file) in LAYER], above) == {}
+
+
+def test_the_rule_sees_an_import_that_goes_up(tmp_path, monkeypatch):
+    package = tmp_path / "embed_pipeline"
+    (package / "text").mkdir(parents=True)
+    wrong = package / "text" / "wrong.py"
+    wrong.write_text("def late():\n    from embed_pipeline.stages import graph\n")
+    monkeypatch.setitem(globals(), "PACKAGE", package)
+    assert above(wrong) == {"stages"}
+
+
 def test_stage_folders_do_not_import_one_another():
-    staged = [file for file in FILES if file.relative_to(PACKAGE).parts[0] in STAGES]
-
-    def others(file: Path) -> set[str]:
-        return stages_in(file) - {file.relative_to(PACKAGE).parts[0]}
-
-    assert {file.relative_to(PACKAGE).parts[0] for file in staged} == set(STAGES)
-    assert offences(staged, others) == {}
+    staged = [file for file in FILES if room(file) in STAGES]
+    assert {room(file) for file in staged} == set(STAGES)
+    assert offences(staged, lambda file: (rooms_in(file) & set(STAGES)) - {room(file)}) == {}
 
 
-def test_shared_modules_do_not_import_stage_folders():
-    upper = {"cli.py", "definitions.py", "doctor.py", "gc.py"}
-    shared = [file for file in PACKAGE.glob("*.py") if file.name not in upper and not file.name.startswith("cli_")]
-    assert offences(shared, stages_in) == {}
+def test_few_files_lie_at_the_top():
+    assert len(list(PACKAGE.glob("*.py"))) <= 8
+
+
+def test_the_dagster_layer_holds_dagster_and_nothing_else():
+    defs = [file for file in FILES if room(file) == "defs" and file.name != "__init__.py"]
+    assert [name_of(file) for file in defs if "dagster" not in tops(file)] == []
 
 
 def test_heavy_libraries_are_imported_inside_functions():

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline_tests.test_pipeline import User
 

@@ -3,18 +3,30 @@
 Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input.
 """
 
-import json
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
+from embed_pipeline.cli.options import (
+    Config,
+    Context,
+    Corpus,
+    Force,
+    Home,
+    Json,
+    Overrides,
+    Plan,
+    Profile,
+    To,
+    home_of,
+    homes_used,
+)
+from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, disk_full
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -26,22 +38,6 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
-_homes_used: set[Path] = set()
-
-Corpus = Annotated[
-    Path | None, typer.Option("--corpus", help="Folder of documents, BEIR folder, SDG records, training data.")
-]
-Profile = Annotated[str | None, typer.Option("--profile", help="cpu (default) or gpu.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings file; ./pipeline.yaml when there is one.")]
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", help="Where artifacts are kept; else $EMBED_PIPELINE_HOME, else ./.embed_pipeline."),
-]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")]
-Force = Annotated[list[str] | None, typer.Option("--force", help="Stage or asset to recompute; may be repeated.")]
-Plan = Annotated[bool, typer.Option("--plan", help="Say what would run and why; run nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
-To = Annotated[str | None, typer.Option("--to", help="Stop after this stage or asset.")]
 
 
 def main() -> None:
@@ -67,7 +63,7 @@ def main() -> None:
 
 def _no_space_left(error: Exception) -> DiskFullError | None:
     """SQLite tells a full disk only as "disk I/O error": look at the disk itself."""
-    for home in _homes_used:
+    for home in homes_used:
         place = next(path for path in (home, *home.parents) if path.exists())
         if shutil.disk_usage(place).free < LEAST_FREE_BYTES:
             return DiskFullError(
@@ -102,7 +98,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run everything that is stale, from documents to a verified endpoint."""
-    _run(_Context.of(corpus, profile, config, home, overrides), to, force or [], plan, as_json)
+    _run(Context.of(corpus, profile, config, home, overrides), to, force or [], plan, as_json)
 
 
 def _stage_command(name: str, about: str, forced: tuple[str, ...] = ()) -> None:
@@ -120,7 +116,7 @@ def _stage_command(name: str, about: str, forced: tuple[str, ...] = ()) -> None:
         as_json: Json = False,
     ) -> None:
         given = [*(overrides or []), *forced]
-        _run(_Context.of(corpus, profile, config, home, given), name, force or [], plan, as_json)
+        _run(Context.of(corpus, profile, config, home, given), name, force or [], plan, as_json)
 
 
 for _name, _about in {
@@ -151,7 +147,7 @@ def status(
     """Every asset: fresh, stale (and why), or missing."""
     from embed_pipeline.cli import inspect, output
 
-    context = _Context.of(corpus, profile, config, home, overrides)
+    context = Context.of(corpus, profile, config, home, overrides)
     rows = inspect.status_rows(context.settings, context.home)
     if as_json:
         output.print_json({"assets": rows})
@@ -168,7 +164,7 @@ def show(
     """Where an artifact lies, its version, what it holds; `show metrics` prints the comparison."""
     from embed_pipeline.cli import inspect, output
 
-    shown = inspect.show_artifact(artifact, _home(home))
+    shown = inspect.show_artifact(artifact, home_of(home))
     if as_json:
         output.print_json(shown)
     else:
@@ -187,7 +183,7 @@ def ui(
     """Dagster's web UI and daemon on 127.0.0.1."""
     from embed_pipeline.cli.ui import serve_ui
 
-    context = _Context.of(corpus, profile, config, home, overrides)
+    context = Context.of(corpus, profile, config, home, overrides)
     context.export()
     sys.exit(serve_ui(context.home, port))
 
@@ -217,7 +213,7 @@ def stop(home: Home = None, as_json: Json = False) -> None:
     from embed_pipeline.cli import output
     from embed_pipeline.deploy.local import stop_local
 
-    stopped = stop_local(_home(home))
+    stopped = stop_local(home_of(home))
     if as_json:
         output.print_json({"stopped": stopped})
     else:
@@ -243,7 +239,7 @@ def records(
     """Write the questions that passed (qa_pairs) as SDG records, which the reference recipe reads."""
     from embed_pipeline.cli.inspect import export_questions
 
-    written, questions = export_questions(_home(home), to)
+    written, questions = export_questions(home_of(home), to)
     typer.echo(f"{written}: {questions} questions")
 
 
@@ -257,7 +253,7 @@ def gc(
     from embed_pipeline.cli import output
     from embed_pipeline.store.gc import collect
 
-    report = collect(_home(home), dry_run=plan)
+    report = collect(home_of(home), dry_run=plan)
     if as_json:
         output.print_json(report)
     else:
@@ -278,7 +274,7 @@ def doctor(
     from embed_pipeline.cli import inspect, output
     from embed_pipeline.cli.doctor import examine
 
-    findings = examine(lambda: _Context.of(corpus, profile, config, home, overrides).settings, _home(home))
+    findings = examine(lambda: Context.of(corpus, profile, config, home, overrides).settings, home_of(home))
     if as_json:
         output.print_json({"checks": findings})
     else:
@@ -287,64 +283,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-class _Context:
-    """Settings and home of one command."""
-
-    def __init__(self, settings: Any, home: Path, config: Path | None, profile: str | None, given: list[str]) -> None:
-        self.settings = settings
-        self.home = home
-        self.config = config
-        self.profile = profile
-        self.given = given
-
-    @classmethod
-    def of(
-        cls,
-        corpus: Path | None,
-        profile: str | None,
-        config: Path | None,
-        home: Path | None,
-        overrides: list[str] | None,
-    ) -> "_Context":
-        from embed_pipeline.settings.sources import load_settings
-
-        given = list(overrides or [])
-        if corpus is not None:
-            given.append(f"corpus.path={json.dumps(str(corpus.expanduser().resolve()), ensure_ascii=False)}")
-        if config is None and Path("pipeline.yaml").is_file():
-            config = Path("pipeline.yaml")
-        settings = load_settings(config, profile, given)
-        return cls(settings, _home(home), config.resolve() if config else None, profile, given)
-
-    def command(self, verb: str) -> str:
-        """Another command for the same settings and home, as this user would type it."""
-        words = [sys.argv[0] if sys.argv[0].endswith("embed-pipeline") else "embed-pipeline", verb]
-        if self.home != _home(None):
-            words += ["--home", str(self.home)]
-        if verb != "stop":
-            words += ["--config", str(self.config)] if self.config else []
-            words += ["--profile", self.profile] if self.profile else []
-            words += [word for override in self.given for word in ("--set", override)]
-        return shlex.join(words)
-
-    def export(self) -> None:
-        """Let processes that load the definitions see the same settings and home."""
-        os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
-        os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
-        os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
-        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self.given)
-
-
-def _home(home: Path | None) -> Path:
-    chosen = home or Path(os.environ.get("EMBED_PIPELINE_HOME") or ".embed_pipeline")
-    chosen = chosen.expanduser().resolve()
-    _homes_used.add(chosen)
-    if chosen.exists() and not chosen.is_dir():
-        raise SettingsError(f"--home {chosen}: is a file, not a folder.")
-    return chosen
-
-
-def _run(context: _Context, to: str | None, force: list[str], plan: bool, as_json: bool) -> None:
+def _run(context: Context, to: str | None, force: list[str], plan: bool, as_json: bool) -> None:
     from embed_pipeline.cli import run as run_command
 
     again = {"ui": context.command("ui"), "stop": context.command("stop")}  # before the home becomes the default

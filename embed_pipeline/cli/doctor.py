@@ -82,7 +82,7 @@ def _disk(home: Path) -> Finding:
 
 
 def _base_model(settings: Settings) -> Finding:
-    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+    from embed_pipeline.encoders.base_model import base_encoder_spec
 
     try:
         spec = base_encoder_spec(settings.base_model, settings.encoder)

@@ -13,8 +13,6 @@ from rich.table import Column, Table
 from embed_pipeline.stages.plan import PlanStep
 
 METRICS = ("ndcg", "recall", "precision", "map")
-
-
 PIPE_WIDTH = 160
 
 

@@ -14,7 +14,7 @@ from embed_pipeline.stages.sweep import COMPARISON
 from embed_pipeline.store.artifacts import Store
 
 if TYPE_CHECKING:
-    from embed_pipeline.sdg.generation.estimate import Estimate
+    from embed_pipeline.llm.estimate import Estimate
 
 
 def run(

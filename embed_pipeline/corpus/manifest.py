@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from embed_pipeline.corpus.parsers.registry import SUPPORTED, TEXT_KINDS, kind_of
-from embed_pipeline.corpus.sources.detect import corpus_kind, data_files, name_below
+from embed_pipeline.corpus.sources.detect import CorpusSource, corpus_source, name_below
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.progress import track
@@ -48,8 +48,9 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     Raises:
         InputError: the path is missing, a file without training data, empty, or holds nothing that can be read.
     """
-    found = list(_entries(root))
-    limit = int(settings.max_file_mb * 1_000_000) if corpus_kind(root) == "files" else None
+    source = _source(root)
+    found = list(_entries(source))
+    limit = int(settings.max_file_mb * 1_000_000) if source.kind == "files" else None
     rows = [_row(entry, limit) for entry in track(found, "look through the corpus folder")]
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
@@ -69,7 +70,7 @@ def corpus_fingerprint(root: Path) -> str:
     Raises:
         InputError: the path is missing, or a file without training data.
     """
-    entries = [entry for entry in _entries(root) if entry.reason not in _HIDDEN]
+    entries = [entry for entry in _entries(_source(root)) if entry.reason not in _HIDDEN]
     return sha256_json(sorted((entry.path, entry.reason or _hash_or_reason(entry)) for entry in entries))
 
 
@@ -80,13 +81,17 @@ def _hash_or_reason(entry: _Found) -> str:
         return _unreadable(error)
 
 
-def _entries(root: Path) -> Iterator[_Found]:
-    """Everything below ``root`` in the order of the paths; of data with a form of its own only its files."""
+def _source(root: Path) -> CorpusSource:
     if not root.exists():
         raise InputError(f"{root}: there is no such corpus folder. Set corpus.path to a folder of documents.")
-    kind = corpus_kind(root)
-    if kind != "files":
-        return iter([_Found(name_below(file, root), file) for file in data_files(root, kind)])
+    return corpus_source(root)
+
+
+def _entries(source: CorpusSource) -> Iterator[_Found]:
+    """Everything below the root in the order of the paths; of data with a form of its own only its files."""
+    root = source.root
+    if source.kind != "files":
+        return iter([_Found(name_below(file, root), file) for file in source.files])
     if not root.is_dir():
         raise InputError(
             f"{root}: the corpus must be a folder, but this is a file (and no training data). "

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from embed_pipeline.defs.failures import to_failure
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
 from embed_pipeline.errors import EmbedPipelineError
@@ -93,3 +92,12 @@ class _Both:
     def message(self, text: str) -> None:
         for reporter in self._reporters:
             reporter.message(text)
+
+
+def to_failure(error: EmbedPipelineError) -> dg.Failure:
+    """The failure of a step; its metadata carries the exit code for the command line."""
+    return dg.Failure(
+        description=str(error),
+        metadata={"error": type(error).__name__, "exit_code": error.exit_code},
+        allow_retries=error.transient,
+    )

@@ -67,7 +67,7 @@ def _leak_check(settings: Settings, home: Path) -> dg.AssetChecksDefinition:
         pipeline: PipelineResource, splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact
     ) -> dg.AssetCheckResult:
         """No passage or question of test or validation, and no near-duplicate of one or of a document, is in train."""
-        from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+        from embed_pipeline.encoders.base_model import base_encoder_spec
         from embed_pipeline.prep.splits.leakage import find_leaks
 
         chosen = pipeline.settings(settings)

@@ -1,12 +1,18 @@
 """Finding the base model: a hub id, a local folder, or ``package:NAME`` (weights of an installed package)."""
 
 import importlib.util
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
+from embed_pipeline.encoders.families import NATIVE, Prompts, known_prompts
+from embed_pipeline.encoders.spec import EncoderSpec, PoolingMode
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.files import hash_tree, sha256_json
+from embed_pipeline.settings import EncoderSettings
 
 WEIGHTS = "model.safetensors"
 PACKAGED_SHA256 = {
@@ -16,7 +22,7 @@ PACKAGED_SHA256 = {
 
 
 @dataclass(frozen=True)
-class BaseModel:
+class ModelFolder:
     """A base model on this machine.
 
     Attributes:
@@ -32,7 +38,7 @@ class BaseModel:
 
 def find_base_model(
     name: str, revision: str | None = None, sha256: str | None = None, setting: str = "base_model"
-) -> BaseModel:
+) -> ModelFolder:
     """Locate a base model and check its weights.
 
     Args:
@@ -53,7 +59,7 @@ def find_base_model(
     if not (path / "config.json").is_file():
         raise ModelAccessError(f"{setting} {name}: {path} holds no config.json, so it is not a model folder.")
     _check_weights(f"{setting} {name}", path, sha256 or PACKAGED_SHA256.get(name))
-    return BaseModel(name, path, sha256_json(_hashes(path, _stamp(path))))
+    return ModelFolder(name, path, sha256_json(_hashes(path, _stamp(path))))
 
 
 def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
@@ -120,3 +126,107 @@ def _counts(file: str) -> bool:
     return not any(part.startswith(".") or part == "__pycache__" for part in parts) and not file.endswith(
         (".py", ".md")
     )
+
+
+def base_encoder_spec(base_model: str, settings: EncoderSettings) -> EncoderSpec:
+    """The spec of a base model: what its own files say, overridden by the settings.
+
+    Raises:
+        ModelAccessError: see :func:`embed_pipeline.encoders.base_model.find_base_model`; or it has a layer or a pooling
+            that is not supported.
+    """
+    found = find_base_model(base_model, settings.revision, settings.sha256)
+    config = read_config(found.path / "config.json")
+    _check_modules(base_model, found.path)
+    prompts = read_config(found.path / "config_sentence_transformers.json").get("prompts") or {}
+    hidden = int(config.get("hidden_size") or config.get("dim") or 0)
+    if not hidden:
+        raise ModelAccessError(f"base_model {base_model}: config.json names no hidden_size.")
+    limit = int(config.get("max_position_embeddings") or 512)
+    for name in ("query", "passage"):
+        asked = getattr(settings, f"max_{name}_length")
+        if asked > limit:
+            raise ModelAccessError(
+                f"encoder.max_{name}_length is {asked}, but {base_model} takes at most {limit} tokens."
+            )
+    family = known_prompts(base_model, found.path) or Prompts("", "")
+    return EncoderSpec(
+        model=str(found.path),
+        content_sha256=found.content_sha256,
+        pooling=settings.pooling or _pooling_of(base_model, found.path),
+        query_prompt=_first(settings.query_prompt, prompts.get("query"), family.query),
+        passage_prompt=_first(settings.passage_prompt, prompts.get("passage", prompts.get("document")), family.passage),
+        max_query_length=settings.max_query_length,
+        max_passage_length=settings.max_passage_length,
+        attention=settings.attention or _attention_of(config),
+        dimensions=(hidden,),
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _first(*values: str | None) -> str:
+    return next(value for value in values if value is not None)
+
+
+def read_config(path: Path) -> Any:
+    """A JSON file of a model folder; an empty object when there is none.
+
+    Raises:
+        ModelAccessError: not valid JSON.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelAccessError(f"{path}: not valid JSON: {error}") from error
+
+
+_MODULES = ("Transformer", "Pooling", "Normalize")
+_POOLINGS: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+_POOLING_FLAGS = {  # sentence-transformers < 6 wrote pooling_mode_<flag>: true
+    "cls_token": "cls",
+    "mean_tokens": "mean",
+    "max_tokens": "max",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean_tokens": "weightedmean",
+    "lasttoken": "lasttoken",
+}
+
+
+def _check_modules(name: str, folder: Path) -> None:
+    """Refuse a model that would be another one without its further layers."""
+    for module in read_config(folder / "modules.json"):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind not in _MODULES:
+            raise ModelAccessError(f"base_model {name}: its {kind} layer is not supported, only {', '.join(_MODULES)}.")
+
+
+def _pooling_of(name: str, folder: Path) -> PoolingMode:
+    """How the model's own files pool; mean when they do not say."""
+    config = read_config(folder / "1_Pooling" / "config.json")
+    chosen = [mode for flag, mode in _POOLING_FLAGS.items() if config.get(f"pooling_mode_{flag}")]
+    said = config.get("pooling_mode", chosen or ["mean"])
+    modes = [said] if isinstance(said, str) else list(said)
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        raise ModelAccessError(
+            f"base_model {name}: its pooling {'+'.join(modes)} is not supported, only {', '.join(_POOLINGS)}; "
+            "set encoder.pooling to choose one of mean, cls, last."
+        )
+    return _POOLINGS[modes[0]]
+
+
+_DECODERS = ("llama", "mistral", "mixtral", "qwen", "gemma", "phi", "olmo", "granite", "gpt")
+
+
+def is_decoder(config: Mapping[str, Any]) -> bool:
+    """Whether the architecture attends causally unless told otherwise."""
+    family = str(config.get("model_type", "")).lower()
+    return bool(config.get("is_decoder")) or family.startswith(_DECODERS)
+
+
+def _attention_of(config: Mapping[str, Any]) -> Literal["causal", "bidirectional"]:
+    """What the model's own files say: decoders are causal unless ``is_causal`` is false or their name says it."""
+    if config.get("model_type") in NATIVE:
+        return "bidirectional"
+    return "causal" if is_decoder(config) and config.get("is_causal") is not False else "bidirectional"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import Encoder, EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Role, Vectors
 from embed_pipeline.store.vector_cache import VectorCache
 
 BATCH = 4096

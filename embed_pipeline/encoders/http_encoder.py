@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import PLURAL, EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.spec import PLURAL, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import DeployError
 from embed_pipeline.progress import task
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import PLURAL, EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.spec import PLURAL, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.progress import task
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from embed_pipeline import tables
-from embed_pipeline.encoders.torch_encoder import Encoder
+from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.errors import InputError
 from embed_pipeline.evaluation.baselines import bm25_run, hybrid_run
 from embed_pipeline.evaluation.compare import Comparison, compare, verdict

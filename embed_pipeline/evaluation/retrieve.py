@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import Encoder, Role, Vectors
+from embed_pipeline.encoders.spec import Encoder, Role, Vectors
 from embed_pipeline.errors import StageError
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.search import top_k

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoders.onnx_encoder import MODEL_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
-from embed_pipeline.encoders.torch_encoder import SPEC_FILE, EncoderSpec
+from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
 from embed_pipeline.errors import ExportError
 from embed_pipeline.export.pooled import load_pooled_model
 from embed_pipeline.files import temporary_folder, write_bytes, write_json

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, Role, TorchEncoder, Vectors
+from embed_pipeline.encoders.spec import EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import ExportError
 from embed_pipeline.progress import track
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 
 if TYPE_CHECKING:
     import torch

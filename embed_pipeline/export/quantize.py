@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from embed_pipeline.encoders.onnx_encoder import MODEL_FILE, OnnxEncoder
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.errors import ExportError
 from embed_pipeline.export.onnx_graph import LARGEST_SINGLE_FILE, copy_companions, save_graph
 from embed_pipeline.export.parity import cosines

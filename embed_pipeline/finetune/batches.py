@@ -17,6 +17,7 @@ from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
     import datasets
+from embed_pipeline.text.forms import plain
 
 SMALLEST_BATCH = 16
 STEPS_PER_EPOCH = 8
@@ -47,11 +48,6 @@ def row_keys(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
             f"passage {positive}",
         }
     return [frozenset(keys[row.question_id]) for row in rows]
-
-
-def plain(text: str) -> str:
-    """Case folded, single spaces: texts that are equal so are the same text."""
-    return " ".join(text.casefold().split())
 
 
 class SeparatingBatchSampler:

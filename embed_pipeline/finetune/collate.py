@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, Role
-from embed_pipeline.finetune.batches import plain
+from embed_pipeline.encoders.spec import EncoderSpec, Role
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.text.forms import plain
 
 
 class Passage(NamedTuple):

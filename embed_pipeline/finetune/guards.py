@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.progress import say
 

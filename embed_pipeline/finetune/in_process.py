@@ -9,7 +9,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.gather import from_others
-from embed_pipeline.finetune.job import Plan
+from embed_pipeline.finetune.job import TrainingJob
 from embed_pipeline.finetune.lora import add_adapters
 from embed_pipeline.finetune.teacher import teacher_scores
 from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def train_here(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path | None) -> list[dict[str, Any]]:
+def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None) -> list[dict[str, Any]]:
     """Train from the base model, or from the checkpoint ``resumed``; the trainer's log history.
 
     Args:
@@ -29,40 +29,40 @@ def train_here(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path 
     """
     from transformers import set_seed
 
-    settings, spec = plan.settings, plan.spec
-    taught = teacher_scores(plan.rows, settings, checkpoints.folder.parent, device)
+    settings, spec = job.settings, job.spec
+    taught = teacher_scores(job.rows, settings, checkpoints.folder.parent, device)
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
-    with task("train", plan.steps) as progress:
-        model = trainable_model(plan, device)
+    with task("train", job.steps) as progress:
+        model = trainable_model(job, device)
         encoding = 128 if device.startswith("cuda") else 32
-        judged = plan.validation if plan.validation is not None and plan.validation.queries else None
-        measured_at = measuring_steps(plan.steps_per_epoch, plan.steps, settings)
+        judged = job.validation if job.validation is not None and job.validation.queries else None
+        measured_at = measuring_steps(job.steps_per_epoch, job.steps, settings)
         hooks = Hooks(
             validator=Validator(judged, spec, encoding, settings.seed) if judged is not None else None,
             checkpoints=checkpoints,
             measured_at=measured_at,
-            first_after_epoch=min(step for step in measured_at if step >= min(plan.steps_per_epoch, plan.steps)),
+            first_after_epoch=min(step for step in measured_at if step >= min(job.steps_per_epoch, job.steps)),
             settings=settings,
             progress=progress,
-            sampler=plan.sampler,
-            steps_per_epoch=plan.steps_per_epoch,
+            sampler=job.sampler,
+            steps_per_epoch=job.steps_per_epoch,
         )
-        arguments = training_arguments(settings, checkpoints.folder, plan.sampler.size, plan.steps, device)
-        collator = Collator(plan.rows, model.preprocess, spec, settings, taught, from_others)
-        trainer = build_trainer(model, spec, arguments, settings, collator, len(plan.rows), hooks)
+        arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
+        collator = Collator(job.rows, model.preprocess, spec, settings, taught, from_others)
+        trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
 
 
-def trainable_model(plan: Plan, device: str) -> "SentenceTransformer":
+def trainable_model(job: TrainingJob, device: str) -> "SentenceTransformer":
     """The base model as it is trained: attention implementation, adapters, gradient checkpointing.
 
     Raises:
         SettingsError: flash_attention_2 without a GPU or without the package flash-attn; see also
             :func:`embed_pipeline.finetune.lora.add_adapters`.
     """
-    settings = plan.settings
-    model = load_sentence_transformer(plan.spec, device, attention_for(settings, device))
+    settings = job.settings
+    model = load_sentence_transformer(job.spec, device, attention_for(settings, device))
     if settings.lora.rank:
         add_adapters(model, settings.lora)
     if settings.gradient_checkpointing:

@@ -1,19 +1,22 @@
 """What is to be trained, and in how many steps."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.finetune.teacher import teacher_version
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.settings.section import keyed
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingJob:
     """A training.
 
     Attributes:
@@ -38,18 +41,18 @@ class Plan:
             qrels = {query: dict(relevant) for query, relevant in self.validation.qrels.items()}
             judged = [dict(self.validation.passages), dict(self.validation.queries), qrels]
         rows = [asdict(row) for row in self.rows]
-        settings = self.settings.model_dump(mode="json", exclude={"processes"})
+        settings = {name: value for name, value in keyed(self.settings).items() if name != "processes"}
         parts = [rows, judged, self.spec.version(), settings, teacher_version(self.settings), self.processes]
         return sha256_json(parts)
 
 
-def make_plan(
+def plan_training(
     rows: Sequence[TrainingRow],
     validation: RetrievalSet | None,
     spec: EncoderSpec,
     settings: FinetuneSettings,
     processes: int = 1,
-) -> Plan:
+) -> TrainingJob:
     """Fit the batch size to the rows and the processes, and count the steps."""
     size = fit_batch_size(len(rows), settings)
     share = max(1, size // processes)
@@ -59,9 +62,31 @@ def make_plan(
     sampler = SeparatingBatchSampler(row_keys(rows), share, settings.seed, settings.epochs, lengths, processes)
     each = len(sampler) // processes
     every = settings.epochs * each
-    return Plan(rows, validation, spec, settings, sampler, processes, min(every, settings.max_steps or every), each)
+    return TrainingJob(
+        rows, validation, spec, settings, sampler, processes, min(every, settings.max_steps or every), each
+    )
 
 
 def _length(row: TrainingRow, settings: FinetuneSettings) -> int:
     """Characters of the longest passage of a row: what padding follows."""
     return max(len(text) for text in (row.positive, *list(row.negatives)[: settings.hard_negatives]))
+
+
+_COLUMNS = [field.name for field in fields(TrainingRow)]
+
+
+def read_training_rows(folder: Path) -> list[TrainingRow]:
+    """Read ``table.parquet`` of a training set.
+
+    Raises:
+        ArtifactError: missing, unreadable or without one of the columns.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    path = folder / "table.parquet"
+    try:
+        table = pyarrow.parquet.read_table(path, columns=_COLUMNS)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ArtifactError(f"{path}: cannot be read as a training set: {' '.join(str(error).split())}") from error
+    return [TrainingRow(**row) for row in table.to_pylist()]

@@ -7,7 +7,8 @@ A and B alone; the written model holds the merged weights and loads without peft
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import FinetuneSettings, LoraSettings
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline.encoders.base_model import find_base_model
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
 from embed_pipeline.finetune.lora import merged_weights

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.base_model import BaseModel, find_base_model
+from embed_pipeline.encoders.base_model import ModelFolder, base_encoder_spec, find_base_model
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel, is_cross_encoder
 from embed_pipeline.encoders.pair_scores import Pair, PairScores, Scorer
-from embed_pipeline.encoders.torch_encoder import TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import EncoderSettings, FinetuneSettings
 
@@ -51,7 +51,7 @@ def teacher_scores(
     return [[next(flat) for _ in texts] for texts in passages]
 
 
-def _teacher(settings: FinetuneSettings) -> BaseModel:
+def _teacher(settings: FinetuneSettings) -> ModelFolder:
     return find_base_model(str(settings.teacher), setting=SETTING)
 
 

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline import errors
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import EmbedPipelineError, TrainingError
 from embed_pipeline.files import write_json, write_jsonl
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers
 from embed_pipeline.finetune.in_process import train_here
-from embed_pipeline.finetune.job import Plan, make_plan
+from embed_pipeline.finetune.job import TrainingJob, plan_training
 from embed_pipeline.finetune.teacher import teacher_scores
 from embed_pipeline.formats.beir import read_retrieval_set, write_retrieval_set
 from embed_pipeline.progress import Reporter, SilentReporter, current_reporter, reporting
@@ -46,7 +46,7 @@ def processes_for(settings: FinetuneSettings, device: str) -> int:
     return max(1, int(torch.cuda.device_count()))
 
 
-def train_in_processes(plan: Plan, checkpoints: Checkpoints, device: str, resumed: Path | None) -> None:
+def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None) -> None:
     """Run the training under torchrun; its checkpoints are in ``checkpoints`` afterwards.
 
     Raises:
@@ -54,9 +54,9 @@ def train_in_processes(plan: Plan, checkpoints: Checkpoints, device: str, resume
     """
     work_folder = checkpoints.folder.parent
     folder = work_folder / "job"
-    teacher_scores(plan.rows, plan.settings, work_folder, device)  # once; each process then finds them there
-    _write_job(plan, checkpoints.inputs, device, resumed, folder)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={plan.processes}"]
+    teacher_scores(job.rows, job.settings, work_folder, device)  # once; each process then finds them there
+    _write_job(job, checkpoints.inputs, device, resumed, folder)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
     command += ["-m", "embed_pipeline.finetune", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     log = folder / "torchrun.log"
@@ -76,20 +76,20 @@ def train_in_processes(plan: Plan, checkpoints: Checkpoints, device: str, resume
         raise TrainingError(f"A training process ended with exit code {running.returncode}; {log} ends with: {tail}")
 
 
-def _write_job(plan: Plan, inputs: str, device: str, resumed: Path | None, folder: Path) -> None:
-    write_jsonl(folder / ROWS, (asdict(row) for row in plan.rows))
-    if plan.validation is not None:
-        write_retrieval_set(plan.validation, folder / VALIDATION, VALIDATION)
-    job = {
-        "spec": plan.spec.model_dump(mode="json"),
-        "settings": plan.settings.model_dump(mode="json"),
+def _write_job(job: TrainingJob, inputs: str, device: str, resumed: Path | None, folder: Path) -> None:
+    write_jsonl(folder / ROWS, (asdict(row) for row in job.rows))
+    if job.validation is not None:
+        write_retrieval_set(job.validation, folder / VALIDATION, VALIDATION)
+    written = {
+        "spec": job.spec.model_dump(mode="json"),
+        "settings": job.settings.model_dump(mode="json"),
         "device": device,
-        "processes": plan.processes,
+        "processes": job.processes,
         "inputs": inputs,
         "resumed": str(resumed) if resumed is not None else None,
-        "validation": plan.validation is not None,
+        "validation": job.validation is not None,
     }
-    write_json(folder / JOB, job)
+    write_json(folder / JOB, written)
 
 
 def _listen(running: "subprocess.Popen[str]") -> EmbedPipelineError | None:
@@ -156,13 +156,13 @@ def work(folder: Path) -> int:
 
 
 def _train_share(folder: Path) -> None:
-    job = json.loads((folder / JOB).read_text("utf-8"))
+    given = json.loads((folder / JOB).read_text("utf-8"))
     lines = (folder / ROWS).read_text("utf-8").split("\n")
     rows = [TrainingRow(**json.loads(line)) for line in lines if line]
-    validation = read_retrieval_set(folder / VALIDATION, VALIDATION, VALIDATION) if job["validation"] else None
-    spec, settings = EncoderSpec.model_validate(job["spec"]), FinetuneSettings.model_validate(job["settings"])
+    validation = read_retrieval_set(folder / VALIDATION, VALIDATION, VALIDATION) if given["validation"] else None
+    spec, settings = EncoderSpec.model_validate(given["spec"]), FinetuneSettings.model_validate(given["settings"])
     with reporting(SilentReporter()):
-        plan = make_plan(rows, validation, spec, settings, job["processes"])
-    device = job["device"] if job["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
-    resumed = Path(job["resumed"]) if job["resumed"] else None
-    train_here(plan, Checkpoints(folder.parent, job["inputs"]), device, resumed)
+        job = plan_training(rows, validation, spec, settings, given["processes"])
+    device = given["device"] if given["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
+    resumed = Path(given["resumed"]) if given["resumed"] else None
+    train_here(job, Checkpoints(folder.parent, given["inputs"]), device, resumed)

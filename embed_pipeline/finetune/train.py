@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_json
 from embed_pipeline.finetune.checkpoints import (
@@ -26,7 +26,7 @@ from embed_pipeline.finetune.checkpoints import (
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers, training_device
 from embed_pipeline.finetune.guards import warn_below_base
 from embed_pipeline.finetune.in_process import train_here
-from embed_pipeline.finetune.job import Plan, make_plan
+from embed_pipeline.finetune.job import TrainingJob, plan_training
 from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.model_folder import write_model
 from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
@@ -106,41 +106,41 @@ def finetune(
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     where = training_device(device)
-    plan = make_plan(rows, validation, spec, settings, processes_for(settings, where))
-    checkpoints = Checkpoints(work, plan.inputs())
+    job = plan_training(rows, validation, spec, settings, processes_for(settings, where))
+    checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
-        history = _train(plan, checkpoints, where)
-        report = _report(history, plan)
+        history = _train(job, checkpoints, where)
+        report = _report(history, job)
         warn_below_base(report.base_validation, report.best_validation)
         write_model(tuned, checkpoints.path(report.best_step), output, settings)
     report.save(output / LOG_FILE)
     return report
 
 
-def _train(plan: Plan, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
+def _train(job: TrainingJob, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
     """Train, or go on from the newest checkpoint; the trainer's log history."""
     resumed = checkpoints.resume_from()
     history = history_of(resumed) if resumed is not None else []
-    if resumed is not None and (step_of(resumed) >= plan.steps or stops_early(history, plan.settings)):
+    if resumed is not None and (step_of(resumed) >= job.steps or stops_early(history, job.settings)):
         return history
-    if plan.processes > 1:
-        train_in_processes(plan, checkpoints, device, resumed)
+    if job.processes > 1:
+        train_in_processes(job, checkpoints, device, resumed)
         newest = checkpoints.resume_from()
         return history_of(newest) if newest is not None else []
-    return train_here(plan, checkpoints, device, resumed)
+    return train_here(job, checkpoints, device, resumed)
 
 
-def _report(history: Sequence[dict[str, Any]], plan: Plan) -> TrainingReport:
+def _report(history: Sequence[dict[str, Any]], job: TrainingJob) -> TrainingReport:
     measured = validations(history)
     values = dict(measured)
     names = ("step", "epoch", "loss", "learning_rate", "grad_norm")
     log = [{name: float(f"{entry[name]:.6g}") for name in names} for entry in history if "loss" in entry]
     steps = int(log[-1]["step"])
     best = best_step(measured) or steps
-    first = [value for step, value in measured if step >= min(plan.steps_per_epoch, steps)]
+    first = [value for step, value in measured if step >= min(job.steps_per_epoch, steps)]
     return TrainingReport(
-        rows=len(plan.rows),
-        batch_size=plan.sampler.size * plan.processes,
+        rows=len(job.rows),
+        batch_size=job.sampler.size * job.processes,
         steps=steps,
         best_step=best,
         base_validation=values.get(0),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator

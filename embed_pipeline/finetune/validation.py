@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, Vectors
+from embed_pipeline.encoders.spec import EncoderSpec, Vectors
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.search import top_k
 

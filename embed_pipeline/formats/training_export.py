@@ -8,17 +8,15 @@ sentence-transformers reads with ``datasets.load_dataset("json", ...)``. All of 
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from itertools import cycle, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
-from embed_pipeline.errors import ArtifactError
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.files import write_bytes, write_json, write_jsonl
 from embed_pipeline.formats.training_files import METADATA, RECIPE_MINED, RECIPE_UNROLLED, document_id
-from embed_pipeline.records import TrainingRow, passage_text
+from embed_pipeline.records import passage_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 CORPUS_ID = "corpus"
 UNKNOWN_SCORE = -1
 """What the recipe writes for a document that it did not score."""
-_COLUMNS = [field.name for field in fields(TrainingRow)]
 
 
 def write_recipe_files(
@@ -143,23 +140,6 @@ def _triplets(training_set: "pl.DataFrame", most: int) -> Iterator[dict[str, Any
             repeated = islice(cycle(row["negatives"]), most)
             negatives = {f"negative_{place}": text for place, text in enumerate(repeated, start=1)}
             yield {"anchor": row["question"], "positive": row["positive"], **negatives}
-
-
-def read_training_rows(folder: Path) -> list[TrainingRow]:
-    """Read ``table.parquet`` of a training set.
-
-    Raises:
-        ArtifactError: missing, unreadable or without one of the columns.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    path = folder / "table.parquet"
-    try:
-        table = pyarrow.parquet.read_table(path, columns=_COLUMNS)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise ArtifactError(f"{path}: cannot be read as a training set: {' '.join(str(error).split())}") from error
-    return [TrainingRow(**row) for row in table.to_pylist()]
 
 
 def _write_parquet(table: "pyarrow.Table", path: Path) -> None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.formats.sdg_records import parse_json
+from embed_pipeline.formats.rows import parse_json
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 RECIPE_MINED = "train_mined.automodel.json"

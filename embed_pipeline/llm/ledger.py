@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from embed_pipeline.errors import BudgetExceededError, SettingsError
 from embed_pipeline.llm.chat_api import Usage
 from embed_pipeline.llm.responses import Entry, ResponseStore
-from embed_pipeline.sdg.waiters import Waiters
+from embed_pipeline.llm.throttle import Waiters
 from embed_pipeline.settings import LLMSettings
 
 BYTES_PER_TOKEN = 3  # of text whose tokens nobody counted; English has about four

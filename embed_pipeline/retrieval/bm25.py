@@ -1,7 +1,6 @@
 """BM25 in any script: the lexical ranking beside the dense one, in the filters and in the evaluation."""
 
 import re
-import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.progress import track
-from embed_pipeline.text.scripts import HANGUL, UNSPACED
+from embed_pipeline.text.scripts import HANGUL, UNSPACED, combining_marks
 
 # Korean particles are glued to the word. Lucene's CJKBigramFilter takes Han, Hiragana, Katakana and Hangul; Thai,
 # Lao, Khmer and Burmese are treated alike here.
@@ -81,12 +80,6 @@ def _pairs(run: re.Match[str]) -> str:
     characters = run[0]
     pairs = [characters[start : start + 2] for start in range(len(characters) - 1)]
     return f" {' '.join(pairs or [characters])} "
-
-
-@cache
-def combining_marks() -> str:
-    r"""Every combining mark: ``\w`` leaves them out, and most words of India and vocalised Arabic contain some."""
-    return "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M"))
 
 
 @cache

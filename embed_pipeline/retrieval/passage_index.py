@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.progress import say, track
 from embed_pipeline.retrieval.search import Indices, top_k
 

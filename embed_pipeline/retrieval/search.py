@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 
 Indices = NDArray[np.int64]
 QUERY_BLOCK = 4096

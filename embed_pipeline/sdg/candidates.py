@@ -10,9 +10,8 @@ import polars as pl
 from embed_pipeline import tables
 from embed_pipeline.errors import StageError
 from embed_pipeline.files import sha256_json
+from embed_pipeline.records import CRITERIA
 
-CRITERIA = ("relevance", "accuracy", "context_support", "clarity")
-"""What a judge scores, 1 to 10 each."""
 ROWS_AT_ONCE = 2000
 
 

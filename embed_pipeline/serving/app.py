@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder, Tokens
-from embed_pipeline.encoders.torch_encoder import Role
+from embed_pipeline.encoders.spec import Role
 from embed_pipeline.serving.errors import ApiError, invalid
 from embed_pipeline.serving.metrics import CONTENT_TYPE, Metrics
 from embed_pipeline.serving.schema import EmbeddingRequest, Inputs, parse_request, response_body, shorten

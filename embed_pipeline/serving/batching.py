@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.serving.errors import overloaded
 
 Row = Sequence[int]

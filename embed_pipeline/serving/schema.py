@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from embed_pipeline.encoders.onnx_encoder import Truncate
-from embed_pipeline.encoders.torch_encoder import Role, Vectors
+from embed_pipeline.encoders.spec import Role, Vectors
 from embed_pipeline.serving.errors import ApiError, invalid
 
 MAX_INPUTS = 2048

@@ -1,7 +1,6 @@
 """The model being served, and changing it without dropping a request."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,35 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ArtifactError, EmbedPipelineError, SettingsError
 from embed_pipeline.serving.batching import Batcher
 from embed_pipeline.serving.errors import not_ready
+from embed_pipeline.store.releases import Release
 
 POINTER_FILE = "current.json"
 POLL_SECONDS = 0.5
 DRAIN_SECONDS = 0.05
 
 logger = logging.getLogger("embed_pipeline.serving")
-
-
-class Release(BaseModel):
-    """What to serve: ``deployments/current.json``.
-
-    Attributes:
-        path: the model folder, absolute or relative to the parent of the deployments folder.
-        model_name: what clients pass as ``model``.
-    """
-
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
-
-    release_id: str
-    model_version: str
-    path: str
-    model_name: str
 
 
 @dataclass
@@ -158,7 +141,7 @@ class ModelSource:
             return
         self._seen = content
         try:
-            release = Release.model_validate(json.loads(content))
+            release = Release.model_validate_json(content)
             folder = deployments.resolve().parent / release.path
             session = await asyncio.to_thread(load_session, release, folder, self._threads)
         except ValueError as error:

@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
-from embed_pipeline.settings.finetune import FinetuneSettings, PrepSettings, SweepSettings
-from embed_pipeline.settings.sdg import CorpusSettings, EncoderSettings, SdgSettings
-from embed_pipeline.settings.section import Section, in_key, keyed, plain, runtime
+from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
+from embed_pipeline.settings.prep import PrepSettings
+from embed_pipeline.settings.sdg import SdgSettings
+from embed_pipeline.settings.section import Section, keyed_field, runtime
 
 
 class Settings(Section):
@@ -43,14 +45,13 @@ class Settings(Section):
         return self
 
     def key_part(self, names: Sequence[str]) -> dict[str, Any]:
-        """The settings under the dotted ``names`` ("sdg", "sdg.llm", "base_model") that can change a result."""
+        """The settings under the dotted ``names`` ("sdg", "sdg.llm", "base_model") that are part of a key."""
         part: dict[str, Any] = {}
         for name in names:
-            owner, field_name = self._locate(name)
-            if not in_key(type(owner), field_name):
-                continue
-            value = getattr(owner, field_name)
-            part[name] = keyed(value) if isinstance(value, BaseModel) else plain(value)
+            owner, field = self._locate(name)
+            found = keyed_field(owner, field)
+            if found:
+                part[name] = found[field]
         return part
 
     def _locate(self, name: str) -> tuple[BaseModel, str]:

@@ -8,46 +8,6 @@ from pydantic import Field, model_validator
 from embed_pipeline.settings.section import Section, runtime
 
 
-class EncoderSettings(Section):
-    """How the base model turns a text into a vector; empty means: as its own files say."""
-
-    revision: str | None = Field(None, description="Revision of a hub model.")
-    sha256: str | None = Field(None, description="Expected SHA-256 of the base model's model.safetensors.")
-    pooling: Literal["mean", "cls", "last"] | None = Field(None, description="Pooling over the tokens.")
-    query_prompt: str | None = Field(None, description="Put before every query, verbatim, spaces included.")
-    passage_prompt: str | None = Field(None, description="Put before every passage, verbatim, spaces included.")
-    max_query_length: int = Field(128, ge=8, description="Tokens of a query.")
-    max_passage_length: int = Field(256, ge=8, description="Tokens of a passage.")
-    attention: Literal["causal", "bidirectional"] | None = Field(None, description="Attention of decoder-style models.")
-    trust_remote_code: bool = Field(False, description="Run code that ships with the model. Off unless named.")
-    device: str = runtime("auto", "auto, cpu, cuda or cuda:N.")
-    batch_size: int = runtime(32, "Texts encoded at once.", ge=1)
-
-
-class CorpusSettings(Section):
-    """Reading and cutting the documents."""
-
-    path: Path | None = runtime(
-        None,
-        "Documents, a BEIR folder (corpus.jsonl), the reference recipe's SDG records, or training data (file, folder).",
-    )
-    processes: int = runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
-    max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
-    min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
-    chunking: Literal["tokens", "sentences"] = Field(
-        "tokens", description="tokens: sentences packed up to a budget; sentences: fixed groups, as the reference."
-    )
-    passage_tokens: int = Field(200, ge=16, description="Token budget of a passage, in base-model tokens.")
-    min_passage_tokens: int = Field(24, ge=0, description="Smaller rests join their neighbour.")
-    sentences_per_passage: int = Field(5, ge=1, description="Sentences of a passage, if chunking is sentences.")
-    near_duplicate_threshold: float = Field(
-        0.85,
-        gt=0,
-        le=1,
-        description="Estimated Jaccard similarity of word 3-grams from which passages (or documents) are one group.",
-    )
-
-
 class LLMSettings(Section):
     """An OpenAI-compatible chat endpoint. The key itself comes from the environment."""
 

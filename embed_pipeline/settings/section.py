@@ -1,4 +1,12 @@
-"""What every section of the settings is, and which of its fields are part of an artifact's key."""
+"""What every section of the settings is, and which of its fields are part of an artifact's key.
+
+Three kinds of setting, told apart by how they are declared:
+
+* ``Field(...)``: always part of the key. Those that were there when the first homes were made; there are no new ones.
+* :func:`added`: came later. Part of the key only where it differs from its default, so that a new setting leaves
+  the keys of every home as they are.
+* :func:`runtime`: cannot change a result (device, executor, ports, concurrency, where things lie), never part of it.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 def runtime(default: Any, description: str, **constraints: Any) -> Any:
     """A setting that cannot change a result."""
     return Field(default, description=description, json_schema_extra={"in_key": False}, **constraints)
+
+
+def added(default: Any, description: str, *, unkeyed: Any = None, **constraints: Any) -> Any:
+    """A setting that can change a result and came after the first homes: in the key only where it is not ``unkeyed``.
+
+    Args:
+        unkeyed: the value that stays out of the key: what the pipeline did before there was this setting. None: the
+            default. To change the default later, pass the old one here, so that old keys keep their meaning.
+    """
+    extra = {"in_key": "unless", "unkeyed": default if unkeyed is None else unkeyed}
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
 class Section(BaseModel):
@@ -33,20 +52,40 @@ def sections_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 def in_key(model: type[BaseModel], field: str) -> bool:
     """Whether a field can change a result."""
-    extra = model.model_fields[field].json_schema_extra
-    return not (isinstance(extra, dict) and extra.get("in_key") is False)
+    return _extra(model, field).get("in_key") is not False
+
+
+def is_added(model: type[BaseModel], field: str) -> bool:
+    """Whether a field came after the first homes."""
+    return _extra(model, field).get("in_key") == "unless"
 
 
 def keyed(section: BaseModel) -> dict[str, Any]:
-    """The fields of a section that can change a result, as JSON values."""
+    """The fields of a section that are part of a key, as JSON values."""
     part: dict[str, Any] = {}
     for field in type(section).model_fields:
-        if in_key(type(section), field):
-            value = getattr(section, field)
-            part[field] = keyed(value) if isinstance(value, BaseModel) else plain(value)
+        part |= keyed_field(section, field)
     return part
 
 
+def keyed_field(section: BaseModel, field: str) -> dict[str, Any]:
+    """``{field: value}`` as it stands in a key; empty where the field stays out of it."""
+    model = type(section)
+    if not in_key(model, field):
+        return {}
+    value = plain(getattr(section, field))
+    if is_added(model, field) and value == plain(_extra(model, field)["unkeyed"]):
+        return {}
+    return {field: value}
+
+
 def plain(value: Any) -> Any:
-    """A value as it stands in a key: paths are text, tuples lists."""
+    """A value as it stands in a key: paths are text, tuples lists, sections what is keyed of them."""
+    if isinstance(value, BaseModel):
+        return keyed(value)
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def _extra(model: type[BaseModel], field: str) -> dict[str, Any]:
+    extra = model.model_fields[field].json_schema_extra
+    return dict(extra) if isinstance(extra, dict) else {}

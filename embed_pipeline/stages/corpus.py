@@ -111,7 +111,7 @@ def passages(run: StageRun, documents: Artifact) -> None:
     from embed_pipeline.corpus.chunking.chunk import chunk_documents
     from embed_pipeline.corpus.chunking.tokens import token_counter
     from embed_pipeline.corpus.near_duplicates import group_near_duplicates
-    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+    from embed_pipeline.encoders.base_model import base_encoder_spec
 
     settings = run.settings
     count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import dataframely as dy
     import polars as pl
 
-    from embed_pipeline.encoders.torch_encoder import Encoder, EncoderSpec
+    from embed_pipeline.encoders.spec import Encoder, EncoderSpec
 
 Storage = Literal["table", "folder", "model", "json"]
 
@@ -79,7 +79,7 @@ class StageRun:
 
     def base_encoder(self) -> "Encoder":
         """The base model's encoder."""
-        from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+        from embed_pipeline.encoders.base_model import base_encoder_spec
 
         return self.encoder(base_encoder_spec(self.settings.base_model, self.settings.encoder))
 
@@ -87,7 +87,8 @@ class StageRun:
 def cached_encoder(home: Path, settings: Settings, spec: "EncoderSpec") -> "Encoder":
     """A torch encoder of ``spec`` that computes each text once, ever."""
     from embed_pipeline.encoders.cached_encoder import CachedEncoder
-    from embed_pipeline.encoders.torch_encoder import Encoder, TorchEncoder
+    from embed_pipeline.encoders.spec import Encoder
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
 
     def load() -> Encoder:
         return TorchEncoder.load(spec, settings.encoder.device, settings.encoder.batch_size)

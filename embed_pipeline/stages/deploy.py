@@ -7,7 +7,7 @@ from embed_pipeline import tables
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.eval import gold_external, retrieval_sets
+from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
 
 
@@ -66,7 +66,7 @@ def endpoint_metrics(
     """The same BEIR evaluation through the endpoint, compared with the checkpoint's; a bad release is rolled back."""
     from embed_pipeline.encoders.cached_encoder import CachedEncoder
     from embed_pipeline.encoders.http_encoder import HttpEncoder
-    from embed_pipeline.encoders.torch_encoder import EncoderSpec
+    from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_endpoint
     from embed_pipeline.store.releases import roll_back
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.inputs import responses, uses_llm
 from embed_pipeline.stages.plan import PlanStep
-from embed_pipeline.stages.sdg import responses, uses_llm
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
-    from embed_pipeline.sdg.generation.estimate import Estimate
+    from embed_pipeline.llm.estimate import Estimate
 
 
 def llm_estimates(steps: Mapping[str, PlanStep], settings: Settings, store: Store) -> "dict[str, Estimate]":
@@ -37,8 +37,9 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
     """
     if settings.sdg.import_from is not None or not uses_llm(settings):
         return None
+    from embed_pipeline.llm.engines import open_client
     from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly
-    from embed_pipeline.sdg.generation.generate import Corpus, open_client
+    from embed_pipeline.sdg.generation.generate import Corpus
 
     passages = store.handle("passages", version) if version is not None else None
     documents = store.handle("documents", passages.manifest().inputs["documents"]) if passages is not None else None
@@ -48,7 +49,7 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
 
         manifest = scan_corpus(corpus_folder(settings), settings.corpus)
         return estimate_roughly(manifest, settings.sdg, responses(store.home))
-    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+    from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.stages.declare import cached_encoder
 
     encoder = cached_encoder(store.home, settings, base_encoder_spec(settings.base_model, settings.encoder))
@@ -61,7 +62,7 @@ def denoising_estimate(
     steps: Mapping[str, PlanStep], settings: Settings, store: Store, generation: "Estimate | None"
 ) -> "Estimate | None":
     """What looking at every hard negative once more costs; None without mining, or where no question is known yet."""
-    from embed_pipeline.sdg.generation.estimate import estimate_denoising
+    from embed_pipeline.prep.mining.denoisers import estimate_denoising
 
     rounds = sum(step.stage.family == "mined_negatives" and step.action == "compute" for step in steps.values())
     if not rounds:

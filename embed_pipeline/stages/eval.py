@@ -7,41 +7,19 @@ from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.sdg import base_model_external
+from embed_pipeline.stages.inputs import base_model_external
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
 
     from embed_pipeline.records import RetrievalSet
-
-
-def gold_external(settings: Settings) -> dict[str, str]:
-    """Content of the gold set."""
-    from embed_pipeline.evaluation.gold import gold_fingerprint
-
-    return {} if settings.eval.gold is None else {"gold": gold_fingerprint(settings.eval.gold.expanduser())}
+from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 
 
 def base_evaluation_external(settings: Settings) -> dict[str, str]:
     """The gold set and the base model."""
     return gold_external(settings) | base_model_external(settings)
-
-
-def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":
-    """The gold set, when there is one, and the synthetic benchmark, when it has queries."""
-    from embed_pipeline.evaluation.gold import load_gold
-    from embed_pipeline.formats.beir import read_retrieval_set
-    from embed_pipeline.records import passage_text
-
-    sets = []
-    if settings.eval.gold is not None:
-        rows = passages.frame().select("passage_id", "title", "text").iter_rows()
-        texts = {passage_id: passage_text(title, text) for passage_id, title, text in rows}
-        sets.append(load_gold(settings.eval.gold.expanduser(), texts))
-    if benchmark.file("queries.jsonl").stat().st_size:
-        sets.append(read_retrieval_set(benchmark.path, "test", "synthetic"))
-    return sets
 
 
 def told_gold(
@@ -105,7 +83,7 @@ def metrics(
     training_set: Artifact,
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
-    from embed_pipeline.encoders.torch_encoder import EncoderSpec
+    from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_tuned, recipe_results
     from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
 

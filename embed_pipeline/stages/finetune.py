@@ -3,7 +3,7 @@
 from embed_pipeline import charts
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.sdg import base_model_external
+from embed_pipeline.stages.inputs import base_model_external
 from embed_pipeline.store.artifacts import Artifact
 
 
@@ -27,10 +27,10 @@ def training_external(settings: Settings) -> dict[str, str]:
 )
 def checkpoint(run: StageRun, training_set: Artifact) -> None:
     """The tuned model as a sentence-transformers folder; validation nDCG@10 picked the checkpoint."""
-    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+    from embed_pipeline.finetune.job import read_training_rows
     from embed_pipeline.finetune.train import finetune
     from embed_pipeline.formats.beir import read_retrieval_set
-    from embed_pipeline.formats.training_export import read_training_rows
 
     settings = run.settings
     folder = training_set.path / "validation"

@@ -9,13 +9,13 @@ from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.sdg import base_model_external, responses
+from embed_pipeline.stages.inputs import base_model_external, responses
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from embed_pipeline.encoders.torch_encoder import Encoder
+    from embed_pipeline.encoders.spec import Encoder
     from embed_pipeline.llm.ledger import Ledger
     from embed_pipeline.prep.mining.negatives import DenoiserOf
 
@@ -126,7 +126,7 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
 @mining_stage(external=denoising_external)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
-    from embed_pipeline.encoders.torch_encoder import EncoderSpec
+    from embed_pipeline.encoders.spec import EncoderSpec
 
     _mine(run, run.encoder(EncoderSpec.load(checkpoint.path)), splits, qa_pairs, passages)
 
@@ -164,8 +164,8 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
         cache = run.home / "cache" / "cross_encoder.sqlite"
         scores = PairScores(cache, version, lambda: CrossEncoderModel.load(name, device).scores)
         return lambda asked, shown: CrossEncoderDenoiser(scores, chosen.denoise_threshold, asked, shown), None
-    from embed_pipeline.sdg.denoise import LlmDenoiser
-    from embed_pipeline.sdg.generation.generate import open_client
+    from embed_pipeline.llm.engines import open_client
+    from embed_pipeline.prep.mining.denoisers import LlmDenoiser
 
     sdg = run.settings.sdg
     client, ledger = open_client(sdg, responses(run.home), run.work.name)
@@ -230,7 +230,7 @@ def training_set(
 
 def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
     """What the recipe's file says about the mining; later rounds mine with the checkpoint of the one before."""
-    from embed_pipeline.encoders.torch_encoder import EncoderSpec
+    from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.formats.training_export import mining_args
 
     done = mined_negatives.manifest()

@@ -1,6 +1,5 @@
 """sdg: candidate questions and the pairs that pass every filter."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
@@ -12,7 +11,7 @@ from embed_pipeline.store.artifacts import Artifact
 if TYPE_CHECKING:
     import polars as pl
 
-    from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.stages.inputs import base_model_external, responses, uses_llm
 
 FREE_FILTERS = (
     "sdg.min_question_chars",
@@ -47,12 +46,6 @@ GENERATION = (
 FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 
-def uses_llm(settings: Settings) -> bool:
-    """Whether a chat endpoint writes the questions."""
-    sdg = settings.sdg
-    return sdg.engine in ("llm", "data_designer") or (sdg.engine == "auto" and sdg.llm.base_url is not None)
-
-
 def generation_external(settings: Settings) -> dict[str, str]:
     """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
     from embed_pipeline.llm.prompts import prompts_fingerprint
@@ -63,13 +56,6 @@ def generation_external(settings: Settings) -> dict[str, str]:
     if not uses_llm(settings):
         return {}
     return {"prompts": prompts_fingerprint(settings.sdg.prompts), **base_model_external(settings)}
-
-
-def base_model_external(settings: Settings) -> dict[str, str]:
-    """The base model's content and how it encodes."""
-    from embed_pipeline.encoders.torch_encoder import base_encoder_spec
-
-    return {"base_model": base_encoder_spec(settings.base_model, settings.encoder).version()}
 
 
 @stage(
@@ -102,9 +88,10 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
 
 
 def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "pl.DataFrame":
+    from embed_pipeline.llm.engines import open_client
     from embed_pipeline.sdg.generation import overview as llm_overview
     from embed_pipeline.sdg.generation.estimate import estimate_generation
-    from embed_pipeline.sdg.generation.generate import Corpus, open_client, write_questions
+    from embed_pipeline.sdg.generation.generate import Corpus, write_questions
 
     sdg = run.settings.sdg
     corpus = Corpus(documents.frame(), passages.frame(), run.base_encoder())
@@ -127,13 +114,6 @@ def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
     run.summary["set_aside"] = set_aside.height
     if set_aside.height:
         run.charts["set aside"] = set_aside_table(set_aside)
-
-
-def responses(home: Path) -> "ResponseStore":
-    """Every LLM response ever received in this home."""
-    from embed_pipeline.llm.responses import ResponseStore
-
-    return ResponseStore(home / "cache" / "responses.sqlite")
 
 
 @stage(

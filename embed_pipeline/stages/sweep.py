@@ -6,8 +6,8 @@ from typing import Any
 from embed_pipeline import charts, tables
 from embed_pipeline.settings import FinetuneSettings, Settings
 from embed_pipeline.stages.declare import Stage, StageRun
-from embed_pipeline.stages.eval import gold_external, retrieval_sets
 from embed_pipeline.stages.finetune import checkpoint
+from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
 
 COMPARISON = "sweep_comparison"
@@ -86,7 +86,7 @@ def _compare(run: StageRun, models: dict[str, Artifact], given: dict[str, Artifa
 
 
 def _row(run: StageRun, label: str, model: Artifact, sets: list[Any], base_metrics: Artifact) -> dict[str, Any]:
-    from embed_pipeline.encoders.torch_encoder import EncoderSpec
+    from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_tuned
     from embed_pipeline.finetune.sweep import course_of
 

@@ -8,13 +8,12 @@
     <home>/deployments/previous.json            the one before, for a roll-back
 """
 
-import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline.errors import DeployError
 from embed_pipeline.files import fsync_folder, fsync_tree, sha256_json, temporary_folder, write_json
@@ -22,16 +21,17 @@ from embed_pipeline.files import fsync_folder, fsync_tree, sha256_json, temporar
 RELEASE_FILE = "release.json"
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(BaseModel):
     """One immutable release.
 
     Attributes:
         release_id: hash of model version and model name.
         model_version: version of the model artifact.
         model_name: name that clients pass as ``model``.
-        path: the model folder, relative to the home.
+        path: the model folder, relative to the home (absolute when a folder is served on its own).
     """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     release_id: str
     model_version: str
@@ -51,7 +51,12 @@ def create_release(home: Path, model: Path, model_version: str, model_name: str)
         OSError: the copy cannot be written; nothing half-written remains.
     """
     release_id = "r-" + sha256_json([model_version, model_name])[:16]
-    release = Release(release_id, model_version, model_name, f"releases/{release_id}/model")
+    release = Release(
+        release_id=release_id,
+        model_version=model_version,
+        model_name=model_name,
+        path=f"releases/{release_id}/model",
+    )
     folder = home / "releases" / release_id
     locks = home / "locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -59,7 +64,7 @@ def create_release(home: Path, model: Path, model_version: str, model_name: str)
         if (folder / RELEASE_FILE).is_file() and _sizes(folder / "model") == _sizes(model):
             return release
         shutil.copytree(model, staged / "model")
-        write_json(staged / RELEASE_FILE, asdict(release))
+        write_json(staged / RELEASE_FILE, release.model_dump())
         fsync_tree(staged)
         shutil.rmtree(folder, ignore_errors=True)
         staged.rename(folder)
@@ -91,12 +96,12 @@ def pointers(home: Path) -> Pointers:
 
 def restore(home: Path, before: Pointers) -> None:
     """Put both pointers back."""
-    for name, release in asdict(before).items():
+    for name, release in (("current", before.current), ("previous", before.previous)):
         path = deployments_folder(home) / f"{name}.json"
         if release is None:
             path.unlink(missing_ok=True)
         else:
-            write_json(path, release)
+            write_json(path, release.model_dump())
 
 
 def current_release(home: Path) -> Release | None:
@@ -109,8 +114,8 @@ def point_to(home: Path, release: Release) -> None:
     before = current_release(home)
     folder = deployments_folder(home)
     if before is not None and before.release_id != release.release_id:
-        write_json(folder / "previous.json", asdict(before))
-    write_json(folder / "current.json", asdict(release))
+        write_json(folder / "previous.json", before.model_dump())
+    write_json(folder / "current.json", release.model_dump())
 
 
 def roll_back(home: Path, bad_release_id: str) -> str | None:
@@ -123,7 +128,7 @@ def roll_back(home: Path, bad_release_id: str) -> str | None:
     now, before = found.current, found.previous
     if now is None or now.release_id != bad_release_id or before is None or before.release_id == bad_release_id:
         return None
-    write_json(deployments_folder(home) / "current.json", asdict(before))
+    write_json(deployments_folder(home) / "current.json", before.model_dump())
     return before.release_id
 
 
@@ -135,11 +140,10 @@ def release_in_use(home: Path) -> set[str]:
 
 def _read(path: Path) -> Release | None:
     try:
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return Release(**value)
+        return Release.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise DeployError(
             f"{path}: not a readable release pointer ({error}). Remove it and run deploy again."
         ) from error

@@ -1,5 +1,9 @@
 """Characters of writing systems, as ranges for a character class of a regular expression."""
 
+import sys
+import unicodedata
+from functools import cache
+
 UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f"  # Burmese
@@ -11,3 +15,9 @@ UNSPACED = (
 """Scripts that are written without spaces between words."""
 HANGUL = "\uac00-\ud7a3"
 """Korean syllables; particles are glued to the word."""
+
+
+@cache
+def combining_marks() -> str:
+    r"""Every combining mark: ``\w`` leaves them out, and most words of India and vocalised Arabic contain some."""
+    return "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M"))

@@ -21,7 +21,8 @@ from embed_pipeline.deploy.local import (
     running_server,
     stop_local,
 )
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import DeployError, PortInUseError
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.settings import DeploySettings, EncoderSettings, ExportSettings

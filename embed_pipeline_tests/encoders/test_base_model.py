@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from embed_pipeline.encoders.base_model import PACKAGED_SHA256, find_base_model
-from embed_pipeline.encoders.torch_encoder import base_encoder_spec
+from embed_pipeline.encoders.base_model import PACKAGED_SHA256, base_encoder_spec, find_base_model
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.settings import EncoderSettings
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline_tests.test_encoder import tiny_spec
 
 

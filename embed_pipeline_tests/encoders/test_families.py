@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.base_model import base_encoder_spec, find_base_model
 from embed_pipeline.encoders.families import known_prompts, native_config, native_folder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.settings import EncoderSettings, FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embed_pipeline.encoders.http_encoder import HttpEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import DeployError
 from embed_pipeline_tests.serving.conftest import TEXTS
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline_tests.serving.conftest import TEXTS, change_spec
 

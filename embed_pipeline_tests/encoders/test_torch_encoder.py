@@ -6,15 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from embed_pipeline.encoders.base_model import find_base_model
-from embed_pipeline.encoders.torch_encoder import (
-    SPEC_FILE,
-    EncoderSpec,
-    TorchEncoder,
-    base_encoder_spec,
-    load_sentence_transformer,
-    resolve_device,
-)
+from embed_pipeline.encoders.base_model import base_encoder_spec, find_base_model
+from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder, load_sentence_transformer, resolve_device
 from embed_pipeline.errors import ArtifactError, ModelAccessError
 from embed_pipeline.settings import EncoderSettings
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.spec import EncoderSpec, Role, Vectors
 from embed_pipeline.records import RetrievalSet
 
 SPEC = EncoderSpec(

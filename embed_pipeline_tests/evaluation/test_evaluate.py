@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from embed_pipeline import tables
-from embed_pipeline.encoders.torch_encoder import TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import ArtifactError, InputError
 from embed_pipeline.evaluation.evaluate import (
     evaluate_base,

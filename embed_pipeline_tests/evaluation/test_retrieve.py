@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from embed_pipeline.encoders.torch_encoder import Role, Vectors
+from embed_pipeline.encoders.spec import Role, Vectors
 from embed_pipeline.errors import StageError
 from embed_pipeline.evaluation.retrieve import dense_run, ranked
 from embed_pipeline.records import RetrievalSet

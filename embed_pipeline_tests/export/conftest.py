@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from embed_pipeline.encoders.base_model import find_base_model
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, base_encoder_spec, load_sentence_transformer
+from embed_pipeline.encoders.base_model import base_encoder_spec, find_base_model
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.settings import EncoderSettings
 
 TEXTS = [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ArtifactError, ExportError
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.export.parity import check_parity

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from embed_pipeline.encoders.base_model import find_base_model
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.records import RetrievalSet, TrainingRow
 
 _WORDS = """

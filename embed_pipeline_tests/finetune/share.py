@@ -11,7 +11,8 @@ from dataclasses import replace
 import torch
 from safetensors.torch import save_file
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.gather import from_others
 from embed_pipeline.finetune.losses import build_loss

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
-from embed_pipeline.finetune.batches import SeparatingBatchSampler, plain, row_keys
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.finetune.batches import SeparatingBatchSampler, row_keys
 from embed_pipeline.finetune.collate import Collator, Passage, answers, negatives_of, positive_of
 from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.text.forms import plain
 from embed_pipeline_tests.finetune.build import rows
 from embed_pipeline_tests.finetune.test_dataset import training_rows
 

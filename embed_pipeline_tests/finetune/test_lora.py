@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder, load_sentence_transformer
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.lora import ADAPTERS, add_adapters, load_adapters, merged_weights, save_adapters
 from embed_pipeline.finetune.train import finetune

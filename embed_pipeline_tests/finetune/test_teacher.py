@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.finetune.teacher import teacher_scores, teacher_version
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.settings import FinetuneSettings

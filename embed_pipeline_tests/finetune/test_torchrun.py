@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import hash_tree
-from embed_pipeline.finetune.job import make_plan
+from embed_pipeline.finetune.job import plan_training
 from embed_pipeline.finetune.torchrun import processes_for
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.progress import SilentReporter, reporting
@@ -85,15 +86,15 @@ def test_what_a_process_refuses_reaches_the_user(tmp_path):
 def test_batches_are_shared_out_without_a_rest():
     listener = Listener()
     with reporting(listener):
-        plan = make_plan(rows(64), None, _spec(), SETTINGS.model_copy(update={"batch_size": 16}), 3)
-    assert plan.sampler.size == 5
+        job = plan_training(rows(64), None, _spec(), SETTINGS.model_copy(update={"batch_size": 16}), 3)
+    assert job.sampler.size == 5
     assert listener.lines == ["finetune.batch_size 16 becomes 15: 5 for each of 3 processes."]
-    assert plan.steps_per_epoch == 5  # 13 batches become 15 for 3 processes
+    assert job.steps_per_epoch == 5  # 13 batches become 15 for 3 processes
 
 
 def test_more_processes_than_rows():
-    plan = make_plan(rows(2), None, _spec(), SETTINGS, 8)
-    assert (plan.sampler.size, plan.steps_per_epoch) == (1, 1)
+    job = plan_training(rows(2), None, _spec(), SETTINGS, 8)
+    assert (job.sampler.size, job.steps_per_epoch) == (1, 1)
 
 
 def test_a_cpu_trains_in_one_process_unless_told():

@@ -11,15 +11,16 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from embed_pipeline.encoders.base_model import find_base_model
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, TorchEncoder, base_encoder_spec
+from embed_pipeline.encoders.base_model import base_encoder_spec, find_base_model
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import DiskFullError, SettingsError, TrainingError
 from embed_pipeline.files import hash_tree
 from embed_pipeline.finetune import trainer as trainer_module
 from embed_pipeline.finetune import validation
 from embed_pipeline.finetune.environment import explained_failures, training_device
 from embed_pipeline.finetune.in_process import trainable_model
-from embed_pipeline.finetune.job import make_plan
+from embed_pipeline.finetune.job import plan_training
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.finetune.trainer import measuring_steps, training_arguments
 from embed_pipeline.progress import SilentReporter, reporting
@@ -304,7 +305,7 @@ def test_attention_implementations_are_the_same_model(spec):
 
 
 def plan_of(spec, chosen):
-    return make_plan(rows(16), None, spec, replace_settings(epochs=1, attention_implementation=chosen))
+    return plan_training(rows(16), None, spec, replace_settings(epochs=1, attention_implementation=chosen))
 
 
 def test_flash_attention_without_a_gpu_is_refused(spec, tmp_path):

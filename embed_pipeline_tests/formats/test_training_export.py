@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from embed_pipeline.errors import ArtifactError
-from embed_pipeline.formats.training_export import mining_args, read_training_rows, write_recipe_files, write_triplets
+from embed_pipeline.finetune.job import read_training_rows
+from embed_pipeline.formats.training_export import mining_args, write_recipe_files, write_triplets
 from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.prep.training_set import unroll

@@ -8,9 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from embed_pipeline.llm.chat_api import RetryableError
-from embed_pipeline.llm.throttle import EndpointDownError, Gate
-from embed_pipeline.sdg.breaker import LEAST, LONGEST_COOL_DOWN, MOST_OPENINGS, Breaker
-from embed_pipeline.sdg.limiter import Limiter
+from embed_pipeline.llm.throttle import (
+    LEAST,
+    LONGEST_COOL_DOWN,
+    MOST_OPENINGS,
+    Breaker,
+    EndpointDownError,
+    Gate,
+    Limiter,
+)
 
 
 class Clock:

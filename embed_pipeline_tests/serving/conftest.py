@@ -12,8 +12,10 @@ import httpx
 import pytest
 import uvicorn
 
+from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
-from embed_pipeline.encoders.torch_encoder import EncoderSpec, base_encoder_spec, load_sentence_transformer
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.files import write_json
 from embed_pipeline.serving.app import create_app

@@ -185,7 +185,7 @@ def test_a_kill_before_the_rename_leaves_the_artifact_before(store, monkeypatch)
 def test_a_kill_between_the_rename_and_the_key_costs_only_the_work(store):
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom embed_pipeline.store.artifacts import Store\n"
-        "from embed_pipeline_tests.test_artifacts import commit\n"
+        "from embed_pipeline_tests.store.test_artifacts import commit\n"
         "Store.record_key = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "commit(Store(Path(sys.argv[1])), 'k1', 'hello')\n"
     )
@@ -208,7 +208,7 @@ def test_half_an_artifact_under_the_final_name_is_replaced(store):
 def test_many_processes_giving_the_same_content_at_once(store):
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.store.artifacts import Store\n"
-        "from embed_pipeline_tests.test_artifacts import commit\n"
+        "from embed_pipeline_tests.store.test_artifacts import commit\n"
         "time.sleep(max(0.0, float(sys.argv[3]) - time.time()))\n"
         "for n in range(20): commit(Store(Path(sys.argv[1])), f'{sys.argv[2]}{n}', f'same {n}')\n"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.corpus.chunking.pieces import CountTokens
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
 
 _TEXTS_AT_ONCE = 4096

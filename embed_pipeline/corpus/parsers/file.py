@@ -1,30 +1,16 @@
 """One file to one document: dispatch by format, title, language. Light to import, for worker processes."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from embed_pipeline.corpus.parsers.blocks import Extracted, Section, UnreadableError, join_blocks, one_line
-from embed_pipeline.corpus.parsers.docx import parse_docx
-from embed_pipeline.corpus.parsers.html import parse_html
-from embed_pipeline.corpus.parsers.markdown import parse_markdown
-from embed_pipeline.corpus.parsers.pdf import parse_pdf
-from embed_pipeline.corpus.parsers.registry import kind_of, stem_of
-from embed_pipeline.corpus.parsers.rst import parse_rst
-from embed_pipeline.corpus.parsers.text import parse_text
+from embed_pipeline.corpus.parsers.registry import PARSERS, kind_of, stem_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes
 
-_PARSERS: dict[str, Callable[[bytes], Extracted]] = {
-    "text": parse_text,
-    "markdown": parse_markdown,
-    "rst": parse_rst,
-    "html": parse_html,
-    "pdf": parse_pdf,
-    "docx": parse_docx,
-}
 _TITLE_CHARS = 120
 _TITLE_LINES = 6
 _LABEL = re.compile(
@@ -110,7 +96,7 @@ def _extract(path: str, data: bytes) -> Extracted:
     if kind is None:
         raise UnreadableError("unsupported format")
     try:
-        return _PARSERS[kind](data)
+        return PARSERS[kind](data)
     except UnreadableError:
         raise
     except (Exception, RecursionError) as error:  # parsers of foreign formats raise anything on broken input

@@ -1,6 +1,15 @@
 """Which parser reads which file."""
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
+
+from embed_pipeline.corpus.parsers.blocks import Extracted
+from embed_pipeline.corpus.parsers.docx import parse_docx
+from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.markdown import parse_markdown
+from embed_pipeline.corpus.parsers.pdf import parse_pdf
+from embed_pipeline.corpus.parsers.rst import parse_rst
+from embed_pipeline.corpus.parsers.text import parse_text
 
 KIND_BY_SUFFIX = {
     ".txt": "text",
@@ -37,3 +46,13 @@ def stem_of(path: str) -> str:
     while name.suffix.lower() in KIND_BY_SUFFIX and name.stem:
         name = PurePosixPath(name.stem)
     return name.name
+
+
+PARSERS: dict[str, Callable[[bytes], Extracted]] = {
+    "text": parse_text,
+    "markdown": parse_markdown,
+    "rst": parse_rst,
+    "html": parse_html,
+    "pdf": parse_pdf,
+    "docx": parse_docx,
+}

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embed_pipeline.corpus.parsers.blocks import normalise, one_line
+from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row, read_unchanged
+from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS
 from embed_pipeline.errors import InputError
+from embed_pipeline.progress import track
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,13 @@ def _parse_line(line: str, where: str) -> BeirRow:
         raise InputError(f"{where}: title is not a string.")
     text, title = normalise(text).strip(), one_line(title)
     return BeirRow(doc_id, title, text) if text else BeirRow(doc_id, "", title)
+
+
+def read_beir(root: Path, sha256: str) -> tuple[list[Row], list[Skipped]]:
+    """The rows of a BEIR folder as documents, and those without any text."""
+    path = root / BEIR_CORPUS
+    found, empty = parse_beir(read_unchanged(path, sha256), path)
+    rows = [
+        document_row(row.doc_id, BEIR_CORPUS, row.title, row.text, sha256) for row in track(found, "read the documents")
+    ]
+    return rows, [Skipped(*each) for each in empty]

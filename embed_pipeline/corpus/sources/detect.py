@@ -1,16 +1,49 @@
 """What a corpus is: a folder of documents, a BEIR folder, the reference recipe's SDG records, or training data."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS, kind_of
 from embed_pipeline.errors import InputError
+from embed_pipeline.files import sha256_file
 from embed_pipeline.formats.sdg_records import SUFFIXES, holds_records, record_files
 from embed_pipeline.formats.training_files import text_files, training_file
 
 CorpusKind = Literal["files", "beir", "records", "training"]
+
+
+@dataclass(frozen=True)
+class CorpusSource:
+    """What lies at the corpus' path.
+
+    Attributes:
+        root: the path itself.
+        kind: a folder of documents, a BEIR folder, SDG records, or training data.
+        files: what the documents are read from; none for a folder of documents, which is walked.
+        training_file: the questions of training data, else None.
+    """
+
+    root: Path
+    kind: CorpusKind
+    files: Sequence[Path] = ()
+    training_file: Path | None = None
+
+
+def corpus_source(root: Path) -> CorpusSource:
+    """Look once at what a corpus is.
+
+    Raises:
+        InputError: see :func:`corpus_kind` and :func:`~embed_pipeline.formats.sdg_records.record_files`.
+    """
+    kind, training = _kind_and_training(root)
+    if training is not None:
+        return CorpusSource(root, kind, text_files(training), training)
+    if kind == "beir":
+        return CorpusSource(root, kind, [root / BEIR_CORPUS])
+    return CorpusSource(root, kind, record_files(root) if kind == "records" else ())
 
 
 def corpus_kind(root: Path) -> CorpusKind:
@@ -23,31 +56,22 @@ def corpus_kind(root: Path) -> CorpusKind:
     Raises:
         InputError: the record files are of several kinds, one cannot be read, or several could be meant.
     """
+    return _kind_and_training(root)[0]
+
+
+def _kind_and_training(root: Path) -> tuple[CorpusKind, Path | None]:
     if root.is_file():
-        return "training" if training_file(root) is not None else "files"
+        training = training_file(root)
+        return ("files" if training is None else "training"), training
     if (root / BEIR_CORPUS).is_file():
-        return "beir"
+        return "beir", None
     candidates = [path for folder in (root, root / "data") for path in _files(folder)]
     if not any(path.suffix.lower() in SUFFIXES for path in candidates) or _has_documents(root):
-        return "files"
-    if training_file(root) is not None:
-        return "training"
-    return "records" if any(holds_records(path) for path in candidates) else "files"
-
-
-def data_files(root: Path, kind: CorpusKind) -> list[Path]:
-    """The files that the documents of a BEIR folder, records or training data are read from.
-
-    Raises:
-        InputError: see :func:`~embed_pipeline.formats.sdg_records.record_files`; or a corpus of training data is
-            missing.
-    """
-    if kind == "training":
-        file = training_file(root)
-        if file is None:
-            raise InputError(f"{root}: there is no training data any more; run again.")
-        return text_files(file)
-    return [root / BEIR_CORPUS] if kind == "beir" else record_files(root)
+        return "files", None
+    training = training_file(root)
+    if training is not None:
+        return "training", training
+    return ("records" if any(holds_records(path) for path in candidates) else "files"), None
 
 
 def name_below(file: Path, root: Path) -> str:
@@ -68,3 +92,16 @@ def _has_documents(root: Path) -> bool:
             if not name.startswith(".") and not is_readme and kind_of(name) is not None:
                 return True
     return False
+
+
+def unchanged_names(source: CorpusSource, sha256_of: Mapping[str, str]) -> dict[Path, str]:
+    """The names of the data files, which must be as the manifest has them.
+
+    Raises:
+        InputError: one has changed.
+    """
+    names = {file: name_below(file, source.root) for file in source.files}
+    for file, name in names.items():
+        if sha256_of.get(name) != sha256_file(file):
+            raise InputError(f"{file}: changed while it was being read; run again.")
+    return names

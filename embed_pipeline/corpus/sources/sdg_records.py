@@ -4,10 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from embed_pipeline.corpus.parsers.blocks import normalise
+from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row
+from embed_pipeline.corpus.sources.detect import CorpusSource, unchanged_names
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
 from embed_pipeline.formats.sdg_records import ChunkPlace, chunk_places, read_records
+from embed_pipeline.progress import track
+from embed_pipeline.tables import Chunks, empty, validate
 
 SEPARATOR = "\n\n"
 
@@ -65,3 +71,19 @@ def _join(doc_id: str, path: Path, places: Iterable[ChunkPlace]) -> RecordDocume
             chunks.append((place.position, start, start + len(text)))
             start += len(text) + len(SEPARATOR)
     return RecordDocument(doc_id, path, SEPARATOR.join(texts), chunks)
+
+
+def read_record_documents(
+    source: CorpusSource, sha256_of: dict[str, str]
+) -> tuple[list[Row], list[Skipped], pl.DataFrame]:
+    """The documents of SDG records, those without text, and the chunks (:class:`~embed_pipeline.tables.Chunks`)."""
+    names = unchanged_names(source, sha256_of)
+    rows, skipped, chunks = [], [], []
+    for found in track(parse_records(list(names)), "read the documents"):
+        if not found.text:
+            skipped.append(Skipped(found.doc_id, "its chunks have no text"))
+            continue
+        name = names[found.path]
+        rows.append(document_row(found.doc_id, name, "", found.text, sha256_of[name]))
+        chunks += [(found.doc_id, *chunk) for chunk in found.chunks]
+    return rows, skipped, validate(Chunks, pl.DataFrame(chunks, schema=empty(Chunks).schema, orient="row"))

@@ -3,18 +3,30 @@
 from pathlib import Path
 
 from embed_pipeline.corpus.parsers.blocks import normalise
-from embed_pipeline.errors import InputError
-from embed_pipeline.formats.training_files import PassageText, training_file
+from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row
+from embed_pipeline.corpus.sources.detect import CorpusSource, unchanged_names
+from embed_pipeline.formats.training_files import PassageText
 from embed_pipeline.formats.training_questions import given_texts
+from embed_pipeline.progress import track
 
 
-def parse_training(root: Path) -> list[PassageText]:
-    """Every text of the training data at ``root`` once, normalised; ids are the file's, else the recipe's hash.
+def parse_training(file: Path) -> list[PassageText]:
+    """Every text of the training data in ``file`` once, normalised; ids are the file's, else the recipe's hash.
 
     Raises:
-        InputError: there is none, or it is malformed; names file and line.
+        InputError: it is malformed; names file and line.
     """
-    file = training_file(root)
-    if file is None:
-        raise InputError(f"{root}: there is no training data in it.")
     return [given._replace(text=normalise(given.text).strip()) for given in given_texts(file)]
+
+
+def read_training(source: CorpusSource, sha256_of: dict[str, str]) -> tuple[list[Row], list[Skipped]]:
+    """The texts of training data as documents, and those that are empty."""
+    names = unchanged_names(source, sha256_of)
+    assert source.training_file is not None
+    rows, skipped = [], []
+    for doc_id, text, file in track(parse_training(source.training_file), "read the documents"):
+        if text:
+            rows.append(document_row(doc_id, names[file], "", text, sha256_of[names[file]]))
+        else:
+            skipped.append(Skipped(doc_id, "its text is empty"))
+    return rows, skipped

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from embed_pipeline.prep.text import normalise
 from embed_pipeline.retrieval.search import Indices
+from embed_pipeline.text.forms import normalise
 
 NONE = np.zeros(0, np.int64)
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.errors import InputError
 from embed_pipeline.prep.mining.rankings import Rankings
 from embed_pipeline.prep.mining.rules import Barred, Picked, Picker, Ranking, Rules

@@ -1,23 +1,17 @@
 """Mined negatives as tables: of every training question, with an audit of what was not taken."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, NamedTuple, overload
 
-import numpy as np
 import polars as pl
 
-from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
-from embed_pipeline.errors import InputError
-from embed_pipeline.prep.evidence import EvidenceHolders
-from embed_pipeline.prep.mining.known_answers import NONE, Groups, codes, near_duplicates, siblings
-from embed_pipeline.prep.mining.miner import Denoiser, MiningResult, mine
+from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.prep.mining.miner import Denoiser, mine
+from embed_pipeline.prep.mining.questions import PassageTexts, Row, TrainingQuestions
 from embed_pipeline.prep.mining.rankings import Lexical, Rankings
-from embed_pipeline.prep.mining.rules import REASONS, Barred, Rules
+from embed_pipeline.prep.mining.rules import REASONS, Rules
 from embed_pipeline.progress import say
-from embed_pipeline.records import passage_text
 from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.passage_index import PassageIndex
 from embed_pipeline.retrieval.search import Indices
@@ -27,7 +21,6 @@ from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, vali
 MANY = 0.5
 """Share of the candidates that a margin may drop before a user whose questions fall short is told."""
 RECALL_AT = 32
-Row = dict[str, Any]
 DenoiserOf = Callable[[Sequence[str], Sequence[str]], Denoiser]
 """Question texts, passage texts -> who looks at them once more."""
 
@@ -68,7 +61,7 @@ def mine_negatives(
     Raises:
         InputError: a question names an unknown passage.
     """
-    work = _Work(qa_pairs, passages, splits, settings)
+    work = TrainingQuestions(qa_pairs, passages, splits, settings)
     texts = dict(qa_pairs.select("question_id", "question").iter_rows())
     shown = PassageTexts(passages)
     queries = encoder.encode([texts[name] for name in work.questions], "query")
@@ -107,149 +100,6 @@ def rules_of(settings: PrepSettings) -> Rules:
     )
 
 
-class PassageTexts(Sequence[str]):
-    """What an encoder sees of each passage, put together when asked for: millions need not stand in memory twice."""
-
-    def __init__(self, passages: pl.DataFrame) -> None:
-        self._titles, self._texts = passages["title"], passages["text"]
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __iter__(self) -> Iterator[str]:
-        return map(passage_text, self._titles, self._texts)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return list(map(passage_text, self._titles[place], self._texts[place]))
-        return passage_text(self._titles[place], self._texts[place])
-
-
-class _Work:
-    """Training questions, their positives, and what is barred for them, by row numbers."""
-
-    def __init__(
-        self, qa_pairs: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame, settings: PrepSettings
-    ) -> None:
-        self.settings = settings
-        self.names = passages["passage_id"]
-        training = _training(splits, "question")
-        pairs = qa_pairs.filter(pl.col("question_id").is_in(list(training))).sort("question_id")
-        self.row_of = _rows_of(self.names, pl.concat([pairs[ids].explode() for ids in ("passage_ids", "negative_ids")]))
-        self.questions: list[str] = pairs["question_id"].to_list()
-        named = pairs.select("question_id", "passage_ids").iter_rows()
-        positives_of = {question: self._rows(question, ids) for question, ids in named}
-        self.positives = list(positives_of.values())
-        self.positive_names = self._named(self.positives)
-        self.given = [
-            self._rows(question, ids) for question, ids in pairs.select("question_id", "negative_ids").iter_rows()
-        ]
-        self.evidence = [[str(hop["evidence"]) for hop in hops] for hops in pairs["hops"].to_list()]
-        self.mining = np.array([row for row, ids in enumerate(self.given) if not len(ids)], np.int64)
-        groups = Groups(passages["group_id"].rank("dense").cast(pl.Int64).to_numpy())
-        self.near = near_duplicates(self.positives, groups)
-        self.siblings = siblings(pairs, self.questions, positives_of, groups)
-        self.allowed = passages["doc_id"].is_in(list(_training(splits, "document"))).to_numpy()
-        home = {(kind, name): group for kind, name, group in splits.select("item_type", "item_id", "component").rows()}
-        self.passage_home, self.query_home = codes(
-            [home["document", doc] for doc in passages["doc_id"]], [home["question", name] for name in self.questions]
-        )
-
-    def _rows(self, question: str, ids: Sequence[str]) -> Indices:
-        unknown = [name for name in ids if name not in self.row_of]
-        if unknown:
-            raise InputError(f"Question {question} names passage {unknown[0]}, which is not in the corpus.")
-        return np.array([self.row_of[name] for name in dict.fromkeys(ids)], np.int64)
-
-    def barred(self, rows: Indices) -> Barred:
-        """What is barred for the questions ``rows``."""
-        apart = self.settings.exclude_same_document
-        return Barred(
-            allowed=self.allowed,
-            passage_home=self.passage_home if apart else None,
-            query_home=self.query_home[rows] if apart else None,
-            near_duplicates=[self.near[row] for row in rows.tolist()],
-            siblings=[self.siblings[row] for row in rows.tolist()],
-        )
-
-    def denoisers(self, rows: Indices, texts: Sequence[str]) -> list[Denoiser]:
-        """Who looks at the negatives of the questions ``rows`` in any case: at evidence, where any is known."""
-        evidence = [self.evidence[row] for row in rows.tolist()]
-        return [EvidenceHolders(evidence, texts)] if any(map(any, evidence)) else []
-
-    def mined_rows(self, result: MiningResult) -> Iterator[Row]:
-        """Rows of the table of the questions that were mined."""
-        negatives = self._named(result.indices)
-        for place, row in enumerate(self.mining.tolist()):
-            limit = float(result.threshold[place])
-            found = self._row(row, result.positive_scores[place], negatives[place], result.scores[place])
-            yield found | {"source": "mined", "threshold": round(limit, 6) if np.isfinite(limit) else None}
-
-    def mined_rejections(self, result: MiningResult) -> pl.DataFrame:
-        """Their part of the audit."""
-        dropped = result.rejected
-        questions = np.array(self.questions, object)[self.mining]
-        return pl.DataFrame(
-            {
-                "question_id": pl.Series(questions[dropped.queries], dtype=pl.String),
-                "passage_id": self.names.gather(dropped.passages),
-                "rank": dropped.ranks,
-                "score": dropped.scores.astype(np.float64).round(6),
-                "reason": pl.Series(np.array(REASONS, object)[dropped.reasons], dtype=pl.String),
-            }
-        )
-
-    def sifted(self, queries: Vectors, vectors: Vectors) -> "_Given":
-        """The given negatives: those that may stay, and the others with the reason."""
-        rows, rejections = [], []
-        for row, ids in enumerate(self.given):
-            if not len(ids):
-                continue
-            reasons = [self._answer(row, passage) for passage in ids.tolist()]
-            scores = vectors[ids] @ queries[row]
-            kept = np.array([reason is None for reason in reasons], bool)
-            negatives = self.names.gather(ids[kept]).to_list()
-            found = self._row(row, vectors[self.positives[row]] @ queries[row], negatives, scores[kept])
-            rows.append(found | {"source": "given", "threshold": None, "asked": len(ids)})
-            rejections += [
-                (self.questions[row], self.names[passage], place, round(float(score), 6), reason)
-                for place, (passage, score, reason) in enumerate(zip(ids.tolist(), scores, reasons, strict=True), 1)
-                if reason is not None
-            ]
-        return _Given(rows, pl.DataFrame(rejections, schema=empty(RejectedNegatives).schema, orient="row"))
-
-    def _answer(self, row: int, passage: int) -> str | None:
-        """As what a passage answers a question; None if nobody knows it does."""
-        known = {"positive": self.positives, "near_duplicate": self.near, "sibling": self.siblings}
-        return next((reason for reason, rows in known.items() if passage in rows[row]), None)
-
-    def _named(self, lists: Sequence[Indices]) -> list[list[str]]:
-        """The names of the passages of each list."""
-        names = iter(self.names.gather(np.concatenate([NONE, *lists])).to_list())
-        return [list(islice(names, len(rows))) for rows in lists]
-
-    def _row(self, row: int, positive_scores: Vectors, negatives: list[str], scores: Vectors) -> Row:
-        return {
-            "question_id": self.questions[row],
-            "positive_ids": self.positive_names[row],
-            "positive_scores": _rounded(positive_scores),
-            "negative_ids": negatives,
-            "negative_scores": _rounded(scores),
-            "asked": self.settings.hard_negatives,
-        }
-
-
-class _Given(NamedTuple):
-    """Rows of the table, and of the audit, of the questions that came with negatives."""
-
-    rows: list[Row]
-    rejections: pl.DataFrame
-
-
 def _table(rows: Sequence[Row]) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=empty(MinedNegatives).schema)
     return validate(MinedNegatives, frame.sort("question_id"))
@@ -270,23 +120,9 @@ def _lexical(asked: Sequence[str], shown: Sequence[str], settings: PrepSettings)
     return best
 
 
-def _rows_of(names: pl.Series, wanted: pl.Series) -> dict[str, int]:
-    """Where the wanted ones among the names stand."""
-    found = names.is_in(wanted.implode()).arg_true()
-    return dict(zip(names.gather(found), found, strict=True))
-
-
-def _training(splits: pl.DataFrame, item_type: str) -> set[str]:
-    return set(splits.filter((splits["item_type"] == item_type) & (splits["split"] == "train"))["item_id"])
-
-
 def _seed(seed: int, question: str) -> int:
     """A question's own, so that other questions do not change its choice."""
     return int.from_bytes(hashlib.sha256(f"{seed}\n{question}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
-
-
-def _rounded(scores: Vectors) -> list[float]:
-    return [round(float(score), 6) for score in scores]
 
 
 def _summary(table: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, float]:

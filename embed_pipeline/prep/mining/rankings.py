@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.prep.mining.rules import Ranking
 from embed_pipeline.retrieval.passage_index import PassageIndex
 from embed_pipeline.retrieval.search import Indices

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.torch_encoder import Vectors
+from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.retrieval.search import Indices
 
 REASONS = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from embed_pipeline.encoders.torch_encoder import Encoder
+from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.prep.splits.leakage import NEAR_DUPLICATE, similar_texts
 from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, said
 from embed_pipeline.records import RetrievalSet, passage_text

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
+from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, said
 
 HELD_OUT = ("test", "validation")

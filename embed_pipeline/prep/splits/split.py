@@ -14,14 +14,30 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
+from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.errors import InputError
 from embed_pipeline.prep.splits.balance import PRIORITY, Component, assign, least_components
-from embed_pipeline.prep.text import SIMILAR_QUESTION, boilerplate_limit, normalise
 from embed_pipeline.progress import say
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Splits, validate
+from embed_pipeline.text.forms import normalise
+
+BOILERPLATE_SHARE = 0.1
+"""A repeated passage without any question in more than this share of the documents is boilerplate."""
+BOILERPLATE_MINIMUM = 3
+SIMILAR_QUESTION = 0.95
+"""Cosine above which two questions must not stand on both sides of the split."""
+
+
+def boilerplate_limit(documents: int) -> float:
+    """Documents up to which a repeated passage without any question still joins them.
+
+    A footer that stands in every file would otherwise make the whole corpus one group that cannot be split;
+    since nobody asks about it, it gives no answer away.
+    """
+    return max(BOILERPLATE_MINIMUM, BOILERPLATE_SHARE * documents)
+
 
 STRATA = ("query_type", "hop_count")
 Edge = tuple[str, str]

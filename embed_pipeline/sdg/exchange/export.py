@@ -25,7 +25,7 @@ import polars as pl
 from embed_pipeline.errors import StageError
 from embed_pipeline.files import fsync_folder, temporary_folder, write_json
 from embed_pipeline.formats.sdg_records import RESULT
-from embed_pipeline.sdg.candidates import CRITERIA
+from embed_pipeline.records import CRITERIA
 
 SCHEMA_VERSION = 1
 DATASET = "questions"

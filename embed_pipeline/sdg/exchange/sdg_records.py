@@ -27,8 +27,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 from embed_pipeline.errors import InputError
 from embed_pipeline.formats.sdg_records import RecipeRecord, chunk_places, read_records
 from embed_pipeline.progress import say
-from embed_pipeline.records import QUERY_TYPES, REASONING_TYPES
-from embed_pipeline.sdg.candidates import CRITERIA, Candidate, Hop, candidates_frame, set_aside_frame, type_name
+from embed_pipeline.records import CRITERIA, QUERY_TYPES, REASONING_TYPES
+from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame, set_aside_frame, type_name
 from embed_pipeline.sdg.exchange.chunk_finder import ChunkFinder, NotFoundError, RecordChunks
 
 STEP = "import questions"

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
+from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.progress import track
 from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.sdg.filters.one_question import Row, imported
-from embed_pipeline.sdg.filters.wording import same_form
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.text.forms import same_form
 
 BLOCK = 1024
 CELLS = 2**25

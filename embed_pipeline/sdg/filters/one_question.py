@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from embed_pipeline.sdg.candidates import CRITERIA
-from embed_pipeline.sdg.filters.wording import longest_run, text_reference, words
+from embed_pipeline.records import CRITERIA
+from embed_pipeline.sdg.filters.wording import longest_run, text_reference
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.text.forms import words
 
 Row = Mapping[str, Any]
 CHARS_PER_WORD = 3

@@ -10,7 +10,7 @@ import polars as pl
 
 from embed_pipeline import charts
 from embed_pipeline.charts import escaped
-from embed_pipeline.sdg.candidates import CRITERIA
+from embed_pipeline.records import CRITERIA
 from embed_pipeline.sdg.filters.select import REASONS, Selection
 
 SAMPLES = 20

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from embed_pipeline import tables
-from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
+from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.progress import track
 from embed_pipeline.records import passage_text
 from embed_pipeline.sdg.filters.all_questions import exact_duplicates, lost, near_duplicates, over_limit

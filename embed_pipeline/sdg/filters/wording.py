@@ -4,10 +4,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from functools import cache
-
-from embed_pipeline.retrieval.bm25 import combining_marks
-from embed_pipeline.text.scripts import HANGUL, UNSPACED
 
 _TEXT = r"(?:passages?|texts?|documents?|articles?|excerpts?|extracts?|paragraphs?|segments?|snippets?|context)"
 _GIVEN = r"(?:given|provided|above|following|preceding|presented|quoted|present|supplied)"
@@ -108,8 +104,6 @@ _REFERENCES = tuple(
 )
 # Vowel signs and the stretching line of Arabic, written or not.
 _ARABIC_MARKS = re.compile("[\u0640\u064b-\u0652]")
-# Every character of these counts as a word.
-_ALONE = f"[{UNSPACED}{HANGUL}]"
 
 
 def text_reference(question: str) -> str | None:
@@ -117,21 +111,6 @@ def text_reference(question: str) -> str | None:
     line = _ARABIC_MARKS.sub("", unicodedata.normalize("NFKC", " ".join(question.split())))
     found = next((match for pattern in _REFERENCES if (match := pattern.search(line))), None)
     return found.group().strip() if found else None
-
-
-def words(text: str) -> list[str]:
-    """Words without case, punctuation and compatibility forms."""
-    return _word().findall(unicodedata.normalize("NFKC", text).casefold())
-
-
-@cache
-def _word() -> re.Pattern[str]:
-    return re.compile(rf"{_ALONE}|[^\W_]+(?:[{combining_marks()}]+[^\W_]*)*")
-
-
-def same_form(question: str) -> str:
-    """Questions with the same form are one: only case, punctuation and spaces differ."""
-    return " ".join(words(question)) or question.strip()
 
 
 def longest_run(asked: Sequence[str], passage: Sequence[str]) -> int:

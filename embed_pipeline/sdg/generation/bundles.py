@@ -13,7 +13,7 @@ from itertools import combinations, zip_longest
 import numpy as np
 import polars as pl
 
-from embed_pipeline.encoders.torch_encoder import Encoder, Vectors
+from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.records import passage_text
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.sdg.generation.windows import Window

@@ -2,14 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import polars as pl
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.llm.client import ChatClient
-from embed_pipeline.llm.ledger import prices_of
+from embed_pipeline.llm.estimate import (
+    ARTIFACT_TOKENS,
+    JUDGEMENT_TOKENS,
+    QUESTION_PROMPT_TOKENS,
+    QUESTION_TOKENS,
+    Estimate,
+    Step,
+    estimate_of,
+    estimated_tokens,
+)
 from embed_pipeline.llm.prompts import render, using_prompts
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.records import passage_text
@@ -21,107 +29,11 @@ from embed_pipeline.sdg.generation.questions import judgeable, question_prompt, 
 from embed_pipeline.sdg.generation.windows import Window
 from embed_pipeline.settings import SdgSettings
 
-# Completion tokens of usual answers, for what was never asked; and how long an unknown endpoint takes.
-ARTIFACT_TOKENS, QUESTION_TOKENS, JUDGEMENT_TOKENS, RELEVANCE_TOKENS = 55, 200, 130, 40
 NOTE_SHARE = 0.7
 """Of an artifact's tokens that go into the prompt of step 2 (its importance does not)."""
-FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND = 1.0, 60.0
-QUESTION_PROMPT_TOKENS = 120
-"""Of a question with its answer, in the judge's prompt."""
-BYTES_PER_TOKEN = 4.0
-"""Of prompts: English has about four UTF-8 bytes a token, Chinese and Arabic three to four."""
 BYTES_PER_TOKEN_OF_FILES = {".pdf": 15.0, ".docx": 15.0}
 OTHER_FILES = 5.0
 """Text and mark-up; the others hold fonts, pictures and compressed text besides."""
-
-
-@dataclass
-class Step:
-    """One step: calls in all, calls answered already, tokens of the calls that are left."""
-
-    name: str
-    model: str
-    calls: int = 0
-    answered: int = 0
-    prompt_tokens: float = 0.0
-    completion_tokens: float = 0.0
-
-    def add(self, prompt_tokens: float, completion_tokens: float, calls: float = 1.0) -> None:
-        """Calls that are left."""
-        self.calls += round(calls)
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
-
-    def known(self, calls: int = 1) -> None:
-        """Calls that are answered already."""
-        self.calls += calls
-        self.answered += calls
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The cost of what is left of a generation.
-
-    Attributes:
-        usd: None without prices.
-        seconds: at full concurrency, by the endpoint's own pace so far, else by a usual one.
-        rough: made from the size of the corpus alone, since there are no passages (or questions) yet.
-    """
-
-    steps: tuple[Step, ...]
-    usd: float | None
-    seconds: float
-    rough: bool = False
-
-    @property
-    def calls(self) -> int:
-        """Calls that are left."""
-        return sum(step.calls - step.answered for step in self.steps)
-
-    @property
-    def answered(self) -> int:
-        """Calls whose answers are stored."""
-        return sum(step.answered for step in self.steps)
-
-    @property
-    def prompt_tokens(self) -> float:
-        """Of the calls that are left."""
-        return sum(step.prompt_tokens for step in self.steps)
-
-    @property
-    def completion_tokens(self) -> float:
-        """Likewise."""
-        return sum(step.completion_tokens for step in self.steps)
-
-    def line(self) -> str:
-        """For people."""
-        if self.calls == 0:
-            return f"no calls are left to make; {self.answered} answers are stored"
-        money = (
-            "cost unknown (set sdg.llm.prompt_price and completion_price)"
-            if self.usd is None
-            else f"about {self.usd:.2f} USD"
-        )
-        stored = f"{self.answered} answers stored already; " if self.answered else ""
-        roughly = " (roughly)" if self.rough else ""
-        return (
-            f"{stored}about {self.calls:,} calls to a language model{roughly}, "
-            f"{_in_words(self.prompt_tokens)} prompt and {_in_words(self.completion_tokens)} completion tokens, "
-            f"{money}, {_duration(self.seconds)}"
-        )
-
-    def as_json(self) -> dict[str, object]:
-        """For programs."""
-        return {
-            "calls": self.calls,
-            "answered": self.answered,
-            "prompt_tokens": round(self.prompt_tokens),
-            "completion_tokens": round(self.completion_tokens),
-            "usd": None if self.usd is None else round(self.usd, 4),
-            "seconds": round(self.seconds),
-            "rough": self.rough,
-            "steps": {step.name: {"calls": step.calls, "answered": step.answered} for step in self.steps},
-        }
 
 
 def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClient) -> Estimate:
@@ -141,7 +53,7 @@ def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClien
         questions = guessed * settings.questions_per_bundle
         _add(steps, guessed, guessed * max(usual, settings.window_tokens), questions, settings)
         _add_judging(steps[2], questions, settings)
-    return _estimate(steps, settings, client.store)
+    return estimate_of(steps, settings, client.store)
 
 
 def estimate_roughly(manifest: pl.DataFrame, settings: SdgSettings, store: ResponseStore) -> Estimate:
@@ -166,27 +78,7 @@ def estimate_roughly(manifest: pl.DataFrame, settings: SdgSettings, store: Respo
         steps, bundles, bundles * (settings.window_tokens + overhead), bundles * settings.questions_per_bundle, settings
     )
     _add_judging(steps[2], questions + bundles * settings.questions_per_bundle, settings)
-    return _estimate(steps, settings, store, rough=True)
-
-
-def estimate_denoising(
-    pairs: float, passage_tokens: float, settings: SdgSettings, store: ResponseStore, rough: bool = False
-) -> Estimate:
-    """Looking at hard negatives once more; those that take the place of dropped ones are not foreseen.
-
-    Args:
-        pairs: of a question and a passage. passage_tokens: of a usual passage.
-    """
-    step = Step("denoise", settings.llm.judge_model or settings.llm.model or "")
-    with using_prompts(settings.prompts):
-        asked = estimated_tokens(render("relevance", boundary="", question="", passage=""))
-    step.add(pairs * (asked + passage_tokens + QUESTION_PROMPT_TOKENS / 2), pairs * RELEVANCE_TOKENS, pairs)
-    return _estimate([step], settings, store, rough)
-
-
-def estimated_tokens(text: str) -> float:
-    """About how many tokens a prompt has."""
-    return len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN
+    return estimate_of(steps, settings, store, rough=True)
 
 
 def _steps(settings: SdgSettings) -> list[Step]:
@@ -260,29 +152,3 @@ def _add_judging(step: Step, questions: float, settings: SdgSettings) -> None:
     rubric = estimated_tokens(render("judge", boundary="", passages=[], questions=[]))
     shown = rubric + min(settings.judge_batch, 3) * 200 + settings.judge_batch * QUESTION_PROMPT_TOKENS
     step.add(calls * shown, questions * JUDGEMENT_TOKENS, calls)
-
-
-def _estimate(steps: Sequence[Step], settings: SdgSettings, store: ResponseStore, rough: bool = False) -> Estimate:
-    prices, usd = prices_of(settings.llm), None
-    if all(step.model in prices for step in steps):
-        usd = sum(prices[step.model].usd(step.prompt_tokens, step.completion_tokens) for step in steps)
-    pace = store.pace()
-    seconds = sum(_seconds(step, pace.get(step.model)) for step in steps) / settings.llm.concurrency
-    return Estimate(tuple(steps), usd, seconds, rough)
-
-
-def _seconds(step: Step, pace: float | None) -> float:
-    left = step.calls - step.answered
-    if pace is not None:
-        return left * pace
-    return left * FIRST_TOKEN_SECONDS + step.completion_tokens / TOKENS_PER_SECOND
-
-
-def _in_words(tokens: float) -> str:
-    return f"{tokens / 1e6:.1f} million" if tokens >= 1e6 else f"{round(tokens, -3):,.0f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -10,15 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import httpx
 import polars as pl
 
-from embed_pipeline.encoders.torch_encoder import Encoder
+from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.llm.client import ChatClient
-from embed_pipeline.llm.data_designer.client import DataDesignerClient
-from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.ledger import Ledger
 from embed_pipeline.llm.prompts import using_prompts
-from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.candidates import set_aside_frame
 from embed_pipeline.sdg.filters.select import refused_before_judging
@@ -130,24 +127,6 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
         usage=ledger.totals(),
         by_model=ledger.by_model(),
     )
-
-
-def open_client(
-    settings: SdgSettings,
-    store: ResponseStore,
-    scope: str,
-    transport: httpx.AsyncBaseTransport | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> tuple[ChatClient, Ledger]:
-    """A client whose answers go to ``store`` and whose spending counts for ``scope``.
-
-    Args:
-        scope: one generation, across kills and restarts; the budget is for all of it.
-    """
-    ledger = Ledger(store, scope, prices_of(settings.llm), settings.budget_usd, settings.budget_tokens)
-    if settings.engine == "data_designer":
-        return DataDesignerClient(settings.llm, store, ledger, environment), ledger
-    return ChatClient(settings.llm, store, ledger, transport, environment), ledger
 
 
 def take_notes(work: Work, settings: SdgSettings, client: ChatClient) -> list[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ from embed_pipeline.llm.chat_api import StrictAnswer
 from embed_pipeline.llm.client import ChatClient
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.progress import say
-from embed_pipeline.sdg.candidates import CRITERIA
+from embed_pipeline.records import CRITERIA
 from embed_pipeline.settings import SdgSettings
 
 Row = Mapping[str, Any]

@@ -14,8 +14,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from embed_pipeline.retrieval.bm25 import combining_marks
-from embed_pipeline.text.scripts import UNSPACED
+from embed_pipeline.text.scripts import UNSPACED, combining_marks
 
 if TYPE_CHECKING:
     from budoux import Parser

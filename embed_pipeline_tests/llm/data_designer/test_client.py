@@ -18,9 +18,10 @@ from embed_pipeline.llm.data_designer import process
 from embed_pipeline.llm.data_designer.client import DataDesignerClient
 from embed_pipeline.llm.data_designer.process import PYTHON, interpreter, run_pass
 from embed_pipeline.llm.data_designer.program import _cause, _Reasons
+from embed_pipeline.llm.engines import open_client
 from embed_pipeline.llm.ledger import Ledger, prices_of
 from embed_pipeline.llm.responses import ResponseStore
-from embed_pipeline.sdg.generation.generate import open_client, write_questions
+from embed_pipeline.sdg.generation.generate import write_questions
 from embed_pipeline.settings import LLMSettings
 from embed_pipeline_tests.llm.chat_server import hang, later, ok, serving, status
 from embed_pipeline_tests.llm.clients import GOOD, KEY, asked_all

@@ -3,10 +3,10 @@
 import pytest
 
 from embed_pipeline.errors import BudgetExceededError
+from embed_pipeline.llm.engines import open_client
 from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.prep.mining.denoisers import LlmDenoiser
 from embed_pipeline.progress import SilentReporter, reporting
-from embed_pipeline.sdg.denoise import LlmDenoiser
-from embed_pipeline.sdg.generation.generate import open_client
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.llm.chat_server import ok, serving
 

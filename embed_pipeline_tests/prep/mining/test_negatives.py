@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from embed_pipeline.prep.mining.check import check_negatives
-from embed_pipeline.prep.mining.negatives import PassageTexts, mine_negatives
+from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.mining.questions import PassageTexts
 from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.settings import PrepSettings

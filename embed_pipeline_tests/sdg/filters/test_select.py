@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline import tables
-from embed_pipeline.encoders.torch_encoder import EncoderSpec
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.sdg.filters import all_questions
 from embed_pipeline.sdg.filters.all_questions import closest_kept, first_rank
 from embed_pipeline.sdg.filters.select import REASONS, refused_before_judging, select_pairs

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.sdg.filters.wording import longest_run, same_form, text_reference, words
+from embed_pipeline.sdg.filters.wording import longest_run, text_reference
+from embed_pipeline.text.forms import same_form, words
 
 
 @pytest.mark.parametrize(

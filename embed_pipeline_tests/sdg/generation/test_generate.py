@@ -10,10 +10,11 @@ import pytest
 from embed_pipeline import tables
 from embed_pipeline.errors import BudgetExceededError, LLMAccessError
 from embed_pipeline.files import sha256_text
+from embed_pipeline.llm.engines import open_client
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.sdg.filters.select import select_pairs
 from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly
-from embed_pipeline.sdg.generation.generate import Corpus, open_client, write_questions
+from embed_pipeline.sdg.generation.generate import Corpus, write_questions
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.llm.chat_server import ok, serving, status
 from embed_pipeline_tests.sdg.author import Author

@@ -3,9 +3,9 @@ import re
 
 import pytest
 
+from embed_pipeline.llm.engines import open_client
 from embed_pipeline.llm.prompts import using_prompts, write_prompts
 from embed_pipeline.llm.responses import ResponseStore
-from embed_pipeline.sdg.generation.generate import open_client
 from embed_pipeline.sdg.generation.judge import batches, judge_questions
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.llm.chat_server import ok, serving

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from embed_pipeline import tables
+from embed_pipeline.llm.engines import open_client
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.sdg.generation.artifacts import KINDS, extract_artifacts
-from embed_pipeline.sdg.generation.generate import open_client
 from embed_pipeline.sdg.generation.questions import generate_questions, stored_questions
 from embed_pipeline.sdg.generation.windows import Window, document_windows, shown_passages
 from embed_pipeline.settings import SdgSettings

@@ -1,0 +1,36 @@
+"""A folder of documents: every file that can be read is one."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from embed_pipeline.corpus.parsers.file import FileBatch, Row, Skipped
+from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
+from embed_pipeline.progress import task
+from embed_pipeline.settings import CorpusSettings
+
+_FILES_AT_ONCE = 16
+_WORTH_PROCESSES = 8_000_000  # bytes; fewer are read before the other processes would have started
+
+
+def read_files(
+    root: Path, files: Sequence[tuple[str, str, int]], settings: CorpusSettings
+) -> tuple[list[Row], list[Skipped]]:
+    """The documents of a folder, and the files that give none; many files are read in several processes.
+
+    Args:
+        files: path, SHA-256 and bytes of each, as the manifest has them.
+    """
+    few = sum(size for *_, size in files) < _WORTH_PROCESSES
+    processes = settings.processes or (1 if few else default_processes())
+    found: list[Row | Skipped] = []
+    with task("read the documents", len(files)) as running:
+        for part in parse_batches(_batches(root, files, settings.min_document_chars), processes):
+            found.extend(part)
+            running.advance(len(part))
+    return [row for row in found if isinstance(row, dict)], [row for row in found if isinstance(row, Skipped)]
+
+
+def _batches(root: Path, files: Sequence[tuple[str, str, int]], least: int) -> Iterator[FileBatch]:
+    for start in range(0, len(files), _FILES_AT_ONCE):
+        part = files[start : start + _FILES_AT_ONCE]
+        yield FileBatch(root, [(path, sha256) for path, sha256, _ in part], least)

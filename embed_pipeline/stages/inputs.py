@@ -1,0 +1,57 @@
+"""What lies outside the store and what several stages take in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embed_pipeline.settings import Settings
+from embed_pipeline.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from embed_pipeline.llm.responses import ResponseStore
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from embed_pipeline.records import RetrievalSet
+
+
+def uses_llm(settings: Settings) -> bool:
+    """Whether a chat endpoint writes the questions."""
+    sdg = settings.sdg
+    return sdg.engine in ("llm", "data_designer") or (sdg.engine == "auto" and sdg.llm.base_url is not None)
+
+
+def base_model_external(settings: Settings) -> dict[str, str]:
+    """The base model's content and how it encodes."""
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+
+    return {"base_model": base_encoder_spec(settings.base_model, settings.encoder).version()}
+
+
+def responses(home: Path) -> "ResponseStore":
+    """Every LLM response ever received in this home."""
+    from embed_pipeline.llm.responses import ResponseStore
+
+    return ResponseStore(home / "cache" / "responses.sqlite")
+
+
+def gold_external(settings: Settings) -> dict[str, str]:
+    """Content of the gold set."""
+    from embed_pipeline.evaluation.gold import gold_fingerprint
+
+    return {} if settings.eval.gold is None else {"gold": gold_fingerprint(settings.eval.gold.expanduser())}
+
+
+def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":
+    """The gold set, when there is one, and the synthetic benchmark, when it has queries."""
+    from embed_pipeline.evaluation.gold import load_gold
+    from embed_pipeline.formats.beir import read_retrieval_set
+    from embed_pipeline.records import passage_text
+
+    sets = []
+    if settings.eval.gold is not None:
+        rows = passages.frame().select("passage_id", "title", "text").iter_rows()
+        texts = {passage_id: passage_text(title, text) for passage_id, title, text in rows}
+        sets.append(load_gold(settings.eval.gold.expanduser(), texts))
+    if benchmark.file("queries.jsonl").stat().st_size:
+        sets.append(read_retrieval_set(benchmark.path, "test", "synthetic"))
+    return sets
