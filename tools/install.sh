@@ -4,7 +4,7 @@
 #   tools/install.sh                into ./.venv, as it stands here (make install)
 #   tools/install.sh wheelhouse     all packages as files in ./wheelhouse (make wheelhouse)
 #
-# Variables: PYTHON (python3), EXTRAS (cpu,demo,test), CONSTRAINTS (constraints.txt), and TORCH_INDEX, the address of
+# Variables: PYTHON (python3), EXTRAS (cpu,demo,dev), CONSTRAINTS (constraints.txt), and TORCH_INDEX, the address of
 # an index with the builds of PyTorch that shall be taken, for instance a mirror of PyTorch's own index for CPUs.
 #
 # The plain index's torch brings 3 GB of CUDA libraries on Linux. So a build for CPUs comes, in this order, from
@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
-EXTRAS=${EXTRAS:-cpu,demo,test}
+EXTRAS=${EXTRAS:-cpu,demo,dev}
 CONSTRAINTS=${CONSTRAINTS:-constraints.txt}
 BIN=.venv/bin
 LOG=.venv/install.log
@@ -84,13 +84,13 @@ shorten() {
 
 # Runs pip with its output shortened; the whole of it lies in $LOG.
 run_pip() {
-    { "$BIN/pip" --disable-pip-version-check "$@" 2>&1 && : >"$LOG.done" || rm -f "$LOG.done"; } | tee "$LOG" | shorten
-    if [ ! -e "$LOG.done" ]; then
+    { "$BIN/pip" --disable-pip-version-check "$@" 2>&1 || touch "$LOG.failed"; } | tee "$LOG" | shorten
+    if [ -e "$LOG.failed" ]; then
+        rm "$LOG.failed"
         tail -n 20 "$LOG" >&2
         echo "The installation failed; everything pip said is in $LOG." >&2
         exit 1
     fi
-    rm "$LOG.done"
 }
 
 with_index() {
@@ -117,7 +117,7 @@ wheelhouse)
     find_torch
     announce
     with_index wheel --wheel-dir wheelhouse -c "$CONSTRAINTS" ".[$EXTRAS]"
-    echo "$(ls wheelhouse | wc -l) packages are in ./wheelhouse. On a machine with the same system and Python:"
+    echo "On a machine with the same system and Python:"
     echo "  pip install --no-index --find-links wheelhouse 'embed-pipeline[$EXTRAS]'"
     ;;
 *)

@@ -44,11 +44,11 @@ class Pins:
 
 
 FILES = (
-    Pins("constraints.txt", ("cpu", "demo", "test"), (CPU_TORCH,)),
-    Pins("constraints-gpu.txt", ("gpu", "demo", "test"), follows="constraints.txt", cuda=True),
+    Pins("constraints.txt", ("cpu", "demo", "dev"), (CPU_TORCH,)),
+    Pins("constraints-gpu.txt", ("gpu", "demo", "dev"), follows="constraints.txt", cuda=True),
     Pins(
         "constraints-data-designer.txt",
-        ("cpu", "data-designer", "demo", "test"),
+        ("cpu", "data-designer", "demo", "dev"),
         (CPU_TORCH,),
         follows="constraints.txt",
     ),

@@ -44,8 +44,8 @@ class Way:
 
 
 WAYS = (
-    Way(("cpu", "demo", "test"), "constraints.txt", (LINUX, LINUX_ARM, MACOS)),
-    Way(("gpu", "demo", "test"), "constraints-gpu.txt", (LINUX, LINUX_ARM)),
+    Way(("cpu", "demo", "dev"), "constraints.txt", (LINUX, LINUX_ARM, MACOS)),
+    Way(("gpu", "demo", "dev"), "constraints-gpu.txt", (LINUX, LINUX_ARM)),
     Way(("serving",), "constraints.txt", (LINUX, LINUX_ARM, MACOS)),
     Way(("serving-gpu",), "constraints-gpu.txt", (LINUX, LINUX_ARM)),
     Way(("cpu", "data-designer"), "constraints-data-designer.txt", (LINUX,)),
