@@ -32,7 +32,7 @@ uv_reaches_pytorch() {
         "$BIN/pip" install --quiet --disable-pip-version-check -c "$CONSTRAINTS" uv || return 1
         UV=$BIN/uv
     }
-    echo "torch==$TORCH" | UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 "$UV" pip compile - --quiet --no-deps \
+    echo "torch==$TORCH" | UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 "$UV" pip compile - --quiet --no-cache --no-deps \
         --python "$BIN/python" --torch-backend cpu >/dev/null 2>&1
 }
 
@@ -61,12 +61,13 @@ announce() {
     pip) echo "torch $TORCH for CPUs is where pip looks." ;;
     uv) echo "torch $TORCH for CPUs comes from PyTorch's index, through uv." ;;
     plain)
-        echo "PyTorch's index does not answer: the plain index's torch brings CUDA along, 3 GB more to download and"
-        echo "some minutes. To avoid that, stop here and name an index with CPU builds: TORCH_INDEX=https://… make install"
+        echo "PyTorch's index does not answer, and the plain one's torch brings 3 GB of CUDA libraries."
+        echo "To do without them, stop here and name an index with CPU builds: TORCH_INDEX=https://… make install"
         ;;
     esac
-    case $EXTRAS in
-    cpu*) echo "About 0.7 GB to download, 3 GB on the disk; about three minutes on two cores, longer on a slow line." ;;
+    case $EXTRAS,$TORCH_FROM in
+    cpu*,plain) echo "About 3.5 GB to download and 8 GB on the disk; ten minutes or more." ;;
+    cpu*) echo "About 0.7 GB to download and 3 GB on the disk; three minutes on two idle cores, less through uv." ;;
     esac
 }
 
@@ -76,7 +77,7 @@ shorten() {
         /^ *Collecting/ { if (++collected % 20 == 0) print "  " collected " packages looked up" }
         / \([0-9.]+ [MG]B\)$/ { if ($NF == "GB)" || substr($(NF - 1), 2) + 0 >= 10) print "  " $0 }
         /^ *Building wheel/ && !/finished|done/ { print "  " $0 }
-        /^Installing collected/ { print "  installing " NF - 3 " packages" }
+        /^Installing collected/ { print "  installing " NF - 3 " packages: a minute or two" }
         /^(ERROR|WARNING)/ && !/is ignored/ { print }
         { fflush() }
     '
