@@ -1,8 +1,9 @@
-"""What every test shares: no network, no progress bars, the packaged base model, the document collections."""
+"""What every test shares: no network, one thread, no progress bars, the packaged base model, the collections."""
 
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # threads of tiny operators wait for each other, and tests run side by side
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["TQDM_DISABLE"] = "1"
 

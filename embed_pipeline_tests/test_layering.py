@@ -31,6 +31,7 @@ HEAVY = {
     "datasets",
     "docx",
     "faiss",
+    "genai_prices",
     "matplotlib",
     "modelopt",
     "onnx",

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from embed_pipeline_tests.finetune.build import tiny_model
-from embed_pipeline_tests.test_ui import free_port
+from embed_pipeline_tests.ports import free_port
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "loft_stations"
 ASSETS = 17

@@ -1,8 +1,9 @@
 """Progress: who listens hears every unit, and nobody has to listen."""
 
+import time
+
 import pytest
 
-from embed_pipeline import progress
 from embed_pipeline.progress import LogReporter, current_reporter, reporting, say, task, track
 
 
@@ -65,9 +66,8 @@ def test_an_error_or_a_break_still_ends_the_task():
     with reporting(recorder):
         with pytest.raises(RuntimeError):
             fail()
-        loop = track([1, 2, 3], "two")
-        next(loop)
-        loop.close()
+        for _ in track([1, 2, 3], "two"):
+            break
     assert recorder.heard.count(("finish", "one")) == recorder.heard.count(("finish", "two")) == 1
     assert ("update", "one", 2, "half") in recorder.heard
 
@@ -89,7 +89,7 @@ def test_the_listener_before_is_restored_also_after_an_error():
 
 def test_log_lines_estimate_the_rest(monkeypatch):
     clock = iter([0.0, 5.0, 20.0, 30.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     lines: list[str] = []
     with reporting(LogReporter(lines.append, every=10)), task("encode", 100) as running:
         running.advance(10)  # 5 s: too early for a line

@@ -12,20 +12,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.cli.options import (
-    Config,
-    Context,
-    Corpus,
-    Force,
-    Home,
-    Json,
-    Overrides,
-    Plan,
-    Profile,
-    To,
-    home_of,
-    homes_used,
-)
+from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, disk_full
 
 app = typer.Typer(
@@ -85,38 +72,16 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-@app.command()
-def run(
-    corpus: Corpus = None,
-    profile: Profile = None,
-    config: Config = None,
-    home: Home = None,
-    overrides: Overrides = None,
-    to: To = None,
-    force: Force = None,
-    plan: Plan = False,
-    as_json: Json = False,
-) -> None:
+@app.command(cls=Command)
+def run(ctx: typer.Context, to: To = None, force: Force = None, plan: Plan = False) -> None:
     """Run everything that is stale, from documents to a verified endpoint."""
-    _run(Context.of(corpus, profile, config, home, overrides), to, force or [], plan, as_json)
+    _run(ctx.obj, to, force, plan)
 
 
-def _stage_command(name: str, about: str, forced: tuple[str, ...] = ()) -> None:
-    """``forced``: settings that the command brings along."""
-
-    @app.command(name, help=about)
-    def command(
-        corpus: Corpus = None,
-        profile: Profile = None,
-        config: Config = None,
-        home: Home = None,
-        overrides: Overrides = None,
-        force: Force = None,
-        plan: Plan = False,
-        as_json: Json = False,
-    ) -> None:
-        given = [*(overrides or []), *forced]
-        _run(Context.of(corpus, profile, config, home, given), name, force or [], plan, as_json)
+def _stage_command(name: str, about: str) -> None:
+    @app.command(name, help=about, cls=Command)
+    def command(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
+        _run(ctx.obj, name, force, plan)
 
 
 for _name, _about in {
@@ -128,73 +93,81 @@ for _name, _about in {
     "deploy": "The endpoint and its metrics, and whatever they need that is stale.",
 }.items():
     _stage_command(_name, _about)
-_stage_command(
-    "sweep",
-    "Trainings that differ in one setting (sweep.* in the settings), compared in one table.",
-    ("sweep.enabled=true",),
-)
 
 
-@app.command()
-def status(
-    corpus: Corpus = None,
-    profile: Profile = None,
-    config: Config = None,
-    home: Home = None,
-    overrides: Overrides = None,
-    as_json: Json = False,
-) -> None:
+@app.command(cls=Command)
+def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
+    """Trainings that differ in one setting (sweep.* in the settings), compared in one table."""
+    _run(ctx.obj.with_setting("sweep.enabled=true"), "sweep", force, plan)
+
+
+def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) -> None:
+    from embed_pipeline.cli import run as run_command
+
+    again = {verb: context.command(verb) for verb in ("ui", "stop")}
+    context.export()
+    code = run_command.run(
+        context.settings, context.home, to, force or [], plan=plan, as_json=context.as_json, again=again
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(cls=Command)
+def status(ctx: typer.Context) -> None:
     """Every asset: fresh, stale (and why), or missing."""
     from embed_pipeline.cli import inspect, output
 
-    context = Context.of(corpus, profile, config, home, overrides)
+    context: Context = ctx.obj
     rows = inspect.status_rows(context.settings, context.home)
-    if as_json:
+    if context.as_json:
         output.print_json({"assets": rows})
     else:
         output.out().print(output.status_table(rows))
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
+    ctx: typer.Context,
     artifact: Annotated[str, typer.Argument(help="An asset, for example metrics or qa_pairs.")],
-    home: Home = None,
-    as_json: Json = False,
 ) -> None:
     """Where an artifact lies, its version, what it holds; `show metrics` prints the comparison."""
     from embed_pipeline.cli import inspect, output
 
-    shown = inspect.show_artifact(artifact, home_of(home))
-    if as_json:
+    context: Context = ctx.obj
+    shown = inspect.show_artifact(artifact, context.home)
+    if context.as_json:
         output.print_json(shown)
     else:
         inspect.print_artifact(artifact, shown)
 
 
-@app.command()
+@app.command(cls=Command)
 def ui(
-    corpus: Corpus = None,
-    profile: Profile = None,
-    config: Config = None,
-    home: Home = None,
-    overrides: Overrides = None,
+    ctx: typer.Context,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the web UI.")] = 3000,
 ) -> None:
     """Dagster's web UI and daemon on 127.0.0.1."""
     from embed_pipeline.cli.ui import serve_ui
 
-    context = Context.of(corpus, profile, config, home, overrides)
+    context: Context = ctx.obj
+    context.settings  # noqa: B018  read, for the error
     context.export()
-    sys.exit(serve_ui(context.home, port))
+    sys.exit(serve_ui(context.home, port, context.as_json))
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
+    ctx: typer.Context,
     model: Annotated[Path, typer.Option("--model", help="Folder with model.onnx, tokenizer.json, encoder.json.")],
-    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8808,
-    model_name: Annotated[str, typer.Option("--model-name", help="Name clients pass as model.")] = "embed-pipeline",
-    threads: Annotated[int, typer.Option("--threads", min=0, help="ONNX Runtime threads; 0: all cores.")] = 0,
+    host: Annotated[str | None, typer.Option("--host", help="Else deploy.host.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Else deploy.port.")] = None,
+    model_name: Annotated[
+        str | None, typer.Option("--model-name", help="Name clients pass as model; else deploy.model_name.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=0, help="ONNX Runtime threads, 0: all cores; else deploy.threads.")
+    ] = None,
 ) -> None:
     """The embeddings server alone, for one model folder."""
     missing = [name for name in MODEL_FILES if not (model / name).is_file()]
@@ -204,90 +177,79 @@ def serve(
         )
     from embed_pipeline.serving.server import serve as serve_model
 
-    serve_model(model=model, deployments=None, host=host, port=port, model_name=model_name, threads=threads)
+    deploy = ctx.obj.settings.deploy
+    name = model_name or deploy.model_name
+    serve_model(
+        model=model,
+        host=host or deploy.host,
+        port=port or deploy.port,
+        model_name=name,
+        threads=deploy.threads if threads is None else threads,
+        announce=lambda url: ctx.obj.tell({"url": url, "model": name}, f"{name}: {url}/v1/embeddings"),
+    )
 
 
-@app.command()
-def stop(home: Home = None, as_json: Json = False) -> None:
-    """Stop the local endpoint."""
-    from embed_pipeline.cli import output
-    from embed_pipeline.deploy.local import stop_local
+@app.command(cls=Command)
+def stop(ctx: typer.Context) -> None:
+    """Stop the endpoint."""
+    from embed_pipeline.deploy.targets import open_target
 
-    stopped = stop_local(home_of(home))
-    if as_json:
-        output.print_json({"stopped": stopped})
-    else:
-        typer.echo("stopped" if stopped else "no endpoint was running")
+    deploy = ctx.obj.settings.deploy
+    stopped = open_target(deploy.target, ctx.obj.home, deploy).stop()
+    ctx.obj.tell({"stopped": stopped}, "stopped" if stopped else "no endpoint was running")
 
 
-@app.command()
+@app.command(cls=Command)
 def prompts(
+    ctx: typer.Context,
     to: Annotated[Path, typer.Option("--to", help="Folder for the prompt files; existing ones are left alone.")],
 ) -> None:
     """Write the prompts of the question generator to a folder, to be edited and named in sdg.prompts."""
     from embed_pipeline.llm.prompts import write_prompts
 
     written = write_prompts(to)
-    typer.echo(f"{to}: {len(written)} prompts written; edit them and set sdg.prompts to this folder")
+    ctx.obj.tell(
+        {"folder": str(to), "written": [str(path) for path in written]},
+        f"{to}: {len(written)} prompts written; edit them and set sdg.prompts to this folder",
+    )
 
 
-@app.command()
+@app.command(cls=Command)
 def records(
+    ctx: typer.Context,
     to: Annotated[Path, typer.Option("--to", help="Folder for the .jsonl and its generation_result.json.")],
-    home: Home = None,
 ) -> None:
     """Write the questions that passed (qa_pairs) as SDG records, which the reference recipe reads."""
     from embed_pipeline.cli.inspect import export_questions
 
-    written, questions = export_questions(home_of(home), to)
-    typer.echo(f"{written}: {questions} questions")
+    written, questions = export_questions(ctx.obj.home, to)
+    ctx.obj.tell({"file": str(written), "questions": questions}, f"{written}: {questions} questions")
 
 
-@app.command()
+@app.command(cls=Command)
 def gc(
-    home: Home = None,
+    ctx: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Remove artifacts and releases that no pointer and no release needs."""
-    from embed_pipeline.cli import output
     from embed_pipeline.store.gc import collect
 
-    report = collect(home_of(home), dry_run=plan)
-    if as_json:
-        output.print_json(report)
-    else:
-        verb = "would free" if plan else "freed"
-        typer.echo(f"{verb} {report['bytes'] / 1e6:.1f} MB: {len(report['removed'])} folders")
+    report = collect(ctx.obj.home, dry_run=plan)
+    verb = "would free" if plan else "freed"
+    ctx.obj.tell(report, f"{verb} {report['bytes'] / 1e6:.1f} MB: {len(report['removed'])} folders")
 
 
-@app.command()
-def doctor(
-    corpus: Corpus = None,
-    profile: Profile = None,
-    config: Config = None,
-    home: Home = None,
-    overrides: Overrides = None,
-    as_json: Json = False,
-) -> None:
+@app.command(cls=Examination)
+def doctor(ctx: typer.Context) -> None:
     """Check the installation, the GPU, the LLM and the settings."""
     from embed_pipeline.cli import inspect, output
     from embed_pipeline.cli.doctor import examine
 
-    findings = examine(lambda: Context.of(corpus, profile, config, home, overrides).settings, home_of(home))
-    if as_json:
+    context: Context = ctx.obj
+    findings = examine(lambda: context.settings, context.home)
+    if context.as_json:
         output.print_json({"checks": findings})
     else:
         inspect.print_findings(findings)
     if any(finding["state"] == "fail" for finding in findings):
         raise typer.Exit(1)
-
-
-def _run(context: Context, to: str | None, force: list[str], plan: bool, as_json: bool) -> None:
-    from embed_pipeline.cli import run as run_command
-
-    again = {"ui": context.command("ui"), "stop": context.command("stop")}  # before the home becomes the default
-    context.export()
-    code = run_command.run(context.settings, context.home, to, force, plan=plan, as_json=as_json, again=again)
-    if code:
-        raise typer.Exit(code)

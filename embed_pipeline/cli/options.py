@@ -1,72 +1,113 @@
-"""The options that commands share, and what they make: settings and home of one command."""
+"""The options that every command takes, declared once, and what they make: settings and home of one command."""
 
 import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
+from typer.core import TyperCommand
 
 from embed_pipeline.errors import SettingsError
 
+if TYPE_CHECKING:
+    from embed_pipeline.settings import Settings
+
 homes_used: set[Path] = set()
 
-Corpus = Annotated[
-    Path | None, typer.Option("--corpus", help="Folder of documents, BEIR folder, SDG records, training data.")
-]
-Profile = Annotated[str | None, typer.Option("--profile", help="cpu (default) or gpu.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings file; ./pipeline.yaml when there is one.")]
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", help="Where artifacts are kept; else $EMBED_PIPELINE_HOME, else ./.embed_pipeline."),
-]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")]
 Force = Annotated[list[str] | None, typer.Option("--force", help="Stage or asset to recompute; may be repeated.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would run and why; run nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 To = Annotated[str | None, typer.Option("--to", help="Stop after this stage or asset.")]
 
 
-class Context:
-    """Settings and home of one command."""
+def _shared(name: str, about: str) -> Any:
+    return typer.Option(name, help=about, rich_help_panel="Options of every command")
 
-    def __init__(self, settings: Any, home: Path, config: Path | None, profile: str | None, given: list[str]) -> None:
-        self.settings = settings
-        self.home = home
-        self.config = config
-        self.profile = profile
-        self.given = given
+
+@dataclass(frozen=True)
+class Context:
+    """Settings and home of one command.
+
+    Attributes:
+        names_home: ``--home`` was given.
+        corpus: as given, resolved.
+        config: the settings file, if there is one, resolved.
+        given: something about the settings was given on the command line.
+        overrides: ``section.key=value``, as given.
+    """
+
+    home: Path
+    names_home: bool
+    corpus: Path | None
+    profile: str | None
+    config: Path | None
+    given: bool
+    overrides: tuple[str, ...]
+    as_json: bool
 
     @classmethod
     def of(
         cls,
-        corpus: Path | None,
-        profile: str | None,
-        config: Path | None,
-        home: Path | None,
-        overrides: list[str] | None,
+        corpus: Annotated[
+            Path | None, _shared("--corpus", "Folder of documents, BEIR folder, SDG records, training data.")
+        ] = None,
+        profile: Annotated[str | None, _shared("--profile", "cpu (default) or gpu.")] = None,
+        config: Annotated[Path | None, _shared("--config", "Settings file; ./pipeline.yaml when there is one.")] = None,
+        home: Annotated[
+            Path | None,
+            _shared("--home", "Where artifacts are kept; else $EMBED_PIPELINE_HOME, else ./.embed_pipeline."),
+        ] = None,
+        overrides: Annotated[list[str] | None, _shared("--set", "section.key=value; may be repeated.")] = None,
+        as_json: Annotated[bool, _shared("--json", "One JSON object on standard output, nothing else there.")] = False,
     ) -> "Context":
-        from embed_pipeline.settings.sources import load_settings
-
-        given = list(overrides or [])
-        if corpus is not None:
-            given.append(f"corpus.path={json.dumps(str(corpus.expanduser().resolve()), ensure_ascii=False)}")
+        """Its parameters are the options of every command."""
+        given = corpus is not None or profile is not None or config is not None or bool(overrides)
         if config is None and Path("pipeline.yaml").is_file():
             config = Path("pipeline.yaml")
-        settings = load_settings(config, profile, given)
-        return cls(settings, home_of(home), config.resolve() if config else None, profile, given)
+        return cls(
+            home_of(home),
+            home is not None,
+            corpus.expanduser().resolve() if corpus else None,
+            profile,
+            config.resolve() if config else None,
+            given,
+            tuple(overrides or ()),
+            as_json,
+        )
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The settings, read when they are first asked for.
+
+        Raises:
+            SettingsError: they cannot be.
+        """
+        from embed_pipeline.settings.sources import load_settings
+
+        return load_settings(self.config, self.profile, self._settings_given())
+
+    def with_setting(self, override: str) -> "Context":
+        """The same with ``section.key=value`` set over what was given."""
+        return replace(self, overrides=(*self.overrides, override))
+
+    def tell(self, outcome: Mapping[str, Any], text: str) -> None:
+        """Print an outcome: as JSON where that is asked for, else as text."""
+        typer.echo(json.dumps(outcome, ensure_ascii=False, indent=2) if self.as_json else text)
 
     def command(self, verb: str) -> str:
         """Another command for the same settings and home, as this user would type it."""
         words = [sys.argv[0] if sys.argv[0].endswith("embed-pipeline") else "embed-pipeline", verb]
-        if self.home != home_of(None):
-            words += ["--home", str(self.home)]
-        if verb != "stop":
-            words += ["--config", str(self.config)] if self.config else []
-            words += ["--profile", self.profile] if self.profile else []
-            words += [word for override in self.given for word in ("--set", override)]
+        words += ["--home", str(self.home)] if self.names_home else []
+        words += ["--config", str(self.config)] if self.config else []
+        words += ["--profile", self.profile] if self.profile else []
+        words += ["--corpus", str(self.corpus)] if self.corpus else []
+        words += [word for override in self.overrides for word in ("--set", override)]
         return shlex.join(words)
 
     def export(self) -> None:
@@ -74,7 +115,44 @@ class Context:
         os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
         os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
         os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
-        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self.given)
+        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self._settings_given())
+
+    def _settings_given(self) -> list[str]:
+        corpus = [f"corpus.path={json.dumps(str(self.corpus), ensure_ascii=False)}"] if self.corpus else []
+        return [*self.overrides, *corpus]
+
+
+_only_shared = typer.Typer(add_completion=False)
+_only_shared.command()(Context.of)
+_SHARED = typer.main.get_command(_only_shared)
+
+
+class Command(TyperCommand):
+    """A command that takes the shared options besides its own; ``ctx.obj`` is the :class:`Context` that they make.
+
+    What is given about the settings is checked even where the command has no use for it: a mistake is told wherever
+    it is made.
+    """
+
+    checks_settings = True
+
+    def __init__(self, *, params: list[click.Parameter], **others: Any) -> None:
+        super().__init__(params=[*params, *_SHARED.params], **others)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command with its own options."""
+        assert _SHARED.callback is not None
+        context = _SHARED.callback(**{str(one.name): ctx.params.pop(str(one.name)) for one in _SHARED.params})
+        if self.checks_settings and context.given:
+            context.settings  # noqa: B018  read, for the error
+        ctx.obj = context
+        return super().invoke(ctx)
+
+
+class Examination(Command):
+    """A command whose finding it is that settings cannot be read."""
+
+    checks_settings = False
 
 
 def home_of(home: Path | None) -> Path:

@@ -1,5 +1,6 @@
 """``ui``: Dagster's web UI and daemon on loopback."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,19 +12,22 @@ import yaml
 
 from embed_pipeline.cli.launch import prepare_dagster_home
 from embed_pipeline.defs.dead_runs import bury_dead_runs
-from embed_pipeline.deploy.local import require_free_port
+from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.files import write_text
 
 HOST = "127.0.0.1"
 
 
-def serve_ui(home: Path, port: int) -> int:
+def serve_ui(home: Path, port: int, as_json: bool = False) -> int:
     """Run the web server and the daemon until one of them ends or the user stops them; the exit code.
+
+    Args:
+        as_json: the address goes to standard output as JSON, instead of to standard error in words.
 
     Raises:
         PortInUseError: somebody listens on the port.
     """
-    require_free_port(HOST, port)
+    require_free_port(HOST, port, "the web UI's port", "--port N")
     folder = prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance:
         bury_dead_runs(instance)
@@ -33,8 +37,14 @@ def serve_ui(home: Path, port: int) -> int:
         [sys.executable, "-m", "dagster_webserver", "--host", HOST, "--port", str(port), *workspace],
         [sys.executable, "-m", "dagster._daemon", "run", *workspace],
     ]
-    sys.stderr.write(f"web UI: http://{HOST}:{port}    (Ctrl-C stops it)\n")
-    processes = [subprocess.Popen(command, env=environment, cwd=folder) for command in commands]
+    url = f"http://{HOST}:{port}"
+    if as_json:
+        print(json.dumps({"url": url}), flush=True)
+    else:
+        sys.stderr.write(f"web UI: {url}    (Ctrl-C stops it)\n")
+    processes = [
+        subprocess.Popen(command, env=environment, cwd=folder, stdout=sys.stderr.fileno()) for command in commands
+    ]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(processes))
     codes = [process.wait() for process in processes]

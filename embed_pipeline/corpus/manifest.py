@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from embed_pipeline.corpus.parsers.registry import SUPPORTED, TEXT_KINDS, kind_of
+from embed_pipeline.corpus.parsers.registry import SUPPORTED, format_of
 from embed_pipeline.corpus.sources.detect import CorpusSource, corpus_source, name_below
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
@@ -162,13 +162,13 @@ def _content_reason(entry: _Found, size: int, limit: int | None) -> str | None:
         return "empty file"
     if limit is None:
         return None
-    kind = kind_of(entry.path)
-    if kind is None:
+    chosen = format_of(entry.path)
+    if chosen is None:
         suffix = Path(entry.path).suffix
         return f"unsupported format {suffix}" if suffix else "no file suffix"
     if size > limit:
         return f"larger than corpus.max_file_mb ({size / 1e6:.1f} MB > {limit / 1e6:g} MB)"
-    if kind in TEXT_KINDS and _is_binary(entry.absolute.read_bytes()):
+    if chosen.is_text and _is_binary(entry.absolute.read_bytes()):
         return "binary content in a text file"
     return None
 

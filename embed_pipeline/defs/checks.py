@@ -1,6 +1,5 @@
 """Blocking checks: what must hold before anything downstream runs."""
 
-import inspect
 from pathlib import Path
 
 import dagster as dg
@@ -22,25 +21,30 @@ def corpus_not_empty(documents: Artifact) -> dg.AssetCheckResult:
     )
 
 
-def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition:
-    """The same for every round of mining; Dagster wants the parameter to have the asset's name."""
-    others = ("qa_pairs", "passages", "splits")
+def _also(*assets: str) -> dict[str, dg.AssetIn]:
+    """Inputs of a check besides the asset it is about."""
+    return {asset: dg.AssetIn(asset) for asset in assets}
 
-    def negatives_sane(pipeline: PipelineResource, **given: Artifact) -> dg.AssetCheckResult:
+
+def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition:
+    """The same for every round of mining; Dagster gives the parameter that is no additional input the asset itself."""
+
+    @dg.asset_check(asset=asset, blocking=True, additional_ins=_also("qa_pairs", "passages", "splits"))
+    def negatives_sane(
+        pipeline: PipelineResource, mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
+    ) -> dg.AssetCheckResult:
         """Never a positive, a near-duplicate, a held-out or a rejected passage; margins and scores as stored."""
         from embed_pipeline.prep.mining.check import check_negatives
 
-        pairs, cut, parts = (given[name].frame() for name in others)
-        audit, chosen = given[asset].frame("rejected"), pipeline.settings(settings).prep
-        broken = check_negatives(given[asset].frame(), pairs, cut, parts, audit, chosen)
+        mined, audit, chosen = (
+            mined_negatives.frame(),
+            mined_negatives.frame("rejected"),
+            pipeline.settings(settings).prep,
+        )
+        broken = check_negatives(mined, qa_pairs.frame(), passages.frame(), splits.frame(), audit, chosen)
         return _result(not broken, f"{len(broken)} broken: {'; '.join(broken[:SHOWN])}", broken=len(broken))
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    resource = inspect.Parameter("pipeline", kind, annotation=PipelineResource)
-    parameters = [resource, *(inspect.Parameter(name, kind) for name in (asset, *others))]
-    negatives_sane.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    inputs = {name: dg.AssetIn(name) for name in others}
-    return dg.asset_check(asset=asset, blocking=True, additional_ins=inputs)(negatives_sane)
+    return negatives_sane
 
 
 @dg.asset_check(asset="endpoint_metrics", blocking=True)
@@ -58,11 +62,7 @@ def endpoint_within_tolerance(endpoint_metrics: Artifact) -> dg.AssetCheckResult
 def _leak_check(settings: Settings, home: Path) -> dg.AssetChecksDefinition:
     """The question vectors come from the cache that the splits filled."""
 
-    @dg.asset_check(
-        asset="splits",
-        blocking=True,
-        additional_ins={name: dg.AssetIn(name) for name in ("qa_pairs", "passages", "documents")},
-    )
+    @dg.asset_check(asset="splits", blocking=True, additional_ins=_also("qa_pairs", "passages", "documents"))
     def no_leakage(
         pipeline: PipelineResource, splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact
     ) -> dg.AssetCheckResult:
@@ -88,28 +88,28 @@ def build_checks(settings: Settings, home: Path) -> list[dg.AssetChecksDefinitio
     def enough_questions(pipeline: PipelineResource, qa_pairs: Artifact) -> dg.AssetCheckResult:
         """At least sdg.min_questions questions are left."""
         least = pipeline.settings(settings).sdg.min_questions
-        found = qa_pairs.frame().height
+        count = qa_pairs.frame().height
         why = (
-            f"only {found} questions passed the filters, sdg.min_questions is {least}: add documents, or lower it; "
+            f"only {count} questions passed the filters, sdg.min_questions is {least}: add documents, or lower it; "
             "embed-pipeline show qa_pairs tells what was rejected and why"
         )
-        return _result(found >= least, why, questions=found)
+        return _result(count >= least, why, questions=count)
 
     @dg.asset_check(asset="metrics", blocking=True)
     def verdict(pipeline: PipelineResource, metrics: Artifact) -> dg.AssetCheckResult:
         """The tuned model is not significantly worse; significantly better, if deploy.block_on_no_gain asks for it."""
-        said = metrics.json("summary")["verdict"]
+        outcome = metrics.json("summary")["verdict"]
         strict = pipeline.settings(settings).deploy.block_on_no_gain
-        refused = said == "regress" or (strict and said == "no_gain")
-        return _result(not refused, f"the verdict is {said}: nothing is exported or deployed", verdict=said)
+        refused = outcome == "regress" or (strict and outcome == "no_gain")
+        return _result(not refused, f"the verdict is {outcome}: nothing is exported or deployed", verdict=outcome)
 
     @dg.asset_check(asset="onnx_model", blocking=True)
     def onnx_equals_checkpoint(pipeline: PipelineResource, onnx_model: Artifact) -> dg.AssetCheckResult:
         """Lowest cosine between graph and checkpoint, over several batch sizes and lengths."""
         least = pipeline.settings(settings).export.min_cosine
-        found = float(onnx_model.json("parity")["lowest_cosine"])
+        lowest = float(onnx_model.json("parity")["lowest_cosine"])
         return _result(
-            found >= least, f"lowest cosine {found:.6f} is under export.min_cosine {least}", lowest_cosine=found
+            lowest >= least, f"lowest cosine {lowest:.6f} is under export.min_cosine {least}", lowest_cosine=lowest
         )
 
     measured = [_leak_check(settings, home), enough_questions, verdict, onnx_equals_checkpoint]

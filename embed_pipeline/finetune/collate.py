@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import EncoderSpec, Role
+from embed_pipeline.finetune.objectives import OBJECTIVES
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline.text.forms import plain
@@ -80,7 +81,7 @@ class Collator:
     Args:
         preprocess: ``SentenceTransformer.preprocess``.
         teacher: per row the teacher's scores of the positive and of each negative used.
-        from_others: a process's passages -> those of the others, for the objective in_batch.
+        from_others: a process's passages -> those of the others, for an objective that meets them.
     """
 
     valid_label_columns: tuple[str, ...] = ()
@@ -95,7 +96,7 @@ class Collator:
         from_others: Callable[[Sequence[Passage]], Sequence[Passage]] | None = None,
     ) -> None:
         self._rows, self._preprocess, self._spec, self._teacher = rows, preprocess, spec, teacher
-        self._from_others = from_others if settings.objective == "in_batch" else None
+        self._from_others = from_others if OBJECTIVES[settings.objective].meets_other_processes else None
         self._negatives = settings.hard_negatives
         self._max_length: dict[Role, int] = {
             "query": min(settings.max_query_length, spec.max_query_length),

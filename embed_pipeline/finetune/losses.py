@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.gather import have_others, with_others
-from embed_pipeline.finetune.objectives import Objective
+from embed_pipeline.finetune.objectives import OBJECTIVES, Objective
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def build_loss(
         SettingsError: a Matryoshka dimension that the model does not have.
     """
     scale = 1 / settings.temperature if spec.normalize else 1.0
-    objective = Objective(settings.objective, scale, settings.false_negative_margin)
+    objective = OBJECTIVES[settings.objective](scale, settings.false_negative_margin)
     whole, in_pieces = _loss_classes()
     length = min(settings.max_passage_length, spec.max_passage_length)
     loss: torch.nn.Module
@@ -88,7 +88,7 @@ def _piece(model: "SentenceTransformer") -> int:
 
 def _met(passages: "torch.Tensor", objective: Objective) -> "torch.Tensor":
     """The passages that the questions of this process meet."""
-    return with_others(passages) if objective.kind == "in_batch" and have_others() else passages
+    return with_others(passages) if objective.meets_other_processes and have_others() else passages
 
 
 @cache

@@ -9,6 +9,7 @@ from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
 from embed_pipeline.finetune.lora import merged_weights
+from embed_pipeline.finetune.model_card import CARD_FILE, model_card
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -55,40 +56,9 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: Finetu
         update={"model": str(output), "content_sha256": find_base_model(str(output)).content_sha256}
     )
     written.save(output)
-    write_text(output / "README.md", _readme(written))
+    write_text(output / CARD_FILE, f"{model_card(written, Path(spec.model))}\n")
     return written
 
 
 def _averaged(base: "torch.Tensor", tuned: "torch.Tensor", base_weight: float) -> "torch.Tensor":
     return tuned.lerp(base, base_weight) if tuned.is_floating_point() else tuned
-
-
-def _readme(spec: EncoderSpec) -> str:
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
----
-# Domain-tuned embedding model
-
-Texts become vectors of {spec.dimensions[0]} numbers; compare them by cosine.
-
-| | query | passage |
-| --- | --- | --- |
-| prompt | {_shown(spec.query_prompt)} | {_shown(spec.passage_prompt)} |
-| longest text, in tokens | {spec.max_query_length} | {spec.max_passage_length} |
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder")
-queries = model.encode_query(["what to look for"])
-passages = model.encode_document(["where it may stand"])
-print(model.similarity(queries, passages))
-```
-
-`encoder.json` holds everything that decides a vector; `training_log.json` the course of the training.
-"""
-
-
-def _shown(prompt: str) -> str:
-    return f"`{prompt!r}`" if prompt else "none"

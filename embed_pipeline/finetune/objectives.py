@@ -1,35 +1,71 @@
-"""What a batch is trained for: formulas over the similarities of questions and passages.
+"""What a batch is trained for: one class for each value of ``finetune.objective``, which says what it needs.
 
 All take the similarities ``s`` [q, p] of a batch (passage i is the positive of question i), the arrays of
 :class:`embed_pipeline.finetune.collate.Collator`, and a range of questions, so that GradCache can go through a batch
 in pieces: the parts of the ranges add up to the batch's loss. ``T`` is the temperature, ``s / T`` a logit.
 
-- in_batch: InfoNCE (van den Oord et al. 2018), ``-log( exp(s(q, p+)/T) / sum_p exp(s(q, p)/T) )`` over all passages
-  of the batch that are not left out;
-- group: the same over the question's own positive and negatives only (the reference recipe's loss). Where a question
-  has fewer negatives than asked the reference repeats them; here there are fewer terms;
-- margin_mse: mean over own (positive, negative) pairs of ``((s+ - s-)/T - (t+ - t-))^2`` with the teacher's scores t
-  (Hofstätter et al. 2020, arXiv 2010.02666);
-- kl: ``KL(softmax(t) || softmax(s/T))`` over the own passages, mean over questions (as RocketQAv2 and
-  sentence-transformers' DistillKLDivLoss).
-
-With a false-negative margin, passages with ``s > s(q, p+) + margin`` are left out of in_batch and group as well; the
-comparison takes no gradient (Qwen3 Embedding, arXiv 2506.05176, masks with a margin of 0.1).
+One more objective is a class here, decorated with its name, and the name in the settings. The settings check what
+a user combines before anything runs; a test holds both together.
 """
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import torch
 
+Class = TypeVar("Class", bound="type[Objective]")
+
+OBJECTIVES: "dict[str, type[Objective]]" = {}
+"""By the value of ``finetune.objective``."""
+
+
+def objective(name: str) -> Callable[[Class], Class]:
+    """Make a class the objective that ``finetune.objective: <name>`` trains for."""
+
+    def register(chosen: Class) -> Class:
+        OBJECTIVES[name] = chosen
+        return chosen
+
+    return register
+
+
+class Questions(NamedTuple):
+    """Some questions of a batch and all of its passages.
+
+    Attributes:
+        similarity: [q, p].
+        own, left_out, teacher: of the collator, [q, p]; teacher only where the objective needs one.
+        positive: [q, p], True at each question's own positive.
+    """
+
+    similarity: "torch.Tensor"
+    own: "torch.Tensor"
+    left_out: "torch.Tensor"
+    teacher: "torch.Tensor | None"
+    positive: "torch.Tensor"
+
 
 @dataclass(frozen=True)
-class Objective:
-    """One of the formulas; ``scale`` is 1 / T."""
+class Objective(ABC):
+    """A loss over the similarities of a batch.
 
-    kind: str
+    Attributes:
+        scale: 1 / T.
+        false_negative_margin: passages with ``s > s(q, p+) + margin`` are left out as well; None: none are.
+        needs_teacher: it aims at a teacher's scores (``finetune.teacher``).
+        needs_negatives: it is about a question's own hard negatives (``finetune.hard_negatives`` of at least 1).
+        meets_other_processes: a question meets the passages of every training process, not only of its own.
+        takes_margin: it has a use for a false-negative margin.
+    """
+
+    needs_teacher: ClassVar[bool] = False
+    needs_negatives: ClassVar[bool] = False
+    meets_other_processes: ClassVar[bool] = False
+    takes_margin: ClassVar[bool] = False
+
     scale: float
     false_negative_margin: float | None = None
 
@@ -44,43 +80,114 @@ class Objective:
         similarity = inner_product(queries[rows], passages)
         part = {name: value[rows] for name, value in labels.items()}
         positive = _diagonal(part["own"], rows.start or 0)
-        if self.kind == "margin_mse":
-            pairs = (labels["own"] & ~labels["left_out"]).sum() - len(queries)
-            return self._margin_mse(similarity, part, positive) / pairs.clamp(min=1)
-        share = len(similarity) / len(queries)
-        if self.kind == "kl":
-            return self._kl(similarity, part, positive) * share
-        return self._contrastive(similarity, part, positive) * share
+        questions = Questions(similarity, part["own"], part["left_out"], part.get("teacher"), positive)
+        return self.of_batch(self.of_questions(questions), questions, labels)
 
-    def _contrastive(
-        self, similarity: "torch.Tensor", part: Mapping[str, "torch.Tensor"], positive: "torch.Tensor"
+    @abstractmethod
+    def of_questions(self, questions: Questions) -> "torch.Tensor":
+        """The loss of these questions as if they were the batch: a mean over them, unless ``of_batch`` differs."""
+
+    def of_batch(
+        self, loss: "torch.Tensor", questions: Questions, labels: Mapping[str, "torch.Tensor"]
     ) -> "torch.Tensor":
+        """What of the batch's loss is due to these questions; ``labels`` are the whole batch's."""
+        return loss * (len(questions.similarity) / len(labels["own"]))
+
+
+class Contrastive(Objective):
+    """InfoNCE (van den Oord et al. 2018): ``-log( exp(s(q, p+)/T) / sum_p exp(s(q, p)/T) )``, mean over questions.
+
+    The comparison with the false-negative margin takes no gradient (Qwen3 Embedding, arXiv 2506.05176, masks with a
+    margin of 0.1).
+    """
+
+    takes_margin = True
+
+    def of_questions(self, questions: Questions) -> "torch.Tensor":
         import torch
 
-        out = part["left_out"] if self.kind == "in_batch" else part["left_out"] | ~part["own"]
+        similarity, positive = questions.similarity, questions.positive
+        out = self.excluded(questions)
         if self.false_negative_margin is not None:
             limit = similarity.detach()[positive].unsqueeze(1) + self.false_negative_margin
             out = out | (similarity.detach() > limit)
         scores = (similarity * self.scale).masked_fill(out & ~positive, -torch.inf)
         return -(scores[positive] - torch.logsumexp(scores, dim=1)).mean()
 
-    def _margin_mse(
-        self, similarity: "torch.Tensor", part: Mapping[str, "torch.Tensor"], positive: "torch.Tensor"
-    ) -> "torch.Tensor":
-        pairs = part["own"] & ~part["left_out"] & ~positive
-        logits, teacher = similarity * self.scale, part["teacher"]
+    @abstractmethod
+    def excluded(self, questions: Questions) -> "torch.Tensor":
+        """[q, p]: True where a passage is not in the sum."""
+
+
+@objective("in_batch")
+class InBatch(Contrastive):
+    """Contrastive over all passages of the batch that are not left out, those of other processes included."""
+
+    meets_other_processes = True
+
+    def excluded(self, questions: Questions) -> "torch.Tensor":
+        return questions.left_out
+
+
+@objective("group")
+class Group(Contrastive):
+    """Contrastive over the question's own positive and negatives only (the reference recipe's loss).
+
+    Where a question has fewer negatives than asked the reference repeats them; here there are fewer terms.
+    """
+
+    needs_negatives = True
+
+    def excluded(self, questions: Questions) -> "torch.Tensor":
+        return questions.left_out | ~questions.own
+
+
+@objective("margin_mse")
+class MarginMse(Objective):
+    """Mean over own (positive, negative) pairs of ``((s+ - s-)/T - (t+ - t-))^2`` with the teacher's scores t.
+
+    Hofstätter et al. 2020, arXiv 2010.02666.
+    """
+
+    needs_teacher = True
+    needs_negatives = True
+
+    def of_questions(self, questions: Questions) -> "torch.Tensor":
+        """The sum over their pairs."""
+        teacher, positive = questions.teacher, questions.positive
+        assert teacher is not None
+        pairs = questions.own & ~questions.left_out & ~positive
+        logits = questions.similarity * self.scale
         margins = logits[positive].unsqueeze(1) - logits
         wanted = teacher[positive].unsqueeze(1) - teacher
         return (margins - wanted)[pairs].square().sum()
 
-    def _kl(
-        self, similarity: "torch.Tensor", part: Mapping[str, "torch.Tensor"], positive: "torch.Tensor"
+    def of_batch(
+        self, loss: "torch.Tensor", questions: Questions, labels: Mapping[str, "torch.Tensor"]
     ) -> "torch.Tensor":
+        """Divided by the batch's pairs: questions may have different numbers of them."""
+        pairs = (labels["own"] & ~labels["left_out"]).sum() - len(labels["own"])
+        return loss / pairs.clamp(min=1)
+
+
+@objective("kl")
+class Kl(Objective):
+    """``KL(softmax(t) || softmax(s/T))`` over the own passages, mean over questions.
+
+    As RocketQAv2 and sentence-transformers' DistillKLDivLoss.
+    """
+
+    needs_teacher = True
+    needs_negatives = True
+
+    def of_questions(self, questions: Questions) -> "torch.Tensor":
         import torch
 
-        candidates = part["own"] & ~part["left_out"] | positive
+        similarity, own, left_out, scores, positive = questions
+        assert scores is not None
+        candidates = own & ~left_out | positive
         student = (similarity * self.scale).masked_fill(~candidates, -torch.inf).log_softmax(1)
-        teacher = part["teacher"].masked_fill(~candidates, -torch.inf).log_softmax(1)
+        teacher = scores.masked_fill(~candidates, -torch.inf).log_softmax(1)
         terms = (teacher.exp() * (teacher - student))[candidates]
         return terms.sum() / len(similarity)
 

@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from embed_pipeline.errors import LLMUnavailableError
-from embed_pipeline.llm.client import BadAnswerError, ChatClient, RefusedRequestError
+from embed_pipeline.llm.client import BadAnswerError, RefusedRequestError
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.throttle import EndpointDownError
 from embed_pipeline.progress import Task, task
 
@@ -36,7 +37,7 @@ class Outcome(Generic[Answer]):
 class Round(Generic[Answer]):
     """What all requests of one round share; ``name`` is shown as progress."""
 
-    client: ChatClient
+    client: ChatEngine
     model: str
     schema: type[Answer]
     name: str
@@ -116,7 +117,7 @@ async def _work_off(asking: Round[Answer], waiting: Iterator[tuple[str, str]], r
         tally.stopping = True
 
     async with asking.client:
-        await _together(worker, asking.client.settings.concurrency, stop)
+        await _together(worker, asking.client.concurrency, stop)
     if tally.failed is not None and not tally.answered:
         raise tally.failed
     return tally.reasons
@@ -129,10 +130,10 @@ async def _fetch(asking: Round[Answer], record: str, prompt: str, tally: _Tally)
         raise
     except LLMUnavailableError as error:
         tally.reasons[record], tally.failed = str(error), error
-        answers = asking.client.gate.answers
+        answers = asking.client.answers
         tally.in_a_row = 1 + (tally.in_a_row if answers == tally.answers else 0)
         tally.answers = answers
-        if tally.in_a_row >= max(3, asking.client.settings.concurrency):
+        if tally.in_a_row >= max(3, asking.client.concurrency):
             raise
         return
     except RefusedRequestError as error:

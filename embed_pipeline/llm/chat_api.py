@@ -228,9 +228,9 @@ def parse_answer(reply: Reply, schema: type[Answer]) -> Answer:
         cut = " because llm.max_tokens was used up before it began" if reply.cut else ""
         raise UnusableError(f"the answer is empty{cut}")
     problem = "it holds no JSON object"
-    for found in _objects(re.sub(r"<think>.*?</think>", "", reply.content, flags=re.DOTALL)):
+    for value in _objects(re.sub(r"<think>.*?</think>", "", reply.content, flags=re.DOTALL)):
         try:
-            return schema.model_validate(found)
+            return schema.model_validate(value)
         except ValidationError as error:
             problem = _explain(error)
     if reply.cut:
@@ -240,17 +240,17 @@ def parse_answer(reply: Reply, schema: type[Answer]) -> Answer:
 
 def _objects(text: str) -> list[Any]:
     """Outermost JSON objects in ``text``, in order; lone surrogates made storable."""
-    decoder, found, at = json.JSONDecoder(strict=False), [], text.find("{")
+    decoder, objects, at = json.JSONDecoder(strict=False), [], text.find("{")
     for _ in range(MOST_TRIES):
         if at < 0:
             break
         try:
             value, end = decoder.raw_decode(text, at)
-            found.append(_storable(value))
+            objects.append(_storable(value))
         except (ValueError, RecursionError):
             end = at + 1
         at = text.find("{", end)
-    return found
+    return objects
 
 
 def _storable(value: Any) -> Any:

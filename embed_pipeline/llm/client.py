@@ -13,8 +13,8 @@ started again asks only for what is missing. Failures are sorted once::
 import asyncio
 import json
 import os
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic
 from weakref import WeakValueDictionary
 
 import httpx
@@ -84,6 +84,16 @@ class ChatClient:
         await self._endpoint.__aexit__()
         await asyncio.wrap_future(self.store.flush())
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls of :meth:`complete` are wanted at once."""
+        return self.settings.concurrency
+
+    @property
+    def answers(self) -> int:
+        """Replies of the endpoint so far, usable or not."""
+        return self.gate.answers
+
     def note(self) -> str:
         """Where it stands, in a few words: requests in flight and money (or tokens) of the generation."""
         spent = self.ledger.totals()
@@ -101,17 +111,13 @@ class ChatClient:
         Raises:
             BadAnswerError: the stored replies are unusable.
         """
-        conversation = _conversation(messages, schema)
-        turns = next(conversation)
-        try:
-            while True:
-                reply = self.store.reply(self._key(model, turns, schema))
-                if reply is None:
-                    return None
-                turns = conversation.send(reply)
-        except StopIteration as done:
-            answer: Answer = done.value
-            return answer
+        conversation = _Conversation(messages, schema)
+        while conversation.answer is None:
+            reply = self.store.reply(self._key(model, conversation.turns, schema))
+            if reply is None:
+                return None
+            conversation.take(reply)
+        return conversation.answer
 
     async def complete(self, model: str, messages: Sequence[Message], schema: type[Answer]) -> Answer:
         """One answer that fits ``schema``, from the store if the same was asked before.
@@ -125,23 +131,10 @@ class ChatClient:
             LLMUnavailableError: the request kept failing.
             BadAnswerError: no usable answer after the repair turn, or the request itself was refused.
         """
-        conversation = _conversation(messages, schema)
-        turns = next(conversation)
-        try:
-            while True:
-                key = self._key(model, turns, schema)
-                reply = self.store.reply(key)
-                if reply is None:
-                    one_at_a_time = self._asking.setdefault(key, asyncio.Lock())
-                    another_asks = one_at_a_time.locked()  # a record with the same prompt
-                    async with one_at_a_time:
-                        reply = self.store.reply(key) if another_asks else None
-                        if reply is None:
-                            reply = await self._fetch(key, model, turns, schema)
-                turns = conversation.send(reply)
-        except StopIteration as done:
-            answer: Answer = done.value
-            return answer
+        conversation = _Conversation(messages, schema)
+        while conversation.answer is None:
+            conversation.take(await self._reply(model, conversation.turns, schema))
+        return conversation.answer
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -150,6 +143,18 @@ class ChatClient:
 
     def _key(self, model: str, messages: Sequence[Message], schema: type[BaseModel]) -> str:
         return reply_key(model, self.parameters, messages, chat_api.schema_of(schema))
+
+    async def _reply(self, model: str, turns: Sequence[Message], schema: type[BaseModel]) -> chat_api.Reply:
+        """The stored reply, else one from the endpoint; what several records ask alike is asked once."""
+        key = self._key(model, turns, schema)
+        reply = self.store.reply(key)
+        if reply is not None:
+            return reply
+        one_at_a_time = self._asking.setdefault(key, asyncio.Lock())
+        another_asks = one_at_a_time.locked()  # a record with the same prompt
+        async with one_at_a_time:
+            reply = self.store.reply(key) if another_asks else None
+            return reply if reply is not None else await self._fetch(key, model, turns, schema)
 
     async def _fetch(
         self, key: str, model: str, messages: Sequence[Message], schema: type[BaseModel]
@@ -240,26 +245,34 @@ class _Attempts(tenacity.stop.stop_base):
         return self._counted >= self._most or retry_state.attempt_number >= PATIENCE * self._most
 
 
-def _conversation(
-    messages: Sequence[Message], schema: type[Answer]
-) -> Generator[Sequence[Message], chat_api.Reply, Answer]:
-    """Yields what to ask, is sent the reply, returns the answer; an unusable one is asked for once more.
+class _Conversation(Generic[Answer]):
+    """Asks once, and once more when the first reply is unusable.
 
-    Raises:
-        BadAnswerError: there is no usable answer.
+    Attributes:
+        turns: what to ask next.
+        answer: None until a reply was usable.
     """
-    reply = yield messages
-    try:
-        return chat_api.parse_answer(reply, schema)
-    except chat_api.UnusableError as error:
-        if error.final:
-            raise BadAnswerError(str(error)) from None
-        turns = _repaired(messages, error, schema)
-    reply = yield turns
-    try:
-        return chat_api.parse_answer(reply, schema)
-    except chat_api.UnusableError as error:
-        raise BadAnswerError(f"no usable answer after a repair turn: {error}") from None
+
+    def __init__(self, messages: Sequence[Message], schema: type[Answer]) -> None:
+        self.turns = messages
+        self.answer: Answer | None = None
+        self._schema = schema
+        self._repairing = False
+
+    def take(self, reply: chat_api.Reply) -> None:
+        """Look at the reply to ``turns``.
+
+        Raises:
+            BadAnswerError: there is no usable answer, and none to be hoped for.
+        """
+        try:
+            self.answer = chat_api.parse_answer(reply, self._schema)
+        except chat_api.UnusableError as error:
+            if self._repairing:
+                raise BadAnswerError(f"no usable answer after a repair turn: {error}") from None
+            if error.final:
+                raise BadAnswerError(str(error)) from None
+            self.turns, self._repairing = _repaired(self.turns, error, self._schema), True
 
 
 def _repaired(messages: Sequence[Message], error: chat_api.UnusableError, schema: type[BaseModel]) -> list[Message]:

@@ -139,23 +139,23 @@ class Endpoint:
         status = response.status_code
         if status == 200:
             return
-        said = self.safe(chat_api.error_message(received))
+        message = self.safe(chat_api.error_message(received))
         if status in _MALFORMED:
-            raise chat_api.MalformedError(said, status)
+            raise chat_api.MalformedError(message, status)
         out_of_credit = status == 429 and b"insufficient_quota" in received
         if (status in _RETRY or status >= 500) and not out_of_credit:
             after = chat_api.retry_after(response)
             if after is not None and after > LONGEST_WAIT:
                 raise EndpointDownError(
-                    f"{self.name} asks to come back in {after:.0f} s ({status}: {said}). {KEPT} then."
+                    f"{self.name} asks to come back in {after:.0f} s ({status}: {message}). {KEPT} then."
                 )
-            raise chat_api.RetryableError(f"{status}: {said}", limited=status in (429, 529), retry_after=after)
+            raise chat_api.RetryableError(f"{status}: {message}", limited=status in (429, 529), retry_after=after)
         if status in _ACCESS or out_of_credit:
             cause = _ACCESS.get(status, "the account cannot pay")
             advice = f"Check the key in the environment variable {self.settings.api_key_env}"
         else:
             cause, advice = f"status {status}", f"Check sdg.llm.base_url and that it serves the model {model}"
-        raise LLMAccessError(f"{self.name}: {cause} ({status}: {said}). {advice}. Answers received so far are kept.")
+        raise LLMAccessError(f"{self.name}: {cause} ({status}: {message}). {advice}. Answers received so far are kept.")
 
     def safe(self, text: str) -> str:
         """Text of the endpoint without our key, should it echo it."""

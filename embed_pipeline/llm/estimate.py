@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from embed_pipeline.llm.ledger import prices_of
+from embed_pipeline.llm.prices import described_sources, prices_of
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.settings import SdgSettings
 
@@ -46,6 +46,7 @@ class Estimate:
     Attributes:
         usd: None without prices.
         seconds: at full concurrency, by the endpoint's own pace so far, else by a usual one.
+        price_sources: of the prices that are not from the settings, in words.
         rough: made from the size of the corpus alone, since there are no passages (or questions) yet.
     """
 
@@ -53,6 +54,7 @@ class Estimate:
     usd: float | None
     seconds: float
     rough: bool = False
+    price_sources: str = ""
 
     @property
     def calls(self) -> int:
@@ -83,6 +85,8 @@ class Estimate:
             if self.usd is None
             else f"about {self.usd:.2f} USD"
         )
+        if self.usd is not None and self.price_sources:
+            money += f" ({self.price_sources})"
         stored = f"{self.answered} answers stored already; " if self.answered else ""
         roughly = " (roughly)" if self.rough else ""
         return (
@@ -99,6 +103,7 @@ class Estimate:
             "prompt_tokens": round(self.prompt_tokens),
             "completion_tokens": round(self.completion_tokens),
             "usd": None if self.usd is None else round(self.usd, 4),
+            "price_sources": self.price_sources,
             "seconds": round(self.seconds),
             "rough": self.rough,
             "steps": {step.name: {"calls": step.calls, "answered": step.answered} for step in self.steps},
@@ -111,13 +116,15 @@ def estimated_tokens(text: str) -> float:
 
 
 def estimate_of(steps: Sequence[Step], settings: SdgSettings, store: ResponseStore, rough: bool = False) -> Estimate:
-    """Money by the prices in the settings, time by the endpoint's own pace where it is known."""
+    """Money by the prices set or known, time by the endpoint's own pace where it is known."""
     prices, usd = prices_of(settings.llm), None
-    if all(step.model in prices for step in steps):
+    used = {step.model for step in steps}
+    if used <= prices.keys():
         usd = sum(prices[step.model].usd(step.prompt_tokens, step.completion_tokens) for step in steps)
     pace = store.pace()
     seconds = sum(_seconds(step, pace.get(step.model)) for step in steps) / settings.llm.concurrency
-    return Estimate(tuple(steps), usd, seconds, rough)
+    sources = described_sources({model: price for model, price in prices.items() if model in used})
+    return Estimate(tuple(steps), usd, seconds, rough, sources)
 
 
 def _seconds(step: Step, pace: float | None) -> float:

@@ -9,47 +9,16 @@ for nobody learns whether they were paid for; that is at most ``llm.concurrency`
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from embed_pipeline.errors import BudgetExceededError, SettingsError
 from embed_pipeline.llm.chat_api import Usage
+from embed_pipeline.llm.prices import Price
 from embed_pipeline.llm.responses import Entry, ResponseStore
 from embed_pipeline.llm.throttle import Waiters
-from embed_pipeline.settings import LLMSettings
 
 BYTES_PER_TOKEN = 3  # of text whose tokens nobody counted; English has about four
 CAUTION = 1.5  # the next prompt may have this many times the tokens per byte of any before it
 _COUNTED = ("requests", "prompt_tokens", "completion_tokens", "estimated", "seconds")
-
-
-@dataclass(frozen=True)
-class Price:
-    """USD per million tokens."""
-
-    prompt: float
-    completion: float
-
-    def usd(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Price of so many tokens."""
-        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
-
-
-def prices_of(settings: LLMSettings) -> dict[str, Price]:
-    """Prices by model name; those of the judge default to the model's. Empty when none are set."""
-    names = ("prompt_price", "completion_price")
-    prompt, completion = (getattr(settings, name) for name in names)
-    judge_prompt, judge_completion = (getattr(settings, f"judge_{name}") for name in names)
-    prices = {}
-    for model, values in (
-        (settings.judge_model, (judge_prompt, judge_completion)),
-        (settings.model, (None, None)),  # last: the model's own price, also where it judges
-    ):
-        chosen = [
-            value if value is not None else default for value, default in zip(values, (prompt, completion), strict=True)
-        ]
-        if model and any(value is not None for value in chosen):
-            prices[model] = Price(chosen[0] or 0.0, chosen[1] or 0.0)
-    return prices
 
 
 class Ledger:

@@ -84,8 +84,8 @@ def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str])
     parts, coming = [tables.empty(tables.QaCandidates)], iter(candidates)
     while batch := list(islice(coming, ROWS_AT_ONCE)):
         parts.append(pl.DataFrame([_row(candidate, doc_of) for candidate in batch], schema=parts[0].schema))
-    whole = pl.concat(parts).unique("question_id", keep="first", maintain_order=True).sort("question_id")
-    return tables.validate(tables.QaCandidates, whole)
+    distinct = pl.concat(parts).unique("question_id", keep="first", maintain_order=True).sort("question_id")
+    return tables.validate(tables.QaCandidates, distinct)
 
 
 def set_aside_frame(rows: Iterable[tuple[str, str, str]]) -> pl.DataFrame:

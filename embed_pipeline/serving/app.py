@@ -10,13 +10,13 @@ from typing import Any, Literal
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from embed_pipeline.encoders.onnx_encoder import OnnxEncoder, Tokens
 from embed_pipeline.encoders.spec import Role
 from embed_pipeline.serving.errors import ApiError, invalid
-from embed_pipeline.serving.metrics import CONTENT_TYPE, Metrics
+from embed_pipeline.serving.metrics import Metrics
 from embed_pipeline.serving.schema import EmbeddingRequest, Inputs, parse_request, response_body, shorten
 from embed_pipeline.serving.session import ModelSource, Session
 
@@ -62,7 +62,7 @@ class _Server:
     def __init__(self, source: ModelSource, max_body_bytes: int) -> None:
         self._source = source
         self._max_body_bytes = max_body_bytes
-        self._metrics = Metrics()
+        self._metrics = Metrics(self._inputs_waiting)
 
     async def embeddings(self, request: Request) -> Response:
         began = time.perf_counter()
@@ -132,8 +132,11 @@ class _Server:
         )
 
     async def metrics_text(self, request: Request) -> Response:
-        waiting = self._source.current.batcher.waiting if self._source.current else 0
-        return PlainTextResponse(self._metrics.text(waiting), media_type=CONTENT_TYPE)
+        text, content_type = self._metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, media_type=content_type)
+
+    def _inputs_waiting(self) -> int:
+        return self._source.current.batcher.waiting if self._source.current else 0
 
 
 async def _embed(session: Session, body: bytes) -> tuple[bytes, int, int]:

@@ -1,52 +1,47 @@
-"""Counters of the server in the Prometheus text format (version 0.0.4)."""
+"""What the server counts, for Prometheus: one registry per application, so that two of them do not add up."""
 
-from bisect import bisect_left
-from collections import Counter
+from collections.abc import Callable
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the histogram's buckets."""
 
 
 class Metrics:
-    """Requests by status, tokens, inputs, and the seconds of successful requests."""
+    """Requests by status, tokens, inputs, and the seconds of successful requests.
 
-    def __init__(self) -> None:
-        self._requests: Counter[int] = Counter()
-        self._buckets = [0] * (len(BUCKETS) + 1)
-        self._seconds = 0.0
-        self._tokens = 0
-        self._inputs = 0
+    Args:
+        inputs_waiting: tells the number of inputs in the queue.
+    """
+
+    def __init__(self, inputs_waiting: Callable[[], int]) -> None:
+        registry = CollectorRegistry()
+        name = "embed_pipeline"
+        self._requests = Counter(f"{name}_requests", "Requests by HTTP status.", ["status"], registry=registry)
+        self._tokens = Counter(f"{name}_tokens", "Tokens of the texts embedded.", registry=registry)
+        self._inputs = Counter(f"{name}_inputs", "Texts embedded.", registry=registry)
+        waiting = Gauge(f"{name}_inputs_waiting", "Texts taken in and not embedded yet.", registry=registry)
+        waiting.set_function(inputs_waiting)
+        self._seconds = Histogram(
+            f"{name}_request_seconds", "Seconds of successful requests.", registry=registry, buckets=SECONDS
+        )
+        self._requests.labels("200")  # there from the beginning
+        self._registry = registry
 
     def failed(self, status: int) -> None:
         """Count a request that was answered with an error."""
-        self._requests[status] += 1
+        self._requests.labels(str(status)).inc()
 
     def succeeded(self, seconds: float, inputs: int, tokens: int) -> None:
         """Count an answered request."""
-        self._requests[200] += 1
-        self._buckets[bisect_left(BUCKETS, seconds)] += 1
-        self._seconds += seconds
-        self._inputs += inputs
-        self._tokens += tokens
+        self._requests.labels("200").inc()
+        self._seconds.observe(seconds)
+        self._inputs.inc(inputs)
+        self._tokens.inc(tokens)
 
-    def text(self, waiting: int) -> str:
-        """The exposition; ``waiting`` is the number of inputs in the queue."""
-        name = "embed_pipeline"
-        lines = [f"# TYPE {name}_requests_total counter"]
-        lines += [f'{name}_requests_total{{status="{status}"}} {self._requests[status]}' for status in self._statuses()]
-        for kind, noun, value in (
-            ("counter", "tokens_total", self._tokens),
-            ("counter", "inputs_total", self._inputs),
-            ("gauge", "inputs_waiting", waiting),
-        ):
-            lines += [f"# TYPE {name}_{noun} {kind}", f"{name}_{noun} {value}"]
-        lines.append(f"# TYPE {name}_request_seconds histogram")
-        count = 0
-        for bound, found in zip([*map(str, BUCKETS), "+Inf"], self._buckets, strict=True):
-            count += found
-            lines.append(f'{name}_request_seconds_bucket{{le="{bound}"}} {count}')
-        lines += [f"{name}_request_seconds_sum {self._seconds:.6f}", f"{name}_request_seconds_count {count}"]
-        return "\n".join(lines) + "\n"
-
-    def _statuses(self) -> list[int]:
-        return sorted({200, *self._requests})
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The figures and their content type: Prometheus' text format, or OpenMetrics where ``accept`` names it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type

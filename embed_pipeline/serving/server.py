@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from embed_pipeline.errors import DeployError, PortInUseError
@@ -19,6 +20,7 @@ def serve(
     port: int = 8808,
     model_name: str = "embed-pipeline",
     threads: int = 0,
+    announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are answered before it returns.
 
@@ -26,6 +28,7 @@ def serve(
         model: a model folder, served for good.
         deployments: or a folder whose current.json names the release; it is followed.
         threads: ONNX Runtime threads; 0: all cores.
+        announce: called with the server's URL once the model is loaded.
 
     Raises:
         PortInUseError: somebody else listens there; found out before the model is loaded.
@@ -37,6 +40,8 @@ def serve(
     source = ModelSource(model, deployments, model_name, threads)
     with listen(host, port) as listener:
         source.load_fixed()
+        if announce is not None:
+            announce(f"http://{host}:{listener.getsockname()[1]}")
         config = uvicorn.Config(
             create_app(source),
             log_config=None,

@@ -6,6 +6,11 @@ from pydantic import Field, model_validator
 
 from embed_pipeline.settings.section import Section, runtime
 
+LEARN_FROM_TEACHER = ("margin_mse", "kl")
+TAKE_OWN_NEGATIVES = ("group", *LEARN_FROM_TEACHER)
+TAKE_FALSE_NEGATIVE_MARGIN = ("in_batch", "group")
+"""Objectives by what they need, as the classes of embed_pipeline.finetune.objectives say; a test compares both."""
+
 
 class LoraSettings(Section):
     """Low-rank adaptation (Hu et al. 2021): train small matrices beside the weights, merged when saved."""
@@ -66,15 +71,17 @@ class FinetuneSettings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "FinetuneSettings":
-        if self.objective in ("margin_mse", "kl") and not self.teacher:
+        if self.objective in LEARN_FROM_TEACHER and not self.teacher:
             raise ValueError(f"objective is {self.objective}, but teacher names no model")
-        if self.objective != "in_batch" and self.hard_negatives == 0:
+        if self.objective in TAKE_OWN_NEGATIVES and self.hard_negatives == 0:
             raise ValueError(f"objective is {self.objective}, which needs hard_negatives of at least 1")
         if any(size < 1 for size in self.matryoshka_dimensions):
             raise ValueError("matryoshka_dimensions must be positive")
-        if self.teacher and self.objective not in ("margin_mse", "kl"):
-            raise ValueError(f"teacher is set, but objective is {self.objective}; margin_mse and kl learn from it")
-        if self.false_negative_margin is not None and self.objective not in ("in_batch", "group"):
+        if self.teacher and self.objective not in LEARN_FROM_TEACHER:
+            raise ValueError(
+                f"teacher is set, but objective is {self.objective}; {' and '.join(LEARN_FROM_TEACHER)} learn from it"
+            )
+        if self.false_negative_margin is not None and self.objective not in TAKE_FALSE_NEGATIVE_MARGIN:
             raise ValueError(
                 f"false_negative_margin is set, but objective is {self.objective}, which has no use for it"
             )

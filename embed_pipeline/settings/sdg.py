@@ -18,10 +18,14 @@ class LLMSettings(Section):
     temperature: float = Field(0.6, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(4096, ge=64, description="Longest answer.")
-    prompt_price: float | None = runtime(None, "USD per million prompt tokens of model.", ge=0)
-    completion_price: float | None = runtime(None, "USD per million completion tokens of model.", ge=0)
-    judge_prompt_price: float | None = runtime(None, "The same of judge_model; unset: as model.", ge=0)
-    judge_completion_price: float | None = runtime(None, "The same of judge_model; unset: as model.", ge=0)
+    prompt_price: float | None = runtime(
+        None, "USD per million prompt tokens of model; unset: as genai-prices knows it.", ge=0
+    )
+    completion_price: float | None = runtime(
+        None, "USD per million completion tokens of model; unset: as genai-prices knows it.", ge=0
+    )
+    judge_prompt_price: float | None = runtime(None, "As of model, for judge_model; unset: as set for model.", ge=0)
+    judge_completion_price: float | None = runtime(None, "As of model, for judge_model; unset: as set for model.", ge=0)
     concurrency: int = runtime(16, "Most requests in flight; fewer while the endpoint asks for fewer.", ge=1)
     timeout_seconds: float = runtime(120.0, "Longest wait for one answer.", gt=0)
     max_attempts: int = runtime(6, "Attempts for one request before it is set aside.", ge=1)
@@ -93,11 +97,16 @@ class SdgSettings(Section):
     min_complexity: int = Field(2, ge=1, le=5)
     min_questions: int = Field(20, ge=1, description="Fewer kept questions stop the run (blocking check).")
     budget_usd: float | None = runtime(
-        None, "Most money for the answers of one generation; needs llm.prompt_price.", gt=0
+        None, "Most money for the answers of one generation; needs prices, set (llm.prompt_price) or known.", gt=0
     )
     budget_tokens: int | None = runtime(None, "Most tokens (prompt and completion) of one generation.", ge=1)
     prompts: Path | None = runtime(None, "Folder with prompt files of your own; embed-pipeline prompts writes one.")
     llm: LLMSettings = LLMSettings()
+
+    @property
+    def names_engine(self) -> bool:
+        """Whether ``engine`` is one that asks a language model, by its name."""
+        return self.engine not in ("auto", "offline")
 
     @model_validator(mode="after")
     def _consistent(self) -> "SdgSettings":
@@ -105,10 +114,8 @@ class SdgSettings(Section):
             raise ValueError(f"min_hops ({self.min_hops}) is larger than max_hops ({self.max_hops})")
         if self.min_question_chars > self.max_question_chars:
             raise ValueError("min_question_chars is larger than max_question_chars")
-        if self.engine in ("llm", "data_designer") and not (self.llm.base_url and self.llm.model):
+        if self.names_engine and not (self.llm.base_url and self.llm.model):
             raise ValueError(f"engine is {self.engine}, but llm.base_url or llm.model is not set")
         if self.llm.base_url and not self.llm.model:
             raise ValueError("llm.base_url is set, but llm.model is not")
-        if self.budget_usd is not None and None in (self.llm.prompt_price, self.llm.completion_price):
-            raise ValueError("budget_usd needs llm.prompt_price and llm.completion_price, in USD per million tokens")
         return self

@@ -11,7 +11,7 @@ Three kinds of setting, told apart by how they are declared:
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 def runtime(default: Any, description: str, **constraints: Any) -> Any:
@@ -34,14 +34,6 @@ class Section(BaseModel):
     """Frozen; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty_sections(cls, values: Any) -> Any:
-        """A section whose lines are all commented out is null in YAML and means: its defaults."""
-        if not isinstance(values, dict):
-            return values
-        return {name: value for name, value in values.items() if value is not None or name not in sections_of(cls)}
 
 
 def sections_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:

@@ -1,6 +1,7 @@
 """Where settings come from: one YAML file over a profile, the environment and the command line over both.
 
 Precedence: ``--set section.key=value``, then ``EMBED_PIPELINE__SECTION__KEY``, then the file, then the profile.
+pydantic-settings puts them together; what a value given as text means is decided by the declaration of its setting.
 """
 
 import difflib
@@ -13,9 +14,19 @@ from typing import Any
 import pydantic
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from pydantic_settings.sources.types import EnvNoneType
 
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.settings import Section, Settings, sections_of
+from embed_pipeline.settings import Settings, sections_of
 
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
@@ -36,14 +47,14 @@ def load_settings(
         SettingsError: unknown key (names the nearest), wrong type, contradiction, unreadable file.
     """
     from_file = _read_file(file) if file is not None else {}
-    named = profile or from_file.pop("profile", None) or "cpu"
-    from_file.pop("profile", None)
-    values = _read_profile(str(named))
-    _merge(values, from_file)
-    _merge(values, _from_environment(os.environ if environment is None else environment))
-    for override in overrides:
-        _merge(values, _from_override(override))
-    return _validated(values, file)
+    named = from_file.pop("profile", None)
+    sources = (
+        *_from_overrides(overrides),
+        _from_environment(os.environ if environment is None else environment),
+        InitSettingsSource(_SettingsFromSources, from_file),
+        _from_profile(str(profile or named or "cpu")),
+    )
+    return _validated(sources, file)
 
 
 def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
@@ -52,25 +63,57 @@ def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
     Raises:
         SettingsError: as :func:`load_settings`.
     """
-    values = settings.model_dump()
-    for override in overrides:
-        _merge(values, _from_override(override))
-    return _validated(values, None)
+    before = InitSettingsSource(_SettingsFromSources, settings.model_dump())
+    return _validated((*_from_overrides(overrides), before), None)
 
 
-def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
+class _SettingsFromSources(Settings, BaseSettings):
+    """Settings while they are put together; :class:`Settings` itself looks at no source."""
+
+    model_config = SettingsConfigDict(case_sensitive=True, env_nested_delimiter=".", env_parse_none_str="null")
+
+
+class _TextSource(EnvSettingsSource):
+    """Values given as text, by the dotted name of their setting; null, ~ and nothing mean null.
+
+    Text settings are taken verbatim ("query: ", "007", "12e4"), unless quoted; lists and whole sections are YAML.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+        super().__init__(_SettingsFromSources)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name: _unquoted(self.texts[name]) for name in sorted(self.texts)}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """A list or a section; what is neither is left to validation, which names the setting."""
+        return _yaml_or_text(value)
+
+    def __call__(self) -> dict[str, Any]:
+        """Nested values of the settings there are, and unknown names as they stand, for validation to refuse."""
+        sections = sections_of(Settings)
+        others = {
+            name: text
+            for name, text in self.env_vars.items()
+            if name not in Settings.model_fields and name.partition(".")[0] not in sections
+        }
+        return _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
+
+
+def _validated(sources: tuple[PydanticBaseSettingsSource, ...], file: Path | None) -> Settings:
     try:
-        return Settings.model_validate(values)
+        merged = _SettingsFromSources(_build_sources=(sources, {}))
     except pydantic.ValidationError as error:
         raise SettingsError(_explain(error, file)) from None
+    return Settings.model_validate(dict(merged))
 
 
-def _read_profile(name: str) -> dict[str, Any]:
+def _from_profile(name: str) -> PydanticBaseSettingsSource:
     if name not in PROFILES:
         raise SettingsError(f"profile {name!r} is unknown{_nearest(name, PROFILES)}; there are: {', '.join(PROFILES)}.")
-    text = resources.files("embed_pipeline").joinpath("settings", "profiles", f"{name}.yaml").read_text("utf-8")
-    values: dict[str, Any] = yaml.safe_load(text) or {}
-    return values
+    file = resources.files("embed_pipeline").joinpath("settings", "profiles", f"{name}.yaml")
+    return YamlConfigSettingsSource(_SettingsFromSources, file)
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -86,7 +129,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: must hold sections such as corpus: or finetune:, not a {type(values).__name__}.")
-    return _anchored(values, file.parent)
+    return _anchored(_without_empty_sections(values), file.parent)
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -100,62 +143,52 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return values
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name in sorted(environment):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            parts = [part.lower() for part in name.removeprefix(ENVIRONMENT_PREFIX).split("__")]
-            _merge(values, _nest(parts, _parse(environment[name], parts)))
-    return _anchored(values, Path.cwd())
+def _without_empty_sections(values: Mapping[Any, Any], model: type[BaseModel] = Settings) -> dict[str, Any]:
+    """A section whose lines are all commented out is null in YAML; it says nothing."""
+    sections = sections_of(model)
+    return {
+        str(name): _without_empty_sections(value, sections[name])
+        if name in sections and isinstance(value, dict)
+        else value
+        for name, value in values.items()
+        if value is not None or name not in sections
+    }
 
 
-def _from_override(override: str) -> dict[str, Any]:
+def _from_environment(environment: Mapping[str, str]) -> PydanticBaseSettingsSource:
+    return _TextSource(
+        {
+            name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): text
+            for name, text in environment.items()
+            if name.startswith(ENVIRONMENT_PREFIX)
+        }
+    )
+
+
+def _from_overrides(overrides: Sequence[str]) -> list[PydanticBaseSettingsSource]:
+    """One source each: the last one comes first."""
+    return [_TextSource(dict([_split(override)])) for override in reversed(overrides)]
+
+
+def _split(override: str) -> tuple[str, str]:
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
         raise SettingsError(f"--set {override}: must look like section.key=value.")
-    parts = name.strip().split(".")
-    return _anchored(_nest(parts, _parse(text, parts)), Path.cwd())
+    return name.strip(), text
 
 
-def _parse(text: str, parts: Sequence[str]) -> Any:
-    """The value of a setting given as text; text settings are taken verbatim ("query: ", "007", "12e4")."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    if _is_text(parts) and not quoted and text not in ("", "null", "~"):
-        return text
+def _unquoted(text: str) -> str:
+    if text in ("", "null", "~"):
+        return EnvNoneType(text)
+    value = _yaml_or_text(text) if text[0] == text[-1] and text[0] in "'\"" else text
+    return value if isinstance(value, str) else text
+
+
+def _yaml_or_text(text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
-    # YAML 1.1 reads 1e-5 as a string; Python's float does not.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _is_text(parts: Sequence[str]) -> bool:
-    model: type[BaseModel] = Settings
-    for part in parts[:-1]:
-        model = sections_of(model).get(part, Section)
-    field = model.model_fields.get(parts[-1])
-    return field is not None and field.annotation in (str, str | None, Path | None)
-
-
-def _nest(parts: Sequence[str], value: Any) -> dict[str, Any]:
-    for part in reversed(parts):
-        value = {part: value}
-    result: dict[str, Any] = value
-    return result
-
-
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = dict(value) if isinstance(value, Mapping) else value
 
 
 def _explain(error: pydantic.ValidationError, file: Path | None) -> str:

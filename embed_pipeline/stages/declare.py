@@ -110,6 +110,7 @@ class Stage:
             any of them can take over what another has computed.
         parameters: input asset -> parameter of ``compute``, where the names differ.
         derive: the settings this asset works with, from those of the run.
+        variant: not part of the graph by itself; taken in the place of another stage.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Stage:
     family: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     derive: Callable[[Settings], Settings] = unchanged
+    variant: bool = False
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -183,8 +185,11 @@ def stage(
     device: Literal["cpu", "gpu"] = "cpu",
     kinds: Sequence[str] = (),
     family: str | None = None,
+    variant: bool = False,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage from a function of ``run`` and its input assets (parameter name = asset name).
+
+    In a module of :mod:`embed_pipeline.stages` that is all it takes: the graph finds it there.
 
     Args:
         group: asset group in the UI.
@@ -197,7 +202,7 @@ def stage(
         alive: whether a stored artifact still stands for something real (a running endpoint).
         device: gpu assets carry the GPU tags and pool.
         kinds: badges in the UI.
-        family: see :class:`Stage`.
+        family, variant: see :class:`Stage`.
     """
 
     def declare(compute: Callable[..., None]) -> Stage:
@@ -218,6 +223,7 @@ def stage(
             kinds=tuple(kinds),
             description=inspect.cleandoc(compute.__doc__ or ""),
             family=family,
+            variant=variant,
         )
 
     return declare

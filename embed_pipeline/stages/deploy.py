@@ -1,7 +1,7 @@
 """deploy: the running release and its metrics."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from embed_pipeline import tables
 from embed_pipeline.files import write_json
@@ -10,12 +10,16 @@ from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
 
+if TYPE_CHECKING:
+    from embed_pipeline.deploy.protocol import Endpoint
+
 
 def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
     """Whether the release is the one served right now."""
-    from embed_pipeline.deploy.local import is_serving
+    from embed_pipeline.deploy.targets import open_target
 
-    return is_serving(home, artifact.json("endpoint"))
+    facts: Endpoint = artifact.json("endpoint")
+    return open_target(facts["target"], home, settings.deploy).is_serving(facts)
 
 
 @stage(
@@ -29,15 +33,15 @@ def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
 )
 def endpoint(run: StageRun, onnx_model: Artifact, onnx_int8_model: Artifact) -> None:
     """A running release: URL, release id, model version, target."""
-    from embed_pipeline.deploy.local import deploy_local
+    from embed_pipeline.deploy.targets import open_target
     from embed_pipeline.store.releases import create_release
 
     deploy = run.settings.deploy
     model = {"onnx": onnx_model, "onnx_int8": onnx_int8_model}[deploy.model]
     release = create_release(run.home, model.path, model.version, deploy.model_name)
-    info: dict[str, Any] = deploy_local(run.home, release, deploy)
-    write_json(run.folder / "endpoint.json", info)
-    run.summary |= info
+    facts = open_target(deploy.target, run.home, deploy).deploy(release)
+    write_json(run.folder / "endpoint.json", facts)
+    run.summary |= facts
 
 
 def tolerated(artifact: Artifact, settings: Settings, home: Path) -> bool:
@@ -64,15 +68,16 @@ def endpoint_metrics(
     passages: Artifact,
 ) -> None:
     """The same BEIR evaluation through the endpoint, compared with the checkpoint's; a bad release is rolled back."""
+    from embed_pipeline.deploy.targets import open_target
     from embed_pipeline.encoders.cached_encoder import CachedEncoder
     from embed_pipeline.encoders.http_encoder import HttpEncoder
     from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.evaluate import evaluate_endpoint
-    from embed_pipeline.store.releases import roll_back
 
-    settings, info = run.settings, endpoint.json("endpoint")
+    settings = run.settings
+    facts: Endpoint = endpoint.json("endpoint")
     spec = EncoderSpec.load(onnx_model.path)
-    http = HttpEncoder(info["url"], info["model"], spec)
+    http = HttpEncoder(facts["url"], facts["model"], spec)
     encoder = CachedEncoder(spec, lambda: http, run.work / "vectors")  # each text asked once
     frame = evaluate_endpoint(
         retrieval_sets(settings, beir_benchmark, passages),
@@ -89,4 +94,5 @@ def endpoint_metrics(
         "largest_delta": float(frame["delta"].abs().max() or 0.0),  # type: ignore[arg-type]
     }
     if outside:
-        run.summary["rolled_back_to"] = roll_back(run.home, info["release_id"]) or "nothing: no earlier release"
+        before = open_target(facts["target"], run.home, settings.deploy).roll_back(facts["release_id"])
+        run.summary["rolled_back_to"] = before or "nothing: no earlier release"

@@ -17,7 +17,7 @@ def training_external(settings: Settings) -> dict[str, str]:
 
 @stage(
     group="finetune",
-    version="2",
+    version="3",
     storage="model",
     settings=("finetune",),
     external=training_external,

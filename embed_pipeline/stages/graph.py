@@ -1,5 +1,7 @@
 """All stages in the order of the data, and how the graph grows with the settings.
 
+Every stage that a module of this folder declares is part of it; nothing lists them by hand.
+
 ::
 
     mining_rounds 2:  mined_negatives_round_1 - training_set_round_1 - checkpoint_round_1 -- mined_negatives - ...
@@ -11,36 +13,15 @@ from collections.abc import Iterable, Mapping
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages import corpus, deploy, eval, export, finetune, prep, sdg  # noqa: A004 - the stage's name
+from embed_pipeline.stages import finetune, prep
+from embed_pipeline.stages.collect import declared_stages, in_order
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.sweep import sweep_stages
 
-STAGES: dict[str, Stage] = {
-    one.name: one
-    for one in (
-        corpus.corpus_manifest,
-        corpus.documents,
-        corpus.passages,
-        sdg.qa_candidates,
-        sdg.qa_pairs,
-        prep.splits,
-        prep.beir_benchmark,
-        prep.mined_negatives,
-        prep.training_set,
-        finetune.checkpoint,
-        eval.base_metrics,
-        eval.metrics,
-        export.onnx_model,
-        export.onnx_int8_model,
-        export.tensorrt_engine,
-        deploy.endpoint,
-        deploy.endpoint_metrics,
-    )
-}
-
 ROUND = ("mined_negatives", "training_set", "checkpoint")
 
-# The six stages of the command line (sdg reads the documents too), and the sweep.
+# The six stages of the command line (sdg reads the documents too), and the sweep. A group that no command has is
+# reached with --to.
 GROUPS = {
     "sdg": ("corpus", "sdg"),
     "prep": ("prep",),
@@ -50,6 +31,8 @@ GROUPS = {
     "deploy": ("deploy",),
     "sweep": ("sweep",),
 }
+
+STAGES = in_order(declared_stages(), [group for groups in GROUPS.values() for group in groups])
 
 
 def stages(settings: Settings) -> dict[str, Stage]:

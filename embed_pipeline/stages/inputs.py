@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def uses_llm(settings: Settings) -> bool:
     """Whether a chat endpoint writes the questions."""
     sdg = settings.sdg
-    return sdg.engine in ("llm", "data_designer") or (sdg.engine == "auto" and sdg.llm.base_url is not None)
+    return sdg.names_engine or (sdg.engine == "auto" and sdg.llm.base_url is not None)
 
 
 def base_model_external(settings: Settings) -> dict[str, str]:

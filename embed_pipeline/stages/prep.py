@@ -85,6 +85,7 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
 def denoising_external(settings: Settings) -> dict[str, str]:
     """Who denoises: the cross-encoder, or the language model with its prompt."""
     from embed_pipeline.encoders.base_model import find_base_model
+    from embed_pipeline.llm.prices import check_budget
     from embed_pipeline.llm.prompts import prompt_texts
 
     chosen = settings.prep
@@ -94,6 +95,7 @@ def denoising_external(settings: Settings) -> dict[str, str]:
         llm = settings.sdg.llm
         if llm.base_url is None:
             raise SettingsError("prep.denoise is llm, but sdg.llm.base_url is not set; set it or use cross_encoder.")
+        check_budget(settings.sdg)  # before anything is computed
         prompt = prompt_texts(settings.sdg.prompts)["relevance"]
         return {"llm": sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])}
     return {}
@@ -123,7 +125,7 @@ def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passage
     _mine(run, run.base_encoder(), splits, qa_pairs, passages)
 
 
-@mining_stage(external=denoising_external)
+@mining_stage(external=denoising_external, variant=True)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
     from embed_pipeline.encoders.spec import EncoderSpec

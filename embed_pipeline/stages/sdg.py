@@ -48,6 +48,7 @@ FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 def generation_external(settings: Settings) -> dict[str, str]:
     """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
+    from embed_pipeline.llm.prices import check_budget
     from embed_pipeline.llm.prompts import prompts_fingerprint
     from embed_pipeline.sdg.exchange.read import import_fingerprint
 
@@ -55,6 +56,7 @@ def generation_external(settings: Settings) -> dict[str, str]:
         return {"import_from": import_fingerprint(settings.sdg.import_from.expanduser())}
     if not uses_llm(settings):
         return {}
+    check_budget(settings.sdg)  # before anything is computed
     return {"prompts": prompts_fingerprint(settings.sdg.prompts), **base_model_external(settings)}
 
 

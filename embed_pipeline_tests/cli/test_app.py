@@ -208,6 +208,7 @@ def test_llm_without_a_key_or_refused(tmp_path, corpus):
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         url = f"http://127.0.0.1:{server.server_port}/v1"
+        # pragma: allowlist nextline secret
         secret = "sk-very-secret"
         denied = cli(*options, "--set", f"sdg.llm.base_url={url}", cwd=tmp_path, EMBED_PIPELINE_LLM_API_KEY=secret)
         refused(denied, "EMBED_PIPELINE_LLM_API_KEY")
@@ -244,7 +245,14 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         assert 0 < spent <= 0.012
         known = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]["qa_candidates"]
         assert not known["rough"] and known["answered"] == author.answered["requests"]
-    refused(cli(*options[:5], "--set", "sdg.budget_usd=1", cwd=tmp_path), "budget_usd needs llm.prompt_price")
+    asked = ["--corpus", str(corpus), "--home", "other", "--set", "sdg.budget_usd=1"]
+    for more in ((), ("--plan",)):
+        unpriced = cli("sdg", *asked, *more, *options[5:9], cwd=tmp_path)
+        refused(unpriced, "budget_usd needs llm.prompt_price", "no price of writer")
+    no_artifacts(tmp_path / "other")
+    known = ["--set", "sdg.llm.base_url=https://api.openai.com/v1", "--set", "sdg.llm.model=gpt-4o-mini"]
+    planned = cli("sdg", *asked, "--plan", *known, cwd=tmp_path)
+    assert "USD (price of gpt-4o-mini from genai-prices" in planned.stdout
 
 
 def test_a_language_model_denoises_what_was_mined(tmp_path):
@@ -257,8 +265,8 @@ def test_a_language_model_denoises_what_was_mined(tmp_path):
         shutil.copy(path, tmp_path / "docs")
     author = Author(faults=False)
     with serving(author) as server:
-        chosen = ("sdg.min_questions=5", f"sdg.llm.base_url={server.url}", "sdg.llm.model=writer")
-        chosen += ("sdg.llm.judge_model=judge", "prep.denoise=llm", "prep.hard_negative_margin=1")
+        chosen = ["sdg.min_questions=5", f"sdg.llm.base_url={server.url}", "sdg.llm.model=writer"]
+        chosen += ["sdg.llm.judge_model=judge", "prep.denoise=llm", "prep.hard_negative_margin=1"]
         common = ["--corpus", "docs", "--home", "home", *(part for one in chosen for part in ("--set", one))]
         options = ["run", "--to", "mined_negatives", *common]
         planned = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]
@@ -289,8 +297,8 @@ def test_prompts_are_written_to_be_edited_and_a_broken_one_is_refused(tmp_path, 
     assert written.returncode == 0, written.stderr
     assert "own: 9 prompts written" in written.stdout
     (tmp_path / "own" / "judge.md").write_text("{{ nothing }}")
-    options = ("sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer", "--plan")
-    options += ("--set", "sdg.llm.base_url=http://127.0.0.1:9/v1", "--set", "sdg.prompts=own")
+    options = ["sdg", "--corpus", str(corpus), "--home", "home", "--set", "sdg.llm.model=writer", "--plan"]
+    options += ["--set", "sdg.llm.base_url=http://127.0.0.1:9/v1", "--set", "sdg.prompts=own"]
     refused(cli(*options, cwd=tmp_path), "own/judge.md", "nothing", "questions")
     (tmp_path / "own" / "judge.md").unlink()
     assert cli(*options, cwd=tmp_path).returncode == 0

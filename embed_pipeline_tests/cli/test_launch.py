@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from embed_pipeline import charts
 from embed_pipeline.cli import launch
-from embed_pipeline.cli.launch import execute, home_lock, prepare_dagster_home, served_summary
+from embed_pipeline.cli.launch import execute, prepare_dagster_home, served_summary
+from embed_pipeline.definitions import JOB
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import HomeBusyError
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.artifacts import Artifact, Store, home_lock
 from embed_pipeline_tests.stages import toy
 
 NAMES = list(toy.STAGES)
@@ -35,8 +38,8 @@ def run(tmp_path, monkeypatch):
 
     def build(settings, home):
         built = toy.toy_defs(settings, home, checks=(enough_names,))
-        (job,) = (one for one in built.jobs if one.name == f"{toy.JOB}_0")
-        return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job(launch.JOB, job.selection)]))
+        job: Any = next(one for one in built.jobs if one.name == f"{toy.JOB}_0")
+        return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job(JOB, job.selection)]))
 
     monkeypatch.setattr(launch, "build_defs", build)
 
@@ -62,8 +65,8 @@ def test_a_run_reports_every_asset_in_order_and_a_second_one_computes_only_what_
     with dg.DagsterInstance.get() as instance:  # the web UI shows both
         assert instance.root_directory == str(tmp_path / "home" / "dagster")
         assert [(record.run_id, record.job_name) for record in instance.get_runs()] == [
-            (second.run_id, launch.JOB),
-            (first.run_id, launch.JOB),
+            (second.run_id, JOB),
+            (first.run_id, JOB),
         ]
 
 
@@ -99,7 +102,7 @@ def test_a_run_that_is_stopped_says_so_and_the_next_one_goes_on(run, monkeypatch
         time.sleep(5)
 
     with monkeypatch.context() as patched:
-        patched.setattr(toy.charts, "bars", stop)
+        patched.setattr(charts, "bars", stop)
         report = run(names=["names"])
     assert report.errors == ("names: stopped; finished stages are kept, run again to go on",)
     assert report.exit_code == 1

@@ -5,8 +5,8 @@ import pytest
 
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parsers import file
 from embed_pipeline.corpus.parsers.file import detect_language
+from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, Format
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import CorpusSettings
@@ -81,7 +81,7 @@ def test_a_parser_that_fails_in_an_unforeseen_way_skips_only_its_file(tmp_path, 
     def fail(data):
         raise RecursionError("too deep")
 
-    monkeypatch.setitem(file._PARSERS, "html", fail)
+    monkeypatch.setitem(BY_SUFFIX, ".html", Format("html", (".html",), fail))
     (tmp_path / "a.html").write_text("<p>x</p>")
     (tmp_path / "b.txt").write_text(SENTENCE)
     assert read(tmp_path).skipped.rows() == [("a.html", "cannot be parsed as html (RecursionError: too deep)")]

@@ -1,5 +1,8 @@
 """Stages as Dagster assets: reuse, data versions, metadata, launchpad overrides and clear failures."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 import polars as pl
 import pytest
@@ -11,7 +14,7 @@ from embed_pipeline.files import write_json
 from embed_pipeline.progress import reporting, say, track
 from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.stages.run import run_stage
-from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import QaPairs
 from embed_pipeline_tests.prep.build import pairs_of
 from embed_pipeline_tests.stages import toy
@@ -72,7 +75,7 @@ def test_the_same_content_leaves_downstream_data_versions_alone(definitions, ins
 
 
 def test_a_table_is_shown_with_rows_schema_sample_chart_and_facts(definitions, instance):
-    metadata = materialization(toy.launch(definitions, instance), "names").metadata
+    metadata: Mapping[str, Any] = materialization(toy.launch(definitions, instance), "names").metadata
     assert metadata["dagster/row_count"].value == 2
     columns = metadata["dagster/column_schema"].value.columns
     assert [column.name for column in columns] == ["path", "bytes", "sha256", "status", "reason"]
@@ -223,14 +226,14 @@ def test_a_run_hands_downstream_what_it_made_even_if_the_pointer_moved_meanwhile
         write_json(run.folder / "x.json", run.settings.finetune.epochs)
 
     @stage(group="prep", version="1", storage="json")
-    def meddler(run: StageRun, source: "object") -> None:
+    def meddler(run: StageRun, source: Artifact) -> None:
         """Another run moves the pointer in between."""
         other = Store(home).lookup("source", other_key[0])
         Store(home).point(other, other_key[0], "computed", 0.0)
         write_json(run.folder / "x.json", 0)
 
     @stage(group="prep", version="1", storage="json", after=("meddler",))
-    def reader(run: StageRun, source: "object") -> None:
+    def reader(run: StageRun, source: Artifact) -> None:
         """What it was given."""
         write_json(run.folder / "x.json", source.json("x"))
 

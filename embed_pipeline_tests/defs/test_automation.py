@@ -2,12 +2,12 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from embed_pipeline.defs import automation
 from embed_pipeline.defs.automation import build_automation, folder_state
 from embed_pipeline.settings.sources import load_settings
 
@@ -23,7 +23,7 @@ class Ticker:
         self.instance = instance
         self.now = 1000.0
         self.cursor: str | None = None
-        monkeypatch.setattr(automation.time, "time", lambda: self.now)
+        monkeypatch.setattr(time, "time", lambda: self.now)
         overrides = [f"corpus.path={corpus}", f"automation.settle_seconds={SETTLE}"]
         job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all())
         self.sensor, _ = build_automation(load_settings(None, None, overrides, {}), job)

@@ -10,6 +10,7 @@ from embed_pipeline.defs import checks
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.files import write_json
+from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.prep.splits.split import split_items
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.settings.sources import load_settings
@@ -25,12 +26,14 @@ HOME = Path("/no/such/home")
 def stored(tmp_path):
     """Make an artifact of a table, or of named JSON files."""
 
-    def make(table: pl.DataFrame | None = None, **files: object) -> Artifact:
+    def make(table: pl.DataFrame | None = None, rejected: pl.DataFrame | None = None, **files: object) -> Artifact:
         @stage(group="x", version="1", storage="table")
         def anything(run: StageRun) -> None:
             """Content for a check."""
             if table is not None:
                 run.write_table(table)
+            if rejected is not None:
+                run.write_table(rejected, "rejected")
             for name, value in files.items():
                 write_json(run.folder / f"{name}.json", value)
 
@@ -44,7 +47,7 @@ def result(name: str, artifact: dict[str, Artifact], *overrides: str, launchpad:
     """Run one check of the real list."""
     declared = build_checks(load_settings(None, None, overrides, {}), HOME)
     (check,) = [one for one in declared if name in {spec.name for spec in one.check_specs}]
-    asks = name in ("no_leakage", "enough_questions", "verdict", "onnx_equals_checkpoint")
+    asks = name in ("no_leakage", "negatives_sane", "enough_questions", "verdict", "onnx_equals_checkpoint")
     found = check(**artifact, **({"pipeline": PipelineResource(overrides=list(launchpad))} if asks else {}))
     assert isinstance(found, dg.AssetCheckResult)
     return found
@@ -99,6 +102,40 @@ def test_a_leak_is_refused_and_named(stored, monkeypatch):
     )
     refused = result("no_leakage", {name: stored(table) for name, table in tables.items()})
     assert "similar_question" in refused.description
+
+
+def test_a_positive_among_the_negatives_is_refused_and_named(stored):
+    pairs, passages = corpus(24)
+    splits = split_items(pairs, passages, WordEncoder(), PrepSettings())
+    mined = mine_negatives(pairs, passages, splits, WordEncoder(), PrepSettings())
+    others = {
+        name: stored(table) for name, table in {"qa_pairs": pairs, "passages": passages, "splits": splits}.items()
+    }
+    sound = {"mined_negatives": stored(mined.table, mined.rejected), **others}
+    assert result("negatives_sane", sound).passed
+
+    wrong = mined.table.with_columns(
+        negative_ids=pl.concat_list(pl.col("positive_ids").list.head(1), pl.col("negative_ids").list.slice(1))
+    )
+    refused = result("negatives_sane", {"mined_negatives": stored(wrong, mined.rejected), **others})
+    assert not refused.passed
+    assert refused.metadata["broken"].value >= wrong.height
+    assert wrong["question_id"][0] in refused.description
+
+
+def test_in_every_round_the_negatives_of_that_round_are_checked():
+    settings = load_settings(None, None, ["prep.mining_rounds=2", "finetune.hard_negatives=2"], {})
+    rounds = {}
+    for declared in build_checks(settings, HOME):
+        (key,) = declared.check_keys
+        if key.name == "negatives_sane":
+            rounds[key.asset_key.to_user_string()] = {
+                name: asset.to_user_string() for name, asset in declared.keys_by_input_name.items()
+            }
+    others = {name: name for name in ("qa_pairs", "passages", "splits")}
+    assert rounds == {
+        name: {"mined_negatives": name, **others} for name in ("mined_negatives_round_1", "mined_negatives")
+    }
 
 
 @pytest.mark.parametrize(

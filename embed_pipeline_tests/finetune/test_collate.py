@@ -13,7 +13,7 @@ from embed_pipeline.finetune.collate import Collator, Passage, answers, negative
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline.text.forms import plain
 from embed_pipeline_tests.finetune.build import rows
-from embed_pipeline_tests.finetune.test_dataset import training_rows
+from embed_pipeline_tests.finetune.test_batches import training_rows
 
 SPEC = EncoderSpec(
     model="none",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from embed_pipeline_tests.finetune.build import tiny_model
 from embed_pipeline_tests.finetune.share import columns_of, uneven_rows
 
 SETTINGS = FinetuneSettings(hard_negatives=1, temperature=0.1)
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "whole": {},
     "in pieces": {"grad_cache": "on", "mini_batch_size": 2},
     "smaller dimensions": {"matryoshka_dimensions": (8,)},

@@ -1,5 +1,7 @@
 """Every objective against its formula, whole and in pieces, in full and in smaller dimensions."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.losses import build_loss, offered_dimensions
-from embed_pipeline.finetune.objectives import Objective, inner_product
+from embed_pipeline.finetune.objectives import Group, InBatch, inner_product
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows, tiny_model
 
@@ -125,7 +127,7 @@ def test_in_pieces_with_dropout_replays_the_same_masks(problem):
     found = gradients(model, pieces(fresh(columns), labels))
     torch.manual_seed(1)
     queries, passages = (model(dict(column))["sentence_embedding"] for column in columns)
-    direct = Objective("in_batch", 20.0)(queries, passages, labels, slice(0, len(queries)))
+    direct = InBatch(20.0)(queries, passages, labels, slice(0, len(queries)))
     torch.testing.assert_close(found, gradients(model, direct), atol=1e-4, rtol=1e-3)
 
 
@@ -148,17 +150,17 @@ def test_scores_too_close_to_the_positive_are_left_out():
     passages = torch.nn.functional.normalize(torch.tensor([[0.6, 0.8], [0.0, 1.0], [1.0, 0.1]]), dim=1)
     labels = {"own": torch.eye(2, 3).bool(), "left_out": torch.zeros(2, 3).bool()}
     rows_ = slice(0, 2)
-    strict = Objective("in_batch", 10.0, 0.1)(queries, passages, labels, rows_)
+    strict = InBatch(10.0, 0.1)(queries, passages, labels, rows_)
     labels["left_out"][0, 2] = True  # 0.995 against 0.6 of the positive
-    assert strict.item() == pytest.approx(Objective("in_batch", 10.0)(queries, passages, labels, rows_).item())
-    lax = Objective("in_batch", 10.0, 0.5)(queries, passages, labels, rows_)
+    assert strict.item() == pytest.approx(InBatch(10.0)(queries, passages, labels, rows_).item())
+    lax = InBatch(10.0, 0.5)(queries, passages, labels, rows_)
     assert lax.item() == pytest.approx(strict.item())
 
 
 def test_a_row_without_negatives_of_its_own_adds_nothing_to_group():
     queries = torch.eye(2)
     labels = {"own": torch.eye(2).bool(), "left_out": torch.zeros(2, 2).bool()}
-    assert Objective("group", 20.0)(queries, queries, labels, slice(0, 2)).item() == 0
+    assert Group(20.0)(queries, queries, labels, slice(0, 2)).item() == 0
 
 
 def test_small_batches_are_held_whole_large_ones_in_pieces(problem):
@@ -172,8 +174,8 @@ def test_matryoshka_adds_the_loss_of_each_prefix(problem):
     queries, passages = (model(dict(column))["sentence_embedding"] for column in columns)
     expected = 0.0
     for size in (32, 8):
-        shorter = (torch.nn.functional.normalize(vectors[:, :size], dim=1) for vectors in (queries, passages))
-        expected += Objective("in_batch", 20.0)(*shorter, labels, slice(0, 4)).item()
+        short = [torch.nn.functional.normalize(vectors[:, :size], dim=1) for vectors in (queries, passages)]
+        expected += InBatch(20.0)(short[0], short[1], labels, slice(0, 4)).item()
     loss = build_loss(model, spec, settings_for("in_batch", matryoshka_dimensions=(8,)), 4)
     assert loss(fresh(columns), labels).item() == pytest.approx(expected, rel=1e-5)
 
@@ -194,4 +196,5 @@ def test_similarity_stays_in_float32_under_autocast():
 
 def test_without_normalisation_there_is_no_temperature(problem):
     spec, model, *_ = problem
-    assert build_loss(model, spec.model_copy(update={"normalize": False}), SETTINGS, 4).objective.scale == 1
+    loss: Any = build_loss(model, spec.model_copy(update={"normalize": False}), SETTINGS, 4)
+    assert loss.objective.scale == 1

@@ -22,7 +22,8 @@ SETTINGS = FinetuneSettings(
 
 class Listener(SilentReporter):
     def __init__(self) -> None:
-        self.steps, self.lines = [], []
+        self.steps: list[int] = []
+        self.lines: list[str] = []
 
     def start(self, name, total):
         return name

@@ -100,7 +100,8 @@ def uneven():
 
 
 def test_rows_without_negatives_are_left_out_of_what_trainers_read(uneven, tmp_path):
-    write_recipe_files(*uneven, ARGS, tmp_path)
+    training, mined, passages = uneven
+    write_recipe_files(training, mined, passages, ARGS, tmp_path)
     assert [one["question_id"] for one in read(tmp_path / "train_mined.automodel_unrolled.json")["data"]] == ["a", "b"]
     whole = read(tmp_path / "train_mined.automodel.json")["data"]
     assert [len(one["neg_doc"]) for one in whole] == [4, 1, 0]
@@ -160,8 +161,9 @@ def test_rows_of_the_stored_table(tables, tmp_path):
 
 
 def test_writing_is_deterministic(tables, tmp_path):
+    training, mined, passages = tables
     for name in ("one", "two"):
-        write_recipe_files(*tables, ARGS, tmp_path / name)
+        write_recipe_files(training, mined, passages, ARGS, tmp_path / name)
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*") if path.is_file()]
     assert len(files) == 4
     assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files)

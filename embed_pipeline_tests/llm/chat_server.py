@@ -9,11 +9,23 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of connections that a client gave up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
 
 
 def completion(content, finish="stop", usage=(7, 3), **message):
     """The body of a good answer; ``usage`` None leaves the token counts out."""
-    body = {"choices": [{"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}]}
+    body: dict[str, Any] = {
+        "choices": [{"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}]
+    }
     if usage is not None:
         body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     return body
@@ -98,9 +110,7 @@ class ChatServer:
             def log_message(self, *_):
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.http.handle_error = lambda *_: None
+        self.http = QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
     @property

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.client import ChatClient
-from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.prices import prices_of
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.settings import LLMSettings
 

@@ -104,7 +104,7 @@ def test_it_works_inside_a_running_event_loop(tmp_path):
 
 
 def test_progress_tells_what_is_in_flight_and_spent(tmp_path):
-    said = []
+    said: list[str] = []
     with (
         serving(lambda *_: later(0.02, ok(GOOD, usage=(1_000_000, 0)))) as server,
         reporting(LogReporter(said.append, 0)),

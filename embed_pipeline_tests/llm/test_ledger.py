@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from embed_pipeline.errors import BudgetExceededError, SettingsError, StageError
 from embed_pipeline.llm.chat_api import Reply
-from embed_pipeline.llm.ledger import Ledger, Price, prices_of
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.prices import Price
 from embed_pipeline.llm.responses import ResponseStore
-from embed_pipeline.settings import LLMSettings
 
 PRICES = {"m": Price(1.0, 4.0), "judge": Price(2.0, 8.0)}
 ZERO = {"requests": 0, "prompt_tokens": 0, "completion_tokens": 0, "estimated": 0, "seconds": 0, "usd": 0}
@@ -53,19 +53,6 @@ def test_each_model_has_its_price_and_a_restart_finds_what_was_spent(store):
     assert again.totals()["requests"] == 3
     assert again.totals()["seconds"] == 1.5
     assert Ledger(store, "another", PRICES, None, None).totals() == ZERO
-
-
-def test_prices_of_the_judge_default_to_those_of_the_model():
-    def prices(**values):
-        return prices_of(LLMSettings(base_url="http://x", model="m", **values))
-
-    assert prices() == {}
-    assert prices(prompt_price=1, completion_price=2) == {"m": Price(1, 2)}
-    assert prices(prompt_price=1, completion_price=2, judge_model="j") == {"m": Price(1, 2), "j": Price(1, 2)}
-    values = {"prompt_price": 1, "completion_price": 2, "judge_model": "j", "judge_prompt_price": 0}
-    assert prices(**values) == {"m": Price(1, 2), "j": Price(0, 2)}
-    assert prices(**{**values, "judge_model": "m"}) == {"m": Price(1, 2)}
-    assert prices(judge_model="j", judge_prompt_price=3, judge_completion_price=4) == {"j": Price(3, 4)}
 
 
 def test_a_cap_in_usd_says_what_is_spent_and_what_to_do(store):

@@ -14,7 +14,7 @@ from embed_pipeline.llm.prompts import (
     write_prompts,
 )
 
-FOLDER = resources.files("embed_pipeline").joinpath("sdg", "prompts")
+FOLDER = resources.files("embed_pipeline").joinpath("llm", "prompts")
 VALUES = {
     "documents": 1,
     "per_kind": 2,

@@ -51,4 +51,5 @@ def test_masked_questions_leave_when_enough_others_remain():
 def test_a_split_without_questions_is_empty():
     pairs, passages = corpus(3)
     built = build_retrieval_set(pairs, passages, all_test(pairs), "validation", "validation")
-    assert built.queries == built.qrels == {}
+    assert built.queries == {}
+    assert built.qrels == {}

@@ -63,7 +63,9 @@ def test_torch_gives_the_same(problem, block):
     queries, passages, k = problem
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "GPU_BLOCK", block)
-        patch.setattr(search, "_search", lambda *parts: search._torch_search(*parts[:3], "cpu"))
+        patch.setattr(
+            search, "_search", lambda queries, passages, k, *_: search._torch_search(queries, passages, k, "cpu")
+        )
         scores, indices = top_k(queries, passages, k)
     expected_scores, expected = reference(queries, passages, min(k, len(passages)))
     assert np.array_equal(scores, expected_scores)
@@ -91,4 +93,4 @@ def test_memory_mapped_passages(tmp_path):
 def test_views_and_other_float_types_are_accepted():
     passages = np.arange(24, dtype=np.float64).reshape(6, 4)[:, ::2]
     queries = np.array([[1.0, 0.0]])
-    assert top_k(queries, passages, 2)[1].tolist() == [[5, 4]]
+    assert top_k(queries, passages, 2)[1].tolist() == [[5, 4]]  # type: ignore[arg-type]

@@ -42,8 +42,8 @@ class Author:
         self.faults = faults
         self.usage = usage
         self.lock = threading.Lock()
-        self.answered = Counter()
-        self.prompts = Counter()
+        self.answered: Counter[str] = Counter()
+        self.prompts: Counter[str] = Counter()
 
     def __call__(self, _number, body):
         prompt = body["messages"][-1]["content"]
@@ -66,7 +66,7 @@ class Author:
 
     def _ArtifactsAnswer(self, prompt):
         most = int(re.search(r"Note at most (\d+) artifacts", prompt).group(1))
-        found = {kind: [] for kind in KINDS}
+        found: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
         for _, _, text in PASSAGE.findall(prompt):
             for name in re.findall(r"\b[A-Z][a-z]{3,}(?: [A-Z][a-z]{3,})?\b", text)[:most]:
                 if len(found["entities"]) < most:

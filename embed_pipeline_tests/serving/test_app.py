@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import numpy as np
@@ -75,7 +76,7 @@ def test_truncate(client):
     assert caught.value.param == "input" and caught.value.code == "context_length_exceeded"
 
 
-GOOD = {"input": "a", "model": "tuned"}
+GOOD: dict[str, Any] = {"input": "a", "model": "tuned"}
 BAD = [
     (b"{", 400, None, "invalid_json"),
     (b"\xff", 400, None, "invalid_json"),
@@ -217,14 +218,14 @@ def test_a_full_queue_answers_429(exported):
         assert httpx.post(f"{url}/v1/embeddings", json=GOOD).status_code == 200
 
 
-def test_a_failing_model_answers_500(exported):
+def test_a_failing_model_answers_500(exported, monkeypatch):
     source = ModelSource(model=exported, model_name="tuned")
     source.load_fixed()
 
     def fail(rows):
         raise RuntimeError("broken")
 
-    source.current.batcher._encoder = type("Broken", (), {"embed_tokens": staticmethod(fail)})
+    monkeypatch.setattr(source.current.batcher._encoder, "embed_tokens", fail)
     with running(source) as url:
         for _ in range(2):
             answer = httpx.post(f"{url}/v1/embeddings", json=GOOD)

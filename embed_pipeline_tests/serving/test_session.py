@@ -1,5 +1,6 @@
 import shutil
 import threading
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -18,7 +19,7 @@ def deployed(exported, tmp_path):
     """A deployments folder with one release, and the source that follows it."""
     deployments = tmp_path / "deployments"
     shutil.copytree(exported, tmp_path / "releases" / "one")
-    point(deployments, "one", "releases/one")
+    point(deployments, "one", Path("releases/one"))
     return deployments, ModelSource(deployments=deployments, threads=1, poll_seconds=0.05)
 
 

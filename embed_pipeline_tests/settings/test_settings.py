@@ -48,7 +48,7 @@ def test_a_key_of_an_unknown_setting_is_a_programming_error():
 
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
-        load().finetune.epochs = 3
+        load().finetune.epochs = 3  # type: ignore[misc]
 
 
 @given(st.floats(0.05, 0.9), st.floats(0.0, 0.9))

@@ -1,8 +1,12 @@
 """Where settings come from: precedence, paths, bad input."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
@@ -69,6 +73,11 @@ def test_text_settings_are_taken_verbatim(given_text, expected):
     assert load(EMBED_PIPELINE__ENCODER__QUERY_PROMPT=given_text).encoder.query_prompt == expected
 
 
+@given(st.text(min_size=1).filter(lambda text: text[0] not in "'\"" and text not in ("null", "~")))
+def test_any_text_is_taken_verbatim(text):
+    assert load(None, f"encoder.query_prompt={text}").encoder.query_prompt == text
+
+
 def test_a_revision_that_looks_like_a_number_stays_text():
     assert load(None, "encoder.revision=12e45").encoder.revision == "12e45"
 
@@ -89,6 +98,8 @@ def test_numbers_lists_and_null_are_understood():
         ("epochs=3", "finetune.epochs"),
         ("prep.margin=0.9", "prep.hard_negative_margin"),
         ("sdg.llm.modle=x", "sdg.llm.model"),
+        ("Finetune.epochs=3", "finetune.epochs"),
+        ("base_model.name=x", "base_model"),
     ],
 )
 def test_an_unknown_setting_names_the_nearest(override, hint):
@@ -96,6 +107,31 @@ def test_an_unknown_setting_names_the_nearest(override, hint):
         load(None, override)
     assert override.partition("=")[0].split(".")[0] in str(raised.value)
     assert f"did you mean {hint}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("FINETUNE__EPOCH", "finetune.epochs"),
+        ("FINETUN__EPOCHS", "finetune.epochs"),
+        ("EPOCHS", "finetune.epochs"),
+        ("BASE_MODEL__NAME", "base_model"),
+    ],
+)
+def test_an_unknown_setting_in_the_environment_names_the_nearest(name, hint):
+    with pytest.raises(SettingsError, match=f"unknown setting {name.lower().replace('__', '.')} .did you mean {hint}"):
+        load(**{f"EMBED_PIPELINE__{name}": "3"})
+
+
+def test_what_is_set_last_wins_and_leaves_the_rest_of_its_section():
+    settings = load(None, "sdg.llm={base_url: u, model: first}", "sdg.llm.model=second", "sdg={max_questions: 5}")
+    assert (settings.sdg.llm.base_url, settings.sdg.llm.model, settings.sdg.max_questions) == ("u", "second", 5)
+    assert load(None, "sdg.llm.model=first", "sdg.llm={model: second}").sdg.llm.model == "second"
+
+
+def test_a_whole_section_in_the_environment_and_one_setting_of_it_go_together():
+    settings = load(EMBED_PIPELINE__SDG="{max_questions: 7, seed: 1}", EMBED_PIPELINE__SDG__SEED="2")
+    assert (settings.sdg.max_questions, settings.sdg.seed) == (7, 2)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +145,11 @@ def test_an_unknown_setting_names_the_nearest(override, hint):
         ("sdg.min_hops=4", "min_hops (4) is larger than max_hops (3)"),
         ("sdg.engine=llm", "llm.base_url or llm.model is not set"),
         ("prep.train_ratio=0.9", "must be 1, but 0.9 + 0.1 + 0.1 = 1.1"),
-        ("corpus=3", "corpus"),
+        ("corpus=3", "corpus: Input should be a valid dictionary"),
+        ("sdg.llm=text", "sdg.llm: Input should be a valid dictionary"),
+        ("eval.ks=[1", "eval.ks: Input should be a valid tuple (got '[1')"),
+        ("finetune.epochs=", "finetune.epochs: Input should be a valid integer (got None)"),
+        ("finetune.epochs.x=3", "finetune.epochs: Input should be a valid integer"),
         ("base_model=", "base_model"),
         ("no-equals-sign", "must look like section.key=value"),
         ("=3", "must look like section.key=value"),
@@ -157,6 +197,28 @@ def test_an_unreadable_file_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("text", ["", "# nothing\n", "corpus:\n  # path: docs\nsdg:\n  llm:\n"])
 def test_an_empty_file_or_section_means_the_defaults(tmp_path, text):
     assert load(write(tmp_path, text)) == load()
+
+
+def test_a_section_whose_lines_are_commented_out_leaves_it_to_the_profile(tmp_path):
+    file = write(tmp_path, "finetune:\n  # epochs: 5\nencoder: null\n")
+    assert load(file) == load()
+    assert load(file, "finetune=null", profile="gpu") == load(profile="gpu")
+    assert load(file, EMBED_PIPELINE__FINETUNE__EPOCHS="4").finetune.hard_negatives == load().finetune.hard_negatives
+
+
+@pytest.mark.parametrize("text", ["1: 2\n", "finetune: {1: 2}\n", "Finetune: {epochs: 2}\n", "finetune: {Epochs: 2}\n"])
+def test_a_name_that_is_no_setting_is_refused_in_a_file(tmp_path, text):
+    with pytest.raises(SettingsError, match="unknown setting"):
+        load(write(tmp_path, text))
+
+
+def test_settings_are_read_through_a_pipe(tmp_path):
+    """As a shell writes ``--config <(...)``."""
+    pipe = tmp_path / "settings"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        threads.submit(pipe.write_text, "finetune: {epochs: 9}\n")
+        assert load(pipe).finetune.epochs == 9
 
 
 def test_an_unknown_profile_names_the_nearest(tmp_path):

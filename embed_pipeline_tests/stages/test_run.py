@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -389,7 +390,7 @@ def run_slow(home: Path) -> None:
 
 def test_two_processes_with_the_same_work_do_it_once(home):
     home.mkdir()
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     workers = [context.Process(target=run_slow, args=(home,)) for _ in range(2)]
     for worker in workers:
         worker.start()

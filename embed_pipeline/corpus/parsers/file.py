@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embed_pipeline.corpus.parsers.blocks import Extracted, Section, UnreadableError, join_blocks, one_line
-from embed_pipeline.corpus.parsers.registry import PARSERS, kind_of, stem_of
+from embed_pipeline.corpus.parsers.registry import format_of, stem_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes
 
@@ -92,16 +92,16 @@ def document_row(doc_id: str, path: str, title: str, text: str, sha256: str, sec
 
 def _extract(path: str, data: bytes) -> Extracted:
     """Parse one file; whatever a parser stumbles over becomes the reason for skipping it."""
-    kind = kind_of(path)
-    if kind is None:
+    chosen = format_of(path)
+    if chosen is None:
         raise UnreadableError("unsupported format")
     try:
-        return PARSERS[kind](data)
+        return chosen.parse(data)
     except UnreadableError:
         raise
     except (Exception, RecursionError) as error:  # parsers of foreign formats raise anything on broken input
         reason = one_line(str(error))[:120]
-        raise UnreadableError(f"cannot be parsed as {kind} ({type(error).__name__}: {reason})") from error
+        raise UnreadableError(f"cannot be parsed as {chosen.name} ({type(error).__name__}: {reason})") from error
 
 
 def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Section]) -> str:

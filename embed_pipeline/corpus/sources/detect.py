@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS, kind_of
+from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS, format_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.formats.sdg_records import SUFFIXES, holds_records, record_files
@@ -89,7 +89,7 @@ def _has_documents(root: Path) -> bool:
         names[:] = [name for name in names if not name.startswith(".")]
         for name in files:
             is_readme = Path(folder) == root and name.lower().startswith("readme")
-            if not name.startswith(".") and not is_readme and kind_of(name) is not None:
+            if not name.startswith(".") and not is_readme and format_of(name) is not None:
                 return True
     return False
 

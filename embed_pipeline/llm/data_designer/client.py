@@ -168,14 +168,17 @@ class DataDesignerClient(ChatClient):
         request, prompts = self._request(batch[0]), [asked.prompt for asked in batch]
         async with aclosing(run_pass(self._python, request, prompts, self._environment)) as lines:
             async for line in lines:
-                said, kinds = self._endpoint.safe(line.get("error", line.get("reason", ""))), set(line.get("kinds", ()))
+                message, kinds = (
+                    self._endpoint.safe(line.get("error", line.get("reason", ""))),
+                    set(line.get("kinds", ())),
+                )
                 if "answer" in line:
                     self._in_pass -= 1
                     batch[line["row"]].succeed(json.dumps(line["answer"], ensure_ascii=False))
                 elif "row" in line:
-                    failures[line["row"]] = self._access(said, kinds) or _refused(said)
+                    failures[line["row"]] = self._access(message, kinds) or _refused(message)
                 else:
-                    stopped = self._stopped(said, kinds)
+                    stopped = self._stopped(message, kinds)
         for row, asked in enumerate(batch):
             asked.fail(failures.get(row) or stopped or _refused(""))
 
@@ -194,24 +197,24 @@ class DataDesignerClient(ChatClient):
             "group": max(16, self._parallel),
         }
 
-    def _stopped(self, said: str, kinds: set[str]) -> EmbedPipelineError:
+    def _stopped(self, message: str, kinds: set[str]) -> EmbedPipelineError:
         """Why a pass brought nothing: the user or time must help, or every record had a fault of its own."""
         if kinds & {"ModuleNotFoundError", "ImportError"}:
-            return SettingsError(f"{self._python} cannot run Data Designer: {said}. {INSTALL}.")
-        down = EndpointDownError(f"Data Designer got no answer from {self._endpoint.name}: {said} {KEPT} later.")
-        return self._access(said, kinds) or (_refused(said) if kinds & _RECORD else down)
+            return SettingsError(f"{self._python} cannot run Data Designer: {message}. {INSTALL}.")
+        down = EndpointDownError(f"Data Designer got no answer from {self._endpoint.name}: {message} {KEPT} later.")
+        return self._access(message, kinds) or (_refused(message) if kinds & _RECORD else down)
 
-    def _access(self, said: str, kinds: set[str]) -> LLMAccessError | None:
+    def _access(self, message: str, kinds: set[str]) -> LLMAccessError | None:
         if not kinds & _ACCESS:
             return None
         return LLMAccessError(
-            f"{self._endpoint.name}: {said} Check the key in the environment variable {self.settings.api_key_env}, "
+            f"{self._endpoint.name}: {message} Check the key in the environment variable {self.settings.api_key_env}, "
             "and sdg.llm.base_url and sdg.llm.model. Answers received so far are kept."
         )
 
 
-def _refused(said: str) -> RefusedRequestError:
-    return RefusedRequestError(f"Data Designer got no usable answer. {said}".strip())
+def _refused(message: str) -> RefusedRequestError:
+    return RefusedRequestError(f"Data Designer got no usable answer. {message}".strip())
 
 
 def _alike(batch: Iterable[_Asked]) -> list[list[_Asked]]:

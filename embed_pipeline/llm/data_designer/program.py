@@ -110,19 +110,19 @@ class _Reasons(logging.Handler):
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        found = _FAILED.search(record.getMessage())
-        if found:
-            place = int(found[1]) * self._group + int(found[2])
+        failure = _FAILED.search(record.getMessage())
+        if failure:
+            place = int(failure[1]) * self._group + int(failure[2])
             if place < len(self._rows):
                 kinds = _kinds(sys.exc_info()[1])  # it logs while it handles the error
-                self._say({"row": self._rows[place], "reason": _cause(found[3]), "kinds": kinds})
+                self._say({"row": self._rows[place], "reason": _cause(failure[3]), "kinds": kinds})
 
 
 def _cause(text: str) -> str:
     """The cause and what the endpoint said, out of one of Data Designer's framed messages."""
-    said = [line.strip(" |-") for line in text.splitlines()]
-    wanted = [line for line in said if line.startswith(("Cause:", "Provider message:"))]
-    return " ".join(wanted or [line for line in said if line])[:500]
+    lines = [line.strip(" |-") for line in text.splitlines()]
+    causes = [line for line in lines if line.startswith(("Cause:", "Provider message:"))]
+    return " ".join(causes or [line for line in lines if line])[:500]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

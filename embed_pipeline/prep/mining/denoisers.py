@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embed_pipeline.encoders.pair_scores import PairScores
 from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.estimate import (
     QUESTION_PROMPT_TOKENS,
     RELEVANCE_TOKENS,
@@ -79,7 +79,7 @@ class LlmDenoiser:
     reason = "denoised"
 
     def __init__(
-        self, settings: SdgSettings, client: ChatClient, questions: Sequence[str], passages: Sequence[str]
+        self, settings: SdgSettings, client: ChatEngine, questions: Sequence[str], passages: Sequence[str]
     ) -> None:
         self._settings, self._client = settings, client
         self._questions, self._passages = questions, passages

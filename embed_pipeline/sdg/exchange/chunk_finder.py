@@ -92,25 +92,25 @@ class ChunkFinder:
         """
         doc_id = self.document(chunk.doc_id)
         text = chunk.text.strip()
-        found = [
+        quotations = [
             Quotation(passage.passage_id, text)
             for passage in self._passages_of(doc_id)
             if passage.position == chunk.position and passage.text == text
         ]
-        found = found or list(self._holding(chunk, doc_id, place))
-        self.doc_of.update((quotation.passage_id, doc_id) for quotation in found)
-        return found
+        quotations = quotations or list(self._holding(chunk, doc_id, place))
+        self.doc_of.update((quotation.passage_id, doc_id) for quotation in quotations)
+        return quotations
 
     def _read_passages(self, doc_id: str) -> list[_Passage]:
         first, count = self._rows.get(doc_id, (0, 0))
         return [_Passage(*row) for row in self._passages.slice(first, count).iter_rows()]
 
     def _holding(self, chunk: ChunkPlace, doc_id: str, place: float) -> Iterator[Quotation]:
-        whole = self._texts[self._row_of[doc_id]]
-        spans = find_spans(whole, chunk.text) or find_spans(whole, as_in(whole, chunk.text) or "")
+        text = self._texts[self._row_of[doc_id]]
+        spans = find_spans(text, chunk.text) or find_spans(text, as_in(text, chunk.text) or "")
         if not spans:
             raise NotFoundError(f"chunk {chunk.chunk_id} does not stand word for word in document {doc_id}")
-        start, end = min(spans, key=lambda span: abs(span[0] - place * len(whole)))
+        start, end = min(spans, key=lambda span: abs(span[0] - place * len(text)))
         overlaps = [
             (min(end, passage.end) - max(start, passage.start), passage) for passage in self._passages_of(doc_id)
         ]
@@ -124,7 +124,7 @@ class ChunkFinder:
                 "the records, or raise corpus.passage_tokens"
             )
         for _, passage in kept:
-            part = whole[max(start, passage.start) : min(end, passage.end)].strip()
+            part = text[max(start, passage.start) : min(end, passage.end)].strip()
             if part:
                 yield Quotation(passage.passage_id, part)
 
@@ -136,7 +136,7 @@ class RecordChunks:
         self._finder = finder
         self._chunks = {chunk.chunk_id: chunk for chunk in chunks}
         self._place_of = dict(_places(chunks))
-        self._found: dict[int, list[Quotation]] = {}
+        self._quotations_of: dict[int, list[Quotation]] = {}
 
     def cited(self, chunk_id: int) -> list[Quotation]:
         """See :meth:`ChunkFinder.find`.
@@ -146,9 +146,9 @@ class RecordChunks:
         """
         if chunk_id not in self._chunks:
             raise NotFoundError(f"it cites segment {chunk_id}, which is no chunk of its record")
-        if chunk_id not in self._found:
-            self._found[chunk_id] = self._finder.find(self._chunks[chunk_id], self._place_of[chunk_id])
-        return self._found[chunk_id]
+        if chunk_id not in self._quotations_of:
+            self._quotations_of[chunk_id] = self._finder.find(self._chunks[chunk_id], self._place_of[chunk_id])
+        return self._quotations_of[chunk_id]
 
 
 def _places(chunks: Iterable[ChunkPlace]) -> Iterator[tuple[int, float]]:

@@ -188,8 +188,8 @@ def _pair(row: Row, segment_of: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _evaluation(row: Row) -> dict[str, Any]:
-    said = _JUDGEMENT.split(row["judgement"] or "")
-    reasons = dict(zip(said[1::2], said[2::2], strict=True))
+    parts = _JUDGEMENT.split(row["judgement"] or "")
+    reasons = dict(zip(parts[1::2], parts[2::2], strict=True))
     criteria = {
         name: {"score": _number(row[name]), "justification": reasons.get(name, "")}
         for name in CRITERIA

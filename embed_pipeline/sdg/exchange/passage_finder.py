@@ -39,9 +39,9 @@ def find_passages(
         id -> the passages; evidence is the part of the text in each, empty where it is the whole passage.
     """
     plain = {name: _plain(text) for name, text in texts.items()}
-    found = _equal(plain, passages)
-    rest = {name: text for name, text in texts.items() if name not in found}
-    return found | _within(rest, plain, ChunkFinder(passages, documents), documents) if rest else found
+    hops_of = _equal(plain, passages)
+    rest = {name: text for name, text in texts.items() if name not in hops_of}
+    return hops_of | _within(rest, plain, ChunkFinder(passages, documents), documents) if rest else hops_of
 
 
 def _plain(text: str) -> str:
@@ -57,13 +57,13 @@ def _equal(plain: Mapping[str, str], passages: pl.DataFrame) -> dict[str, tuple[
     for name, text in plain.items():
         if text:
             wanted[_digest(text)].append(name)
-    found: dict[str, str] = {}
+    passage_of: dict[str, str] = {}
     for passage_id, title, text in passages.select("passage_id", "title", "text").iter_rows():
-        for whole in {passage_text(title, text), text}:
-            for name in wanted.get(_digest(_plain(whole)), ()):
-                if name == passage_id or name not in found:
-                    found[name] = passage_id
-    return {name: (Hop(passage_id, ""),) for name, passage_id in found.items()}
+        for shown in {passage_text(title, text), text}:
+            for name in wanted.get(_digest(_plain(shown)), ()):
+                if name == passage_id or name not in passage_of:
+                    passage_of[name] = passage_id
+    return {name: (Hop(passage_id, ""),) for name, passage_id in passage_of.items()}
 
 
 def _within(
@@ -74,13 +74,13 @@ def _within(
         middle = (len(plain[name]) - WINDOW) // 2
         if middle >= 0:
             names_of[plain[name][middle : middle + WINDOW]].append(name)
-    found: dict[str, tuple[Hop, ...]] = {}
+    hops_of: dict[str, tuple[Hop, ...]] = {}
     for doc_id, text in documents.select("doc_id", "text").iter_rows() if names_of else ():
         for window in names_of.keys() & _windows(_plain(text)):
             for name in names_of[window]:
-                if name not in found and (hops := _in_document(texts[name], doc_id, finder)):
-                    found[name] = hops
-    return found
+                if name not in hops_of and (hops := _in_document(texts[name], doc_id, finder)):
+                    hops_of[name] = hops
+    return hops_of
 
 
 def _windows(plain: str) -> Iterator[str]:

@@ -64,11 +64,11 @@ def recipe_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame
     """
     finder = ChunkFinder(passages, documents)
     set_aside: list[tuple[str, str, str]] = []
-    whole = candidates_frame(_read(path, finder, set_aside), finder.doc_of)
-    return imported(path, whole, set_aside)
+    candidates = candidates_frame(_read(path, finder, set_aside), finder.doc_of)
+    return imported(path, candidates, set_aside)
 
 
-def imported(path: Path, whole: pl.DataFrame, set_aside: Sequence[tuple[str, str, str]]) -> Imported:
+def imported(path: Path, candidates: pl.DataFrame, set_aside: Sequence[tuple[str, str, str]]) -> Imported:
     """What was read of ``path`` and what was set aside, of which an example is told.
 
     Raises:
@@ -77,12 +77,12 @@ def imported(path: Path, whole: pl.DataFrame, set_aside: Sequence[tuple[str, str
     if set_aside:
         _, record, reason = set_aside[0]
         example = f"{len(set_aside)} set aside, for example {record}: {reason}"
-        if whole.is_empty():
+        if candidates.is_empty():
             raise InputError(f"{path}: no question in it can be used; {example}.")
         say(f"{STEP}: {example}")
-    if whole.is_empty():
+    if candidates.is_empty():
         raise InputError(f"{path}: there is no question in it. Add some, or unset sdg.import_from.")
-    return Imported(whole, set_aside_frame(set_aside))
+    return Imported(candidates, set_aside_frame(set_aside))
 
 
 class _UnusableError(Exception):
@@ -126,8 +126,8 @@ def _evaluations(record: Mapping[str, Any], count: int) -> Sequence[Any]:
     """One evaluation a pair; where the counts differ, nobody can tell which is whose: the reason, for each."""
     value = record.get("qa_evaluations")
     evaluations = value.get("evaluations") if isinstance(value, dict) else None
-    found = evaluations if isinstance(evaluations, list) else []
-    return found if len(found) == count else [f"the record has {len(found)} evaluations for {count} pairs"] * count
+    listed = evaluations if isinstance(evaluations, list) else []
+    return listed if len(listed) == count else [f"the record has {len(listed)} evaluations for {count} pairs"] * count
 
 
 # -- one pair ------------------------------------------------------------------------------------------------
@@ -239,9 +239,9 @@ def _judged(evaluation: Any) -> dict[str, Any]:
     if scores["overall"] is None and overall is not None:
         raise _UnusableError(f"its overall score must be a number from 0 to 10, not {overall!r}")
     reasons = [
-        f"{name} {scores[name]:g}: {' '.join(said.split())}"
+        f"{name} {scores[name]:g}: {' '.join(reason.split())}"
         for name in CRITERIA
-        if scores[name] is not None and isinstance(said := parts[name].get("justification"), str)
+        if scores[name] is not None and isinstance(reason := parts[name].get("justification"), str)
     ]
     return {
         **{name: scores[name] for name in CRITERIA},

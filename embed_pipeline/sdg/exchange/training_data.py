@@ -37,20 +37,22 @@ def training_questions(file: Path, passages: pl.DataFrame, documents: pl.DataFra
     return imported(file, candidates_frame(_candidates(given, found, set_aside), doc_of), set_aside)
 
 
-def _candidates(given: GivenQuestions, found: Mapping[str, Sequence[Hop]], set_aside: SetAside) -> Iterator[Candidate]:
+def _candidates(
+    given: GivenQuestions, hops_of: Mapping[str, Sequence[Hop]], set_aside: SetAside
+) -> Iterator[Candidate]:
     for question in given.questions:
         name = question.own_id or question.where
-        lost = [positive for positive in question.positives if positive not in found]
-        hops = list(dict.fromkeys(hop for positive in question.positives for hop in found.get(positive, ())))
+        unplaced = [positive for positive in question.positives if positive not in hops_of]
+        hops = list(dict.fromkeys(hop for positive in question.positives for hop in hops_of.get(positive, ())))
         set_aside += [
-            (STEP, name, f"{_why(positive, given.texts)} (positive of: {_short(question)})") for positive in lost
+            (STEP, name, f"{_why(positive, given.texts)} (positive of: {_short(question)})") for positive in unplaced
         ]
         if not hops:
             continue
-        missing = [negative for negative in question.negatives if negative not in found]
+        missing = [negative for negative in question.negatives if negative not in hops_of]
         if missing:
             set_aside.append((STEP, name, _missing(missing, question, given.texts)))
-        kept = tuple(dict.fromkeys(hop.passage_id for text in question.negatives for hop in found.get(text, ())))
+        kept = tuple(dict.fromkeys(hop.passage_id for text in question.negatives for hop in hops_of.get(text, ())))
         yield own_candidate(question.question, "", hops, question.own_id, kept)
 
 
@@ -63,10 +65,10 @@ def _why(name: str, texts: Mapping[str, str]) -> str:
 
 
 def _missing(missing: Sequence[str], question: GivenQuestion, texts: Mapping[str, str]) -> str:
-    all_lost = len(missing) == len(question.negatives)
-    then = "; negatives are mined for it instead" if all_lost else ""
+    none_left = len(missing) == len(question.negatives)
+    consequence = "; negatives are mined for it instead" if none_left else ""
     count = f"{len(missing)} of its {len(question.negatives)} negatives cannot be used"
-    return f"{count}, for example {_why(missing[0], texts)}{then} (negatives of: {_short(question)})"
+    return f"{count}, for example {_why(missing[0], texts)}{consequence} (negatives of: {_short(question)})"
 
 
 def _short(question: GivenQuestion) -> str:

@@ -29,14 +29,14 @@ def exact_duplicates(rows: Sequence[Row]) -> dict[int, str]:
     for position, row in enumerate(rows):
         kept = first.setdefault(same_form(row["question"]), row)
         if kept is not row:
-            dropped[position] = f"same as question {_told(kept)}"
+            dropped[position] = f"same as question {_named(kept)}"
     return dropped
 
 
 def near_duplicates(rows: Sequence[Row], vectors: Vectors, threshold: float) -> dict[int, str]:
     """Greedy, first come first kept: a question goes if its cosine with a kept earlier one is above ``threshold``."""
     return {
-        position: f"cosine {cosine:.2f} with {_told(rows[kept])}"
+        position: f"cosine {cosine:.2f} with {_named(rows[kept])}"
         for position, (kept, cosine) in closest_kept(vectors, threshold).items()
     }
 
@@ -66,11 +66,13 @@ def closest_kept(vectors: Vectors, threshold: float) -> dict[int, tuple[int, flo
     return dropped
 
 
-def _told(row: Row) -> str:
+def _named(row: Row) -> str:
     return f"{row['question_id']}: {row['question']}"
 
 
-def lost(rows: Sequence[Row], vectors: Vectors, text_of: Mapping[str, str], encoder: Encoder, k: int) -> dict[int, str]:
+def failed_round_trip(
+    rows: Sequence[Row], vectors: Vectors, text_of: Mapping[str, str], encoder: Encoder, k: int
+) -> dict[int, str]:
     """Questions whose own evidence neither the base model nor BM25 finds among its first ``k`` passages.
 
     Of a multi-hop question one positive must be found, by either of the two: the others are often reached only

@@ -25,12 +25,17 @@ def refused_by_form(row: Row, text_of: Mapping[str, str], settings: SdgSettings)
     Args:
         text_of: passage id -> title and text.
     """
-    return _length(row, settings) or _passages(row, text_of) or _wording(row) or _copied(row, text_of, settings)
+    return (
+        _length(row, settings)
+        or _unknown_passage(row, text_of)
+        or _points_at_text(row)
+        or _copies_passage(row, text_of, settings)
+    )
 
 
 def refused_by_model(row: Row, settings: SdgSettings) -> Refusal | None:
     """What the judge and the check without documents found."""
-    return _judged(row, settings) or _closed_book(row, settings)
+    return _judge_score(row, settings) or _closed_book(row, settings)
 
 
 def imported(row: Row) -> bool:
@@ -52,19 +57,19 @@ def _length(row: Row, settings: SdgSettings) -> Refusal | None:
     return None
 
 
-def _passages(row: Row, text_of: Mapping[str, str]) -> Refusal | None:
+def _unknown_passage(row: Row, text_of: Mapping[str, str]) -> Refusal | None:
     """Every positive must exist."""
     missing = [passage_id for passage_id in row["passage_ids"] if passage_id not in text_of]
     return Refusal("unknown_passage", f"no passage {', '.join(missing)}") if missing else None
 
 
-def _wording(row: Row) -> Refusal | None:
+def _points_at_text(row: Row) -> Refusal | None:
     """A question that points at its text makes no sense to a search engine."""
-    found = text_reference(row["question"])
-    return Refusal("refers_to_text", f'"{found}"') if found else None
+    reference = text_reference(row["question"])
+    return Refusal("refers_to_text", f'"{reference}"') if reference else None
 
 
-def _judged(row: Row, settings: SdgSettings) -> Refusal | None:
+def _judge_score(row: Row, settings: SdgSettings) -> Refusal | None:
     """The judge's score; a language model's question that nobody judged is not trusted."""
     score, threshold = row["score"], settings.judge_threshold
     if score is None:
@@ -86,7 +91,7 @@ def _closed_book(row: Row, settings: SdgSettings) -> Refusal | None:
     return Refusal("answerable_without", "the model answers it without the documents (sdg.closed_book_check)")
 
 
-def _copied(row: Row, text_of: Mapping[str, str], settings: SdgSettings) -> Refusal | None:
+def _copies_passage(row: Row, text_of: Mapping[str, str], settings: SdgSettings) -> Refusal | None:
     """The longest run of question words that stands in a positive, as share of the question's words.
 
     Questions whose evidence training cuts out of the passage may copy it; so may imported ones.

@@ -12,7 +12,7 @@ from embed_pipeline import tables
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.progress import track
 from embed_pipeline.records import passage_text
-from embed_pipeline.sdg.filters.all_questions import exact_duplicates, lost, near_duplicates, over_limit
+from embed_pipeline.sdg.filters.all_questions import exact_duplicates, failed_round_trip, near_duplicates, over_limit
 from embed_pipeline.sdg.filters.one_question import Refusal, Row, imported, refused_by_form, refused_by_model
 from embed_pipeline.settings import SdgSettings
 
@@ -65,8 +65,8 @@ def select_pairs(
     """
     left, refusals = _free_filters(candidates, passages, encoder, settings)
     judged = [refused_by_model(row, settings) for row in left]
-    refusals |= {row["question_id"]: found for row, found in zip(left, judged, strict=True) if found is not None}
-    left = [row for row, found in zip(left, judged, strict=True) if found is None]
+    refusals |= {row["question_id"]: refusal for row, refusal in zip(left, judged, strict=True) if refusal is not None}
+    left = [row for row, refusal in zip(left, judged, strict=True) if refusal is None]
     _drop(left, over_limit(left, settings), "over_limit", refusals)
     return _selection(candidates, refusals)
 
@@ -96,7 +96,7 @@ def _free_filters(
         else:
             refusals[row["question_id"]] = refusal
     vectors = encoder.encode([row["question"] for row in left], "query")
-    dropped = lost(left, vectors, text_of, encoder, settings.round_trip_k)
+    dropped = failed_round_trip(left, vectors, text_of, encoder, settings.round_trip_k)
     vectors, left = _without(vectors, dropped), _drop(left, dropped, "round_trip", refusals)
     dropped = exact_duplicates(left)
     vectors, left = _without(vectors, dropped), _drop(left, dropped, "duplicate", refusals)
@@ -119,10 +119,10 @@ def _drop(rows: list[Row], dropped: Mapping[int, str], reason: str, refusals: di
 
 def _selection(candidates: pl.DataFrame, refusals: Mapping[str, Refusal]) -> Selection:
     ordered = candidates.sort("question_id")
-    found = [refusals.get(key) for key in ordered["question_id"]]
+    refused = [refusals.get(key) for key in ordered["question_id"]]
     marked = ordered.with_columns(
-        reason=pl.Series([one and one.reason for one in found], dtype=pl.String),
-        detail=pl.Series([one and one.detail for one in found], dtype=pl.String),
+        reason=pl.Series([one and one.reason for one in refused], dtype=pl.String),
+        detail=pl.Series([one and one.detail for one in refused], dtype=pl.String),
     )
     pairs = tables.validate(tables.QaPairs, marked.filter(pl.col("reason").is_null()))
     rejected = tables.validate(tables.RejectedCandidates, marked.filter(pl.col("reason").is_not_null()))

@@ -109,8 +109,8 @@ _ARABIC_MARKS = re.compile("[\u0640\u064b-\u0652]")
 def text_reference(question: str) -> str | None:
     """The words by which a question points at the text it was made from ("according to the passage")."""
     line = _ARABIC_MARKS.sub("", unicodedata.normalize("NFKC", " ".join(question.split())))
-    found = next((match for pattern in _REFERENCES if (match := pattern.search(line))), None)
-    return found.group().strip() if found else None
+    reference = next((match for pattern in _REFERENCES if (match := pattern.search(line))), None)
+    return reference.group().strip() if reference else None
 
 
 def longest_run(asked: Sequence[str], passage: Sequence[str]) -> int:

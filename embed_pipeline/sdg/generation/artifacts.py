@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from embed_pipeline.llm.ask import Round, answered, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.sdg.generation.windows import Window
 from embed_pipeline.settings import SdgSettings
@@ -66,7 +66,7 @@ def notes_of(answer: ArtifactsAnswer, per_kind: int) -> Notes:
 
 
 def extract_artifacts(
-    windows: Callable[[], Iterable[Window]], total: int, settings: SdgSettings, client: ChatClient
+    windows: Callable[[], Iterable[Window]], total: int, settings: SdgSettings, client: ChatEngine
 ) -> Iterator[tuple[Window, Notes, str]]:
     """Ask for the artifacts of every window; (window, notes, reason why there are none).
 
@@ -80,7 +80,7 @@ def extract_artifacts(
 
 
 def stored_artifacts(
-    windows: Callable[[], Iterable[Window]], settings: SdgSettings, client: ChatClient
+    windows: Callable[[], Iterable[Window]], settings: SdgSettings, client: ChatEngine
 ) -> Iterator[tuple[Window, Notes | None]]:
     """Every window with the notes that are stored, without asking; None where the model was not asked yet."""
     if settings.artifacts_per_kind == 0:
@@ -94,7 +94,7 @@ def stored_artifacts(
             yield window, notes_of(outcome.answer, settings.artifacts_per_kind) if outcome.answer else []
 
 
-def _asking(settings: SdgSettings, client: ChatClient) -> Round[ArtifactsAnswer]:
+def _asking(settings: SdgSettings, client: ChatEngine) -> Round[ArtifactsAnswer]:
     return Round(client, settings.llm.model or "", ArtifactsAnswer, "note what is worth asking about")
 
 

@@ -75,19 +75,19 @@ def relatedness(
     place = {name: index for index, name in enumerate(names)}
     shared = _shared_entities({name: entities.get(name, ()) for name in names})
     near = {*shared, *_neighbours(names, means)}
-    found = {}
+    scores = {}
     for one, other in near:
         cosine = float(means[place[one]] @ means[place[other]])
         if cosine < TOO_CLOSE and group_of.get(one, one) != group_of.get(other, other):
-            found[(one, other)] = round(cosine + PER_ENTITY * min(shared.get((one, other), 0), MOST_ENTITIES), 6)
-    return found
+            scores[(one, other)] = round(cosine + PER_ENTITY * min(shared.get((one, other), 0), MOST_ENTITIES), 6)
+    return scores
 
 
 def _neighbours(names: Sequence[str], means: Vectors) -> Iterator[tuple[str, str]]:
     for start in range(0, len(names), BLOCK):
         _, indices = top_k(means[start : start + BLOCK], means, NEIGHBOURS + 1)
-        for row, found in enumerate(indices, start):
-            for other in found:
+        for row, closest in enumerate(indices, start):
+            for other in closest:
                 if other != row:
                     low, high = sorted((names[row], names[int(other)]))
                     yield low, high
@@ -95,8 +95,8 @@ def _neighbours(names: Sequence[str], means: Vectors) -> Iterator[tuple[str, str
 
 def _shared_entities(entities: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], int]:
     users: dict[str, set[str]] = defaultdict(set)
-    for doc_id, found in entities.items():
-        for entity in found:
+    for doc_id, names in entities.items():
+        for entity in names:
             users[" ".join(entity.casefold().split())].add(doc_id)
     shared: dict[tuple[str, str], int] = defaultdict(int)
     for doc_ids in users.values():
@@ -127,8 +127,8 @@ def _closest_pairs(
     links: Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]], size: int
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     closest = {}
-    for group, found in links.items():
-        fitting = [(score, other) for other, score in found.items() if len(group) + len(other) <= size]
+    for group, related in links.items():
+        fitting = [(score, other) for other, score in related.items() if len(group) + len(other) <= size]
         if fitting:
             best = max(score for score, _ in fitting)
             closest[group] = min(other for score, other in fitting if score == best)

@@ -8,7 +8,7 @@ import polars as pl
 from embed_pipeline import tables
 from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.settings import SdgSettings
 
@@ -29,7 +29,7 @@ class SameAnswer(StrictAnswer):
     same: bool
 
 
-def check_closed_book(candidates: pl.DataFrame, settings: SdgSettings, client: ChatClient) -> pl.DataFrame:
+def check_closed_book(candidates: pl.DataFrame, settings: SdgSettings, client: ChatEngine) -> pl.DataFrame:
     """Fill closed_book for the questions the judge lets pass: true if the model gives the same answer unaided.
 
     The model answers the bare question; where it claims to know, the judge compares the two answers.
@@ -53,8 +53,8 @@ def check_closed_book(candidates: pl.DataFrame, settings: SdgSettings, client: C
     comparing = Round(client, judge, SameAnswer, "compare answers")
     outcomes = ask_all(comparing, _comparisons(claimed, given), len(claimed))
     same = {name: outcome.answer.same for name, outcome in outcomes if outcome.answer is not None}
-    found = {name: same.get(name) if answer else False for name, answer in given.items()}
-    verdicts = [found.get(name) for name in candidates["question_id"]]
+    closed_book = {name: same.get(name) if answer else False for name, answer in given.items()}
+    verdicts = [closed_book.get(name) for name in candidates["question_id"]]
     checked = candidates.with_columns(pl.Series("closed_book", verdicts, dtype=pl.Boolean))
     return tables.validate(tables.QaCandidates, checked)
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.estimate import (
     ARTIFACT_TOKENS,
     JUDGEMENT_TOKENS,
@@ -36,7 +36,7 @@ OTHER_FILES = 5.0
 """Text and mark-up; the others hold fonts, pictures and compressed text besides."""
 
 
-def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatClient) -> Estimate:
+def estimate_generation(corpus: Corpus, settings: SdgSettings, client: ChatEngine) -> Estimate:
     """Walk through the generation without asking: what is stored counts as answered, the rest is estimated.
 
     Args:
@@ -87,7 +87,7 @@ def _steps(settings: SdgSettings) -> list[Step]:
 
 
 def _estimate_notes(
-    windows: Callable[[], Iterator[Window]], settings: SdgSettings, client: ChatClient, step: Step
+    windows: Callable[[], Iterator[Window]], settings: SdgSettings, client: ChatEngine, step: Step
 ) -> dict[str, set[str]]:
     """Count step 1; the entities that are known."""
     entities: dict[str, set[str]] = defaultdict(set)
@@ -111,15 +111,15 @@ def _estimate_bundles(work: Work, entities: dict[str, set[str]], settings: SdgSe
     texts = [passage_text(title, text) for title, text in work.shown.select("title", "text").iter_rows()]
     known = encoder.knows(texts, "passage") if isinstance(encoder, CachedEncoder) else [True] * len(texts)
     marked = work.shown.with_columns(known=pl.Series(known, dtype=pl.Boolean))
-    whole = marked.filter(pl.col("known").all().over("doc_id")).drop("known")
-    if whole.height:
-        work.bundles = bundle_windows(work.corpus.documents, whole, entities, encoder, settings)
-    others = work.shown["doc_id"].n_unique() - whole["doc_id"].n_unique()
+    complete = marked.filter(pl.col("known").all().over("doc_id")).drop("known")
+    if complete.height:
+        work.bundles = bundle_windows(work.corpus.documents, complete, entities, encoder, settings)
+    others = work.shown["doc_id"].n_unique() - complete["doc_id"].n_unique()
     # One new document among known ones may well find a partner.
-    return -(-others // settings.bundle_size) if whole.height else others // settings.bundle_size
+    return -(-others // settings.bundle_size) if complete.height else others // settings.bundle_size
 
 
-def _estimate_questions(work: Work, settings: SdgSettings, client: ChatClient, steps: Sequence[Step]) -> float:
+def _estimate_questions(work: Work, settings: SdgSettings, client: ChatEngine, steps: Sequence[Step]) -> float:
     """Count step 2, and step 4 by the questions there will be; tokens of a usual prompt."""
     bench = Bench(work.corpus.passages, settings, client)
     notes = NOTE_SHARE * ARTIFACT_TOKENS * len(KINDS) * settings.artifacts_per_kind

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.ledger import Ledger
 from embed_pipeline.llm.prompts import using_prompts
 from embed_pipeline.progress import say
@@ -34,7 +34,7 @@ class GenerationResult:
 
     Attributes:
         candidates: :class:`embed_pipeline.tables.QaCandidates`; those the free filters refuse are not judged.
-        set_aside: :class:`embed_pipeline.tables.SetAside`, what was lost on the way.
+        set_aside: :class:`embed_pipeline.tables.SetAside`, what could not be used.
         counts: windows, bundles, written, set_aside, judged.
         usage: totals of the ledger: requests, prompt_tokens, completion_tokens, usd, estimated, seconds.
         by_model: the same for each model.
@@ -95,7 +95,7 @@ class Work:
         return self.single + len(self.bundles)
 
 
-def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, ledger: Ledger) -> GenerationResult:
+def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatEngine, ledger: Ledger) -> GenerationResult:
     """Notes and questions by ``llm.model``, free filters, then ``llm.judge_model``; every answer is stored.
 
     Args:
@@ -109,11 +109,11 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
     """
     with using_prompts(settings.prompts):
         work = Work(corpus, settings)
-        lost = take_notes(work, settings, client)
+        without_notes = take_notes(work, settings, client)
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
         candidates, judged = _judge(written.candidates, corpus, settings, client)
-    set_aside = set_aside_frame(sorted([*lost, *written.set_aside]))
-    _tell(written)
+    set_aside = set_aside_frame(sorted([*without_notes, *written.set_aside]))
+    _report_set_aside(written)
     return GenerationResult(
         candidates=candidates,
         set_aside=set_aside,
@@ -129,27 +129,27 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatClient, l
     )
 
 
-def take_notes(work: Work, settings: SdgSettings, client: ChatClient) -> list[tuple[str, str, str]]:
-    """Step 1 for every document, then for the bundles that their entities and vectors make; what was lost."""
+def take_notes(work: Work, settings: SdgSettings, client: ChatEngine) -> list[tuple[str, str, str]]:
+    """Step 1 for every document, then for the bundles that their entities and vectors make; what is set aside."""
     entities: dict[str, set[str]] = defaultdict(set)
-    lost = []
+    set_aside = []
     if settings.artifacts_per_kind:
         for window, notes, reason in extract_artifacts(work.documents, work.single, settings, client):
             for note in notes:
                 if note["kind"] == "entities":
                     entities[window.doc_ids[0]].add(note["text"])
             if reason:
-                lost.append(("note artifacts", window.name, reason))
+                set_aside.append(("note artifacts", window.name, reason))
     work.relate(entities)
     if settings.artifacts_per_kind and work.bundles:
         bundles: Callable[[], Iterator[Window]] = lambda: iter(work.bundles)  # noqa: E731 - called twice
         noted = extract_artifacts(bundles, len(work.bundles), settings, client)
-        lost += [("note artifacts", window.name, reason) for window, _, reason in noted if reason]
-    return lost
+        set_aside += [("note artifacts", window.name, reason) for window, _, reason in noted if reason]
+    return set_aside
 
 
 def _judge(
-    candidates: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatClient
+    candidates: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatEngine
 ) -> tuple[pl.DataFrame, int]:
     """Judge what the free filters let pass; the candidates, and how many were judged."""
     refused = refused_before_judging(candidates, corpus.passages, corpus.encoder, settings)
@@ -161,7 +161,7 @@ def _judge(
     return both, judged["score"].count()
 
 
-def _tell(written: Written) -> None:
+def _report_set_aside(written: Written) -> None:
     if written.set_aside:
         step, record, reason = min(written.set_aside)
         say(f"{step}: {len(written.set_aside)} set aside, for example {record}: {reason}")

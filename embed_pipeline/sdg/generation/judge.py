@@ -12,7 +12,7 @@ from embed_pipeline import tables
 from embed_pipeline.files import sha256_json
 from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.progress import say
 from embed_pipeline.records import CRITERIA
@@ -52,12 +52,12 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """What progress and lists of lost records call it."""
+        """What progress and lists of what is set aside call it."""
         return f"questions {', '.join(row['question_id'] for row in self.questions)}"
 
 
 def judge_questions(
-    candidates: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, client: ChatClient
+    candidates: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, client: ChatEngine
 ) -> pl.DataFrame:
     """Fill relevance, accuracy, context_support and clarity (1 to 10), score (their mean) and judgement.
 
@@ -89,11 +89,11 @@ def judge_questions(
 def batches(rows: Iterable[Row], size: int) -> list[Batch]:
     """Batches of at most ``size`` questions about the same documents, in the order of document and passage."""
     ordered = sorted(rows, key=lambda row: (list(row["doc_ids"]), list(row["passage_ids"]), row["question_id"]))
-    found = []
+    divided = []
     for _, part in groupby(ordered, key=lambda row: list(row["doc_ids"])):
         same = list(part)
-        found += [Batch(same[start : start + size]) for start in range(0, len(same), size)]
-    return found
+        divided += [Batch(same[start : start + size]) for start in range(0, len(same), size)]
+    return divided
 
 
 def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
@@ -101,10 +101,10 @@ def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
     cited = list(dict.fromkeys(passage_id for row in batch.questions for passage_id in row["passage_ids"]))
     number_of = {passage_id: number for number, passage_id in enumerate(cited, 1)}
     shown = [text_of[passage_id] for passage_id in cited]
-    said = [text for row in batch.questions for text in (row["question"], row["answer"])]
+    asked = [text for row in batch.questions for text in (row["question"], row["answer"])]
     return render(
         "judge",
-        boundary=boundary(*(text for row in shown for text in (row["title"], row["text"])), *said),
+        boundary=boundary(*(text for row in shown for text in (row["title"], row["text"])), *asked),
         passages=[
             {"number": number, "document": None, "title": row["title"], "text": row["text"]}
             for number, row in enumerate(shown, 1)
@@ -124,7 +124,7 @@ def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
 class Bench:
     """The judge, with everything it said before."""
 
-    def __init__(self, passages: pl.DataFrame, settings: SdgSettings, client: ChatClient) -> None:
+    def __init__(self, passages: pl.DataFrame, settings: SdgSettings, client: ChatEngine) -> None:
         self._model = settings.llm.judge_model or settings.llm.model or ""
         self._client = client
         self._text_of = {
@@ -157,17 +157,17 @@ class Bench:
         first: dict[int, Judgement] = {}
         for judgement in answer.judgements:
             first.setdefault(judgement.question, judgement)
-        said = {
+        judged = {
             self._key(row): first[number].model_dump_json().encode()
             for number, row in enumerate(batch.questions, 1)
             if number in first
         }
-        self._client.store.put_many(said)
+        self._client.store.put_many(judged)
 
     def _key(self, row: Row) -> str:
         shown = [[self._text_of[name]["title"], self._text_of[name]["text"]] for name in row["passage_ids"]]
-        said = [row["question"], row["answer"]]
-        return sha256_json(["judgement", self._model, self._client.parameters, self._rubric, shown, said])
+        asked = [row["question"], row["answer"]]
+        return sha256_json(["judgement", self._model, self._client.parameters, self._rubric, shown, asked])
 
 
 def _scored(candidates: pl.DataFrame, judgements: Sequence[Judgement | None]) -> pl.DataFrame:
@@ -187,5 +187,7 @@ def _scored(candidates: pl.DataFrame, judgements: Sequence[Judgement | None]) ->
 
 
 def _in_words(judgement: Judgement) -> str:
-    said = ((name, getattr(judgement, name)) for name in CRITERIA)
-    return "; ".join(f"{name} {one.score}: {' '.join(one.justification.split())}" for name, one in said)
+    criteria = ((name, getattr(judgement, name)) for name in CRITERIA)
+    return "; ".join(
+        f"{name} {criterion.score}: {' '.join(criterion.justification.split())}" for name, criterion in criteria
+    )

@@ -1,4 +1,4 @@
-"""What the web UI shows of a generation by a language model: money, tokens, and what was lost."""
+"""What the web UI shows of a generation by a language model: money, tokens, and what was set aside."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def cost_table(spending: pl.DataFrame) -> str:
 
 
 def set_aside_table(set_aside: pl.DataFrame) -> str:
-    """What was lost, by step and cause, with an example of each; the most frequent first."""
+    """What was set aside, by step and cause, with an example of each; the most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
     example: dict[tuple[str, str], str] = {}
     for step, record, reason in set_aside.select("step", "record", "reason").iter_rows():

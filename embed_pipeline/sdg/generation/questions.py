@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from embed_pipeline.llm.ask import Outcome, Round, answered, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
-from embed_pipeline.llm.client import ChatClient
+from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame, type_name
 from embed_pipeline.sdg.generation.artifacts import Notes, stored_artifacts
@@ -56,7 +56,7 @@ class Written(NamedTuple):
 
     Attributes:
         candidates: :class:`embed_pipeline.tables.QaCandidates`, not judged.
-        set_aside: (step, record, reason) of what was lost: whole windows without a usable answer, and single
+        set_aside: (step, record, reason) of what cannot be used: whole windows without a usable answer, and single
             questions that break the rules.
     """
 
@@ -82,7 +82,7 @@ def question_prompt(window: Window, notes: Notes, settings: SdgSettings) -> str:
 
 
 def generate_questions(
-    windows: Windows, total: int, doc_of: Mapping[str, str], settings: SdgSettings, client: ChatClient
+    windows: Windows, total: int, doc_of: Mapping[str, str], settings: SdgSettings, client: ChatEngine
 ) -> Written:
     """Ask about every window, with the notes of step 1 where they are stored.
 
@@ -99,11 +99,13 @@ def generate_questions(
     set_aside: list[tuple[str, str, str]] = []
     outcomes = ask_all(_asking(settings, client), question_prompts(windows, settings, client), total)
     answers = zip(windows(), outcomes, strict=True)
-    kept = (found for window, (_, outcome) in answers for found in _checked(window, outcome, settings, set_aside))
+    kept = (
+        candidate for window, (_, outcome) in answers for candidate in _checked(window, outcome, settings, set_aside)
+    )
     return Written(candidates_frame(kept, doc_of), set_aside)
 
 
-def question_prompts(windows: Windows, settings: SdgSettings, client: ChatClient) -> Callable[[], Iterator[Any]]:
+def question_prompts(windows: Windows, settings: SdgSettings, client: ChatEngine) -> Callable[[], Iterator[Any]]:
     """(window name, prompt) of every window; a window nobody took notes of is asked about without."""
     return lambda: (
         (window.name, question_prompt(window, notes or [], settings))
@@ -112,7 +114,7 @@ def question_prompts(windows: Windows, settings: SdgSettings, client: ChatClient
 
 
 def stored_questions(
-    windows: Windows, settings: SdgSettings, client: ChatClient
+    windows: Windows, settings: SdgSettings, client: ChatEngine
 ) -> Iterator[tuple[Window, Outcome[QuestionsAnswer] | None]]:
     """Every window with the stored answer, without asking; None where the model was not asked yet."""
     known = answered(_asking(settings, client), question_prompts(windows, settings, client))
@@ -127,7 +129,7 @@ def judgeable(
     return candidates_frame(_checked(window, outcome, settings, []), doc_of).to_dicts()
 
 
-def _asking(settings: SdgSettings, client: ChatClient) -> Round[QuestionsAnswer]:
+def _asking(settings: SdgSettings, client: ChatEngine) -> Round[QuestionsAnswer]:
     return Round(client, settings.llm.model or "", QuestionsAnswer, "write questions")
 
 
@@ -142,13 +144,13 @@ def _checked(
         set_aside.append(("write questions", window.name, outcome.reason))
         return
     for number, answer in enumerate(outcome.answer.questions, 1):
-        found = checked_candidate(window, answer, settings)
-        if isinstance(found, Candidate) and number > window.questions:
-            found = f"the model wrote more than the {window.questions} questions asked for"
-        if isinstance(found, Candidate):
-            yield found
+        checked = checked_candidate(window, answer, settings)
+        if isinstance(checked, Candidate) and number > window.questions:
+            checked = f"the model wrote more than the {window.questions} questions asked for"
+        if isinstance(checked, Candidate):
+            yield checked
         else:
-            reason = f"{found} (question: {_line(answer.question)[:120]})"
+            reason = f"{checked} (question: {_line(answer.question)[:120]})"
             set_aside.append(("check questions", window.name, reason))
 
 

@@ -20,7 +20,7 @@ class Window:
     """Passages that share a prompt.
 
     Attributes:
-        name: what progress and lists of lost records call it.
+        name: what progress and lists of what is set aside call it.
         passages: rows with the columns :data:`SHOWN`; their numbers in the prompt count from 1.
         questions: how many are asked for.
     """

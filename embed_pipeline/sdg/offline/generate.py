@@ -93,16 +93,16 @@ def _views(
     """
     titles = dict(documents.select("doc_id", "title").iter_rows())
     rows = list(passages.iter_rows(named=True))
-    found = [units(row["text"], row["language"], settings.max_question_chars) for row in rows]
-    shared = Counter(unit.casefold() for sentences in found for unit in sentences)
+    sentences_of_rows = [units(row["text"], row["language"], settings.max_question_chars) for row in rows]
+    shared = Counter(unit.casefold() for sentences in sentences_of_rows for unit in sentences)
     views = []
-    for row, sentences in zip(rows, found, strict=True):
+    for row, sentences in zip(rows, sentences_of_rows, strict=True):
         heading = row["title"] or titles.get(row["doc_id"], "")
         own = [unit for unit in sentences if unit not in heading]
         alone = [unit for unit in own if shared[unit.casefold()] == 1] or own
-        told = [unit for unit in alone if _says_something(unit, statistics)] or alone
-        _source(settings.seed, row["passage_id"]).shuffle(told)
-        views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(told), statistics))
+        telling = [unit for unit in alone if _says_something(unit, statistics)] or alone
+        _source(settings.seed, row["passage_id"]).shuffle(telling)
+        views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(telling), statistics))
     return views
 
 

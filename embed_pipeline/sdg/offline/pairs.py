@@ -30,11 +30,11 @@ def linked_passages(views: Sequence[View], doc_of: Mapping[str, str]) -> dict[st
     weights = _weights(views)
     partner_of = _document_pairs(weights, doc_of)
     partners = {}
-    for first, found in weights.items():
+    for first, linked in weights.items():
         document = doc_of[first]
         allowed = sorted(
             (doc_of[second] == document, -weight, second)
-            for second, weight in found.items()
+            for second, weight in linked.items()
             if doc_of[second] in (document, partner_of.get(document))
         )
         if allowed:
@@ -53,8 +53,8 @@ def _weights(views: Sequence[View]) -> dict[str, dict[str, float]]:
             for first, second in permutations(ids, 2):
                 shared[first][second].append(math.log(1 + len(views) / len(ids)))
     return {
-        first: {second: sum(terms) for second, terms in found.items() if len(terms) >= MIN_SHARED_TERMS}
-        for first, found in shared.items()
+        first: {second: sum(terms) for second, terms in linked.items() if len(terms) >= MIN_SHARED_TERMS}
+        for first, linked in shared.items()
     }
 
 
@@ -62,8 +62,8 @@ def _document_pairs(weights: Mapping[str, Mapping[str, float]], doc_of: Mapping[
     """Each document with one other, the strongest single links first."""
     links = sorted(
         (-weight, first, second)
-        for first, found in weights.items()
-        for second, weight in found.items()
+        for first, linked in weights.items()
+        for second, weight in linked.items()
         if doc_of[first] < doc_of[second]
     )
     partner_of: dict[str, str] = {}

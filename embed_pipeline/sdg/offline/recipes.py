@@ -157,9 +157,9 @@ def _about(view: View, terms: Sequence[Word]) -> str:
 def definition(view: View, _rng: random.Random, _turn: int) -> Candidate | None:
     """A sentence of the form "X is a ..." becomes "What is X?" in the languages whose pattern is known."""
     for unit in view.units:
-        found = defined_term(unit, view.language)
-        if found and view.statistics.content_words(found[0]) and len(words(found[0])) <= DEFINED_WORDS:
-            return _candidate(view, "definition", found[1], unit, "contextual")
+        defined = defined_term(unit, view.language)
+        if defined and view.statistics.content_words(defined[0]) and len(words(defined[0])) <= DEFINED_WORDS:
+            return _candidate(view, "definition", defined[1], unit, "contextual")
     return None
 
 

@@ -57,13 +57,13 @@ class Word(NamedTuple):
 
 def words(text: str) -> list[Word]:
     """The words of a text in order."""
-    found = []
+    listed = []
     for match in _token().finditer(text):
         run, start = match.group(), match.start()
         for piece in _cut(run) if _UNSPACED_RUN.match(run) else (run,):
-            found.append(Word(piece, _fold(piece), start, start + len(piece)))
+            listed.append(Word(piece, _fold(piece), start, start + len(piece)))
             start += len(piece)
-    return found
+    return listed
 
 
 @cache

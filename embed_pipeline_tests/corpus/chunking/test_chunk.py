@@ -10,7 +10,7 @@ from embed_pipeline.corpus.parsers.file import detect_language
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, empty
 from embed_pipeline_tests.corpus.build import documents
-from embed_pipeline_tests.corpus.test_parse import SCRIPTS
+from embed_pipeline_tests.corpus.test_documents import SCRIPTS
 
 SENTENCE = "One two three four five six seven eight nine ten."
 

@@ -12,7 +12,7 @@ from embed_pipeline.corpus.parsers.blocks import Block, join_blocks
 from embed_pipeline.corpus.parsers.file import detect_language
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline_tests.corpus.build import documents
-from embed_pipeline_tests.corpus.test_parse import SCRIPTS
+from embed_pipeline_tests.corpus.test_documents import SCRIPTS
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 NUMBERED = [f"This is the sentence with number {word}." for word in NUMBERS]

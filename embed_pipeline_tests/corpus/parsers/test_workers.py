@@ -1,12 +1,12 @@
 """Several processes give what one gives."""
 
+import os
 import sys
 
 import pytest
 
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parsers import workers
 from embed_pipeline.corpus.parsers.file import FileBatch
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
 from embed_pipeline.errors import InputError, StageError
@@ -49,5 +49,5 @@ def test_a_process_that_ends_before_its_time_is_named(corpus, monkeypatch):
 
 def test_default_processes(monkeypatch):
     assert 1 <= default_processes() <= 8
-    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
     assert default_processes() == 8

@@ -175,11 +175,11 @@ def test_the_stages_hand_the_chunks_on(tmp_path):
     from embed_pipeline.settings.sources import with_overrides
     from embed_pipeline.stages import corpus
     from embed_pipeline.stages.run import run_stage
-    from embed_pipeline.store.artifacts import Store
+    from embed_pipeline.store.artifacts import Artifact, Store
 
     write(tmp_path / "corpus", record(ALPHA), record(BETA, ALPHA))
     settings = with_overrides(Settings(), [f"corpus.path={tmp_path / 'corpus'}"])
-    store, made = Store(tmp_path / "home"), {}
+    store, made = Store(tmp_path / "home"), dict[str, Artifact]()
     for declared in (corpus.corpus_manifest, corpus.documents, corpus.passages):
         made[declared.name] = run_stage(declared, settings, store, made).artifact
     assert made["documents"].json("corpus") == {"kind": "records"}

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,14 +21,15 @@ from embed_pipeline.llm.data_designer.client import DataDesignerClient
 from embed_pipeline.llm.data_designer.process import PYTHON, interpreter, run_pass
 from embed_pipeline.llm.data_designer.program import _cause, _Reasons
 from embed_pipeline.llm.engines import open_client
-from embed_pipeline.llm.ledger import Ledger, prices_of
+from embed_pipeline.llm.ledger import Ledger
+from embed_pipeline.llm.prices import prices_of
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.sdg.generation.generate import write_questions
 from embed_pipeline.settings import LLMSettings
 from embed_pipeline_tests.llm.chat_server import hang, later, ok, serving, status
 from embed_pipeline_tests.llm.clients import GOOD, KEY, asked_all
 from embed_pipeline_tests.sdg.author import Author
-from embed_pipeline_tests.sdg.test_llm import corpus_of, settings_of
+from embed_pipeline_tests.sdg.generation.test_generate import corpus_of, settings_of
 
 HAS = bool(os.environ.get(PYTHON)) or find_spec("data_designer") is not None
 needs_data_designer = pytest.mark.skipif(
@@ -178,9 +181,9 @@ def test_the_budget_is_kept(tmp_path):
 
 @needs_data_designer
 def test_the_key_is_never_on_the_disk_and_nothing_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    seen = []
+    seen: list[tuple[str, bool]] = []
 
     def reply(_, body):
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -198,7 +201,7 @@ def test_the_key_is_never_on_the_disk_and_nothing_is_left(tmp_path, monkeypatch)
 def test_it_dies_with_its_parent(tmp_path):
     script = """
 import sys, pathlib
-from embed_pipeline_tests.sdg.test_data_designer import client_of, asked_all
+from embed_pipeline_tests.llm.data_designer.test_client import client_of, asked_all
 asked_all(client_of(sys.argv[1], pathlib.Path(sys.argv[2])), 100)
 """
     with serving([hang(30)]) as server:
@@ -269,7 +272,7 @@ def test_its_constraints_are_ours_but_for_what_it_holds_back():
 def test_reasons_are_read_from_the_log():
     import logging
 
-    said = []
+    said: list[dict[str, Any]] = []
     handler = _Reasons(16, list(range(40)), said.append)
     text = "Non-retryable failure on answer[rg=1, row=2]:   |----------\n  | Cause: Too long.\n  | Solution: Cut it."
     for message in (text, "something else", text.replace("rg=1", "rg=9")):

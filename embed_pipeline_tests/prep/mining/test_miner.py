@@ -56,7 +56,7 @@ def brute_force(problem, order_of):
     for row, query in enumerate(queries):
         scores = passages @ query
         threshold = threshold_of(float(min(scores[list(positives[row])])), rules)
-        rank, taken, dropped = 0, [], []
+        rank, taken, dropped = 0, list[int](), list[tuple[int, int, str]]()
         for passage in order_of(row, scores):
             rank += passage not in positives[row]
             if len(taken) == rules.count or (rules.last_rank is not None and rank > rules.last_rank):
@@ -126,7 +126,7 @@ def test_equals_brute_force(problem, first_look, block, cells):
 @settings(max_examples=100, deadline=None)
 @given(problems(), st.sampled_from(["bm25", "both"]), st.integers(0, 2**32 - 1), st.sampled_from([1, 4]))
 def test_equals_brute_force_over_other_rankings(problem, source, seed, first_look):
-    queries, passages = problem[:2]
+    queries, passages, positives, barred, rules = problem
     rng = np.random.default_rng(seed)
     lists = [rng.permutation(len(passages))[: rng.integers(0, len(passages) + 1)].tolist() for _ in queries]
 
@@ -139,7 +139,7 @@ def test_equals_brute_force_over_other_rankings(problem, source, seed, first_loo
     rankings = Rankings(queries, index, source, lambda rows, k: [lists[row][:k] for row in rows])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FIRST_LOOK", first_look)
-        result = mine(queries, index, *problem[2:], rankings)
+        result = mine(queries, index, positives, barred, rules, rankings)
     for row, (taken, *_) in enumerate(brute_force(problem, in_turn)):
         assert result.indices[row].tolist() == taken
 
@@ -244,9 +244,12 @@ def test_planted_false_negatives_are_not_mined():
 def test_many_queries_that_need_a_deep_look_are_looked_at_a_few_at_a_time(monkeypatch):
     looked = []
     original = Rankings.best
-    monkeypatch.setattr(
-        Rankings, "best", lambda self, rows, k: looked.append(len(rows) * min(k, 3000)) or original(self, rows, k)
-    )
+
+    def look(self, rows, k):
+        looked.append(len(rows) * min(k, 3000))
+        return original(self, rows, k)
+
+    monkeypatch.setattr(Rankings, "best", look)
     monkeypatch.setattr(module, "CELLS", 30_000)
     passages = np.ones((3000, 2), np.float32)  # the margin drops everything, however deep one looks
     result = mine(passages[:100], passages, [np.array([row]) for row in range(100)], free(100, 3000), Rules(5))

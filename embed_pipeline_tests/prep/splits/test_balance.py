@@ -40,7 +40,7 @@ def held(components: list[Component], split_of: dict[str, str], split: str) -> n
     st.sampled_from([RATIOS, {"test": 0.2}, {"test": 0.05, "validation": 0.15}]),
 )
 def test_shares_are_within_tolerance_when_no_component_is_too_large(seed, count, ratios):
-    components, total, largest = [], 10**6, 10**6
+    components, total, largest = list[Component](), 10**6, 10**6
     while not components or largest > max(2, 2 * TOTAL_SLACK * min(ratios.values()) * total):
         components = heavy_tailed(seed, count, max(2, int(2 * TOTAL_SLACK * min(ratios.values()) * total)))
         total, largest = sum(one.counts[0] for one in components), max(one.counts[0] for one in components)

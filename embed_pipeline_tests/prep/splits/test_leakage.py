@@ -34,8 +34,8 @@ def replaced(frame: pl.DataFrame, key: str, name: str, column: str, value: objec
     return frame.with_columns(pl.when(pl.col(key) == name).then(literal).otherwise(pl.col(column)).alias(column))
 
 
-def kinds(*tables, encoder=None) -> set[tuple[str, str, str]]:
-    return set(find_leaks(*tables, encoder=encoder).iter_rows())
+def kinds(pairs, passages, splits, encoder=None) -> set[tuple[str, str, str]]:
+    return set(find_leaks(pairs, passages, splits, encoder).iter_rows())
 
 
 @pytest.mark.parametrize("held_out", ["test", "validation"])
@@ -215,7 +215,7 @@ def test_what_the_grouping_can_miss_is_no_alarm():
     apart = [number for number in pairs if groups[f"{number:03d}a"] != groups[f"{number:03d}b"]]
     least = repeats.certain_duplicate(0.85)
     texts = [[repeats.Text(str(n), pairs[n][side], f"{n}{side}", True) for n in pairs] for side in (0, 1)]
-    alarms = {int(name) for name, _ in repeats.find_repeats(*texts, least)}
+    alarms = {int(name) for name, _ in repeats.find_repeats(texts[0], texts[1], least)}
     assert 100 < len(apart) < 380
     assert len(alarms) > 20
     assert alarms.isdisjoint(apart)
@@ -228,7 +228,7 @@ def test_the_check_shares_no_code_with_what_it_checks(module):
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     own = {name for name in names if name.startswith("embed_pipeline")}
     assert own <= {
-        "embed_pipeline.encoders.torch_encoder",
+        "embed_pipeline.encoders.spec",
         "embed_pipeline.prep.splits.repeats",
         "embed_pipeline.text.scripts",
         "embed_pipeline.records",

@@ -10,8 +10,8 @@ from embed_pipeline.sdg.candidates import Hop
 from embed_pipeline.sdg.filters.overview import MOST_BYTES, coverage, coverage_table, overview, sample_pairs, spread
 from embed_pipeline.sdg.filters.select import REASONS, Selection, select_pairs
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline_tests.sdg.filters.test_select import PASSAGES, TableEncoder
 from embed_pipeline_tests.sdg.sample import candidate, documents_and_passages, table_of
-from embed_pipeline_tests.sdg.test_filters import PASSAGES, TableEncoder
 
 JUDGED = dataclasses.replace(
     candidate("what warns of low gas", generator="llm/m"),

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.sdg.generation.bundles import bundle_windows, group_related, relatedness
 from embed_pipeline.sdg.generation.windows import shown_passages
 from embed_pipeline.settings import SdgSettings
@@ -14,6 +15,8 @@ SETTINGS = SdgSettings(bundle_similarity=0.3)
 
 class Topics:
     """A text's vector counts its letters a to h."""
+
+    spec: EncoderSpec
 
     def encode(self, texts, role):
         return np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], np.float32) + 1e-3

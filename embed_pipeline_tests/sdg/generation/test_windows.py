@@ -80,7 +80,7 @@ def test_query_types_add_up_and_follow_their_weights(questions, text, weights):
 
 
 def test_over_many_small_windows_every_type_gets_its_share():
-    total = Counter()
+    total: Counter[str] = Counter()
     for number in range(2000):
         total.update(query_type_counts(window("a.md", questions=2, text=str(number)), QueryMix(), 3))
     shares = {name: count / 4000 for name, count in total.items()}

@@ -1,0 +1,140 @@
+"""Every command takes the same options, refuses what is wrong with them, and names them in what it tells to type."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from embed_pipeline.cli import ui
+from embed_pipeline.cli.app import app
+from embed_pipeline.cli.options import Context
+from embed_pipeline.errors import EmbedPipelineError, SettingsError
+from embed_pipeline.settings.sources import load_settings
+
+GROUP: Any = typer.main.get_command(app)
+COMMANDS = sorted(GROUP.commands)
+OWN = {
+    "show": ["documents"],
+    "serve": ["--model", "model"],
+    "prompts": ["--to", "prompts"],
+    "records": ["--to", "records"],
+    "gc": ["--plan"],
+    **{name: ["--plan"] for name in ("run", "sdg", "prep", "finetune", "eval", "export", "deploy", "sweep")},
+}
+ENDS_WITH = {
+    "show": "documents has not been computed",
+    "records": "qa_pairs has not been computed",
+    "serve": "--model model: holds no model.onnx",
+}
+DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "CONFIG", "PROFILE", "OVERRIDES"):  # commands set them for processes they start
+        monkeypatch.setenv(f"EMBED_PIPELINE_{name}", "")
+    monkeypatch.setattr(ui, "serve_ui", lambda home, port, as_json: typer.echo(json.dumps({"home": str(home)})))
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+def test_every_command_declares_the_same_options():
+    for name in COMMANDS:
+        options = {flag for param in GROUP.commands[name].params for flag in param.opts}
+        assert {"--corpus", "--profile", "--config", "--home", "--set", "--json"} <= options, name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--profile", "gppu", "profile 'gppu' is unknown (did you mean gpu?)"),
+        ("--config", "absent.yaml", "absent.yaml: there is no such settings file"),
+        ("--home", "a_file", "a_file: is a file, not a folder"),
+        ("--set", "finetune.epoch=3", "unknown setting finetune.epoch (did you mean finetune.epochs?)"),
+        ("--set", "nonsense", "must look like section.key=value"),
+    ],
+)
+def test_every_command_refuses_a_bad_value(tmp_path, name, option, value, words):
+    (tmp_path / "a_file").touch()
+    result = invoke(name, *OWN.get(name, []), option, value)
+    if name == "doctor" and option != "--home":  # that is what it is asked for
+        assert result.exit_code == 1 and "FAIL settings" in result.stdout and words in result.stdout
+        return
+    assert isinstance(result.exception, SettingsError), result.output
+    assert words in str(result.exception)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a_file"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_the_line_of_another(tmp_path, name):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "valve.md").write_text(DOCUMENT)
+    (tmp_path / "mine.yaml").write_text("finetune: {batch_size: 8}\n")
+    line = ["--corpus", "docs", "--profile", "cpu", "--config", "mine.yaml", "--home", "here", "--set", "sdg.seed=1"]
+    result = invoke(name, *OWN.get(name, []), *line, "--json")
+    if name in ENDS_WITH:
+        assert isinstance(result.exception, EmbedPipelineError) and ENDS_WITH[name] in str(result.exception)
+    else:
+        assert result.exit_code == 0, result.output
+        assert isinstance(json.loads(result.stdout), dict)
+
+
+@pytest.mark.parametrize("name", ["show", "records", "gc", "prompts"])
+def test_a_command_that_needs_no_settings_works_beside_a_broken_file(tmp_path, name):
+    (tmp_path / "pipeline.yaml").write_text("corpus: [")
+    result = invoke(name, *OWN[name])
+    assert "not valid YAML" not in f"{result.output}{result.exception}"
+    named = invoke(name, *OWN[name], "--config", "pipeline.yaml")
+    assert isinstance(named.exception, SettingsError) and "not valid YAML" in str(named.exception)
+
+
+def test_a_command_to_type_says_all_that_was_given_whatever_its_verb(tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text("finetune: {epochs: 5}\n")
+    made = Context.of(
+        corpus=Path("my docs"),
+        profile="gpu",
+        config=Path("mine.yaml"),
+        home=Path("here"),
+        overrides=["encoder.query_prompt=q: ", "sdg.seed=1"],
+    ).with_setting("sweep.enabled=true")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for verb in COMMANDS:
+        program, named, *words = shlex.split(made.command(verb))
+        assert (program, named) == ("embed-pipeline", verb)
+        parsed = GROUP.commands[verb].make_context(verb, [*OWN.get(verb, []), *words]).params
+        again = Context.of(
+            corpus=Path(parsed["corpus"]),
+            profile=parsed["profile"],
+            config=Path(parsed["config"]),
+            home=Path(parsed["home"]),
+            overrides=parsed["overrides"],
+        )
+        assert again == made
+        assert again.settings == made.settings
+    settings = made.settings
+    assert settings.corpus.path == tmp_path / "my docs" and settings.finetune.epochs == 5
+    assert settings.encoder.query_prompt == "q: " and settings.sweep.enabled
+
+
+def test_what_is_not_given_is_not_told():
+    assert Context.of().command("stop") == "embed-pipeline stop"
+
+
+def test_the_web_ui_sees_the_same_settings(tmp_path, monkeypatch):
+    from embed_pipeline.definitions import home_folder, settings_from_environment
+
+    made = Context.of(corpus=Path("docs"), home=Path("here"), overrides=["corpus.path=other", "sdg.seed=7"])
+    made.export()
+    assert settings_from_environment() == made.settings
+    assert made.settings.corpus.path == tmp_path / "docs"  # --corpus says it more plainly than --set
+    assert made.settings == load_settings(None, None, ["sdg.seed=7", f"corpus.path={tmp_path / 'docs'}"], {})
+    assert home_folder() == made.home == tmp_path / "here"
