@@ -17,8 +17,7 @@ help: ## This list
 install: .venv/.installed ## ./.venv with everything that the other targets need
 
 .venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,demo,dev]"
+	PYTHON=$(PYTHON) tools/install.sh
 	touch $@
 
 # --- The pipeline ---
@@ -84,6 +83,16 @@ screenshots: .venv/.installed ## The pictures in docs/images, of the home that m
 	$(BIN)/python -m tools.screenshots
 
 # --- Packages and releases ---
+
+.PHONY: resolve lock wheelhouse
+resolve: .venv/.installed ## Whether every way to install has a solution, on every Python and system (no download)
+	$(BIN)/python tools/resolve.py
+
+lock: .venv/.installed ## Writes the files that pin packages; UPGRADE=--upgrade takes the newest releases
+	$(BIN)/python tools/lock.py $(UPGRADE)
+
+wheelhouse: ## All packages as files in ./wheelhouse, for machines without a network (EXTRAS=cpu,demo)
+	PYTHON=$(PYTHON) tools/install.sh wheelhouse
 
 .PHONY: wheel release-check github-release
 wheel: .venv/.installed ## Source archive and wheel in dist/, checked, and the wheel started
