@@ -107,9 +107,7 @@ class _TextSource(EnvSettingsSource):
         return _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
 
 
-def _validated(
-    sources: tuple[PydanticBaseSettingsSource, ...], names: dict[str, str], otherwise: str = ""
-) -> Settings:
+def _validated(sources: tuple[PydanticBaseSettingsSource, ...], names: dict[str, str], otherwise: str = "") -> Settings:
     """Settings of the sources; an error says which of them a setting comes from.
 
     Args:
