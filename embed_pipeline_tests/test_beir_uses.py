@@ -55,7 +55,7 @@ def folder_of(folder: Path, passages: Mapping[str, str] = PASSAGES, queries: Map
 def as_corpus(folder: Path) -> Any:
     """``(id -> text, passages, documents)``."""
     documents = read_documents(folder, scan_corpus(folder, SETTINGS), SETTINGS).documents
-    passages = chunk_documents(documents, lambda texts: [len(text.split()) for text in texts], SETTINGS, whole=True)
+    passages = chunk_documents(documents, lambda texts: [len(text.split()) for text in texts], SETTINGS, uncut=True)
     return dict(documents.select("doc_id", "text").iter_rows()), passages, documents
 
 
