@@ -71,7 +71,7 @@ def corpus_manifest(run: StageRun) -> None:
 
 @stage(
     group="corpus",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.Documents,
     settings=READING,
@@ -99,7 +99,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 
 @stage(
     group="corpus",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.Passages,
     settings=CHUNKING,

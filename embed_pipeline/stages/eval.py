@@ -66,7 +66,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
 
 @stage(
     group="eval",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),

@@ -23,7 +23,7 @@ def training_external(settings: Settings) -> dict[str, str]:
 
 @stage(
     group="finetune",
-    version="3",
+    version="4",
     storage="model",
     settings=("finetune",),
     external=training_external,

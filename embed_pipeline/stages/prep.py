@@ -41,7 +41,7 @@ MINING = (
 
 @stage(
     group="prep",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.Splits,
     settings=SPLITTING,
@@ -109,7 +109,7 @@ def mining_external(settings: Settings) -> dict[str, str]:
 mining_stage = partial(
     stage,
     group="prep",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.MinedNegatives,
     settings=MINING,
@@ -192,7 +192,7 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
 
 @stage(
     group="prep",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.TrainingSet,
     kinds=("polars", "parquet", "json"),

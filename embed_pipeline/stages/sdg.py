@@ -62,7 +62,7 @@ def generation_external(settings: Settings) -> dict[str, str]:
 
 @stage(
     group="sdg",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.QaCandidates,
     settings=GENERATION,
@@ -120,7 +120,7 @@ def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
 
 @stage(
     group="sdg",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.QaPairs,
     settings=FILTERS,
