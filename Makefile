@@ -71,6 +71,17 @@ layers: .venv/.installed ## What may import what
 hooks: .venv/.installed ## Runs the checks before each commit (pre-commit)
 	$(BIN)/pre-commit install
 
+# --- Documentation ---
+
+.PHONY: docs screenshots
+docs: .venv/.installed ## The documentation in site/; a broken link fails; needs no network
+	$(BIN)/python -m tools.docs
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m tools.docs.check
+
+screenshots: .venv/.installed ## The pictures in docs/images, of the home that make demo leaves (needs Chromium)
+	$(BIN)/python -m tools.screenshots
+
 # --- Packages and releases ---
 
 .PHONY: resolve lock wheelhouse

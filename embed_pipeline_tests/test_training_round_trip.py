@@ -49,7 +49,7 @@ def test_our_files_come_back_as_they_were(name, tmp_path):
     assert any("beta3p0" not in row["positive"] for row in training.to_dicts() if row["question_id"] == "q003_0")
     place, settings = tmp_path / name if name else tmp_path, CorpusSettings()
     documents = read_documents(place, scan_corpus(place, settings), settings).documents
-    passages = chunk_documents(documents, lambda texts: [1] * len(texts), settings, whole=True)
+    passages = chunk_documents(documents, lambda texts: [1] * len(texts), settings, uncut=True)
     read = read_questions(place, passages, documents)
     assert read.set_aside.is_empty()
     text_of = dict(passages.select("passage_id", "text").iter_rows())

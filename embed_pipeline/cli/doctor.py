@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from embed_pipeline.cli.packages import Accelerator, Finding, examine_packages, finding, installed
+from embed_pipeline.encoders.loopback import is_loopback
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.settings import Settings
 
@@ -102,10 +103,17 @@ def _llm(settings: Settings) -> Finding:
     llm = settings.sdg.llm
     if llm.base_url is None:
         return finding("llm", "ok", "none configured: the offline generator writes the questions")
+    from embed_pipeline.llm.prices import check_budget
+
+    try:
+        check_budget(settings.sdg)
+    except EmbedPipelineError as error:
+        return finding("llm", "fail", str(error))
     key = os.environ.get(llm.api_key_env)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(f"{llm.base_url.rstrip('/')}/models", headers=headers, timeout=10)
+        url = f"{llm.base_url.rstrip('/')}/models"
+        answer = httpx.get(url, headers=headers, timeout=10, trust_env=not is_loopback(url))
     except httpx.HTTPError as error:
         return finding("llm", "fail", f"{llm.base_url} cannot be reached: {type(error).__name__}")
     if answer.status_code in (401, 403):

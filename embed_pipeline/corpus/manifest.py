@@ -49,9 +49,9 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
         InputError: the path is missing, a file without training data, empty, or holds nothing that can be read.
     """
     source = _source(root)
-    found = list(_entries(source))
+    entries = list(_entries(source))
     limit = int(settings.max_file_mb * 1_000_000) if source.kind == "files" else None
-    rows = [_row(entry, limit) for entry in track(found, "look through the corpus folder")]
+    rows = [_row(entry, limit) for entry in track(entries, "look through the corpus folder")]
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
     if not any(row["status"] == "read" for row in rows):

@@ -11,6 +11,7 @@ import polars as pl
 from embed_pipeline.files import sha256_text
 from embed_pipeline.progress import track
 from embed_pipeline.tables import Documents, Passages, validate
+from embed_pipeline.text.forms import same_text_key
 from embed_pipeline.text.scripts import UNSPACED
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def group_documents(documents: pl.DataFrame, threshold: float) -> pl.DataFrame:
 def near_duplicates(ids: Sequence[str], texts: Sequence[str], threshold: float) -> list[str]:
     """For each text the lowest id of its group; independent of the order of the texts.
 
-    Exact duplicates have the same text but for case, width and blank space. Near-duplicates have an
+    Exact duplicates are the same text (:func:`~embed_pipeline.text.forms.same_text_key`). Near-duplicates have an
     estimated Jaccard similarity of at least ``threshold`` between their sets of word 3-grams (character
     5-grams for scripts written without spaces); candidates come from locality-sensitive hashing of
     128-permutation MinHash signatures (Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive
@@ -69,7 +70,7 @@ def near_duplicates(ids: Sequence[str], texts: Sequence[str], threshold: float) 
     first_of: dict[str, str] = {}
     distinct: list[tuple[str, str]] = []
     for key, text in sorted(zip(ids, texts, strict=True)):
-        first = first_of.setdefault(sha256_text(_canonical(text)), key)
+        first = first_of.setdefault(sha256_text(same_text_key(text)), key)
         groups.merge(first, key)
         if first == key:
             distinct.append((key, text))
@@ -102,7 +103,7 @@ def _sketches(texts: Sequence[str]) -> "Iterator[MinHash | None]":
 
     blank = MinHash(num_perm=_PERMUTATIONS, seed=_SEED, hashfunc=zlib.crc32)
     for text in texts:
-        shingles = _shingles(_canonical(text))
+        shingles = _shingles(unicodedata.normalize("NFKC", text).casefold())
         sketch = blank.copy()
         for start in range(0, len(shingles), _SHINGLES_AT_ONCE):
             sketch.update_batch(shingles[start : start + _SHINGLES_AT_ONCE])
@@ -117,10 +118,6 @@ def _bands(threshold: float) -> tuple[int, int]:
     sizes = ((_PERMUTATIONS // rows, rows) for rows in range(_PERMUTATIONS // 2, 1, -1))
     found = ((bands, rows) for bands, rows in sizes if 1 - (1 - threshold**rows) ** bands >= _RECALL)
     return next(found, (_PERMUTATIONS, 1))
-
-
-def _canonical(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _shingles(text: str) -> list[bytes]:

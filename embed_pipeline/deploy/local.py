@@ -60,8 +60,8 @@ class LocalTarget:
         )
 
     def is_serving(self, endpoint: Endpoint) -> bool:
-        """Whether this home's server answers at the endpoint's URL with the endpoint's release."""
-        if running_server(self._home) is None:
+        """Whether this home's server answers at the address in the settings with the endpoint's release."""
+        if endpoint["url"] != self._url or running_server(self._home) is None:
             return False
         try:
             return bool(_metadata(endpoint["url"]).get("release_id") == endpoint["release_id"])

@@ -32,7 +32,7 @@ class Target(Protocol):
         """
 
     def is_serving(self, endpoint: Endpoint) -> bool:
-        """Whether the endpoint's release answers at its URL right now."""
+        """Whether the endpoint's release answers right now, where the settings of this target want it."""
 
     def roll_back(self, release_id: str) -> str | None:
         """Serve the release before ``release_id`` again, if that is the one served.

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from embed_pipeline.encoders.loopback import is_loopback
 from embed_pipeline.encoders.spec import PLURAL, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import DeployError
 from embed_pipeline.progress import task
@@ -41,7 +42,7 @@ class HttpEncoder:
         self.model = model
         self.batch_size = batch_size
         self.url = f"{base_url.rstrip('/').removesuffix('/v1')}/v1/embeddings"
-        self._client = httpx.Client(timeout=timeout, transport=transport)
+        self._client = httpx.Client(timeout=timeout, transport=transport, trust_env=not is_loopback(self.url))
 
     def encode(self, texts: Sequence[str], role: Role) -> Vectors:
         """Vectors in the order of ``texts``.

@@ -67,8 +67,8 @@ def check_parity(checkpoint: Path, onnx_folder: Path, texts: Sequence[str], min_
     shapes = [(role, name, size) for role in ROLES for name in variants for size in BATCH_SIZES[name]]
     for role, name, size in track(shapes, "compare ONNX with the checkpoint"):
         batch = list(islice(cycle(variants[name]), size))
-        expected, found = torch_encoder.encode(batch, role), onnx_encoder.encode(batch, role)
-        lowest, difference = _compare(expected, found)
+        expected, exported = torch_encoder.encode(batch, role), onnx_encoder.encode(batch, role)
+        lowest, difference = _compare(expected, exported)
         cases.append(ParityCase(role, name, size, lowest, difference))
     report = ParityReport(
         min(case.lowest_cosine for case in cases), max(case.largest_difference for case in cases), tuple(cases)
@@ -91,10 +91,10 @@ def cosines(left: Vectors, right: Vectors) -> Iterator[float]:
     return iter(np.where(np.isfinite(values), values, -1.0).tolist())
 
 
-def _compare(expected: Vectors, found: Vectors) -> tuple[float, float]:
-    difference = np.abs(expected.astype(np.float64) - found.astype(np.float64)).max()
+def _compare(expected: Vectors, exported: Vectors) -> tuple[float, float]:
+    difference = np.abs(expected.astype(np.float64) - exported.astype(np.float64)).max()
     largest = float(difference) if np.isfinite(difference) else float(np.finfo(np.float32).max)
-    return round(min(cosines(expected, found)), 6), round(largest, 6)
+    return round(min(cosines(expected, exported)), 6), round(largest, 6)
 
 
 def _variants(texts: Sequence[str], max_length: int) -> dict[str, list[str]]:

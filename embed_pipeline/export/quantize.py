@@ -89,7 +89,7 @@ def quantize_int8(
         onnx_folder / MODEL_FILE, _feeds(encoder, calibration), needs_reduced_range(), size > LARGEST_SINGLE_FILE
     )
     expected, float_seconds = _encode(encoder, held_out)
-    found: dict[str, list[float]] = {}
+    cosines_of: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
     with temporary_folder(output.parent, "quantize") as scratch:
         for method in track(list(METHODS), "quantise"):
@@ -97,15 +97,15 @@ def quantize_int8(
             with _quiet():
                 METHODS[method](job, scratch / method / MODEL_FILE)
             vectors, seconds[method] = _encode(OnnxEncoder.load(scratch / method), held_out)
-            found[method] = list(cosines(expected, vectors))
-        means = {method: round(float(np.mean(values)), 6) for method, values in found.items()}
+            cosines_of[method] = list(cosines(expected, vectors))
+        means = {method: round(float(np.mean(values)), 6) for method, values in cosines_of.items()}
         best = max(means, key=lambda method: means[method])
         copy_companions(onnx_folder, output)
         _save(scratch / best / MODEL_FILE, output / MODEL_FILE)
     report = QuantizationReport(
         method=best,
         cosines=means,
-        lowest_cosine=round(min(found[best]), 6),
+        lowest_cosine=round(min(cosines_of[best]), 6),
         calibrated_on=len(calibration),
         held_out=len(held_out),
         reduce_range=job.reduce_range,

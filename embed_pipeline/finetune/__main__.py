@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from embed_pipeline.finetune.torchrun import work
+from embed_pipeline.finetune.torchrun import run_process
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1])))
+    sys.exit(run_process(Path(sys.argv[1])))

@@ -17,7 +17,7 @@ from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
     import datasets
-from embed_pipeline.text.forms import plain
+from embed_pipeline.text.forms import same_text_key
 
 SMALLEST_BATCH = 16
 STEPS_PER_EPOCH = 8
@@ -40,7 +40,7 @@ def row_keys(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
     """
     keys: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        question, positive = plain(row.question), plain(row.positive)
+        question, positive = same_text_key(row.question), same_text_key(row.positive)
         keys[row.question_id] |= {
             f"question id {row.question_id}",
             f"question {question}",

@@ -1,4 +1,4 @@
-"""Training checkpoints in the work folder: whole or not there, the right ones kept.
+"""Training checkpoints in the work folder: complete or not there, the right ones kept.
 
 ::
 
@@ -40,7 +40,7 @@ class Checkpoints:
         return self.folder / f"checkpoint-{step}"
 
     def seal(self, step: int) -> None:
-        """Mark a checkpoint as whole, then remove those no longer needed."""
+        """Mark a checkpoint as complete, then remove those no longer needed."""
         folder = self.path(step)
         write_json(folder / COMPLETE, {name: list(entry) for name, entry in hash_tree(folder).items()})
         steps = self._steps()
@@ -51,20 +51,20 @@ class Checkpoints:
                 shutil.rmtree(self.path(other))
 
     def resume_from(self) -> Path | None:
-        """The newest checkpoint that is whole, together with the best one it knows of; damaged ones are removed."""
+        """The newest checkpoint that is complete, together with the best one it knows of; damaged ones are removed."""
         for step in self._steps():
             best = self._best(step)
-            if self._whole(step) and (best is None or self._whole(best)):
+            if self._is_complete(step) and (best is None or self._is_complete(best)):
                 return self.path(step)
             say(f"{self.path(step).name} of the interrupted training is damaged; going back to the one before it.")
             shutil.rmtree(self.path(step))
         return None
 
     def _steps(self) -> list[int]:
-        found = (path.name.rpartition("-")[2] for path in self.folder.glob("checkpoint-*"))
-        return sorted((int(step) for step in found), reverse=True)
+        names = (path.name.rpartition("-")[2] for path in self.folder.glob("checkpoint-*"))
+        return sorted((int(step) for step in names), reverse=True)
 
-    def _whole(self, step: int) -> bool:
+    def _is_complete(self, step: int) -> bool:
         folder = self.path(step)
         recorded = _read(folder / COMPLETE)
         present = {name: list(entry) for name, entry in hash_tree(folder).items() if name != COMPLETE}

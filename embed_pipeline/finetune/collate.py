@@ -13,16 +13,21 @@ question's evidence word for word without being one of its own negatives.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import EncoderSpec, Role
+from embed_pipeline.files import sha256_text
 from embed_pipeline.finetune.objectives import OBJECTIVES
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
-from embed_pipeline.text.forms import plain
+from embed_pipeline.text.forms import same_text_key
+
+REMEMBERED_TEXTS = 2**18
+"""Texts whose mark is remembered: every batch asks for those of all its passages."""
 
 
 class Passage(NamedTuple):
@@ -34,7 +39,12 @@ class Passage(NamedTuple):
 
     def marks(self) -> tuple[str, str, str]:
         """By any of these it is the same passage as another."""
-        return f"id {self.name}", f"text {plain(self.text)}", f"group {self.group}"
+        return f"id {self.name}", f"text {_text_mark(self.text)}", f"group {self.group}"
+
+
+@lru_cache(REMEMBERED_TEXTS)
+def _text_mark(text: str) -> str:
+    return sha256_text(same_text_key(text))
 
 
 def positive_of(row: TrainingRow) -> Passage:
@@ -44,8 +54,8 @@ def positive_of(row: TrainingRow) -> Passage:
 
 def negatives_of(row: TrainingRow, count: int) -> list[Passage]:
     """The row's first ``count`` hard negatives."""
-    found = zip(row.negative_ids, row.negatives, row.negative_groups, strict=True)
-    return [Passage(*parts) for parts in found][:count]
+    negatives = zip(row.negative_ids, row.negatives, row.negative_groups, strict=True)
+    return [Passage(*parts) for parts in negatives][:count]
 
 
 def answers(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
@@ -58,7 +68,7 @@ def answers(rows: Sequence[TrainingRow]) -> list[frozenset[str]]:
     asked: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         passages[row.question_id].update(positive_of(row).marks())
-        asked[row.question_id].add(f"question {plain(row.question)}")
+        asked[row.question_id].add(f"question {same_text_key(row.question)}")
     holders: dict[str, list[str]] = defaultdict(list)
     for question, keys in passages.items():
         for key in keys | asked[question]:

@@ -1,4 +1,4 @@
-"""Training under transformers: its own output switched off, its failures told in this package's words."""
+"""Training under transformers: its own output switched off, its failures explained in this package's words."""
 
 import errno
 from collections.abc import Iterator
@@ -49,8 +49,8 @@ def explained_failures(work: Path) -> Iterator[None]:
                 "finetune.hard_negatives, or choose a smaller base_model."
             ) from error
         number = error.errno if isinstance(error, OSError) else None
-        told = any(sign in str(error) for sign in _FULL)
-        full = disk_full(OSError(errno.ENOSPC if told else number or 0, str(error)), work)
+        named = any(sign in str(error) for sign in _FULL)
+        full = disk_full(OSError(errno.ENOSPC if named else number or 0, str(error)), work)
         if full is None:
             raise
         raise full from error
@@ -60,7 +60,7 @@ def training_device(device: str) -> str:
     """``cpu`` or ``cuda``; Apple's GPU (``mps``) encodes and searches, but training stays on the CPU.
 
     Raises:
-        SettingsError: a GPU other than the first visible one, which the trainer cannot be told.
+        SettingsError: a GPU other than the first visible one, which the trainer cannot be made to use.
     """
     resolved = resolve_device(device)
     if resolved == "mps":

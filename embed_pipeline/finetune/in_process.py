@@ -30,15 +30,15 @@ def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed:
     from transformers import set_seed
 
     settings, spec = job.settings, job.spec
-    taught = teacher_scores(job.rows, settings, checkpoints.folder.parent, device)
+    scores = teacher_scores(job.rows, settings, checkpoints.folder.parent, device)
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
     with task("train", job.steps) as progress:
         model = trainable_model(job, device)
-        encoding = 128 if device.startswith("cuda") else 32
-        judged = job.validation if job.validation is not None and job.validation.queries else None
+        encoded_at_once = 128 if device.startswith("cuda") else 32
+        validation = job.validation if job.validation is not None and job.validation.queries else None
         measured_at = measuring_steps(job.steps_per_epoch, job.steps, settings)
         hooks = Hooks(
-            validator=Validator(judged, spec, encoding, settings.seed) if judged is not None else None,
+            validator=Validator(validation, spec, encoded_at_once, settings.seed) if validation is not None else None,
             checkpoints=checkpoints,
             measured_at=measured_at,
             first_after_epoch=min(step for step in measured_at if step >= min(job.steps_per_epoch, job.steps)),
@@ -48,7 +48,7 @@ def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed:
             steps_per_epoch=job.steps_per_epoch,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
-        collator = Collator(job.rows, model.preprocess, spec, settings, taught, from_others)
+        collator = Collator(job.rows, model.preprocess, spec, settings, scores, from_others)
         trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)

@@ -36,13 +36,13 @@ class TrainingJob:
 
     def inputs(self) -> str:
         """Hash of everything the trained weights depend on."""
-        judged = None
+        validation = None
         if self.validation is not None:
             qrels = {query: dict(relevant) for query, relevant in self.validation.qrels.items()}
-            judged = [dict(self.validation.passages), dict(self.validation.queries), qrels]
+            validation = [dict(self.validation.passages), dict(self.validation.queries), qrels]
         rows = [asdict(row) for row in self.rows]
         settings = {name: value for name, value in keyed(self.settings).items() if name != "processes"}
-        parts = [rows, judged, self.spec.version(), settings, teacher_version(self.settings), self.processes]
+        parts = [rows, validation, self.spec.version(), settings, teacher_version(self.settings), self.processes]
         return sha256_json(parts)
 
 
@@ -60,11 +60,10 @@ def plan_training(
         say(f"finetune.batch_size {size} becomes {share * processes}: {share} for each of {processes} processes.")
     lengths = [_length(row, settings) for row in rows] if settings.length_grouped else None
     sampler = SeparatingBatchSampler(row_keys(rows), share, settings.seed, settings.epochs, lengths, processes)
-    each = len(sampler) // processes
-    every = settings.epochs * each
-    return TrainingJob(
-        rows, validation, spec, settings, sampler, processes, min(every, settings.max_steps or every), each
-    )
+    steps_per_epoch = len(sampler) // processes
+    all_steps = settings.epochs * steps_per_epoch
+    steps = min(all_steps, settings.max_steps or all_steps)
+    return TrainingJob(rows, validation, spec, settings, sampler, processes, steps, steps_per_epoch)
 
 
 def _length(row: TrainingRow, settings: FinetuneSettings) -> int:

@@ -40,14 +40,14 @@ def build_loss(
     """
     scale = 1 / settings.temperature if spec.normalize else 1.0
     objective = OBJECTIVES[settings.objective](scale, settings.false_negative_margin)
-    whole, in_pieces = _loss_classes()
+    loss_at_once, loss_in_pieces = _loss_classes()
     length = min(settings.max_passage_length, spec.max_passage_length)
     loss: torch.nn.Module
     if _fits(settings, batch_size, length):
-        loss = whole(model, objective)
+        loss = loss_at_once(model, objective)
     else:
         piece = settings.mini_batch_size or max(1, _piece(model) // length)
-        loss = in_pieces(model, objective, piece)
+        loss = loss_in_pieces(model, objective, piece)
     dimensions = offered_dimensions(spec, settings)
     if len(dimensions) == 1:
         return loss
@@ -86,19 +86,19 @@ def _piece(model: "SentenceTransformer") -> int:
     return CPU_PIECE if model.device.type == "cpu" else TOKENS_AT_ONCE
 
 
-def _met(passages: "torch.Tensor", objective: Objective) -> "torch.Tensor":
+def _passages_met(passages: "torch.Tensor", objective: Objective) -> "torch.Tensor":
     """The passages that the questions of this process meet."""
     return with_others(passages) if objective.meets_other_processes and have_others() else passages
 
 
 @cache
 def _loss_classes() -> tuple[Any, Any]:
-    """The loss over a whole batch and the loss in pieces."""
+    """The loss over all of a batch at once, and the loss in pieces."""
     import torch
     from sentence_transformers.base.losses.gradcache import CachedLossMixin
     from sentence_transformers.base.losses.merged_forward import embed_columns
 
-    class WholeLoss(torch.nn.Module):
+    class LossAtOnce(torch.nn.Module):
         """An objective over vectors that are all held with their activations."""
 
         def __init__(self, model: "SentenceTransformer", objective: Objective) -> None:
@@ -107,7 +107,7 @@ def _loss_classes() -> tuple[Any, Any]:
 
         def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Mapping[str, torch.Tensor]) -> Any:
             queries, passages = embed_columns(self.model, sentence_features)
-            return self.objective(queries, _met(passages, self.objective), labels, slice(0, len(queries)))
+            return self.objective(queries, _passages_met(passages, self.objective), labels, slice(0, len(queries)))
 
     class LossInPieces(CachedLossMixin, torch.nn.Module):
         """The same through GradCache: ``mini_batch_size`` texts with their activations at once."""
@@ -118,7 +118,7 @@ def _loss_classes() -> tuple[Any, Any]:
 
         def calculate_loss(self, reps: Any, labels: Any = None, *, with_backward: bool = False) -> Any:
             queries, passages = (torch.cat(pieces) for pieces in reps)
-            met = _met(passages, self.objective)
+            met = _passages_met(passages, self.objective)
             held = met.detach().requires_grad_(with_backward)
             total = torch.zeros((), device=queries.device)
             for start in range(0, len(queries), self.mini_batch_size):
@@ -135,4 +135,4 @@ def _loss_classes() -> tuple[Any, Any]:
         def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> Any:
             return self.forward_cached(sentence_features, labels)
 
-    return WholeLoss, LossInPieces
+    return LossAtOnce, LossInPieces

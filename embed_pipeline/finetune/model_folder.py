@@ -51,6 +51,7 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: Finetu
         tuned = {name: _averaged(before[name], value, settings.base_weight) for name, value in tuned.items()}
     model.load_state_dict(tuned)
     model.prompts = {"query": spec.query_prompt, "document": spec.passage_prompt}
+    model.tokenizer.init_kwargs.pop("local_files_only", None)  # of the environment (HF_HUB_OFFLINE), not of the model
     model.save_pretrained(str(output), create_model_card=False)
     written = spec.model_copy(
         update={"model": str(output), "content_sha256": find_base_model(str(output)).content_sha256}

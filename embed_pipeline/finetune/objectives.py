@@ -4,14 +4,17 @@ All take the similarities ``s`` [q, p] of a batch (passage i is the positive of 
 :class:`embed_pipeline.finetune.collate.Collator`, and a range of questions, so that GradCache can go through a batch
 in pieces: the parts of the ranges add up to the batch's loss. ``T`` is the temperature, ``s / T`` a logit.
 
-One more objective is a class here, decorated with its name, and the name in the settings. The settings check what
-a user combines before anything runs; a test holds both together.
+One more objective is a class here, decorated with its name, and the name among the values of the setting (a test
+holds both together). What a user combines with it is checked against what it says, before anything runs.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
+
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +33,26 @@ def objective(name: str) -> Callable[[Class], Class]:
         return chosen
 
     return register
+
+
+def check_objective(settings: FinetuneSettings) -> None:
+    """What the objective needs must be there, and nothing that it has no use for.
+
+    Raises:
+        SettingsError: names the setting.
+    """
+    name, kind = settings.objective, OBJECTIVES[settings.objective]
+    if kind.needs_teacher and not settings.teacher:
+        raise SettingsError(f"finetune.objective is {name}, but finetune.teacher names no model.")
+    if kind.needs_negatives and settings.hard_negatives == 0:
+        raise SettingsError(f"finetune.objective is {name}, which needs finetune.hard_negatives of at least 1.")
+    if settings.teacher and not kind.needs_teacher:
+        learners = " and ".join(sorted(other for other, kind in OBJECTIVES.items() if kind.needs_teacher))
+        raise SettingsError(f"finetune.teacher is set, but finetune.objective is {name}; {learners} learn from it.")
+    if settings.false_negative_margin is not None and not kind.takes_margin:
+        raise SettingsError(
+            f"finetune.false_negative_margin is set, but finetune.objective is {name}, which has no use for it."
+        )
 
 
 class Questions(NamedTuple):

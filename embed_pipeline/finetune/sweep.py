@@ -21,13 +21,13 @@ def variants(finetune: FinetuneSettings, sweep: SweepSettings) -> dict[str, Fine
     Raises:
         SettingsError: nothing is left to compare.
     """
-    found: dict[str, FinetuneSettings] = {}
+    changed: dict[str, FinetuneSettings] = {}
     for factor in sweep.learning_rate_factors:
         name = f"learning_rate_x{factor:g}".replace(".", "_").replace("-", "_").replace("+", "_")
-        found[name] = finetune.model_copy(update={"learning_rate": finetune.learning_rate * factor})
+        changed[name] = finetune.model_copy(update={"learning_rate": finetune.learning_rate * factor})
     for epochs in sweep.epochs:
-        found[f"epochs_{epochs}"] = finetune.model_copy(update={"epochs": epochs})
-    differ = {name: changed for name, changed in found.items() if changed != finetune}
+        changed[f"epochs_{epochs}"] = finetune.model_copy(update={"epochs": epochs})
+    differ = {name: settings for name, settings in changed.items() if settings != finetune}
     if not differ:
         raise SettingsError(
             "A sweep needs something to compare: set sweep.learning_rate_factors or sweep.epochs to other values than "

@@ -41,12 +41,14 @@ def teacher_scores(
     """
     if settings.teacher is None:
         return None
-    found = _teacher(settings)
+    teacher = _teacher(settings)
     lengths = f"{settings.max_query_length}/{settings.max_passage_length}"
-    scores = PairScores(work / "teacher.sqlite", f"{found.content_sha256}/{lengths}", lambda: _scorer(settings, device))
+    scores = PairScores(
+        work / "teacher.sqlite", f"{teacher.content_sha256}/{lengths}", lambda: _scorer(settings, device)
+    )
     passages = [[row.positive, *list(row.negatives)[: settings.hard_negatives]] for row in rows]
     pairs = [(row.question, text) for row, texts in zip(rows, passages, strict=True) for text in texts]
-    scale = 1.0 if is_cross_encoder(found.path) else 1 / settings.temperature
+    scale = 1.0 if is_cross_encoder(teacher.path) else 1 / settings.temperature
     flat = iter((scores.of(pairs, "score with the teacher").astype(np.float64) * scale).tolist())
     return [[next(flat) for _ in texts] for texts in passages]
 

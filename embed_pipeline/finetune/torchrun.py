@@ -2,11 +2,11 @@
 
 ::
 
-    finetune() ── <work>/job/ ── torchrun ─┬─ rank 0: trains, validates, writes checkpoints, tells its progress
+    finetune() ── <work>/job/ ── torchrun ─┬─ rank 0: trains, validates, writes checkpoints, reports progress
                                            └─ rank n: trains
 
 Each process has batches of its own; a question's in-batch negatives are those of all processes
-(:mod:`embed_pipeline.finetune.gather`). Rank 0 tells what happens as one JSON object a line on its standard output,
+(:mod:`embed_pipeline.finetune.gather`). Rank 0 reports what happens as one JSON object a line on its standard output,
 which the caller passes on.
 """
 
@@ -34,7 +34,8 @@ from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 
 JOB, ROWS, VALIDATION = "job.json", "rows.jsonl", "validation"
-TOLD = 2000
+LOG_END = 2000
+"""Characters of a dead process's log that the user is shown."""
 
 
 def processes_for(settings: FinetuneSettings, device: str) -> int:
@@ -60,8 +61,8 @@ def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, 
     command += ["-m", "embed_pipeline.finetune", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     log = folder / "torchrun.log"
-    with log.open("w") as told:
-        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True, env=environment)
+    with log.open("w") as log_file:
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True, env=environment)
         try:
             failure = _listen(running)
         except BaseException:
@@ -72,7 +73,7 @@ def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, 
     if failure is not None:
         raise failure
     if running.returncode:
-        tail = " ".join(log.read_text("utf-8", "replace")[-TOLD:].split())
+        tail = " ".join(log.read_text("utf-8", "replace")[-LOG_END:].split())
         raise TrainingError(f"A training process ended with exit code {running.returncode}; {log} ends with: {tail}")
 
 
@@ -93,7 +94,7 @@ def _write_job(job: TrainingJob, inputs: str, device: str, resumed: Path | None,
 
 
 def _listen(running: "subprocess.Popen[str]") -> EmbedPipelineError | None:
-    """Pass on what rank 0 tells; the error that any process tells."""
+    """Pass on what rank 0 reports; the error that any process reports."""
     reporter, handles = current_reporter(), {}
     failure: EmbedPipelineError | None = None
     assert running.stdout is not None
@@ -117,32 +118,32 @@ def _listen(running: "subprocess.Popen[str]") -> EmbedPipelineError | None:
 
 
 class JsonReporter:
-    """Tells progress as JSON lines on standard output."""
+    """Reports progress as JSON lines on standard output."""
 
     def __init__(self) -> None:
         self._tasks = 0
 
     def start(self, name: str, total: int | None) -> object:
         self._tasks += 1
-        _tell({"event": "start", "task": self._tasks, "name": name, "total": total})
+        _emit({"event": "start", "task": self._tasks, "name": name, "total": total})
         return self._tasks
 
     def update(self, handle: object, done: int, note: str = "") -> None:
-        _tell({"event": "update", "task": handle, "done": done, "note": note})
+        _emit({"event": "update", "task": handle, "done": done, "note": note})
 
     def finish(self, handle: object) -> None:
-        _tell({"event": "finish", "task": handle})
+        _emit({"event": "finish", "task": handle})
 
     def message(self, text: str) -> None:
-        _tell({"event": "message", "text": text})
+        _emit({"event": "message", "text": text})
 
 
-def _tell(event: Mapping[str, Any]) -> None:
+def _emit(event: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
 
-def work(folder: Path) -> int:
+def run_process(folder: Path) -> int:
     """What each process does with the job in ``folder``; the exit code."""
     rank = int(os.environ["RANK"])
     reporter: Reporter = JsonReporter() if rank == 0 else SilentReporter()
@@ -150,19 +151,19 @@ def work(folder: Path) -> int:
         with reporting(reporter), quiet_transformers(), explained_failures(folder.parent):
             _train_share(folder)
     except EmbedPipelineError as error:
-        _tell({"event": "error", "type": type(error).__name__, "text": str(error)})
+        _emit({"event": "error", "type": type(error).__name__, "text": str(error)})
         return 1
     return 0
 
 
 def _train_share(folder: Path) -> None:
-    given = json.loads((folder / JOB).read_text("utf-8"))
+    job_file = json.loads((folder / JOB).read_text("utf-8"))
     lines = (folder / ROWS).read_text("utf-8").split("\n")
     rows = [TrainingRow(**json.loads(line)) for line in lines if line]
-    validation = read_retrieval_set(folder / VALIDATION, VALIDATION, VALIDATION) if given["validation"] else None
-    spec, settings = EncoderSpec.model_validate(given["spec"]), FinetuneSettings.model_validate(given["settings"])
+    validation = read_retrieval_set(folder / VALIDATION, VALIDATION, VALIDATION) if job_file["validation"] else None
+    spec, settings = EncoderSpec.model_validate(job_file["spec"]), FinetuneSettings.model_validate(job_file["settings"])
     with reporting(SilentReporter()):
-        job = plan_training(rows, validation, spec, settings, given["processes"])
-    device = given["device"] if given["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
-    resumed = Path(given["resumed"]) if given["resumed"] else None
-    train_here(job, Checkpoints(folder.parent, given["inputs"]), device, resumed)
+        job = plan_training(rows, validation, spec, settings, job_file["processes"])
+    device = job_file["device"] if job_file["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
+    resumed = Path(job_file["resumed"]) if job_file["resumed"] else None
+    train_here(job, Checkpoints(folder.parent, job_file["inputs"]), device, resumed)

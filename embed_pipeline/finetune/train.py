@@ -29,6 +29,7 @@ from embed_pipeline.finetune.in_process import train_here
 from embed_pipeline.finetune.job import TrainingJob, plan_training
 from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.model_folder import write_model
+from embed_pipeline.finetune.objectives import check_objective
 from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -99,17 +100,19 @@ def finetune(
 
     Raises:
         TrainingError: no rows, a loss that is not a number, or a collapsed model.
-        SettingsError: a GPU other than the first visible one, or a Matryoshka dimension that the model lacks.
+        SettingsError: the objective lacks what it needs, a GPU other than the first visible one is asked for, or a
+            Matryoshka dimension that the model lacks.
         ModelAccessError: the base model or the teacher cannot be loaded.
     """
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
+    check_objective(settings)
     tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
-    where = training_device(device)
-    job = plan_training(rows, validation, spec, settings, processes_for(settings, where))
+    torch_device = training_device(device)
+    job = plan_training(rows, validation, spec, settings, processes_for(settings, torch_device))
     checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
-        history = _train(job, checkpoints, where)
+        history = _train(job, checkpoints, torch_device)
         report = _report(history, job)
         warn_below_base(report.base_validation, report.best_validation)
         write_model(tuned, checkpoints.path(report.best_step), output, settings)

@@ -171,16 +171,16 @@ def _trainer_class(adapted: bool) -> type["SentenceTransformerTrainer"]:
     return QuietTrainer
 
 
-def _everywhere(decided: bool) -> bool:
-    """What the first of several processes decided; also where they wait for one another."""
+def _agreed(decision: bool) -> bool:
+    """The decision of the first of several processes, the same in all of them; also where they wait for one another."""
     import torch
 
     if not torch.distributed.is_initialized():
-        return decided
-    said = [decided]
-    torch.distributed.broadcast_object_list(said, src=0)
+        return decision
+    decisions = [decision]
+    torch.distributed.broadcast_object_list(decisions, src=0)
     torch.distributed.barrier()
-    return said[0]
+    return decisions[0]
 
 
 def _callback_class() -> type[Any]:
@@ -206,10 +206,10 @@ def _callback_class() -> type[Any]:
                 if state.is_world_process_zero:
                     self.hooks.measure(model, state)
                 control.should_save = True
-                control.should_training_stop |= _everywhere(stops_early(state.log_history, self.hooks.settings))
+                control.should_training_stop |= _agreed(stops_early(state.log_history, self.hooks.settings))
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            _everywhere(True)  # every process has written its part
+            _agreed(True)  # every process has written its part
             if state.is_world_process_zero:
                 self.hooks.checkpoints.seal(state.global_step)
 

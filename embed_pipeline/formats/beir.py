@@ -1,40 +1,195 @@
-"""Reading and writing a BEIR folder.
+"""Reading and writing a BEIR folder; the one place that knows its form.
 
 ::
 
-    corpus.jsonl        {"_id", "title", "text", "metadata"}     one passage a line; optional on reading
+    corpus.jsonl        {"_id", "title", "text", "metadata"}     one passage a line; optional for judged questions
     queries.jsonl       {"_id", "text", "metadata"}
     qrels/<split>.tsv   query-id <tab> corpus-id <tab> score     header optional on reading
+
+Also read: ``id`` for ``_id``, and ids that are whole numbers. Half of a surrogate pair, which is no text, is left
+out. Ids are matched as they stand, else without the white space around them. The forms that judgements come in are
+those of :mod:`embed_pipeline.formats.qrels`.
 
 Format: github.com/beir-cellar/beir, ``beir.datasets.data_loader.GenericDataLoader``.
 """
 
 import csv
 import io
-import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import write_jsonl, write_text
+from embed_pipeline.formats.qrels import PASSAGE_IDS, QUERY_IDS, Ids, MatchedJudgements, plain_name, read_judgements
+from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, rows_of_lines, short
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, passage_text
 
 CORPUS = "corpus.jsonl"
 QUERIES = "queries.jsonl"
 MAX_SLICE_VALUES = 12
+_FORM = Form("_id and text", drop_half_pairs=True)
 _PASSAGE_OF_DOCUMENT = re.compile(r"(?P<document>.+)#\d{4,}", re.DOTALL)
-_HEADERS = ("score", "relevance", "label")
-
-Qrels = dict[str, dict[str, int]]
 
 
 def qrels_path(folder: Path, split: str) -> Path:
     """Where the judgements of a split lie."""
     return folder / "qrels" / f"{split}.tsv"
+
+
+# -- passages and queries --------------------------------------------------------------------------------
+
+
+class Passage(NamedTuple):
+    """A row of corpus.jsonl; ``place`` is its line."""
+
+    passage_id: str
+    title: str
+    text: str
+    place: str
+
+
+class Query(NamedTuple):
+    """A row of queries.jsonl; ``place`` is its line."""
+
+    text: str
+    metadata: Any
+    place: str
+
+
+def read_passages(path: Path, data: bytes | None = None) -> Iterator[Passage]:
+    """The rows of a corpus.jsonl, ids as they stand.
+
+    Args:
+        data: the file's content where it has been read already.
+
+    Raises:
+        InputError: a line is no JSON object with id and text, or repeats an id; names file and line.
+    """
+    rows = read_rows(path, _FORM) if data is None else rows_of_lines(io.BytesIO(data), path, _FORM)
+    for passage_id, row in _identified(rows, PASSAGE_IDS):
+        title = _text(row, "title", row.get("title") or "")
+        yield Passage(passage_id, title, _text(row, "text", row.get("text")), row.place)
+
+
+def read_corpus(folder: Path) -> dict[str, str]:
+    """``id -> title and text joined`` of corpus.jsonl.
+
+    Raises:
+        InputError: missing, malformed or without passages.
+    """
+    path = folder / CORPUS
+    texts = {row.passage_id: passage_text(row.title, row.text) for row in read_passages(path)}
+    if not texts:
+        raise InputError(f"{path}: holds no passages; add some, one JSON object with {_FORM.fields} a line.")
+    return texts
+
+
+def read_queries(folder: Path) -> dict[str, Query]:
+    """``id -> query`` of queries.jsonl, ids without the white space around them; a text may be blank.
+
+    Raises:
+        InputError: missing or malformed; names file and line.
+    """
+    rows = _identified(read_rows(folder / QUERIES, _FORM), QUERY_IDS, str.strip)
+    return {
+        query_id: Query(_text(row, "text", row.get("text")), row.get("metadata"), row.place) for query_id, row in rows
+    }
+
+
+def _identified(
+    rows: Iterable[Row], names: Sequence[str], clean: Callable[[str], str] = str
+) -> Iterator[tuple[str, Row]]:
+    places: dict[str, str] = {}
+    for row in rows:
+        name = clean(_row_id(row, names))
+        if name in places:
+            refuse(row.where, f"the id {short(name)} stands already in {places[name]}; give every row its own")
+        places[name] = row.place
+        yield name, row
+
+
+def _row_id(row: Row, names: Sequence[str]) -> str:
+    value = row.get("_id")
+    if value is None:
+        value = row.get("id")
+    if value is None:
+        value = next((row[key] for key in row if plain_name(key) in names), None)
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        refuse(row.where, f"needs an _id that is text or a whole number, not {short(value)}")
+    return str(value)
+
+
+def _text(row: Row, field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        refuse(row.where, f"needs a {field} that is text, not {short(value)}")
+    return value
+
+
+# -- judged queries --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JudgedQueries:
+    """Queries with at least one score of 1 or above.
+
+    Attributes:
+        queries: id -> query, in the order of queries.jsonl; every text has words.
+        qrels: the same ids -> {passage id: score}.
+        left_out: how many queries are not judged.
+        of_documents: how many judgements name a document instead of a passage.
+    """
+
+    queries: Mapping[str, Query]
+    qrels: Mapping[str, Mapping[str, int]]
+    left_out: int
+    of_documents: int
+
+
+def read_judged(
+    folder: Path, split: str, passages: Collection[str], documents: Mapping[str, Sequence[str]], advice: str
+) -> JudgedQueries:
+    """Read the judged queries of one split.
+
+    Args:
+        folder: a BEIR folder.
+        split: the name of the qrels file.
+        passages: ids that judgements may name.
+        documents: id -> ids of its passages, which a judgement of the document calls relevant with 1.
+        advice: what to do about ids that are in neither.
+
+    Raises:
+        InputError: a file is missing or malformed, ids are unknown, a pair is judged twice with different
+            scores, no query is judged, or a judged one is blank. Names file and line.
+    """
+    path = qrels_path(folder, split)
+    queries = read_queries(folder)
+    found = MatchedJudgements(path, Ids(queries), Ids(passages), Ids(documents))
+    for judgement in read_judgements(path):
+        found.add(judgement)
+    found.refuse_unknown("query", QUERIES, "Add them there, or take the lines out")
+    found.refuse_unknown("passage", "the corpus", advice)
+    qrels = found.qrels(documents)
+    if not qrels:
+        raise InputError(f"{path}: no query has a passage with a score above 0; add at least one judgement.")
+    judged = {query_id: query for query_id, query in queries.items() if query_id in qrels}
+    _refuse_blank(folder / QUERIES, judged)
+    ordered = {query_id: qrels[query_id] for query_id in judged}
+    return JudgedQueries(judged, ordered, len(queries) - len(judged), len(found.documents))
+
+
+def _refuse_blank(path: Path, queries: Mapping[str, Query]) -> None:
+    blank = {query_id: query.place for query_id, query in queries.items() if not query.text.strip()}
+    if blank:
+        count = "1 judged query has" if len(blank) == 1 else f"{len(blank)} judged queries have"
+        refuse(f"{path}, {next(iter(blank.values()))}", f"{count} no text: {first_three(list(blank))}. Add it")
+
+
+# -- retrieval sets --------------------------------------------------------------------------------------
 
 
 def read_retrieval_set(folder: Path, split: str, name: str, passages: Mapping[str, str] | None = None) -> RetrievalSet:
@@ -53,70 +208,22 @@ def read_retrieval_set(folder: Path, split: str, name: str, passages: Mapping[st
         text or whole numbers with at most 12 distinct values.
 
     Raises:
-        InputError: a file is missing or malformed (names file and line), ids are unknown or given twice, no
-            query is judged.
+        InputError: corpus.jsonl is missing or malformed, or see :func:`read_judged`.
     """
-    if (folder / CORPUS).is_file():
+    if (folder / CORPUS).is_file() or passages is None:
         texts: Mapping[str, str] = read_corpus(folder)
         documents: Mapping[str, Sequence[str]] = {}
-    elif passages is not None:
-        texts, documents = passages, _passages_of_documents(passages)
+        advice = f"Add them to {CORPUS}, or take the lines out"
     else:
-        raise InputError(f"{folder / CORPUS}: there is no such file, and a BEIR folder needs one here.")
-    rows = {row["_id"]: row for row in _read_rows(folder / QUERIES)}
-    path = qrels_path(folder, split)
-    judged = read_qrels(path)
-    _refuse_unknown(path, "query", (query for query in judged if query not in rows), QUERIES)
-    qrels = _resolve(path, judged, texts, documents)
-    if not qrels:
-        raise InputError(f"{path}: no query has a passage with a score above 0; add at least one judgement.")
-    if len(qrels) < len(rows):
-        say(f"{folder}: {len(rows) - len(qrels)} of {len(rows)} queries are not judged in {path.name} and left out.")
-    queries = {query: rows[query]["text"] for query in rows if query in qrels}
-    blank = [query for query, text in queries.items() if not text.strip()]
-    if blank:
-        raise InputError(f"{folder / QUERIES}: {len(blank)} judged queries have no text: {_first_three(blank)}.")
-    slices = _slices({query: rows[query].get("metadata") for query in queries})
-    return RetrievalSet(name, texts, queries, {query: qrels[query] for query in queries}, slices)
-
-
-def read_corpus(folder: Path) -> dict[str, str]:
-    """``id -> title and text joined`` of corpus.jsonl.
-
-    Raises:
-        InputError: missing, malformed or without passages.
-    """
-    path = folder / CORPUS
-    texts = {row["_id"]: passage_text(row.get("title") or "", row["text"]) for row in _read_rows(path)}
-    if not texts:
-        raise InputError(f"{path}: holds no passages.")
-    return texts
-
-
-def read_qrels(path: Path) -> Qrels:
-    """``query id -> {id: score}`` of a qrels file; scores of 0 and below are left out.
-
-    Raises:
-        InputError: missing, or a line is not query, id and whole-number score separated by tabs, or one pair
-            is judged twice with different scores.
-    """
-    judged: Qrels = {}
-    seen: dict[tuple[str, str], int] = {}
-    for line, row in _tsv_rows(path):
-        if len(row) != 3:
-            raise InputError(f"{path}, line {line}: {len(row)} columns; must be query-id, corpus-id, score with tabs.")
-        try:
-            score = int(row[2])
-        except ValueError:
-            if line == 1 and row[2].strip().lower() in _HEADERS:
-                continue
-            raise InputError(f"{path}, line {line}: the score {row[2]!r} is not a whole number.") from None
-        pair = (row[0].strip(), row[1].strip())
-        if seen.setdefault(pair, score) != score:
-            raise InputError(f"{path}, line {line}: query {pair[0]!r} and {pair[1]!r} are judged twice, differently.")
-        if score > 0:
-            judged.setdefault(pair[0], {})[pair[1]] = score
-    return judged
+        texts, documents = passages, _passages_of_documents(passages)
+        advice = "Use ids of the passages table (embed-pipeline show passages), or add a corpus.jsonl"
+    judged = read_judged(folder, split, texts, documents, advice)
+    if judged.left_out:
+        count = f"{judged.left_out} of {judged.left_out + len(judged.queries)} queries"
+        say(f"{folder}: {count} are not judged in {split}.tsv and left out.")
+    queries = {query_id: query.text for query_id, query in judged.queries.items()}
+    slices = _slices({query_id: query.metadata for query_id, query in judged.queries.items()})
+    return RetrievalSet(name, texts, queries, judged.qrels, slices)
 
 
 def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = "test") -> None:
@@ -129,67 +236,14 @@ def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = 
     )
     write_jsonl(folder / QUERIES, queries)
     table = io.StringIO()
-    writer = csv.writer(table, delimiter="\t", lineterminator="\n")
-    writer.writerow(("query-id", "corpus-id", "score"))
+    plain = csv.writer(table, delimiter="\t", lineterminator="\n")
+    quoted = csv.writer(table, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(("query-id", "corpus-id", "score"))
     for query, relevant in retrieval_set.qrels.items():
-        writer.writerows((query, passage, score) for passage, score in relevant.items())
+        for passage, score in relevant.items():
+            # Python before 3.13 leaves a carriage return unquoted, which would end the line.
+            (quoted if "\r" in f"{query}{passage}" else plain).writerow((query, passage, score))
     write_text(qrels_path(folder, split), table.getvalue())
-
-
-def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a .jsonl file with ``_id`` and ``text`` checked; ``_id`` may be a number and becomes text."""
-    seen: set[str] = set()
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        row = _parse(line, where)
-        if row["_id"] in seen:
-            raise InputError(f"{where}: the _id {row['_id']!r} was given before; ids must be unique.")
-        seen.add(row["_id"])
-        yield row
-
-
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        json.dumps(row, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
-    except UnicodeEncodeError:
-        raise InputError(f"{where}: holds half a surrogate pair, which is not text.") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not valid JSON ({error}).") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: must be a JSON object, not {type(row).__name__}.")
-    key = row.get("_id")
-    if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
-        raise InputError(f"{where}: needs an _id that is text or a whole number.")
-    for field, required in (("text", True), ("title", False)):
-        value = row.get(field)
-        if not isinstance(value, str) and (required or value is not None):
-            raise InputError(f"{where}: needs a {field} that is text.")
-    return {**row, "_id": str(key).strip()}
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from file
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-def _tsv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(_lines(path), delimiter="\t", strict=True)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not tab-separated text ({error}).") from None
 
 
 def _passages_of_documents(passages: Iterable[str]) -> dict[str, list[str]]:
@@ -199,28 +253,6 @@ def _passages_of_documents(passages: Iterable[str]) -> dict[str, list[str]]:
         if found:
             documents[found["document"]].append(passage)
     return documents
-
-
-def _resolve(path: Path, judged: Qrels, texts: Mapping[str, str], documents: Mapping[str, Sequence[str]]) -> Qrels:
-    """Judgements of passages: a document id becomes its passages, all with relevance 1."""
-    unknown = (key for row in judged.values() for key in row if key not in texts and key not in documents)
-    _refuse_unknown(path, "passage", unknown, "the corpus")
-    qrels: Qrels = {}
-    for query, row in judged.items():
-        of_documents = {passage: 1 for key in row if key not in texts for passage in documents[key]}
-        qrels[query] = {**of_documents, **{key: score for key, score in row.items() if key in texts}}
-    return qrels
-
-
-def _refuse_unknown(path: Path, kind: str, unknown: Iterable[str], where: str) -> None:
-    found = list(dict.fromkeys(unknown))
-    if found:
-        plural = "" if len(found) == 1 else "s"
-        raise InputError(f"{path}: {len(found)} {kind} id{plural} not in {where}: {_first_three(found)}.")
-
-
-def _first_three(ids: Sequence[str]) -> str:
-    return ", ".join(repr(key) for key in ids[:3]) + (", …" if len(ids) > 3 else "")
 
 
 def _slices(metadata: Mapping[str, Any]) -> dict[str, dict[str, str]]:

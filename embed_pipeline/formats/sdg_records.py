@@ -12,28 +12,18 @@ by its ``generation_result.json`` if it has one, else every file of the kind, in
 Format: github.com/NVIDIA-NeMo/DataDesignerPlugins, data-designer-retrieval-sdg, ``chunking.py`` and ``convert.py``.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.formats.rows import parse_json
+from embed_pipeline.formats.rows import SUFFIXES, Form, Row, read_json, read_rows, short
 
-SUFFIXES = (".jsonl", ".json", ".parquet")
 RESULT = "generation_result.json"
 _NO_RECORDS = (RESULT, "config_provenance.json")
 _BATCHES = "generated_batch"
 _PEEK_BYTES = 4_000_000
-_ROWS_AT_ONCE = 64
-
-
-class RecipeRecord(dict[str, Any]):
-    """One record; ``where`` names its file and line for error messages."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        super().__init__(values)
-        self.where = where
+_FORM = Form("file_name and chunks", lists_on_lines=True)
 
 
 class ChunkPlace(NamedTuple):
@@ -50,7 +40,7 @@ class ChunkPlace(NamedTuple):
         return f"{self.doc_id}#{self.position:04d}"
 
 
-def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[RecipeRecord]:
+def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
     """Records of a file or folder, one after the other, in a fixed order.
 
     Args:
@@ -65,7 +55,7 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> Iterator[R
     if not files:
         raise InputError(f"{path}: there is no .jsonl, .json or .parquet file of SDG records in this folder.")
     for file in files:
-        yield from _read_file(file, columns)
+        yield from read_rows(file, _FORM, columns)
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -113,7 +103,7 @@ def file_names(record: Mapping[str, Any]) -> list[str]:
     value = record.get("file_name")
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise InputError(f"{_where(record)}: file_name must be a text or a list of texts, not {_short(value)}.")
+        raise InputError(f"{_where(record)}: file_name must be a text or a list of texts, not {short(value)}.")
     return names
 
 
@@ -129,7 +119,7 @@ def chunk_places(record: Mapping[str, Any]) -> list[ChunkPlace]:
     names, where = file_names(record), _where(record)
     chunks = record.get("chunks")
     if not isinstance(chunks, list):
-        raise InputError(f"{where}: chunks must be a list of objects with chunk_id and text, not {_short(chunks)}.")
+        raise InputError(f"{where}: chunks must be a list of objects with chunk_id and text, not {short(chunks)}.")
     places: list[ChunkPlace] = []
     seen, counts = set[int](), dict[str, int]()
     for number, chunk in enumerate(chunks, 1):
@@ -148,20 +138,15 @@ def _where(record: Mapping[str, Any]) -> str:
     return getattr(record, "where", "an SDG record")
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
 def _chunk_fields(chunk: Any, at: str) -> tuple[int, str]:
     values = chunk if isinstance(chunk, dict) else {}
     chunk_id, text = values.get("chunk_id"), values.get("text")
     if isinstance(chunk_id, float) and chunk_id.is_integer():
         chunk_id = int(chunk_id)
     if not isinstance(chunk_id, int) or isinstance(chunk_id, bool):
-        raise InputError(f"{at}: chunk_id must be a whole number, not {_short(chunk_id)}.")
+        raise InputError(f"{at}: chunk_id must be a whole number, not {short(chunk_id)}.")
     if not isinstance(text, str):
-        raise InputError(f"{at}: text must be a text, not {_short(text)}.")
+        raise InputError(f"{at}: text must be a text, not {short(text)}.")
     return chunk_id, text
 
 
@@ -177,7 +162,7 @@ def _member(chunk: Mapping[str, Any], names: Sequence[str], at: str) -> str:
             return max(ends, key=len)
     raise InputError(
         f"{at}: its doc_id or doc_path must name one of the record's {len(names)} documents "
-        f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''}), but is {_short(given[0] if given else None)}."
+        f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''}), but is {short(given[0] if given else None)}."
     )
 
 
@@ -186,11 +171,11 @@ def _member(chunk: Mapping[str, Any], names: Sequence[str], at: str) -> str:
 
 def _named_by_result(folder: Path) -> Path:
     result = folder / RESULT
-    try:
-        named = json.loads(result.read_text("utf-8"))["output_path"]
-        place = Path(named)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{result}: must be a JSON object with output_path ({error}).") from error
+    value = read_json(result)
+    named = value.get("output_path") if isinstance(value, dict) else None
+    if not isinstance(named, str) or not named.strip():
+        raise InputError(f"{result}: must be a JSON object with output_path, the name of the file of records.")
+    place = Path(named)
     candidates = [folder / place.name]  # an absolute path may be that of another machine
     candidates += [] if place.is_absolute() or ".." in place.parts else [folder / place]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
@@ -227,60 +212,3 @@ def _parquet_holds_records(file: Path) -> bool:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     fields = {field.name for field in kind.value_type} if is_list and pa.types.is_struct(kind.value_type) else set()
     return {"chunk_id", "text"} <= fields
-
-
-def _read_file(path: Path, columns: Sequence[str] | None) -> Iterator[RecipeRecord]:
-    suffix = path.suffix.lower()
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file or folder.")
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: SDG records are .jsonl, .json or .parquet files.")
-    try:
-        if suffix == ".parquet":
-            yield from _read_parquet(path, columns)
-        elif suffix == ".jsonl":
-            yield from _read_lines(path)
-        else:
-            yield from _records(parse_json(path.read_bytes(), str(path)), str(path), "record")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
-
-
-def _read_parquet(path: Path, columns: Sequence[str] | None) -> Iterator[RecipeRecord]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            wanted = [name for name in columns if name in file.schema_arrow.names] if columns is not None else None
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield RecipeRecord(row, f"{path}, row {number}")
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())[:160]}).") from error
-
-
-def _read_lines(path: Path) -> Iterator[RecipeRecord]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                where = f"{path}, line {number}"
-                value = parse_json(line, where)
-                yield from _records(value, where, "entry") if isinstance(value, list) else [_record(value, where)]
-
-
-def _records(value: Any, where: str, unit: str) -> Iterator[RecipeRecord]:
-    """The records of a list, each with its number; anything else is one record itself."""
-    if not isinstance(value, list):
-        yield _record(value, where)
-        return
-    for number, entry in enumerate(value, 1):
-        yield _record(entry, f"{where}, {unit} {number}")
-
-
-def _record(value: Any, where: str) -> RecipeRecord:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: must be a JSON object with file_name and chunks, not {_short(value)}.")
-    return RecipeRecord(value, where)

@@ -6,7 +6,8 @@ Recipe (NeMo Automodel, components/datasets/llm/retrieval_dataset.py)::
         {"corpus": {"path": "./corpus/"}, "data": [{question_id, question, corpus_id, pos_doc [{id}], neg_doc [{id}]}]}
     corpus/train.parquet (id, text), corpus/merlin_metadata.json {corpus_id, class}
 
-Inline, as .jsonl, .json (a list) or .parquet, the texts in the rows themselves::
+Inline, as .jsonl, .json (a list) or .parquet, the texts in the rows themselves; also in parts, as
+``train-00000-of-00002.parquet``::
 
     question | query, pos_doc, neg_doc                       Automodel
     query, pos [...], neg [...]                              FlagEmbedding
@@ -17,15 +18,15 @@ Inline, as .jsonl, .json (a list) or .parquet, the texts in the rows themselves:
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.formats.rows import parse_json
+from embed_pipeline.formats.rows import SUFFIXES, Form, read_json, read_rows, refuse
 
-SUFFIXES = (".jsonl", ".json", ".parquet")
 RECIPE_MINED = "train_mined.automodel.json"
 RECIPE_UNROLLED = "train_mined.automodel_unrolled.json"
 RECIPE_NAMES = (RECIPE_MINED, RECIPE_UNROLLED, "train.json")
@@ -34,18 +35,16 @@ QUESTION_FIELDS = ("question", "query", "anchor")
 POSITIVE_FIELDS = ("pos_doc", "pos", "positive", "positives")
 NEGATIVE_FIELDS = ("neg_doc", "neg", "negative", "negatives")
 _PEEK_BYTES = 4_000_000
-_ROWS_AT_ONCE = 1000
 _ASKS = re.compile(rb'"(question|query|anchor)"\s*:')
 _ANSWERS = re.compile(rb'"(pos_doc|pos|positives?)"\s*:')
 _POINTS = (re.compile(rb'"corpus"\s*:'), re.compile(rb'"data"\s*:'))
+_PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(-[0-9a-f]{16})?")
+_PART_OF_A_JOB = re.compile(r"part[-.]\d+.*")
 _CORPUS_FIRST = re.compile(r'\s*\{\s*"corpus"\s*:\s*')
 
 
-class Row(NamedTuple):
-    """One entry as it stands; ``where`` names its file and line for error messages."""
-
-    values: Mapping[str, Any]
-    where: str
+ROWS = Form("a question and its positive documents", list_key="data")
+_TEXTS = Form("id and text", list_key="data")
 
 
 class PassageText(NamedTuple):
@@ -68,48 +67,80 @@ def document_id(text: str) -> str:
     return f"d_{sha256_text(text)[:16]}"
 
 
-def training_file(path: Path) -> Path | None:
-    """The file of training data that a path names; None when there is none.
+def training_files(path: Path) -> list[Path]:
+    """The files of training data that a path names: the parts of one data set, mostly a single file; else none.
 
-    Of a folder: the recipe's file by its name, else the one file that looks like training data (of several, the
-    one whose name begins with ``train``).
+    Of a folder, or of the ``data`` folder in it: the recipe's file by its name, else what looks like training data
+    (of several data sets, the one whose name begins with ``train``). A file that is named stands for itself.
 
     Raises:
-        InputError: several files could be meant, or one cannot be read.
+        InputError: several data sets could be meant, a part is missing, or a file cannot be read.
     """
     if path.is_file():
-        return path if _looks_right(path) else None
-    if not path.is_dir():
-        return None
-    named = next((path / name for name in RECIPE_NAMES if (path / name).is_file()), None)
+        return [path] if _looks_right(path) else []
+    return _of_folder(path) or _of_folder(path / "data")
+
+
+def _of_folder(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    named = next((folder / name for name in RECIPE_NAMES if (folder / name).is_file()), None)
     if named is not None:
-        return named if _looks_right(named) else None
-    files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".") and file.is_file()]
-    found = [file for file in files if _looks_right(file)]
-    chosen = [file for file in found if file.name.startswith("train")] if len(found) > 1 else found
-    if len(found) > 1 and len(chosen) != 1:
-        names = ", ".join(file.name for file in found[:4])
-        raise InputError(f"{path}: several files of training data lie in this folder ({names}); name one of them.")
-    return chosen[0] if chosen else None
+        return [named] if _looks_right(named) else []
+    files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".") and file.is_file()]
+    sets: dict[str, list[Path]] = {}
+    for file in files:
+        if _looks_right(file):
+            sets.setdefault(_data_set(file), []).append(file)
+    chosen = [name for name in sets if name.startswith("train")] if len(sets) > 1 else list(sets)
+    if len(sets) > 1 and len(chosen) != 1:
+        names = ", ".join(parts[0].name for parts in list(sets.values())[:4])
+        raise InputError(f"{folder}: several files of training data lie in this folder ({names}); name one of them.")
+    parts = sets[chosen[0]] if chosen else []
+    _refuse_missing_parts(folder, parts)
+    return parts
 
 
-def text_files(file: Path) -> list[Path]:
-    """The files that hold the passages' texts: those of the corpora of a recipe file, else the file itself.
+def _data_set(file: Path) -> str:
+    """Equal for the parts of one data set, as Hugging Face datasets, Spark and Dask name them."""
+    part = _PART.fullmatch(file.stem)
+    if part is not None:
+        return f"{part['name']}-of-{part['count']}{file.suffix}"
+    return f"part{file.suffix}" if _PART_OF_A_JOB.fullmatch(file.stem) else file.name
+
+
+def _refuse_missing_parts(folder: Path, files: Sequence[Path]) -> None:
+    parts = [part for file in files if (part := _PART.fullmatch(file.stem)) is not None]
+    numbers = {int(part["number"]) for part in parts}
+    missing = [number for number in range(int(parts[0]["count"])) if number not in numbers] if parts else []
+    if missing:
+        name = f"{parts[0]['name']}-{missing[0]:05d}-of-{parts[0]['count']}"
+        raise InputError(
+            f"{folder}: of the {parts[0]['count'].lstrip('0')} parts of the training data {len(missing)} are not "
+            f"there, the first {name}{files[0].suffix}. Put them beside the others, or name the file to use."
+        )
+
+
+def text_files(files: Sequence[Path]) -> list[Path]:
+    """The files that hold the passages' texts: those of the corpora of a recipe file, else the files themselves.
 
     Raises:
         InputError: a corpus is missing or unreadable.
     """
-    corpora = corpus_folders(file)
-    return [file] if corpora is None else [part for corpus in corpora for part in corpus.files]
+    corpora = corpus_folders(files)
+    return list(files) if corpora is None else [part for corpus in corpora for part in corpus.files]
 
 
-def corpus_folders(file: Path) -> list[CorpusFolder] | None:
-    """The corpora of a recipe file; None of an inline one.
+def corpus_folders(files: Sequence[Path]) -> list[CorpusFolder] | None:
+    """The corpora of a recipe file; None of inline ones.
 
     Raises:
         InputError: a corpus folder is missing, holds no table, or holds something else than texts.
     """
-    entry = _corpus_entry(file) if file.suffix.lower() == ".json" else None
+    if len(files) != 1 or files[0].suffix.lower() != ".json":
+        return None
+    file = files[0]
+    entry = _corpus_entry(file)
     if entry is None:
         return None
     entries = entry if isinstance(entry, list) else [entry]
@@ -119,53 +150,29 @@ def corpus_folders(file: Path) -> list[CorpusFolder] | None:
     return [_corpus(file, str(path)) for path in paths]
 
 
-def read_rows(file: Path) -> Iterator[Row]:
-    """Every entry of a file of training data.
-
-    Raises:
-        InputError: the file is broken; names file and line.
-    """
-    suffix = file.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            yield from _parquet_rows(file)
-        elif suffix == ".jsonl":
-            yield from _lines(file)
-        else:
-            yield from _entries(file)
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
-
-
-def read_texts(file: Path) -> Iterator[PassageText]:
-    """Every text of the corpora of a recipe file, ids kept; with several corpora ``corpus_id/`` stands before them.
+def read_texts(corpora: Sequence[CorpusFolder]) -> Iterator[PassageText]:
+    """Every text of corpora, ids kept; with several corpora ``corpus_id/`` stands before them.
 
     Raises:
         InputError: a row without id or text, or an id with two texts; names file and row.
     """
-    corpora = corpus_folders(file) or []
     seen: dict[str, str] = {}
     for corpus in corpora:
         for part in corpus.files:
-            for values, where in read_rows(part):
-                name, text = values.get("id"), values.get("text")
+            for row in read_rows(part, _TEXTS):
+                name, text = row.get("id"), row.get("text")
                 if not isinstance(name, str | int) or isinstance(name, bool) or not isinstance(text, str):
-                    refuse(where, "a row of a corpus needs id and text")
+                    refuse(row.where, "a row of a corpus needs id and text")
                 doc_id = qualified(corpora, corpus.corpus_id, str(name))
                 digest = sha256_text(text)
                 if seen.setdefault(doc_id, digest) != digest:
-                    refuse(where, f"the id {doc_id} stands for another text already; ids must be unique")
+                    refuse(row.where, f"the id {doc_id} stands for another text already; ids must be unique")
                 yield PassageText(doc_id, text, part)
 
 
-def qualified(corpora: list[CorpusFolder], corpus_id: str, name: str) -> str:
+def qualified(corpora: Sequence[CorpusFolder], corpus_id: str, name: str) -> str:
     """The id of a text, unique over the corpora of one file."""
     return name if len(corpora) == 1 else f"{corpus_id}/{name}"
-
-
-def refuse(where: str, problem: str) -> NoReturn:
-    """Raise an error that names file and line."""
-    raise InputError(f"{where}: {problem}.")
 
 
 # -- looking ---------------------------------------------------------------------------------------------
@@ -178,15 +185,17 @@ def _looks_right(file: Path) -> bool:
     if suffix == ".parquet":
         names = set(_parquet_columns(file))
         return bool(names & set(QUESTION_FIELDS)) and bool(names & set(POSITIVE_FIELDS))
-    try:
-        with file.open("rb") as opened:
-            head = (
-                opened.read(_PEEK_BYTES) if suffix == ".json" else next((line for line in opened if line.strip()), b"")
-            )
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
+    head = _head(file) if suffix == ".json" else _head(file).strip().partition(b"\n")[0]
     points = suffix == ".json" and all(pattern.search(head) for pattern in _POINTS)
     return points or bool(_ASKS.search(head) and _ANSWERS.search(head))
+
+
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_PEEK_BYTES)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
 def _parquet_columns(file: Path) -> list[str]:
@@ -201,17 +210,11 @@ def _parquet_columns(file: Path) -> list[str]:
 
 def _corpus_entry(file: Path) -> Any:
     """The value of "corpus"; None when there is none. The whole file is parsed only when it does not come first."""
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(_PEEK_BYTES).decode("utf-8-sig", "ignore")
-        begun = _CORPUS_FIRST.match(head)
-        if begun:
+    begun = _CORPUS_FIRST.match(head := _head(file).decode("utf-8-sig", "ignore"))
+    if begun:
+        with suppress(ValueError, RecursionError):  # broken, or longer than the head
             return json.JSONDecoder().raw_decode(head, begun.end())[0]
-        value = parse_json(file.read_bytes(), str(file))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise InputError(f"{file}: not valid JSON ({error}).") from error
+    value = read_json(file)
     return value.get("corpus") if isinstance(value, dict) and "data" in value else None
 
 
@@ -232,7 +235,7 @@ def _corpus(file: Path, named: str) -> CorpusFolder:
 
 def _metadata(folder: Path) -> Mapping[str, Any]:
     path = folder / METADATA
-    value = parse_json(path.read_bytes(), str(path)) if path.is_file() else {}
+    value = read_json(path) if path.is_file() else {}
     if not isinstance(value, dict):
         raise InputError(f"{path}: must be an object with corpus_id and class.")
     return value
@@ -246,46 +249,3 @@ def _tables(folder: Path) -> list[Path]:
         if files:
             return named or files
     return []
-
-
-# -- reading ---------------------------------------------------------------------------------------------
-
-
-def _lines(file: Path) -> Iterator[Row]:
-    with file.open("rb") as opened:
-        for number, line in enumerate(opened, 1):
-            if line.strip():
-                where = f"{file}, line {number}"
-                yield _row(parse_json(line, where), where)
-
-
-def _entries(file: Path) -> Iterator[Row]:
-    value = parse_json(file.read_bytes(), str(file))
-    unit = "entry"
-    if isinstance(value, dict) and "data" in value:
-        value, unit = value["data"], "entry of data"
-    entries = value if isinstance(value, list) else [value]
-    for number, entry in enumerate(entries, 1):
-        where = f"{file}, {unit} {number}"
-        yield _row(entry, where)
-
-
-def _row(value: Any, where: str) -> Row:
-    if not isinstance(value, dict):
-        refuse(where, "must be a JSON object with a question and its positive documents")
-    return Row(value, where)
-
-
-def _parquet_rows(file: Path) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(file) as opened:
-            for batch in opened.iter_batches(_ROWS_AT_ONCE):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(values, f"{file}, row {number}")
-    except pa.ArrowException as error:
-        raise InputError(f"{file}: not a readable Parquet file ({' '.join(str(error).split())[:160]}).") from error

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import InputError
+from embed_pipeline.formats.rows import Row, read_rows, refuse
 from embed_pipeline.formats.training_files import (
     NEGATIVE_FIELDS,
     POSITIVE_FIELDS,
     QUESTION_FIELDS,
+    ROWS,
     CorpusFolder,
     PassageText,
-    Row,
     corpus_folders,
     document_id,
     qualified,
-    read_rows,
     read_texts,
-    refuse,
 )
 
 ID_FIELDS = ("question_id", "query_id", "id", "_id")
@@ -56,39 +55,43 @@ class GivenQuestions:
     texts: Mapping[str, str]
 
 
-def read_given_questions(file: Path) -> GivenQuestions:
-    """Read the questions of a file; a text without an id of its own gets the recipe's.
+def read_given_questions(files: Sequence[Path]) -> GivenQuestions:
+    """Read the questions of a data set; a text without an id of its own gets the recipe's.
+
+    Args:
+        files: see :func:`embed_pipeline.formats.training_files.training_files`.
 
     Raises:
-        InputError: the file is broken, a row lacks question or positives, or names its corpus wrongly; names
+        InputError: a file is broken, a row lacks question or positives, or names its corpus wrongly; names
             file and line.
     """
-    corpora = corpus_folders(file)
-    texts: dict[str, str] = {}
-    questions = joined(_read(file, corpora, texts))
+    corpora = corpus_folders(files)
+    texts: dict[str, PassageText] = {}
+    questions = joined(_read(files, corpora, texts))
     if corpora is not None:
         cited = {name for question in questions for name in (*question.positives, *question.negatives)}
-        texts = {name: text for name, text, _ in read_texts(file) if name in cited}
-    return GivenQuestions(questions, texts)
+        texts = {given.doc_id: given for given in read_texts(corpora) if given.doc_id in cited}
+    return GivenQuestions(questions, {name: given.text for name, given in texts.items()})
 
 
-def given_texts(file: Path) -> Iterator[PassageText]:
-    """Every text of a file, each once: the corpora of a recipe file, or the positives and negatives of the rows.
+def given_texts(files: Sequence[Path]) -> Iterator[PassageText]:
+    """Every text of a data set, each once: the corpora of a recipe file, or the positives and negatives of the rows.
 
     Raises:
         InputError: see :func:`read_given_questions`.
     """
-    if corpus_folders(file) is not None:
+    texts: dict[str, PassageText] = {}
+    corpora = corpus_folders(files)
+    if corpora is not None:
         seen = set[str]()
-        for given in read_texts(file):
+        for given in read_texts(corpora):
             if given.doc_id not in seen:
                 seen.add(given.doc_id)
                 yield given
         return
-    texts: dict[str, str] = {}
-    for _ in _read(file, None, texts):
+    for _ in _read(files, None, texts):
         pass
-    yield from (PassageText(name, text, file) for name, text in texts.items())
+    yield from texts.values()
 
 
 def joined(questions: Iterable[GivenQuestion]) -> list[GivenQuestion]:
@@ -116,9 +119,11 @@ def _one(rows: Sequence[GivenQuestion], ids: Mapping[str, int]) -> GivenQuestion
     )
 
 
-def _read(file: Path, corpora: list[CorpusFolder] | None, texts: dict[str, str]) -> Iterator[GivenQuestion]:
+def _read(
+    files: Sequence[Path], corpora: Sequence[CorpusFolder] | None, texts: dict[str, PassageText]
+) -> Iterator[GivenQuestion]:
     """Questions one by one; the texts of inline rows are added to ``texts``."""
-    for row in read_rows(file):
+    for row in (row for file in files for row in read_rows(file, ROWS)):
         positives, negatives = _field(row, POSITIVE_FIELDS), [*_field(row, NEGATIVE_FIELDS), *_numbered(row)]
         if not positives:
             refuse(row.where, f"there is no positive; add one as {', '.join(POSITIVE_FIELDS[:3])}")
@@ -131,14 +136,14 @@ def _read(file: Path, corpora: list[CorpusFolder] | None, texts: dict[str, str])
 
 
 def _question(row: Row) -> str:
-    values = [row.values[name] for name in QUESTION_FIELDS if row.values.get(name) is not None]
+    values = [row[name] for name in QUESTION_FIELDS if row.get(name) is not None]
     if not values or not isinstance(values[0], str) or not values[0].strip():
         refuse(row.where, f"there is no question; add it as {', '.join(QUESTION_FIELDS[:2])} or {QUESTION_FIELDS[2]}")
     return str(values[0]).strip()
 
 
 def _own_id(row: Row) -> str | None:
-    value = next((row.values[name] for name in ID_FIELDS if row.values.get(name) is not None), None)
+    value = next((row[name] for name in ID_FIELDS if row.get(name) is not None), None)
     if value is None:
         return None
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
@@ -148,29 +153,29 @@ def _own_id(row: Row) -> str | None:
 
 def _field(row: Row, names: Sequence[str]) -> list[Any]:
     """The first of the fields that is there, as a list."""
-    value: Any = next((row.values[name] for name in names if row.values.get(name) is not None), [])
+    value: Any = next((row[name] for name in names if row.get(name) is not None), [])
     return value if isinstance(value, list) else [value]
 
 
 def _numbered(row: Row) -> list[Any]:
-    found = [(int(match.group(1)), name) for name in row.values if (match := _NUMBERED_NEGATIVE.fullmatch(name))]
-    return [row.values[name] for _, name in sorted(found) if row.values[name] is not None]
+    found = [(int(match.group(1)), name) for name in row if (match := _NUMBERED_NEGATIVE.fullmatch(name))]
+    return [row[name] for _, name in sorted(found) if row[name] is not None]
 
 
-def _inline(document: Any, row: Row, texts: dict[str, str]) -> str:
+def _inline(document: Any, row: Row, texts: dict[str, PassageText]) -> str:
     text = document.get("text") if isinstance(document, dict) else document
     if not isinstance(text, str):
         refuse(row.where, f"a positive or negative must be a text, or an object with text, not {document!r:.80}")
     name = document_id(text)
-    texts[name] = text
+    texts.setdefault(name, PassageText(name, text, row.path))
     return name
 
 
-def _cited(document: Any, row: Row, corpora: list[CorpusFolder]) -> str:
+def _cited(document: Any, row: Row, corpora: Sequence[CorpusFolder]) -> str:
     name = document.get("id") if isinstance(document, dict) else document
     if not isinstance(name, str | int) or isinstance(name, bool):
         refuse(row.where, f'a document must be {{"id": "..."}} or the id alone, not {document!r:.80}')
-    corpus_id = row.values.get("corpus_id")
+    corpus_id = row.get("corpus_id")
     if len(corpora) > 1 and corpus_id not in {corpus.corpus_id for corpus in corpora}:
         known = ", ".join(corpus.corpus_id for corpus in corpora)
         raise InputError(f"{row.where}: corpus_id is {corpus_id!r}, but the corpora are {known}; correct it.")

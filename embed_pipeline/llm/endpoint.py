@@ -1,7 +1,6 @@
 """One OpenAI-compatible chat endpoint over HTTP: its address and key, its dialect, what its status codes mean."""
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from dataclasses import replace
 import httpx
 from pydantic import BaseModel
 
+from embed_pipeline.encoders.loopback import is_loopback
 from embed_pipeline.errors import LLMAccessError, StageError
 from embed_pipeline.llm import chat_api
 from embed_pipeline.llm.connections import Lanes
@@ -46,7 +46,7 @@ class Endpoint:
         return str(httpx.URL(self._url).copy_with(query=None))
 
     async def __aenter__(self) -> "Endpoint":
-        self._lanes = Lanes(self._transport, trust_env=not _is_loopback(self._url))
+        self._lanes = Lanes(self._transport, trust_env=not is_loopback(self._url))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -61,7 +61,7 @@ class Endpoint:
             LLMAccessError: no key in the environment although the endpoint is not on this machine.
         """
         name = self.settings.api_key_env
-        if not self._key and not _is_loopback(self._url):
+        if not self._key and not is_loopback(self._url):
             raise LLMAccessError(
                 f"the environment variable {name} is not set; it must hold the key of {self.name}. "
                 "Set it, name another one in sdg.llm.api_key_env, or set sdg.engine to offline."
@@ -173,11 +173,3 @@ def _checked_url(base_url: str | None) -> str:
             "for example https://api.openai.com/v1."
         )
     return str(url).rstrip("/")
-
-
-def _is_loopback(url: str) -> bool:
-    host = httpx.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.prep.splits.repeats import said
+from embed_pipeline.text.forms import same_text_key
 
 SHORTEST = 24
 """Characters; what is shorter ("see section 4") stands in many passages without answering anything."""
 
 
 class EvidenceHolders:
-    """Drops negatives in which the evidence of one of the question's hops stands, case and punctuation aside.
+    """Drops negatives in which the evidence of one of the question's hops stands, as the same text.
 
     Args:
         evidence: per question that of its hops; empty strings where it is not known.
@@ -30,7 +30,7 @@ class EvidenceHolders:
     def __init__(self, evidence: Sequence[Sequence[str]], passages: Sequence[str]) -> None:
         self._evidence = [_quotes(texts) for texts in evidence]
         self._passages = passages
-        self._said: dict[int, str] = {}
+        self._keys: dict[int, str] = {}
 
     def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
         """For each (question, passage) whether the passage holds evidence of the question."""
@@ -40,9 +40,9 @@ class EvidenceHolders:
         quotes = self._evidence[question]
         if not quotes:
             return False
-        if passage not in self._said:
-            self._said[passage] = said(self._passages[passage])
-        return any(quote in self._said[passage] for quote in quotes)
+        if passage not in self._keys:
+            self._keys[passage] = same_text_key(self._passages[passage])
+        return any(quote in self._keys[passage] for quote in quotes)
 
 
 def holders(evidence: Sequence[Sequence[str]], texts: Sequence[str]) -> list[list[int]]:
@@ -57,13 +57,13 @@ def holders(evidence: Sequence[Sequence[str]], texts: Sequence[str]) -> list[lis
             beginnings[quote[:SHORTEST]].add((question, quote))
     found: list[list[int]] = [[] for _ in evidence]
     for row, text in enumerate(texts if beginnings else ()):
-        words = said(text)
-        starts = ((place, words[place : place + SHORTEST]) for place in range(len(words) - SHORTEST + 1))
+        key = same_text_key(text)
+        starts = ((place, key[place : place + SHORTEST]) for place in range(len(key) - SHORTEST + 1))
         held = {
             question
             for place, beginning in starts
             for question, quote in beginnings.get(beginning, ())
-            if words.startswith(quote, place)
+            if key.startswith(quote, place)
         }
         for question in held:
             found[question].append(row)
@@ -72,4 +72,4 @@ def holders(evidence: Sequence[Sequence[str]], texts: Sequence[str]) -> list[lis
 
 def _quotes(evidence: Sequence[str]) -> list[str]:
     """What is looked for."""
-    return [quote for quote in map(said, evidence) if len(quote) >= SHORTEST]
+    return [quote for quote in map(same_text_key, evidence) if len(quote) >= SHORTEST]

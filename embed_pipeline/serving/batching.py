@@ -113,7 +113,7 @@ class Batcher:
         for job, part in shares:
             job.parts.append(vectors[start : start + len(part)])
             start += len(part)
-            if sum(len(found) for found in job.parts) == len(job.rows) and not job.done.done():
+            if sum(map(len, job.parts)) == len(job.rows) and not job.done.done():
                 job.done.set_result(np.concatenate(job.parts))
 
     def _fail(self, jobs: list[_Job], error: Exception) -> None:

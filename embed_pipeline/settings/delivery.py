@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from embed_pipeline.settings.section import Section, runtime
+from embed_pipeline.settings.section import Section, formerly_keyed, runtime
 
 
 class EvalSettings(Section):
@@ -14,9 +14,9 @@ class EvalSettings(Section):
     gold: Path | None = runtime(None, "BEIR folder with human questions (its own corpus.jsonl is optional).")
     ks: tuple[int, ...] = Field((1, 5, 10, 100), description="Cut-offs of every metric.")
     resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
     alpha: float = Field(0.05, gt=0, lt=1, description="Significance level of the verdict.")
-    seed: int = 42
+    seed: int = Field(42, description="Seed of the resamples.")
 
     @model_validator(mode="after")
     def _has_ten(self) -> "EvalSettings":
@@ -32,19 +32,19 @@ class ExportSettings(Section):
     min_cosine: float = Field(0.9999, gt=0, le=1, description="ONNX against checkpoint, lowest cosine accepted.")
     int8: bool = Field(True, description="Also write the quantised model.")
     calibration_passages: int = Field(64, ge=1, description="Passages of the corpus used for calibration.")
-    tensorrt_precision: Literal["fp32", "fp16"] = "fp16"
-    tensorrt_max_batch: int = Field(64, ge=1)
-    tensorrt_max_length: int = Field(256, ge=8)
+    tensorrt_precision: Literal["fp32", "fp16"] = Field("fp16", description="Arithmetic of the TensorRT engine.")
+    tensorrt_max_batch: int = Field(64, ge=1, description="Most texts in one call of the engine.")
+    tensorrt_max_length: int = Field(256, ge=8, description="Most tokens of a text in the engine.")
 
 
 class DeploySettings(Section):
     """The endpoint."""
 
-    target: Literal["local"] = "local"
+    target: Literal["local"] = Field("local", description="Where the endpoint runs: on this machine.")
     model: Literal["onnx", "onnx_int8"] = Field("onnx", description="Which exported model is served.")
     model_name: str = Field("embed-pipeline", min_length=1, description="Name that clients pass as model.")
-    host: str = "127.0.0.1"
-    port: int = Field(8808, ge=1, le=65535)
+    host: str = formerly_keyed("127.0.0.1", "Address that the endpoint listens on.")
+    port: int = formerly_keyed(8808, "Its port.", ge=1, le=65535)
     block_on_no_gain: bool = Field(False, description="Refuse to deploy a model that is not significantly better.")
     tolerance_at_1: float = Field(0.03, ge=0, description="Endpoint against checkpoint, metrics at k < 5.")
     tolerance: float = Field(0.01, ge=0, description="Endpoint against checkpoint, metrics at k >= 5.")

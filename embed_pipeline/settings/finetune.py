@@ -6,11 +6,6 @@ from pydantic import Field, model_validator
 
 from embed_pipeline.settings.section import Section, runtime
 
-LEARN_FROM_TEACHER = ("margin_mse", "kl")
-TAKE_OWN_NEGATIVES = ("group", *LEARN_FROM_TEACHER)
-TAKE_FALSE_NEGATIVE_MARGIN = ("in_batch", "group")
-"""Objectives by what they need, as the classes of embed_pipeline.finetune.objectives say; a test compares both."""
-
 
 class LoraSettings(Section):
     """Low-rank adaptation (Hu et al. 2021): train small matrices beside the weights, merged when saved."""
@@ -24,14 +19,14 @@ class LoraSettings(Section):
 class FinetuneSettings(Section):
     """Contrastive fine-tuning."""
 
-    seed: int = 42
-    epochs: int = Field(3, ge=1)
+    seed: int = Field(42, description="Seed of batches and dropout.")
+    epochs: int = Field(3, ge=1, description="Passes over the training rows.")
     batch_size: int = Field(128, ge=2, description="Questions per step; their positives are in-batch negatives.")
-    learning_rate: float = Field(1e-5, gt=0)
-    warmup_steps: int = Field(5, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    temperature: float = Field(0.02, gt=0)
+    learning_rate: float = Field(1e-5, gt=0, description="Peak of AdamW's learning rate.")
+    warmup_steps: int = Field(5, ge=0, description="Steps until the learning rate is at its peak.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
+    temperature: float = Field(0.02, gt=0, description="Similarities are divided by it in the loss.")
     hard_negatives: int = Field(4, ge=0, description="Mined negatives per question used in the loss.")
     base_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the base model's weights in the final model (weight averaging)."
@@ -71,20 +66,8 @@ class FinetuneSettings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "FinetuneSettings":
-        if self.objective in LEARN_FROM_TEACHER and not self.teacher:
-            raise ValueError(f"objective is {self.objective}, but teacher names no model")
-        if self.objective in TAKE_OWN_NEGATIVES and self.hard_negatives == 0:
-            raise ValueError(f"objective is {self.objective}, which needs hard_negatives of at least 1")
         if any(size < 1 for size in self.matryoshka_dimensions):
             raise ValueError("matryoshka_dimensions must be positive")
-        if self.teacher and self.objective not in LEARN_FROM_TEACHER:
-            raise ValueError(
-                f"teacher is set, but objective is {self.objective}; {' and '.join(LEARN_FROM_TEACHER)} learn from it"
-            )
-        if self.false_negative_margin is not None and self.objective not in TAKE_FALSE_NEGATIVE_MARGIN:
-            raise ValueError(
-                f"false_negative_margin is set, but objective is {self.objective}, which has no use for it"
-            )
         return self
 
 

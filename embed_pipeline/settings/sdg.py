@@ -15,8 +15,8 @@ class LLMSettings(Section):
     model: str | None = Field(None, description="Model that writes the questions.")
     judge_model: str | None = Field(None, description="Model that judges them; unset: the same.")
     api_key_env: str = runtime("EMBED_PIPELINE_LLM_API_KEY", "Environment variable that holds the key.")
-    temperature: float = Field(0.6, ge=0, le=2)
-    top_p: float = Field(0.95, gt=0, le=1)
+    temperature: float = Field(0.6, ge=0, le=2, description="Sampling temperature of the answers.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling: share of probability kept.")
     max_tokens: int = Field(4096, ge=64, description="Longest answer.")
     prompt_price: float | None = runtime(
         None, "USD per million prompt tokens of model; unset: as genai-prices knows it.", ge=0
@@ -66,7 +66,7 @@ class SdgSettings(Section):
     min_question_chars: int = Field(
         12, ge=1, description="Shortest question; a character of a script without spaces counts as three."
     )
-    max_question_chars: int = Field(400, ge=10)
+    max_question_chars: int = Field(400, ge=10, description="Longest question.")
     dedup_threshold: float = Field(0.9, gt=0, le=1, description="Cosine from which two questions are one.")
     max_overlap: float = Field(
         0.9,
@@ -92,9 +92,9 @@ class SdgSettings(Section):
     questions_per_bundle: int = Field(3, ge=1, description="LLM: multi-hop questions across each bundle.")
     judge_batch: int = Field(4, ge=1, le=20, description="LLM: questions judged in one call.")
     query_mix: QueryMix = QueryMix()
-    min_hops: int = Field(1, ge=1)
-    max_hops: int = Field(3, ge=1)
-    min_complexity: int = Field(2, ge=1, le=5)
+    min_hops: int = Field(1, ge=1, description="LLM: fewest facts that a question combines.")
+    max_hops: int = Field(3, ge=1, description="LLM: most facts that a question combines.")
+    min_complexity: int = Field(2, ge=1, le=5, description="LLM: least complexity of a question, 1 to 5.")
     min_questions: int = Field(20, ge=1, description="Fewer kept questions stop the run (blocking check).")
     budget_usd: float | None = runtime(
         None, "Most money for the answers of one generation; needs prices, set (llm.prompt_price) or known.", gt=0

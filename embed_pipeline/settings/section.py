@@ -5,7 +5,9 @@ Three kinds of setting, told apart by how they are declared:
 * ``Field(...)``: always part of the key. Those that were there when the first homes were made; there are no new ones.
 * :func:`added`: came later. Part of the key only where it differs from its default, so that a new setting leaves
   the keys of every home as they are.
-* :func:`runtime`: cannot change a result (device, executor, ports, concurrency, where things lie), never part of it.
+* :func:`runtime`: cannot change a result (device, executor, concurrency, where things lie), never part of it.
+* :func:`formerly_keyed`: cannot change a result either (host and port), but stood in the keys of the first homes: its
+  default stays there in its place, whatever its value.
 """
 
 from pathlib import Path
@@ -27,6 +29,12 @@ def added(default: Any, description: str, *, unkeyed: Any = None, **constraints:
             default. To change the default later, pass the old one here, so that old keys keep their meaning.
     """
     extra = {"in_key": "unless", "unkeyed": default if unkeyed is None else unkeyed}
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
+
+
+def formerly_keyed(default: Any, description: str, **constraints: Any) -> Any:
+    """A setting that cannot change a result, but stood in the keys of the first homes, where its default stays."""
+    extra = {"in_key": "default", "keyed": default}
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
@@ -65,8 +73,11 @@ def keyed_field(section: BaseModel, field: str) -> dict[str, Any]:
     model = type(section)
     if not in_key(model, field):
         return {}
+    extra = _extra(model, field)
+    if extra.get("in_key") == "default":
+        return {field: plain(extra["keyed"])}
     value = plain(getattr(section, field))
-    if is_added(model, field) and value == plain(_extra(model, field)["unkeyed"]):
+    if is_added(model, field) and value == plain(extra["unkeyed"]):
         return {}
     return {field: value}
 

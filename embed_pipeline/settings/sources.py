@@ -50,11 +50,16 @@ def load_settings(
     named = from_file.pop("profile", None)
     sources = (
         *_from_overrides(overrides),
-        _from_environment(os.environ if environment is None else environment),
+        _TextSource(_environment_texts(environment)),
         InitSettingsSource(_SettingsFromSources, from_file),
         _from_profile(str(profile or named or "cpu")),
     )
-    return _validated(sources, file)
+    names = {
+        **_named_by(from_file, str(file)),
+        **{name: _variable(name) for name in _environment_texts(environment)},
+        **{_split(override)[0]: f"--set {override}" for override in overrides},
+    }
+    return _validated(sources, names, str(file) if file is not None else "")
 
 
 def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
@@ -64,7 +69,8 @@ def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
         SettingsError: as :func:`load_settings`.
     """
     before = InitSettingsSource(_SettingsFromSources, settings.model_dump())
-    return _validated((*_from_overrides(overrides), before), None)
+    names = {_split(override)[0]: f"--set {override}" for override in overrides}
+    return _validated((*_from_overrides(overrides), before), names)
 
 
 class _SettingsFromSources(Settings, BaseSettings):
@@ -101,11 +107,18 @@ class _TextSource(EnvSettingsSource):
         return _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
 
 
-def _validated(sources: tuple[PydanticBaseSettingsSource, ...], file: Path | None) -> Settings:
+def _validated(
+    sources: tuple[PydanticBaseSettingsSource, ...], names: dict[str, str], otherwise: str = ""
+) -> Settings:
+    """Settings of the sources; an error says which of them a setting comes from.
+
+    Args:
+        names: dotted setting -> where it was set, for errors. otherwise: where the rest was.
+    """
     try:
         merged = _SettingsFromSources(_build_sources=(sources, {}))
     except pydantic.ValidationError as error:
-        raise SettingsError(_explain(error, file)) from None
+        raise SettingsError(_explain(error, names, otherwise)) from None
     return Settings.model_validate(dict(merged))
 
 
@@ -155,14 +168,26 @@ def _without_empty_sections(values: Mapping[Any, Any], model: type[BaseModel] = 
     }
 
 
-def _from_environment(environment: Mapping[str, str]) -> PydanticBaseSettingsSource:
-    return _TextSource(
-        {
-            name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): text
-            for name, text in environment.items()
-            if name.startswith(ENVIRONMENT_PREFIX)
-        }
-    )
+def _environment_texts(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """Dotted setting -> text, of the variables that set one."""
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): text
+        for name, text in (os.environ if environment is None else environment).items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+
+
+def _variable(name: str) -> str:
+    return ENVIRONMENT_PREFIX + name.upper().replace(".", "__")
+
+
+def _named_by(values: Mapping[str, Any], place: str, prefix: str = "") -> dict[str, str]:
+    """Every dotted name that ``values`` hold, with the place they are from."""
+    names = {f"{prefix}{name}": place for name in values}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            names |= _named_by(value, place, f"{prefix}{name}.")
+    return names
 
 
 def _from_overrides(overrides: Sequence[str]) -> list[PydanticBaseSettingsSource]:
@@ -191,18 +216,27 @@ def _yaml_or_text(text: str) -> Any:
         return text
 
 
-def _explain(error: pydantic.ValidationError, file: Path | None) -> str:
-    where = f"{file}: " if file is not None else ""
-    lines = []
+def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: str) -> str:
+    lines: dict[str, list[str]] = {}
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown setting {name}{_nearest(name, [*sections_of(Settings), *setting_names()])}")
+            line = f"unknown setting {name}{_nearest(name, [*sections_of(Settings), *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = f" (got {problem['input']!r})" if not isinstance(problem["input"], dict) else ""
-            lines.append(f"{name}: {message}{given}" if name else message)
-    return where + "; ".join(lines) + "."
+            line = f"{name}: {message}{given}" if name else message
+        lines.setdefault(_place(name, names) or otherwise, []).append(line)
+    told = (f"{place}: {'; '.join(found)}" if place else "; ".join(found) for place, found in lines.items())
+    return "; ".join(told) + "."
+
+
+def _place(name: str, names: dict[str, str]) -> str | None:
+    """Where a setting, or something inside a section, was set; what was given last decides."""
+    for other, place in reversed(names.items()):
+        if other == name or (name and (other.startswith(f"{name}.") or name.startswith(f"{other}."))):
+            return place
+    return None
 
 
 def setting_names() -> list[str]:

@@ -116,9 +116,10 @@ def passages(run: StageRun, documents: Artifact) -> None:
     settings = run.settings
     count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
     kind = documents.json("corpus")["kind"]
-    whole = kind in ("beir", "training")  # their rows are the passages, ids kept; so are the chunks of SDG records
+    # Rows of BEIR and training data are the passages, ids kept; so are the chunks of SDG records.
+    uncut = kind in ("beir", "training")
     chunks = documents.frame("chunks") if kind == "records" else None
-    frame = chunk_documents(documents.frame(), count, settings.corpus, whole=whole, chunks=chunks)
+    frame = chunk_documents(documents.frame(), count, settings.corpus, uncut=uncut, chunks=chunks)
     frame = group_near_duplicates(frame, settings.corpus.near_duplicate_threshold)
     run.write_table(frame)
     duplicates = frame.height - frame["group_id"].n_unique()

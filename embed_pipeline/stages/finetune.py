@@ -8,9 +8,15 @@ from embed_pipeline.store.artifacts import Artifact
 
 
 def training_external(settings: Settings) -> dict[str, str]:
-    """The base model and, when distilling, the teacher."""
+    """The base model and, when distilling, the teacher; called before anything runs, so it refuses early.
+
+    Raises:
+        SettingsError: the objective lacks what it needs.
+    """
+    from embed_pipeline.finetune.objectives import check_objective
     from embed_pipeline.finetune.teacher import teacher_version
 
+    check_objective(settings.finetune)
     teacher = teacher_version(settings.finetune)
     return base_model_external(settings) | ({} if teacher is None else {"teacher": teacher})
 

@@ -131,8 +131,8 @@ def read_documents(folder: str | Path, settings: Settings | None = None) -> Corp
     root = Path(folder).expanduser()
     parsed = read(root, scan_corpus(root, chosen.corpus), chosen.corpus)
     count = token_counter(base_encoder_spec(chosen.base_model, chosen.encoder))
-    whole = parsed.kind in ("beir", "training")
-    cut = chunk_documents(parsed.documents, count, chosen.corpus, whole=whole, chunks=parsed.chunks)
+    uncut = parsed.kind in ("beir", "training")
+    cut = chunk_documents(parsed.documents, count, chosen.corpus, uncut=uncut, chunks=parsed.chunks)
     passages = group_near_duplicates(cut, chosen.corpus.near_duplicate_threshold)
     return Corpus(parsed.documents, passages, parsed.skipped)
 

@@ -176,6 +176,16 @@ def test_doctor_finds_a_missing_corpus(tmp_path):
     assert findings["base model"]["state"] == "ok"
 
 
+def test_doctor_finds_a_budget_that_no_price_supports(tmp_path):
+    chosen = ("sdg.llm.base_url=http://127.0.0.1:9/v1", "sdg.llm.model=writer", "sdg.budget_usd=1")
+    result = cli(
+        "doctor", "--home", "home", "--json", *(word for one in chosen for word in ("--set", one)), cwd=tmp_path
+    )
+    (finding,) = [one for one in json.loads(result.stdout)["checks"] if one["check"] == "llm"]
+    assert finding["state"] == "fail"
+    assert "no price of writer" in finding["detail"]
+
+
 def test_nothing_is_left_in_the_working_folder(tmp_path, corpus):
     work = tmp_path / "work"
     work.mkdir()

@@ -162,22 +162,22 @@ def test_beir_rows_are_documents_with_their_ids(tmp_path):
     ("line", "expected"),
     [
         ("{broken", "not valid JSON"),
-        ("[1]", "not an object"),
-        ({"text": "x"}, "_id is missing"),
-        ({"_id": "", "text": "x"}, "_id is missing"),
-        ({"_id": "b"}, "text is missing"),
-        ({"_id": "b", "text": 5}, "text is missing or not a string"),
-        ({"_id": "b", "text": "x", "title": 5}, "title is not a string"),
-        ({"_id": "a", "text": "x"}, "'a' stands already in line 1"),
+        ("[1]", r"must be a JSON object with _id and text, not \[1\]"),
+        ({"text": "x"}, "needs an _id that is text or a whole number, not None"),
+        ({"_id": "", "text": "x"}, "needs an _id"),
+        ({"_id": "b"}, "needs a text that is text, not None"),
+        ({"_id": "b", "text": 5}, "needs a text that is text, not 5"),
+        ({"_id": "b", "text": "x", "title": 5}, "needs a title that is text, not 5"),
+        ({"_id": "a", "text": "x"}, "the id 'a' stands already in line 1"),
     ],
 )
 def test_a_bad_beir_line_is_named(tmp_path, line, expected):
     write_beir(tmp_path, {"_id": "a", "text": "good"}, line)
-    with pytest.raises(InputError, match=f"corpus.jsonl line 2: .*{expected}"):
+    with pytest.raises(InputError, match=f"corpus.jsonl, line 2: .*{expected}"):
         read(tmp_path)
 
 
 def test_beir_that_is_not_utf8(tmp_path):
     (tmp_path / "corpus.jsonl").write_bytes(b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "\xe9"}')
-    with pytest.raises(InputError, match="line 2: not valid UTF-8"):
+    with pytest.raises(InputError, match="line 2: not UTF-8"):
         read(tmp_path)

@@ -40,7 +40,7 @@ def test_real_documents_become_passages(corpora, base_model_spec, folder, langua
 def test_a_real_beir_folder_keeps_its_ids(corpora, base_model_spec):
     root = corpora / "xquad" / "de"
     parsed = read_documents(root, scan_corpus(root, SETTINGS), SETTINGS)
-    passages = chunk_documents(parsed.documents, token_counter(base_model_spec), SETTINGS, whole=parsed.kind == "beir")
+    passages = chunk_documents(parsed.documents, token_counter(base_model_spec), SETTINGS, uncut=parsed.kind == "beir")
     grouped = group_near_duplicates(passages, SETTINGS.near_duplicate_threshold)
     lines = (root / "corpus.jsonl").read_text("utf-8").splitlines()
     assert grouped.height == len(lines)

@@ -17,6 +17,7 @@ import pytest
 
 from embed_pipeline.deploy.local import LocalTarget, running_server
 from embed_pipeline.deploy.ports import require_free_port
+from embed_pipeline.deploy.protocol import Endpoint
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import DeployError, PortInUseError
@@ -46,7 +47,8 @@ def test_the_server_of_another_home_and_strangers_are_left_alone(tmp_path):
         assert running_server(tmp_path / "other") == {"pid": other.pid, "host": "127.0.0.1", "port": 1}
         assert running_server(tmp_path) is None
         assert LocalTarget(tmp_path, ANY).stop() is False
-        assert not LocalTarget(tmp_path, ANY).is_serving({"url": "http://127.0.0.1:1", "release_id": "r"})
+        nowhere = Endpoint(url="http://127.0.0.1:1", model="m", release_id="r", model_version="v", target="local")
+        assert not LocalTarget(tmp_path, ANY).is_serving(nowhere)
         assert other.poll() is None
         assert stranger.poll() is None
         other.kill()
@@ -105,7 +107,7 @@ def prefixed(model: Path, folder: Path, prompt: str) -> Path:
     return folder
 
 
-def embed(endpoint: dict[str, str]) -> np.ndarray:
+def embed(endpoint: Endpoint) -> np.ndarray:
     body = {"model": endpoint["model"], "input": ["a text"], "input_type": "passage"}
     answer = httpx.post(f"{endpoint['url']}/v1/embeddings", json=body, trust_env=False)
     assert answer.status_code == 200, answer.text
@@ -125,14 +127,14 @@ def test_a_server_starts_switches_refuses_a_bad_release_and_stops(home, model, t
     }
     process = running_server(home)["pid"]
     before = embed(endpoint)
-    assert LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).is_serving(endpoint)
     assert LocalTarget(home, settings).deploy(first) == endpoint
 
     second = create_release(home, prefixed(model, tmp_path / "second", "other "), "v2", "tuned")
     switched = LocalTarget(home, settings).deploy(second)
     assert running_server(home)["pid"] == process
     assert not np.allclose(embed(switched), before, atol=1e-3)
-    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    assert not LocalTarget(home, settings).is_serving(endpoint)
 
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
@@ -141,11 +143,11 @@ def test_a_server_starts_switches_refuses_a_bad_release_and_stops(home, model, t
     with pytest.raises(DeployError, match=bad.release_id):
         LocalTarget(home, settings).deploy(bad)
     assert pointers(home) == Pointers(second, first)
-    assert LocalTarget(home, ANY).is_serving(switched)
+    assert LocalTarget(home, settings).is_serving(switched)
 
     assert LocalTarget(home, ANY).stop() is True
     assert not psutil.pid_exists(process)
-    assert not LocalTarget(home, ANY).is_serving(switched)
+    assert not LocalTarget(home, settings).is_serving(switched)
     assert LocalTarget(home, ANY).stop() is False
     require_free_port("127.0.0.1", settings.port)
 
@@ -159,9 +161,9 @@ def test_a_killed_server_is_started_again(home, model):
     while running_server(home) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    assert not LocalTarget(home, settings).is_serving(endpoint)
     LocalTarget(home, settings).deploy(release)
-    assert LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).is_serving(endpoint)
 
 
 def test_a_taken_port_leaves_the_running_server_and_the_pointers(home, model):
@@ -171,10 +173,12 @@ def test_a_taken_port_leaves_the_running_server_and_the_pointers(home, model):
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortInUseError):
         LocalTarget(home, settings_of(other.getsockname()[1])).deploy(create_release(home, model, "v2", "tuned"))
     assert current_release(home) == release
-    assert LocalTarget(home, ANY).is_serving(endpoint)
-    moved = LocalTarget(home, settings_of(free_port())).deploy(release)
-    assert LocalTarget(home, ANY).is_serving(moved)
-    assert not LocalTarget(home, ANY).is_serving(endpoint)
+    assert LocalTarget(home, settings).is_serving(endpoint)
+    elsewhere = LocalTarget(home, settings_of(free_port()))
+    moved = elsewhere.deploy(release)
+    assert elsewhere.is_serving(moved)
+    assert not elsewhere.is_serving(endpoint)
+    assert not LocalTarget(home, settings).is_serving(moved)  # another port is asked for
 
 
 def test_a_first_release_that_cannot_be_served_leaves_no_server_and_no_pointer(home, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.errors import PortInUseError
-from embed_pipeline_tests.deploy.test_local import free_port
+from embed_pipeline_tests.ports import free_port
 
 
 def test_a_free_port_is_accepted_and_stays_free():

@@ -166,7 +166,7 @@ def test_a_row_without_negatives_of_its_own_adds_nothing_to_group():
 def test_small_batches_are_held_whole_large_ones_in_pieces(problem):
     spec, model, *_ = problem
     kinds = {size: type(build_loss(model, spec, SETTINGS, size)).__name__ for size in (4, 4096)}
-    assert kinds == {4: "WholeLoss", 4096: "LossInPieces"}
+    assert kinds == {4: "LossAtOnce", 4096: "LossInPieces"}
 
 
 def test_matryoshka_adds_the_loss_of_each_prefix(problem):

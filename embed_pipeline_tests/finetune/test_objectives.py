@@ -1,15 +1,16 @@
 """What objectives say of themselves against what the settings ask for, and how one more of them is trained for."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
-from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.finetune.collate import Collator, Passage
 from embed_pipeline.finetune.losses import build_loss
-from embed_pipeline.finetune.objectives import OBJECTIVES, Objective, objective
+from embed_pipeline.finetune.objectives import OBJECTIVES, Objective, check_objective, objective
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows, tiny_model
 
@@ -17,8 +18,8 @@ from embed_pipeline_tests.finetune.build import rows, tiny_model
 def accepted(name: str, **values: object) -> bool:
     teacher = {"teacher": "some/model"} if OBJECTIVES[name].needs_teacher else {}
     try:
-        FinetuneSettings.model_validate({"objective": name, **teacher, **values})
-    except ValidationError:
+        check_objective(FinetuneSettings.model_validate({"objective": name, **teacher, **values}))
+    except SettingsError:
         return False
     return True
 
@@ -35,6 +36,20 @@ def test_the_settings_ask_for_what_an_objective_needs_and_refuse_what_it_has_no_
     assert accepted(name, teacher="some/model") == kind.needs_teacher
     assert accepted(name, hard_negatives=0) != kind.needs_negatives
     assert accepted(name, false_negative_margin=0.1) == kind.takes_margin
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"teacher": "m"}, "finetune.teacher is set, but finetune.objective is in_batch; kl and margin_mse learn"),
+        ({"objective": "kl", "teacher": "m", "false_negative_margin": 0.1}, "false_negative_margin is set"),
+        ({"objective": "kl"}, "finetune.teacher names no model"),
+        ({"objective": "group", "hard_negatives": 0}, "needs finetune.hard_negatives"),
+    ],
+)
+def test_what_is_refused_is_named(values, message):
+    with pytest.raises(SettingsError, match=message):
+        check_objective(FinetuneSettings.model_validate(values))
 
 
 @pytest.fixture
@@ -61,8 +76,13 @@ def test_one_more_objective_is_trained_for_whole_in_pieces_and_in_smaller_dimens
     spec = tiny_model(tmp_path)
     model = load_sentence_transformer(spec, "cpu").eval()
     settings = FinetuneSettings(hard_negatives=1).model_copy(update={"objective": "hinge", **changes})
-    gathered = []
-    collator = Collator(rows(4), model.preprocess, spec, settings, None, lambda columns: gathered.append(columns) or [])
+    gathered: list[Passage] = []
+
+    def from_others(columns: Sequence[Passage]) -> list[Passage]:
+        gathered.extend(columns)
+        return []
+
+    collator = Collator(rows(4), model.preprocess, spec, settings, None, from_others)
     batch = collator([{"row": row} for row in range(4)])
     assert gathered  # it meets the passages of other processes
     columns = [

@@ -69,7 +69,11 @@ def test_generation_result_names_the_file(tmp_path):
     for named in ("wanted.jsonl", "/elsewhere/output/wanted.jsonl", str(tmp_path / "wanted.jsonl")):
         result.write_text(json.dumps({"schema_version": 1, "output_path": named}))
         assert record_files(tmp_path) == [tmp_path / "wanted.jsonl"]
-    for broken, reason in (("{", "output_path"), ('{"output_path": "gone.jsonl"}', "there is no such file")):
+    for broken, reason in (
+        ("{", "not valid JSON"),
+        ("[]", "output_path"),
+        ('{"output_path": "gone.jsonl"}', "there is no such file"),
+    ):
         result.write_text(broken)
         with pytest.raises(InputError, match=reason):
             record_files(tmp_path)
@@ -124,7 +128,7 @@ def test_what_cannot_be_read(tmp_path):
     for path, reason in (
         (tmp_path / "b.parquet", "not a readable Parquet"),
         (tmp_path / "gone.json", "no such file"),
-        (__file__, "are .jsonl"),
+        (__file__, r"only \.jsonl"),
     ):
         with pytest.raises(InputError, match=reason):
             list(read_records(type(tmp_path)(path)))

@@ -16,14 +16,14 @@ from embed_pipeline_tests.formats.training_data import FORMS, QUESTIONS, TEXTS, 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_questions(form, tmp_path):
     file = FORMS[form](tmp_path)
-    read = read_given_questions(file)
+    read = read_given_questions([file])
     name_of = {document_id(text): name for name, text in TEXTS.items()}
     assert [
         (one.question, [name_of[part] for part in one.positives], [name_of[part] for part in one.negatives])
         for one in read.questions
     ] == [(question, positives, negatives) for question, positives, negatives in QUESTIONS.values()]
     assert read.texts == {document_id(text): text for text in TEXTS.values()}
-    assert {one.doc_id: one.text for one in given_texts(file)} == read.texts
+    assert {one.doc_id: one.text for one in given_texts([file])} == read.texts
     own = [one.own_id for one in read.questions]
     assert own == (list(QUESTIONS) if form.startswith(("recipe", "automodel")) else [None, None])
 
@@ -33,7 +33,7 @@ def test_only_cited_texts_are_held_and_unknown_ids_are_missing(tmp_path):
     read = json.loads(file.read_text())
     read["data"] = [{**read["data"][0], "neg_doc": ["nowhere"]}]
     file.write_text(json.dumps(read))
-    found = read_given_questions(file)
+    found = read_given_questions([file])
     assert list(found.texts.values()) == [TEXTS["low"]]
     assert found.questions[0].negatives == ("nowhere",)
 
@@ -98,7 +98,7 @@ GOOD = {"query": "who", "pos": ["The warden."], "neg": ["Salt."]}
 def test_broken_rows_are_named_by_file_and_line(bad, says, tmp_path):
     path = jsonl(tmp_path / "train.jsonl", [GOOD, bad])
     with pytest.raises(InputError, match=rf"train\.jsonl, line 2: .*{says}"):
-        read_given_questions(path)
+        read_given_questions([path])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_broken_rows_are_named_by_file_and_line(bad, says, tmp_path):
 def test_broken_files_are_named(name, content, says, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=says):
-        read_given_questions(tmp_path / name)
+        read_given_questions([tmp_path / name])
 
 
 def test_rows_of_the_recipe_are_named(tmp_path):
@@ -122,7 +122,7 @@ def test_rows_of_the_recipe_are_named(tmp_path):
     read["data"][1]["pos_doc"] = [{"text": "no id"}]
     file.write_text(json.dumps(read))
     with pytest.raises(InputError, match="entry of data 2: a document must be"):
-        read_given_questions(file)
+        read_given_questions([file])
 
 
 def test_damaged_parquet_is_named(tmp_path):
@@ -131,4 +131,4 @@ def test_damaged_parquet_is_named(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[:4] + b"\0" * 40 + whole[44:])
     with pytest.raises(InputError, match=r"train\.parquet"):
-        read_given_questions(path)
+        read_given_questions([path])

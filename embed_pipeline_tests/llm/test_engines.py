@@ -74,6 +74,7 @@ def test_another_engine_is_a_class_and_a_line(tmp_path, monkeypatch):
     settings = SdgSettings(engine="data_designer", llm=LLMSettings(base_url="http://127.0.0.1:9/v1", model="m"))
     store = ResponseStore(tmp_path / "r.sqlite")
     client, ledger = open_client(settings, store, "run", {})
+    assert isinstance(client, Canned)
     assert client.ledger is ledger
     asking = Round(client, "m", Pair, "ask")
     assert [outcome for _, outcome in answered(asking, numbered(2))] == [None, None]

@@ -3,9 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import FinetuneSettings, PrepSettings, Settings
+from embed_pipeline.settings.section import sections_of
 from embed_pipeline.settings.sources import load_settings
 
 
@@ -68,10 +70,6 @@ def test_ratios_are_accepted_exactly_when_they_sum_to_one(train, validation):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"teacher": "m"}, "teacher is set, but objective is in_batch"),
-        ({"objective": "kl", "teacher": "m", "false_negative_margin": 0.1}, "false_negative_margin is set"),
-        ({"objective": "kl"}, "teacher names no model"),
-        ({"objective": "group", "hard_negatives": 0}, "needs hard_negatives"),
         ({"matryoshka_dimensions": [0]}, "must be positive"),
     ],
 )
@@ -96,3 +94,18 @@ def test_mining_settings_that_cannot_hold_are_refused(values, message):
 def test_the_number_of_processes_changes_the_weights_and_hence_the_key():
     one, two = (Settings(finetune=FinetuneSettings(processes=number)) for number in (1, 2))
     assert one.key_part(["finetune"]) != two.key_part(["finetune"])
+
+
+def undescribed(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        section = sections_of(model).get(name)
+        if section is not None:
+            names += undescribed(section, f"{prefix}{name}.")
+        elif not field.description:
+            names.append(f"{prefix}{name}")
+    return names
+
+
+def test_every_setting_says_what_it_is():
+    assert undescribed(Settings) == []

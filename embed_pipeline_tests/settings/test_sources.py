@@ -120,7 +120,7 @@ def test_an_unknown_setting_names_the_nearest(override, hint):
 )
 def test_an_unknown_setting_in_the_environment_names_the_nearest(name, hint):
     with pytest.raises(SettingsError, match=f"unknown setting {name.lower().replace('__', '.')} .did you mean {hint}"):
-        load(**{f"EMBED_PIPELINE__{name}": "3"})
+        load_settings(None, None, (), {f"EMBED_PIPELINE__{name}": "3"})
 
 
 def test_what_is_set_last_wins_and_leaves_the_rest_of_its_section():
@@ -267,3 +267,15 @@ def test_every_setting_can_be_named_and_the_secret_is_not_one():
     names = setting_names()
     assert {"base_model", "corpus.path", "sdg.llm.model", "deploy.port"} <= set(names)
     assert not [name for name in names if name.endswith("api_key")]
+
+
+def test_an_error_names_the_place_where_the_setting_was_given(tmp_path):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text("finetune:\n  epoch: 3\n")
+    environment = {"EMBED_PIPELINE__PREP__SEED": "x"}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file, None, ["sdg.seed=y", "prep.train_ratio=0.5"], environment)
+    told = dict(part.split(": ", 1) for part in str(caught.value).split("; "))
+    assert set(told) == {"--set sdg.seed=y", "EMBED_PIPELINE__PREP__SEED", str(file)}
+    with pytest.raises(SettingsError, match=r"^--set prep\.train_ratio=0\.5: prep: train_ratio \+"):
+        load_settings(None, None, ["sdg.seed=1", "prep.train_ratio=0.5"], {})

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ GROUPS = ("corpus", "sdg", "prep", "finetune", "eval", "export", "deploy")
 def toy(name: str, *inputs: str, group: str = "prep", after: tuple[str, ...] = ()) -> Stage:
     """A stage that takes ``inputs``."""
     parameters = ", ".join(("run", *inputs))
-    scope: dict[str, object] = {"__name__": __name__}
+    scope: dict[str, Any] = {"__name__": __name__}
     exec(f"def {name}({parameters}): ...", scope)
     return stage(group=group, version="1", storage="json", after=after)(scope[name])
 

@@ -10,7 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.files import sha256_json
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings.section import Section, added, in_key, is_added, keyed, runtime, sections_of
+from embed_pipeline.settings.section import (
+    Section,
+    added,
+    formerly_keyed,
+    in_key,
+    is_added,
+    keyed,
+    runtime,
+    sections_of,
+)
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
 
@@ -82,6 +91,18 @@ class Outer(Section):
 )
 def test_an_added_setting_enters_a_key_only_where_it_differs(given: dict[str, Any], key: dict[str, Any]):
     assert keyed(Outer.model_validate(given)) == key
+
+
+def test_where_the_endpoint_listens_changes_no_key():
+    elsewhere = load_settings(None, "cpu", ["deploy.host=0.0.0.0", "deploy.port=9000"], {})
+    assert elsewhere.key_part(["deploy", "deploy.port"]) == Settings().key_part(["deploy", "deploy.port"])
+
+
+def test_what_was_keyed_formerly_stands_in_the_key_with_its_default():
+    class Place(Section):
+        port: int = formerly_keyed(8808, "no result depends on it")
+
+    assert keyed(Place(port=9)) == {"port": 8808}
 
 
 def test_a_section_that_came_later_leaves_the_keys_of_its_stage_as_they_are():

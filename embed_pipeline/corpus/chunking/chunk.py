@@ -28,7 +28,7 @@ def chunk_documents(
     documents: pl.DataFrame,
     count_tokens: CountTokens,
     settings: CorpusSettings,
-    whole: bool = False,
+    uncut: bool = False,
     chunks: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Cut documents into passages, each a verbatim slice of its document's text.
@@ -43,7 +43,7 @@ def chunk_documents(
         documents: :class:`~embed_pipeline.tables.Documents`.
         count_tokens: texts to token counts, see :func:`~embed_pipeline.corpus.chunking.tokens.token_counter`.
         settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
-        whole: one passage per document, whatever its length, with the document's id (BEIR, training data).
+        uncut: one passage per document, whatever its length, with the document's id (BEIR, training data).
         chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.
 
     Returns:
@@ -55,8 +55,8 @@ def chunk_documents(
     with task("cut the documents into passages", documents.height) as running:
         for part in documents.iter_slices(_DOCUMENTS_AT_ONCE):
             batch = part.to_dicts()
-            if whole:
-                rows = _whole(batch)
+            if uncut:
+                rows = _uncut(batch)
             elif chunks is not None:
                 rows = _given(batch, given)
             elif settings.chunking == "sentences":
@@ -76,7 +76,7 @@ def _counted(rows: Sequence[Row], count_tokens: CountTokens) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=empty(Passages).schema)
 
 
-def _whole(batch: Iterable[Row]) -> list[Row]:
+def _uncut(batch: Iterable[Row]) -> list[Row]:
     rows = [_passage(document, 0, 0, len(document["text"]), document["title"]) for document in batch]
     return [{**row, "passage_id": row["doc_id"], "group_id": row["doc_id"]} for row in rows]
 
@@ -96,14 +96,14 @@ def _groups_of_sentences(batch: Iterable[Row], size: int) -> list[Row]:
     rows: list[Row] = []
     for document in batch:
         text = document["text"]
-        found = [
+        spans = [
             Span(0, section, match.start() + begin, match.start() + end, cost=end - begin)
             for section, (start, _, stop) in enumerate(_section_spans(document), -1)
             for match in _PARAGRAPH.finditer(text, start, stop)
             for begin, end in sentences(match.group(), document["language"])
         ]
-        for position, place in enumerate(range(0, len(found), size)):
-            group = found[place : place + size]
+        for position, place in enumerate(range(0, len(spans), size)):
+            group = spans[place : place + size]
             title = _passage_title(document, group)
             rows.append(_passage(document, position, group[0].start, group[-1].end, title))
     return rows

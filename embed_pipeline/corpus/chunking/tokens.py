@@ -49,8 +49,8 @@ def token_counter(spec: EncoderSpec) -> CountTokens:
 def works_word_by_word(declared: Mapping[str, Any]) -> bool:
     """Whether a tokenizer.json's tokens of a text are those of its words, one word after the other.
 
-    So it is if the text is parted at blank space first, nothing depends on where a word stands, and what
-    normalises the text looks at neighbouring characters at most. In doubt it is not.
+    So it is if the text is parted at blank space first, nothing depends on where a word stands, and its normalizer
+    looks at neighbouring characters at most. In doubt it is not.
     """
     splitter, normalizer = declared.get("pre_tokenizer") or {}, declared.get("normalizer")
     first, *others = _members(splitter, "pretokenizers")

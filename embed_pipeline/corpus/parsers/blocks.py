@@ -42,7 +42,7 @@ class Section:
     end: int
 
 
-def normalise(text: str) -> str:
+def clean_text(text: str) -> str:
     """NFC, line feeds as line ends, plain spaces, no control characters, no trailing or repeated blank space."""
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
@@ -51,8 +51,8 @@ def normalise(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Normalised, on one line, single spaces."""
-    return " ".join(normalise(text).split())
+    """Cleaned, on one line, single spaces."""
+    return " ".join(clean_text(text).split())
 
 
 def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
@@ -64,16 +64,16 @@ def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
     headings: list[tuple[str, int, int]] = []
     length = 0
     for block in blocks:
-        text = one_line(block.text) if block.level else normalise(block.text)
+        text = one_line(block.text) if block.level else clean_text(block.text)
         if not text.strip():
             continue
         if block.level:
             headings.append((text, block.level, length))
         parts.append(text)
         length += len(text) + 2
-    whole = "\n\n".join(parts)
-    ends = [*(start for _, _, start in headings), len(whole)][1:]
-    return whole, [Section(*heading, end=end) for heading, end in zip(headings, ends, strict=True)]
+    joined = "\n\n".join(parts)
+    ends = [*(start for _, _, start in headings), len(joined)][1:]
+    return joined, [Section(*heading, end=end) for heading, end in zip(headings, ends, strict=True)]
 
 
 def list_item(marker: str, text: str) -> str:
@@ -90,8 +90,8 @@ def table_rows(rows: Sequence[Sequence[str]]) -> str:
 def unwrap(text: str, line_break: str = "\n") -> str:
     """Join wrapped lines by a space, or by nothing between characters of scripts written without spaces."""
     parts = [part for part in text.split(line_break) if part.strip()]
-    whole = parts[0] if parts else ""
+    joined = parts[0] if parts else ""
     for part in parts[1:]:
-        wide = _WIDE.match(whole[-1]) and _WIDE.match(part[0])
-        whole += part if wide else " " + part
-    return whole.strip()
+        wide = _WIDE.match(joined[-1]) and _WIDE.match(part[0])
+        joined += part if wide else " " + part
+    return joined.strip()

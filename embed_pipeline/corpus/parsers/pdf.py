@@ -81,8 +81,8 @@ def _without_furniture(pages: Sequence[Page]) -> list[Page]:
 
 def _without_counted_pages(pages: Sequence[Page]) -> list[Page]:
     """Drop lines that are a number each and count up: page numbers of a document that was paginated before."""
-    found = [match for page in pages for line in page.lines if (match := _BARE_NUMBER.match(line.text))]
-    numbers = [int(match.group(1) or match.group(2)) for match in found]
+    matches = [match for page in pages for line in page.lines if (match := _BARE_NUMBER.match(line.text))]
+    numbers = [int(match.group(1) or match.group(2)) for match in matches]
     steps = [after - before for before, after in pairwise(numbers)]
     counting = sum(step in _COUNTING for step in steps)
     if steps.count(1) < _FEWEST_PAGES - 1 or counting < _MOST_STEPS * len(steps):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from embed_pipeline.corpus.parsers.blocks import normalise, one_line, unwrap
+from embed_pipeline.corpus.parsers.blocks import clean_text, one_line, unwrap
 
 _SOFT_HYPHENS = "\x02\xad\ufffe"
 _HYPHENATED = re.compile(rf"(?<=[^\W\d_])(?:-|[{_SOFT_HYPHENS}])$")
@@ -49,8 +49,8 @@ def read_page(document: Any, number: int) -> Page:
     try:
         text = textpage.get_text_range()
         placed = len(text) == textpage.count_chars()
-        found = [match for match in re.finditer(r"[^\r\n]+", text) if not _RULE.match(match.group())]
-        lines = [_place(textpage, match) if placed else Line(match.group()) for match in found]
+        matches = [match for match in re.finditer(r"[^\r\n]+", text) if not _RULE.match(match.group())]
+        lines = [_place(textpage, match) if placed else Line(match.group()) for match in matches]
     finally:
         textpage.close()
         page.close()
@@ -80,7 +80,7 @@ def _box(textpage: Any, index: int) -> tuple[float, float, float, float]:
 
 def paragraphs(pages: Sequence[Page], headings: set[str]) -> list[str]:
     """Join wrapped lines, across pages too; ``headings`` (lower case, one line) stand alone."""
-    found: list[list[str]] = []
+    lines_of: list[list[str]] = []
     previous: Line | None = None
     for page in pages:
         pitch = _pitch(page)
@@ -90,10 +90,10 @@ def paragraphs(pages: Sequence[Page], headings: set[str]) -> list[str]:
                 previous = None
                 continue
             if previous is None or _starts_paragraph(previous, line, page, 0.0 if fresh else pitch, headings):
-                found.append([])
-            found[-1].append(line.text)
+                lines_of.append([])
+            lines_of[-1].append(line.text)
             previous, fresh = line, False
-    return [text for text in map(_mend, found) if text]
+    return [text for text in map(_mend, lines_of) if text]
 
 
 def _pitch(page: Page) -> float:
@@ -130,7 +130,7 @@ def _mend(lines: Sequence[str]) -> str:
             parts.append(text)
     whole = unwrap("\n".join(parts))  # PDFium has joined some words itself and left a mark
     whole = _JOINED.sub(lambda match: _hyphen_before(match.group(1)) + match.group(1), whole)
-    return re.sub(r" {2,}", " ", normalise(whole))
+    return re.sub(r" {2,}", " ", clean_text(whole))
 
 
 def _hyphen_before(letter: str) -> str:

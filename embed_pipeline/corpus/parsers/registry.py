@@ -12,7 +12,6 @@ from embed_pipeline.corpus.parsers.pdf import parse_pdf
 from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline.corpus.parsers.text import parse_text
 
-BEIR_CORPUS = "corpus.jsonl"
 TXT = ".txt"
 
 

@@ -162,7 +162,7 @@ def _inline(node: nodes.Element) -> str:
     """Running text; substitutions that are defined are put in, wrapped lines joined."""
     definitions = node.document.substitution_defs if node.document is not None else {}
     parts = []
-    for child in node.findall(lambda found: isinstance(found, nodes.Text | nodes.substitution_reference)):
+    for child in node.findall(lambda child: isinstance(child, nodes.Text | nodes.substitution_reference)):
         if isinstance(child, nodes.substitution_reference):
             known = definitions.get(child.get("refname", ""))
             parts.append(known.astext() if known is not None else child.astext())

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from embed_pipeline.corpus.parsers.registry import BEIR_CORPUS, format_of
+from embed_pipeline.corpus.parsers.registry import format_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
-from embed_pipeline.formats.sdg_records import SUFFIXES, holds_records, record_files
-from embed_pipeline.formats.training_files import text_files, training_file
+from embed_pipeline.formats.beir import CORPUS
+from embed_pipeline.formats.rows import SUFFIXES
+from embed_pipeline.formats.sdg_records import holds_records, record_files
+from embed_pipeline.formats.training_files import text_files, training_files
 
 CorpusKind = Literal["files", "beir", "records", "training"]
 
@@ -23,13 +25,13 @@ class CorpusSource:
         root: the path itself.
         kind: a folder of documents, a BEIR folder, SDG records, or training data.
         files: what the documents are read from; none for a folder of documents, which is walked.
-        training_file: the questions of training data, else None.
+        training: the files with the questions of training data, else none.
     """
 
     root: Path
     kind: CorpusKind
     files: Sequence[Path] = ()
-    training_file: Path | None = None
+    training: Sequence[Path] = ()
 
 
 def corpus_source(root: Path) -> CorpusSource:
@@ -39,10 +41,10 @@ def corpus_source(root: Path) -> CorpusSource:
         InputError: see :func:`corpus_kind` and :func:`~embed_pipeline.formats.sdg_records.record_files`.
     """
     kind, training = _kind_and_training(root)
-    if training is not None:
+    if training:
         return CorpusSource(root, kind, text_files(training), training)
     if kind == "beir":
-        return CorpusSource(root, kind, [root / BEIR_CORPUS])
+        return CorpusSource(root, kind, [root / CORPUS])
     return CorpusSource(root, kind, record_files(root) if kind == "records" else ())
 
 
@@ -51,7 +53,7 @@ def corpus_kind(root: Path) -> CorpusKind:
 
     It is a BEIR folder when it has a corpus.jsonl. It holds records when a .jsonl, .json or .parquet file in it
     or in its ``data/`` is one of SDG records and there is no document but a README; training data likewise
-    (:mod:`embed_pipeline.formats.training_files`), which may be named as a file, too.
+    (:mod:`embed_pipeline.formats.training_files`), which may also be named as a file.
 
     Raises:
         InputError: the record files are of several kinds, one cannot be read, or several could be meant.
@@ -59,19 +61,19 @@ def corpus_kind(root: Path) -> CorpusKind:
     return _kind_and_training(root)[0]
 
 
-def _kind_and_training(root: Path) -> tuple[CorpusKind, Path | None]:
+def _kind_and_training(root: Path) -> tuple[CorpusKind, Sequence[Path]]:
     if root.is_file():
-        training = training_file(root)
-        return ("files" if training is None else "training"), training
-    if (root / BEIR_CORPUS).is_file():
-        return "beir", None
+        training = training_files(root)
+        return ("training" if training else "files"), training
+    if (root / CORPUS).is_file():
+        return "beir", ()
     candidates = [path for folder in (root, root / "data") for path in _files(folder)]
     if not any(path.suffix.lower() in SUFFIXES for path in candidates) or _has_documents(root):
-        return "files", None
-    training = training_file(root)
-    if training is not None:
+        return "files", ()
+    training = training_files(root)
+    if training:
         return "training", training
-    return ("records" if any(holds_records(path) for path in candidates) else "files"), None
+    return ("records" if any(holds_records(path) for path in candidates) else "files"), ()
 
 
 def name_below(file: Path, root: Path) -> str:

@@ -22,12 +22,12 @@ def read_files(
     """
     few = sum(size for *_, size in files) < _WORTH_PROCESSES
     processes = settings.processes or (1 if few else default_processes())
-    found: list[Row | Skipped] = []
+    read: list[Row | Skipped] = []
     with task("read the documents", len(files)) as running:
         for part in parse_batches(_batches(root, files, settings.min_document_chars), processes):
-            found.extend(part)
+            read.extend(part)
             running.advance(len(part))
-    return [row for row in found if isinstance(row, dict)], [row for row in found if isinstance(row, Skipped)]
+    return [row for row in read if isinstance(row, dict)], [row for row in read if isinstance(row, Skipped)]
 
 
 def _batches(root: Path, files: Sequence[tuple[str, str, int]], least: int) -> Iterator[FileBatch]:

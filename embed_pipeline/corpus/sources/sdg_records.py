@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from embed_pipeline.corpus.parsers.blocks import normalise
+from embed_pipeline.corpus.parsers.blocks import clean_text
 from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row
 from embed_pipeline.corpus.sources.detect import CorpusSource, unchanged_names
 from embed_pipeline.errors import InputError
@@ -65,7 +65,7 @@ def _join(doc_id: str, path: Path, places: Iterable[ChunkPlace]) -> RecordDocume
     chunks: list[tuple[int, int, int]] = []
     start = 0
     for place in places:
-        text = normalise(place.text).strip()
+        text = clean_text(place.text).strip()
         if text:
             texts.append(text)
             chunks.append((place.position, start, start + len(text)))

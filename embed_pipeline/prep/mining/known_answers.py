@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from embed_pipeline.retrieval.search import Indices
-from embed_pipeline.text.forms import normalise
+from embed_pipeline.text.forms import same_text_key
 
 NONE = np.zeros(0, np.int64)
 
@@ -55,12 +55,12 @@ def siblings(
     texts = dict(qa_pairs.select("question_id", "question").iter_rows())
     holders: dict[int | str, list[str]] = defaultdict(list)  # by group and by text
     for name, own in marks.items():
-        holders[normalise(texts[name])].append(name)
+        holders[same_text_key(texts[name])].append(name)
         for mark in own:
             holders[mark].append(name)
     found = []
     for name in questions:
-        keys: list[int | str] = [*marks[name], normalise(texts[name])]
+        keys: list[int | str] = [*marks[name], same_text_key(texts[name])]
         related = {group for key in keys for other in holders[key] for group in marks[other]} - marks[name]
         found.append(groups.members(sorted(related)))
     return found

@@ -1,7 +1,7 @@
 """Looking for leaks in finished splits, without trusting how they were made.
 
-Nothing here is shared with the code that splits or groups: text is normalised, near-duplicates and similar
-questions are found anew, and the stored group ids are only looked at as well.
+Nothing here is shared with the code that splits or groups: equal texts, near-duplicates and similar questions are
+found anew by code of its own, and the stored group ids are only looked at as well.
 """
 
 from collections.abc import Sequence

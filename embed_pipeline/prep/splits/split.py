@@ -21,7 +21,7 @@ from embed_pipeline.progress import say
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Splits, validate
-from embed_pipeline.text.forms import normalise
+from embed_pipeline.text.forms import same_text_key
 
 BOILERPLATE_SHARE = 0.1
 """A repeated passage without any question in more than this share of the documents is boilerplate."""
@@ -128,7 +128,7 @@ def _passage_edges(qa_pairs: pl.DataFrame, passages: pl.DataFrame) -> list[Edge]
     documents: dict[str, set[str]] = defaultdict(set)
     asked_about: set[str] = set()
     for passage, doc, group, text in passages.select("passage_id", "doc_id", "group_id", "text").iter_rows():
-        for key in (f"group {group}", f"text {normalise(text)}"):
+        for key in (f"group {group}", f"text {same_text_key(text)}"):
             documents[key].add(doc)
             if passage in evidence:
                 asked_about.add(key)
@@ -148,7 +148,7 @@ def _question_edges(qa_pairs: pl.DataFrame, documents_of: Mapping[str, Sequence[
     first: dict[str, str] = {}
     edges = []
     for name, text in zip(names, texts, strict=True):
-        edges.append((documents_of[first.setdefault(normalise(text), name)][0], documents_of[name][0]))
+        edges.append((documents_of[first.setdefault(same_text_key(text), name)][0], documents_of[name][0]))
     for left, right in _similar(encoder.encode(texts, "query")):
         edges.append((documents_of[names[left]][0], documents_of[names[right]][0]))
     return edges

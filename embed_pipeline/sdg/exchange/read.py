@@ -12,9 +12,11 @@ import polars as pl
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.formats import sdg_records
-from embed_pipeline.formats.training_files import text_files, training_file
+from embed_pipeline.formats.beir import QUERIES
+from embed_pipeline.formats.rows import SUFFIXES
+from embed_pipeline.formats.training_files import text_files, training_files
 from embed_pipeline.sdg.candidates import set_aside_frame
-from embed_pipeline.sdg.exchange.own import QRELS, QUERIES, own_fingerprint, own_questions
+from embed_pipeline.sdg.exchange.own import QRELS, own_fingerprint, own_questions
 from embed_pipeline.sdg.exchange.sdg_records import Imported, recipe_questions
 from embed_pipeline.sdg.exchange.training_data import training_questions
 
@@ -39,8 +41,8 @@ def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) 
         InputError: the file is missing, of no known form, broken, or nothing in it can be used.
     """
     path = _existing(path)
-    training = _training_file(path)
-    if training is not None:
+    training = _training_files(path)
+    if training:
         return training_questions(training, passages, documents)
     if _is_recipe(path):
         return recipe_questions(path, passages, documents)
@@ -56,12 +58,19 @@ def import_fingerprint(path: Path) -> str:
     """Hash of everything :func:`read_questions` reads at ``path``.
 
     Raises:
-        InputError: nothing of a known form lies there.
+        InputError: nothing of a known form lies there, or it cannot be read.
     """
     path = _existing(path)
-    training = _training_file(path)
-    if training is not None:
-        return sha256_json([sha256_file(file) for file in dict.fromkeys([training, *text_files(training)])])
+    try:
+        return _fingerprint(path)
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _fingerprint(path: Path) -> str:
+    training = _training_files(path)
+    if training:
+        return sha256_json([sha256_file(file) for file in dict.fromkeys([*training, *text_files(training)])])
     if not _is_recipe(path):
         return own_fingerprint(path)
     files = sdg_records.record_files(path) if path.is_dir() else [path]
@@ -74,7 +83,7 @@ def _existing(path: Path) -> Path:
         return path.parent
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; correct sdg.import_from.")
-    if path.is_file() and path.suffix.lower() not in sdg_records.SUFFIXES:
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{path}: only .jsonl files, BEIR folders, the reference recipe's SDG records and training data (.jsonl, "
             ".json, .parquet) can be imported; convert it to one of them."
@@ -82,12 +91,15 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _training_file(path: Path) -> Path | None:
-    is_beir = any((path / name).exists() for name in (QUERIES, QRELS))
-    return None if is_beir else training_file(path)
+def _training_files(path: Path) -> list[Path]:
+    return [] if _is_beir(path) else training_files(path)
+
+
+def _is_beir(path: Path) -> bool:
+    return any((path / name).exists() for name in (QUERIES, QRELS))
 
 
 def _is_recipe(path: Path) -> bool:
     if path.is_dir():
-        return not any((path / name).exists() for name in (QUERIES, QRELS)) and sdg_records.holds_records(path)
+        return not _is_beir(path) and sdg_records.holds_records(path)
     return path.suffix.lower() != ".jsonl" or sdg_records.holds_records(path)

@@ -25,7 +25,8 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.formats.sdg_records import RecipeRecord, chunk_places, read_records
+from embed_pipeline.formats.rows import Row
+from embed_pipeline.formats.sdg_records import chunk_places, read_records
 from embed_pipeline.progress import say
 from embed_pipeline.records import CRITERIA, QUERY_TYPES, REASONING_TYPES
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame, set_aside_frame, type_name
@@ -115,7 +116,7 @@ def _short(pair: Any) -> str:
     return " ".join(str(question).split())[:120]
 
 
-def _pairs(record: RecipeRecord) -> Sequence[Any]:
+def _pairs(record: Row) -> Sequence[Any]:
     pairs = record.get("deduplicated_qa_pairs")
     if not isinstance(pairs, list):
         raise _UnusableError(f"{record.where}: it has no list deduplicated_qa_pairs")

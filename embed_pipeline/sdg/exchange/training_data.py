@@ -19,22 +19,23 @@ _ADVICE = "let corpus.path name the same data, or the documents it was made of"
 SetAside = list[tuple[str, str, str]]
 
 
-def training_questions(file: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
+def training_questions(files: Sequence[Path], passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
     """Read training data as candidates, as other imported questions; given negatives are kept in their order.
 
     Args:
-        file: see :func:`embed_pipeline.formats.training_files.training_file`.
+        files: see :func:`embed_pipeline.formats.training_files.training_files`.
         passages: :class:`embed_pipeline.tables.Passages`, made of the same data or of anything that holds its texts.
         documents: :class:`embed_pipeline.tables.Documents`.
 
     Raises:
-        InputError: the file is broken (names file and line), or no question can be used.
+        InputError: a file is broken (names file and line), or no question can be used.
     """
-    given = read_given_questions(file)
+    given = read_given_questions(files)
     found = find_passages(given.texts, passages, documents)
     doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
     set_aside: SetAside = []
-    return imported(file, candidates_frame(_candidates(given, found, set_aside), doc_of), set_aside)
+    whole = candidates_frame(_candidates(given, found, set_aside), doc_of)
+    return imported(files[0] if len(files) == 1 else files[0].parent, whole, set_aside)
 
 
 def _candidates(

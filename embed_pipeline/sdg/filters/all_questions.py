@@ -15,7 +15,7 @@ from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.sdg.filters.one_question import Row, imported
 from embed_pipeline.settings import SdgSettings
-from embed_pipeline.text.forms import same_form
+from embed_pipeline.text.forms import same_text_key
 
 BLOCK = 1024
 CELLS = 2**25
@@ -23,11 +23,11 @@ CELLS = 2**25
 
 
 def exact_duplicates(rows: Sequence[Row]) -> dict[int, str]:
-    """Questions that differ from an earlier one in case, punctuation and spaces only."""
+    """Questions that are the same text as an earlier one."""
     first: dict[str, Row] = {}
     dropped = {}
     for position, row in enumerate(rows):
-        kept = first.setdefault(same_form(row["question"]), row)
+        kept = first.setdefault(same_text_key(row["question"]), row)
         if kept is not row:
             dropped[position] = f"same as question {_named(kept)}"
     return dropped

@@ -23,7 +23,7 @@ REASONS: Mapping[str, str] = {
     "refers_to_text": 'points at its text ("according to the passage")',
     "copies_passage": "more than sdg.max_overlap of its words stand in order in its passage",
     "round_trip": "neither base model nor BM25 finds its passage within sdg.round_trip_k",
-    "duplicate": "the same as another question but for case and punctuation",
+    "duplicate": "the same text as another question, case, spacing and sentence punctuation aside",
     "near_duplicate": "cosine with another question above sdg.dedup_threshold",
     "not_judged": "an LLM wrote it and the judge gave no score",
     "low_score": "the judge's mean is below sdg.judge_threshold",

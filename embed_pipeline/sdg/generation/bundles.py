@@ -18,6 +18,7 @@ from embed_pipeline.records import passage_text
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.sdg.generation.windows import Window
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.text.forms import same_text_key
 
 NEIGHBOURS = 16
 BLOCK = 4096
@@ -97,7 +98,7 @@ def _shared_entities(entities: Mapping[str, Iterable[str]]) -> dict[tuple[str, s
     users: dict[str, set[str]] = defaultdict(set)
     for doc_id, names in entities.items():
         for entity in names:
-            users[" ".join(entity.casefold().split())].add(doc_id)
+            users[same_text_key(entity)].add(doc_id)
     shared: dict[tuple[str, str], int] = defaultdict(int)
     for doc_ids in users.values():
         if 2 <= len(doc_ids) <= MOST_DOCUMENTS:

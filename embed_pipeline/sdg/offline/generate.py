@@ -21,6 +21,7 @@ from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
 from embed_pipeline.sdg.offline.recipes import RECIPES, View
 from embed_pipeline.sdg.offline.text import TermStatistics, units
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.text.forms import same_text_key
 
 TWO_PASSAGES = "two_passages"
 # all-MiniLM-L6-v2 on manuals with human questions, nDCG@10, 1,000 to 3,000 pairs: mixes like this one +16 to +17 %,
@@ -69,8 +70,8 @@ def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: 
             for candidate in _attempts(view, linked, rng, turn):
                 question = candidate.question
                 fits = settings.min_question_chars <= len(question) <= settings.max_question_chars
-                if fits and question.casefold() not in asked:
-                    asked[question.casefold()] = candidate
+                if fits and same_text_key(question) not in asked:
+                    asked[same_text_key(question)] = candidate
                     break
     return candidates_frame(asked.values(), doc_of)
 
@@ -94,12 +95,12 @@ def _views(
     titles = dict(documents.select("doc_id", "title").iter_rows())
     rows = list(passages.iter_rows(named=True))
     sentences_of_rows = [units(row["text"], row["language"], settings.max_question_chars) for row in rows]
-    shared = Counter(unit.casefold() for sentences in sentences_of_rows for unit in sentences)
+    shared = Counter(same_text_key(unit) for sentences in sentences_of_rows for unit in sentences)
     views = []
     for row, sentences in zip(rows, sentences_of_rows, strict=True):
         heading = row["title"] or titles.get(row["doc_id"], "")
         own = [unit for unit in sentences if unit not in heading]
-        alone = [unit for unit in own if shared[unit.casefold()] == 1] or own
+        alone = [unit for unit in own if shared[same_text_key(unit)] == 1] or own
         telling = [unit for unit in alone if _says_something(unit, statistics)] or alone
         _source(settings.seed, row["passage_id"]).shuffle(telling)
         views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(telling), statistics))

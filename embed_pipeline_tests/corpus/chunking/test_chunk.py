@@ -170,7 +170,7 @@ def test_full_stops_inside_names_are_no_sentence_ends():
 
 def test_whole_documents_for_beir():
     frame = documents(["first " * 500], ["second"], title="").with_columns(doc_id=pl.Series(["q/1", "7"]))
-    passages = chunk_documents(frame, words, settings(), whole=True)
+    passages = chunk_documents(frame, words, settings(), uncut=True)
     assert passages.select("passage_id", "doc_id", "position", "group_id", "token_count").rows() == [
         ("q/1", "q/1", 0, "q/1", 500),
         ("7", "7", 0, "7", 1),

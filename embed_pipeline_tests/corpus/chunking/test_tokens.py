@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from embed_pipeline.corpus.chunking import tokens
 from embed_pipeline.corpus.chunking.tokens import token_counter, works_word_by_word
-from embed_pipeline.corpus.parsers.blocks import normalise
+from embed_pipeline.corpus.parsers.blocks import clean_text
 from embed_pipeline.errors import ModelAccessError
 
 LETTERS = st.text("ab中\u0e17ไé\u0301 \n\t.-[]SEPMASK\u200b\U0001f680", max_size=60)
@@ -45,7 +45,7 @@ def count(base_model_spec):
 
 @given(texts=st.lists(st.one_of(LETTERS, st.text(max_size=60)), max_size=5))
 def test_word_by_word_is_exact(tokenizer, count, texts):
-    texts = [normalise(text) for text in texts]
+    texts = [clean_text(text) for text in texts]
     found = tokenizer.encode_batch(texts, add_special_tokens=False)
     assert count(texts) == [len(one.ids) for one in found]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks, normalise
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, clean_text, join_blocks
 from embed_pipeline.corpus.parsers.text import decode, parse_text
 
 GERMAN = "Die Größe der Hülle beträgt zwölf Meter; ältere Geräte müssen überprüft werden. " * 20
@@ -36,6 +36,6 @@ def test_plain_text_stays_as_it_is():
     assert sections == []
 
 
-def test_normalise():
-    assert normalise("e\u0301\u00a0x\x07\x00y\ufeff\u00adz\x0cq\u2028r\ud800") == "é xyz\nq\nr"
-    assert normalise("a\tb \n \n\n\n c ") == "a\tb\n\n c"
+def test_clean_text():
+    assert clean_text("e\u0301\u00a0x\x07\x00y\ufeff\u00adz\x0cq\u2028r\ud800") == "é xyz\nq\nr"
+    assert clean_text("a\tb \n \n\n\n c ") == "a\tb\n\n c"

@@ -1,5 +1,6 @@
 """Training data in other tools' formats as the corpus."""
 
+import polars as pl
 import pytest
 
 from embed_pipeline.corpus.chunking.chunk import chunk_documents
@@ -21,7 +22,7 @@ def read(root):
 
 
 def passages_of(parsed):
-    frame = chunk_documents(parsed.documents, lambda texts: [len(text.split()) for text in texts], SETTINGS, whole=True)
+    frame = chunk_documents(parsed.documents, lambda texts: [len(text.split()) for text in texts], SETTINGS, uncut=True)
     return dict(frame.select("passage_id", "text").iter_rows())
 
 
@@ -30,6 +31,21 @@ def passages_of(parsed):
 def test_every_text_is_a_passage(form, whole_folder, tmp_path):
     file = FORMS[form](tmp_path)
     assert passages_of(read(tmp_path if whole_folder else file)) == {document_id(text): text for text in TEXTS.values()}
+
+
+def test_parts_in_the_data_folder_are_one_corpus(tmp_path):
+    (tmp_path / "data").mkdir()
+    names = [f"data/train-{number:05d}-of-00002.parquet" for number in range(2)]
+    for name in names:
+        pl.DataFrame([{"query": "q", "positive": f"Text of {name}.", "negative": "Other."}]).write_parquet(
+            tmp_path / name
+        )
+    assert scan_corpus(tmp_path, SETTINGS)["path"].to_list() == names
+    found = read(tmp_path).documents.select("text", "path").rows()
+    assert found == [(f"Text of {names[0]}.", names[0]), ("Other.", names[0]), (f"Text of {names[1]}.", names[1])]
+    before = corpus_fingerprint(tmp_path)
+    (tmp_path / names[1]).write_bytes((tmp_path / names[0]).read_bytes())
+    assert corpus_fingerprint(tmp_path) != before
 
 
 def test_only_the_texts_count(tmp_path):
@@ -52,7 +68,7 @@ def test_the_corpus_may_lie_beside_the_folder(tmp_path):
     assert len(passages_of(read(moved.parent))) == len(TEXTS)
 
 
-def test_texts_are_normalised_and_empty_ones_named(tmp_path):
+def test_texts_are_cleaned_and_empty_ones_named(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", [{"query": "q", "pos": ["two\u00a0words \r\n", " "], "neg": ["z\u0301"]}])
     parsed = read(file)
     assert sorted(parsed.documents["text"]) == ["two words", "ź"]

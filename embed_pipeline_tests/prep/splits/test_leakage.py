@@ -92,11 +92,15 @@ def test_same_question_with_other_punctuation(clean, wording):
     assert kinds(leaked, passages, splits) == {("same_question", train, test)}
 
 
-def test_symbols_tell_questions_apart(clean):
+@pytest.mark.parametrize(
+    ("one_text", "other_text"),
+    [("what is C++", "what is C?"), ("what is C#", "what is C"), ("is it -5", "is it 5?"), ("is it 10²", "is it 102")],
+)
+def test_signs_tell_questions_apart(clean, one_text, other_text):
     pairs, passages, splits = clean
     train, test = one(splits, "question", "train"), one(splits, "question", "test")
-    leaked = replaced(pairs, "question_id", train, "question", "what is C++")
-    leaked = replaced(leaked, "question_id", test, "question", "what is C?")
+    leaked = replaced(pairs, "question_id", train, "question", one_text)
+    leaked = replaced(leaked, "question_id", test, "question", other_text)
     assert kinds(leaked, passages, splits) == set()
 
 

@@ -123,7 +123,7 @@ GOOD = {"question": "Who?", "passage_ids": ["alarm.md#0"]}
     ("records", "said"),
     [
         ([GOOD, "{oops\n"], "line 2: not valid JSON"),
-        ([GOOD, "[1]\n"], "line 2: must be one JSON object"),
+        ([GOOD, "[1]\n"], "line 2: must be a JSON object with question"),
         ([GOOD, "[" * 100_000 + "\n"], "line 2: not valid JSON"),
         ([GOOD, '{"question": "\\ud800", "passage_ids": ["a"]}\n'], "line 2: .*surrogate"),
         (["\n", {"passage_ids": ["alarm.md#0"]}], 'line 2: "question" is missing'),
@@ -163,13 +163,15 @@ def test_mistakes_in_jsonl_are_named_with_their_line(records, said, tmp_path):
 
 def test_unknown_passages_are_counted_and_the_first_three_named(tmp_path):
     records = [{"question": f"q{number}", "passage_ids": [f"x#{number % 5}", "alarm.md#0"]} for number in range(10)]
-    with pytest.raises(InputError, match="5 passage ids are not in the corpus: 'x#0', 'x#1', 'x#2', …"):
+    with pytest.raises(InputError, match="line 1: 5 passage ids are not in the corpus: 'x#0', 'x#1', 'x#2', …"):
         imported(jsonl(tmp_path, *records))
 
 
 def test_unknown_documents_are_counted(tmp_path):
     records = [{"question": "q", "evidence": [{"document": "gone.md", "text": "x"}]}]
-    with pytest.raises(InputError, match=r"1 document ids are not in the corpus: 'gone.md'\. Use ids of the documents"):
+    with pytest.raises(
+        InputError, match=r"line 1: 1 document ids are not in the corpus: 'gone.md'\. Use ids of the documents"
+    ):
         imported(jsonl(tmp_path, *records))
 
 
@@ -183,13 +185,14 @@ def test_a_file_in_another_encoding(tmp_path):
 @pytest.mark.parametrize(
     ("queries", "qrels", "said"),
     [
-        ({"q1": "who"}, [("q1", "alarm.md#0", "high")], r"train\.tsv, line 2: must be query-id"),
-        ({"q1": "who"}, [("q1", "alarm.md#0")], r"train\.tsv, line 2: must be query-id"),
-        ({"q1": "who"}, [("q9", "alarm.md#0", "1")], r"train\.tsv, line 2: query q9 is not in queries\.jsonl"),
-        ({"q1": "who"}, [("q1", "x", "1")], "1 passage ids are not in the corpus: 'x'"),
-        ({"q1": "who"}, [("q1", "alarm.md#0", "0")], "there is no question in it"),
-        ({"q1": " "}, [("q1", "alarm.md#0", "1")], r'queries\.jsonl, line 1: "text" is missing'),
-        ({}, [], "there is no question in it"),
+        ({"q1": "who"}, [("q1", "alarm.md#0", "high")], r"train\.tsv, line 2: the score 'high' is not a whole number"),
+        ({"q1": "who"}, [("q1", "alarm.md#0", "0.5")], r"train\.tsv, line 2: the score '0\.5' is not a whole number"),
+        ({"q1": "who"}, [("q1", "alarm.md#0")], r"train\.tsv, line 2: 2 columns; must be query-id, corpus-id, score"),
+        ({"q1": "who"}, [("q9", "alarm.md#0", "1")], r"train\.tsv, line 2: 1 query id not in queries\.jsonl: 'q9'"),
+        ({"q1": "who"}, [("q1", "x", "1")], r"train\.tsv, line 2: 1 passage id not in the corpus: 'x'\. Use ids"),
+        ({"q1": "who"}, [("q1", "alarm.md#0", "0")], "no query has a passage with a score above 0"),
+        ({"q1": " "}, [("q1", "alarm.md#0", "1")], r"queries\.jsonl, line 1: 1 judged query has no text: 'q1'"),
+        ({}, [], "no query has a passage with a score above 0"),
     ],
 )
 def test_mistakes_in_a_beir_folder_are_named(queries, qrels, said, tmp_path):
@@ -200,7 +203,7 @@ def test_mistakes_in_a_beir_folder_are_named(queries, qrels, said, tmp_path):
 def test_a_query_id_that_appears_twice(tmp_path):
     folder = beir(tmp_path, {}, [])
     jsonl(folder, {"_id": "q", "text": "a"}, {"_id": "q", "text": "b"}, name="queries.jsonl")
-    with pytest.raises(InputError, match="line 2: query id q appears twice"):
+    with pytest.raises(InputError, match="line 2: the id 'q' stands already in line 1"):
         import_questions(folder, PASSAGES, DOCUMENTS)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from embed_pipeline import tables
@@ -20,7 +21,7 @@ SETTINGS = CorpusSettings()
 
 def own_corpus(root):
     documents = read_documents(root, scan_corpus(root, SETTINGS), SETTINGS).documents
-    return chunk_documents(documents, lambda texts: [1] * len(texts), SETTINGS, whole=True), documents
+    return chunk_documents(documents, lambda texts: [1] * len(texts), SETTINGS, uncut=True), documents
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -37,6 +38,19 @@ def test_every_form_with_its_own_texts_as_corpus(form, tmp_path):
         for question, positives, negatives in QUESTIONS.values()
     }
     assert {row["question"]: (row["passage_ids"], row["negative_ids"]) for row in frame.to_dicts()} == expected
+
+
+def test_parts_are_read_together(tmp_path):
+    (tmp_path / "data").mkdir()
+    for number in range(2):
+        row = {"query": f"which {number}", "positive": f"Text {number}.", "negative": "Other."}
+        pl.DataFrame([row]).write_parquet(tmp_path / "data" / f"train-{number:05d}-of-00002.parquet")
+    before = import_fingerprint(tmp_path)
+    found = read_questions(tmp_path, *own_corpus(tmp_path)).candidates
+    assert sorted(found["question"]) == ["which 0", "which 1"]
+    assert import_fingerprint(tmp_path / "data") == before
+    pl.DataFrame([row]).write_parquet(tmp_path / "data" / "train-00000-of-00002.parquet")
+    assert import_fingerprint(tmp_path) != before
 
 
 def test_another_corpus_and_what_it_lacks(tmp_path):

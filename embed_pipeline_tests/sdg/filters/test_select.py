@@ -98,6 +98,11 @@ def test_of_equal_questions_the_best_judged_is_kept():
     assert set(reasons(selection).values()) == {"duplicate"}
 
 
+def test_questions_that_differ_in_a_sign_are_two():
+    asked = ["What if x > 5 holds?", "What if x < 5 holds?", "How is a C build made?", "How is a C++ build made?"]
+    assert reasons(selected(*map(candidate, asked))) == {}
+
+
 def test_an_imported_question_wins_over_a_generated_one():
     selection = selected(
         candidate("what warns of low gas", generator="imported"), candidate("What warns of low gas?", score=10)

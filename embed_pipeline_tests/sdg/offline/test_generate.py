@@ -12,6 +12,7 @@ from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
 from embed_pipeline.sdg.offline.phrasing import rephrased
 from embed_pipeline.sdg.offline.text import TermStatistics, join, units, words
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.text.forms import same_text_key
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 SYLLABLES = ["ka", "ro", "min", "tel", "vus", "dor", "pel", "sha", "lin", "gor", "bet", "fan"]
@@ -57,7 +58,7 @@ def test_writes_as_many_questions_as_asked_from_several_recipes(generated):
 def test_is_a_valid_table_without_repeated_questions(generated):
     _, _, frame = generated
     assert tables.validate(tables.QaCandidates, frame).equals(frame)
-    assert frame["question"].str.to_lowercase().is_unique().all()
+    assert frame["question"].map_elements(same_text_key, return_dtype=pl.String).is_unique().all()
 
 
 def test_evidence_stands_verbatim_in_its_passage(generated):

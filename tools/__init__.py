@@ -1,0 +1,1 @@
+"""Helpers of the repository that are no part of the package: documentation, screenshots."""

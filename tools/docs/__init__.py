@@ -1,0 +1,1 @@
+"""The documentation: pages written from the code, and a check of what was built."""
