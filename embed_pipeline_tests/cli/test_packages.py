@@ -2,6 +2,7 @@
 
 import pytest
 
+from embed_pipeline.cli.inspect import print_findings
 from embed_pipeline.cli.packages import (
     CPU_LINE,
     GPU_LINE,
@@ -108,3 +109,8 @@ def test_a_runtime_that_lost_cuda():
 
 def test_apples_gpu_needs_no_driver():
     assert examined(CPU, Accelerator(name="Apple's (mps)"))["gpu"] == ("ok", "Apple's (mps)")
+
+
+def test_the_line_that_mends_is_printed_whole(capsys):
+    print_findings(list(examine_packages(CPU, Accelerator("580.95"))))
+    assert GPU_LINE in capsys.readouterr().out
