@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from embed_pipeline.cli import output
@@ -130,4 +131,4 @@ def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
     console = output.out()
     marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
     for finding in findings:
-        console.print(f"{marks[finding['state']]} {finding['check']}: {finding['detail']}")
+        console.print(f"{marks[finding['state']]} {finding['check']}: {escape(finding['detail'])}", soft_wrap=True)

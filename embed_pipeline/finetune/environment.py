@@ -57,12 +57,14 @@ def explained_failures(work: Path) -> Iterator[None]:
 
 
 def training_device(device: str) -> str:
-    """``cpu`` or ``cuda``.
+    """``cpu`` or ``cuda``; Apple's GPU (``mps``) encodes and searches, but training stays on the CPU.
 
     Raises:
         SettingsError: a GPU other than the first visible one, which the trainer cannot be made to use.
     """
     resolved = resolve_device(device)
+    if resolved == "mps":
+        return "cpu"
     if resolved in ("cpu", "cuda", "cuda:0"):
         return resolved.partition(":")[0]
     raise SettingsError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.progress import say, track
+from embed_pipeline.retrieval import gpu
 from embed_pipeline.retrieval.search import Indices, top_k
 
 Kind = Literal["ivf", "hnsw"]
@@ -22,7 +23,8 @@ class PassageIndex:
     Up to ``approximate_above`` passages the search is exact. Above it, an index holds the vectors in 8 bits a number
     (Faiss: ``IVF…,SQ8``, clusters searched, or ``HNSW32_SQ8``, a graph), built in blocks from the matrix, which may
     be memory-mapped; the candidates' exact inner products decide, so scores are always exact, but a passage can be
-    missed. IVF gives the same result every time; HNSW, built by several threads, need not.
+    missed. IVF gives the same result every time on a CPU; HNSW, built by several threads, need not. IVF lies on the GPU
+    where Faiss can use one (untried, see :mod:`embed_pipeline.retrieval.gpu`); HNSW stays on the CPU.
 
     Attributes:
         exact: whether nothing can be missed.
@@ -31,7 +33,9 @@ class PassageIndex:
     def __init__(self, passages: Vectors, approximate_above: int, kind: Kind = "ivf", device: str = "cpu") -> None:
         self.passages, self._device = passages, device
         self.exact = len(passages) <= approximate_above
-        self._index = None if self.exact else _build(passages, kind)
+        number = gpu.number_of(device) if kind == "ivf" else None
+        self._index = None if self.exact else _build(passages, kind, number)
+        self._most = len(passages) if number is None else gpu.MOST
 
     def search(self, queries: Vectors, k: int) -> tuple[Vectors, Indices]:
         """Scores and indices [q, min(k, p)], best first; see :func:`embed_pipeline.retrieval.search.top_k`.
@@ -42,7 +46,8 @@ class PassageIndex:
             return top_k(queries, self.passages, k, self._device)
         k = min(k, len(self.passages))
         queries = np.ascontiguousarray(queries, np.float32)
-        _, candidates = self._index.search(queries, min(REFINED * k, len(self.passages)))
+        _, candidates = self._index.search(queries, min(REFINED * k, len(self.passages), self._most))
+        candidates = np.pad(candidates, ((0, 0), (0, max(0, k - candidates.shape[1]))), constant_values=-1)
         scores = np.full(candidates.shape, -np.inf, np.float32)
         for row, found in enumerate(candidates):
             known = found >= 0
@@ -60,7 +65,7 @@ class PassageIndex:
         return float(np.mean([len(np.intersect1d(*rows)) / len(rows[0]) for rows in zip(wanted, found, strict=True)]))
 
 
-def _build(passages: Vectors, kind: Kind) -> Any:
+def _build(passages: Vectors, kind: Kind, number: int | None) -> Any:
     """An index over all passages; its parts follow Faiss's guidelines for choosing an index."""
     import faiss
 
@@ -75,6 +80,8 @@ def _build(passages: Vectors, kind: Kind) -> Any:
         index = faiss.index_factory(width, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
         index.nprobe = max(8, lists // 16)
         sample = 40 * lists
+        if number is not None:
+            index = gpu.moved(index, number)
     say(f"{count} passages are searched through an approximate index ({kind}; prep.approximate_above).")
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(count, min(count, max(sample, 256)), replace=False))

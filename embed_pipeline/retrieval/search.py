@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import Vectors
+from embed_pipeline.retrieval import gpu
 
 Indices = NDArray[np.int64]
 QUERY_BLOCK = 4096
 PASSAGE_BLOCK = 4096
 """Passages multiplied at once on a CPU; with Faiss's own 1024 BLAS was 2 to 8 % slower on two cores."""
 GPU_BLOCK = 262_144
-"""Passages on the GPU at once."""
+"""Passages on the GPU at once, when torch searches."""
 
 
 def top_k(queries: Vectors, passages: Vectors, k: int, device: str = "cpu") -> tuple[Vectors, Indices]:
@@ -22,7 +23,8 @@ def top_k(queries: Vectors, passages: Vectors, k: int, device: str = "cpu") -> t
         queries: [q, d].
         passages: [p, d], in memory or memory-mapped; they are read in blocks.
         k: asked for, cut to p.
-        device: cpu (faiss), or a CUDA device (torch, in float32).
+        device: cpu, or a GPU: Faiss where its build can use one (:mod:`embed_pipeline.retrieval.gpu`), else torch;
+            float32 on each. Scores of different devices can differ in the last digits.
 
     Returns:
         scores [q, min(k, p)] and passage indices [q, min(k, p)]; equal scores are ordered by index.
@@ -46,7 +48,10 @@ def top_k(queries: Vectors, passages: Vectors, k: int, device: str = "cpu") -> t
 
 def _search(queries: Vectors, passages: Vectors, k: int, device: str) -> tuple[Vectors, Indices]:
     if device != "cpu":
-        return _torch_search(queries, passages, k, device)
+        number = gpu.number_of(device)
+        if number is None or k > gpu.MOST:
+            return _torch_search(queries, passages, k, device)
+        return gpu.knn(queries, passages, k, number)
     import faiss
 
     faiss.cvar.distance_compute_blas_database_bs = PASSAGE_BLOCK

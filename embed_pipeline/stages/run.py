@@ -22,7 +22,12 @@ from embed_pipeline.stages.declare import Stage, StageRun
 from embed_pipeline.store.artifacts import DATA, Artifact, Store
 
 Outcome = Literal["computed", "reused", "skipped"]
-LIBRARIES = ("polars", "torch", "sentence-transformers", "transformers", "faiss-cpu", "onnxruntime", "numpy")
+LIBRARIES = (
+    *("polars", "numpy", "torch", "sentence-transformers", "transformers", "peft", "dagster", "onnx"),
+    *("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12", "onnxruntime", "onnxruntime-gpu"),
+    *("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "nvidia-modelopt"),
+)
+"""Those of them that are installed stand in an artifact's manifest."""
 
 
 @dataclass(frozen=True)

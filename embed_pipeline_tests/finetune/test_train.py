@@ -375,6 +375,7 @@ def test_arguments_report_nowhere(tmp_path):
 def test_other_gpus_are_refused_with_the_way_to_choose_one():
     assert training_device("cpu") == "cpu"
     assert training_device("cuda:0") == "cuda"
+    assert training_device("mps") == "cpu"
     with pytest.raises(SettingsError, match="CUDA_VISIBLE_DEVICES=2"):
         training_device("cuda:2")
 
