@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 QUERY_TYPES = ("multi_hop", "structural", "contextual", "keyword", "paraphrase", "inverse_cloze", "imported")
 REASONING_TYPES = ("factual", "relational", "inferential", "temporal", "procedural", "causal", "visual")
 SPLITS = ("train", "validation", "test")
+TableRow = Mapping[str, Any]
+"""A row of one of the pipeline's tables (:mod:`embed_pipeline.tables`): column -> value."""
 
 
 def passage_text(title: str, text: str) -> str:

@@ -102,18 +102,18 @@ def _failed_steps(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, 
         data = event.step_failure_data
         if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
             continue  # _failed_checks tells it in words
-        text, code = _told(data, run_id)
+        text, code = _failure_line(data, run_id)
         failures[str(event.step_key)] = text
         codes.append(code)
     return failures, codes
 
 
-def _told(data: Any, run_id: str) -> tuple[str, int]:
+def _failure_line(data: Any, run_id: str) -> tuple[str, int]:
     """One line about a failed step, and the exit code it asks for."""
-    told = data.user_failure_data
-    code = told.metadata.get("exit_code") if told is not None else None
-    if told is not None and told.description and code is not None:
-        return told.description, int(str(code.value))
+    failure = data.user_failure_data
+    code = failure.metadata.get("exit_code") if failure is not None else None
+    if failure is not None and failure.description and code is not None:
+        return failure.description, int(str(code.value))
     if data.error is not None and data.error.cls_name == "DagsterExecutionInterruptedError":
         return "stopped; finished stages are kept, run again to go on", 1
     cause = data.error.cause or data.error if data.error is not None else None

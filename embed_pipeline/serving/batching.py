@@ -13,7 +13,7 @@ import numpy as np
 from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.serving.errors import overloaded
 
-Row = Sequence[int]
+TokenIds = Sequence[int]
 BATCH_TOKENS = 8192
 TURN = 32  # rows of one request in a batch before the next request has its turn
 MAX_WAITING = 4096
@@ -27,7 +27,7 @@ class TokenEncoder(Protocol):
 
 @dataclass(eq=False)
 class _Job:
-    rows: Sequence[Row]
+    rows: Sequence[TokenIds]
     done: asyncio.Future[Vectors]
     taken: int = 0
     parts: list[Vectors] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Batcher:
         finally:
             self.waiting -= count
 
-    async def embed(self, rows: Sequence[Row]) -> Vectors:
+    async def embed(self, rows: Sequence[TokenIds]) -> Vectors:
         """Vectors [rows, dimensions], in order."""
         job = _Job(rows, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
@@ -90,9 +90,9 @@ class Batcher:
         finally:
             self._pump = None
 
-    def _next_batch(self) -> list[tuple[_Job, Sequence[Row]]]:
+    def _next_batch(self) -> list[tuple[_Job, Sequence[TokenIds]]]:
         """Up to ``TURN`` rows of each waiting request until the batch is full; at least one row."""
-        shares: list[tuple[_Job, Sequence[Row]]] = []
+        shares: list[tuple[_Job, Sequence[TokenIds]]] = []
         tokens = 0
         for _ in range(len(self._jobs)):
             job = self._jobs.popleft()
@@ -108,7 +108,7 @@ class Batcher:
                 break
         return shares
 
-    def _hand_out(self, shares: list[tuple[_Job, Sequence[Row]]], vectors: Vectors) -> None:
+    def _hand_out(self, shares: list[tuple[_Job, Sequence[TokenIds]]], vectors: Vectors) -> None:
         start = 0
         for job, part in shares:
             job.parts.append(vectors[start : start + len(part)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.prep.splits.repeats import said
+from embed_pipeline.prep.splits.repeats import wording_of
 from embed_pipeline.text.forms import same_text_key, words
 
 SIGNS = "+#<>=%/*&@$€£^|\\~_°§≠≤≥±×÷→😀"
@@ -161,7 +161,7 @@ def test_a_sign_between_two_words_is_neither_a_blank_nor_nothing(one, other, sig
 @given(TEXT)
 def test_what_the_check_for_leaks_takes_for_the_same_is_the_same(text):
     assume(any(map(str.isalnum, text)))
-    assert same_text_key(said(text)) == same_text_key(text)
+    assert same_text_key(wording_of(text)) == same_text_key(text)
 
 
 @settings(max_examples=300, deadline=None)

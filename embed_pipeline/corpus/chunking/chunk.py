@@ -21,7 +21,7 @@ _PARAGRAPH = re.compile(r"\S(?:.*\S)?(?:\n.*\S)*")
 _LINK = re.compile(r"(?:\w+:\s*)?https?://\S+\Z")
 _SENTENCE_ENDS = tuple(".!?…。！？।؟")
 
-Row = dict[str, Any]
+PassageRow = dict[str, Any]
 
 
 def chunk_documents(
@@ -68,7 +68,7 @@ def chunk_documents(
     return validate(Passages, pl.concat(frames))
 
 
-def _counted(rows: Sequence[Row], count_tokens: CountTokens) -> pl.DataFrame:
+def _counted(rows: Sequence[PassageRow], count_tokens: CountTokens) -> pl.DataFrame:
     """A table of the rows; tokens are counted where they are not yet known."""
     if rows and "token_count" not in rows[0]:
         counts = count_tokens([row["text"] for row in rows])
@@ -76,7 +76,7 @@ def _counted(rows: Sequence[Row], count_tokens: CountTokens) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=empty(Passages).schema)
 
 
-def _uncut(batch: Iterable[Row]) -> list[Row]:
+def _uncut(batch: Iterable[PassageRow]) -> list[PassageRow]:
     rows = [_passage(document, 0, 0, len(document["text"]), document["title"]) for document in batch]
     return [{**row, "passage_id": row["doc_id"], "group_id": row["doc_id"]} for row in rows]
 
@@ -88,12 +88,12 @@ def _spans_by_document(chunks: pl.DataFrame) -> dict[str, list[tuple[int, int, i
     return spans
 
 
-def _given(batch: Iterable[Row], spans: Mapping[str, Sequence[tuple[int, int, int]]]) -> list[Row]:
+def _given(batch: Iterable[PassageRow], spans: Mapping[str, Sequence[tuple[int, int, int]]]) -> list[PassageRow]:
     return [_passage(document, *span, document["title"]) for document in batch for span in spans[document["doc_id"]]]
 
 
-def _groups_of_sentences(batch: Iterable[Row], size: int) -> list[Row]:
-    rows: list[Row] = []
+def _groups_of_sentences(batch: Iterable[PassageRow], size: int) -> list[PassageRow]:
+    rows: list[PassageRow] = []
     for document in batch:
         text = document["text"]
         spans = [
@@ -109,7 +109,7 @@ def _groups_of_sentences(batch: Iterable[Row], size: int) -> list[Row]:
     return rows
 
 
-def _packed(batch: Sequence[Row], count_tokens: CountTokens, settings: CorpusSettings) -> list[Row]:
+def _packed(batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings) -> list[PassageRow]:
     budget, smallest = settings.passage_tokens, settings.min_passage_tokens
     texts = {index: document["text"] for index, document in enumerate(batch)}
     spans = [span for index, document in enumerate(batch) for span in _units(index, document)]
@@ -121,7 +121,7 @@ def _packed(batch: Sequence[Row], count_tokens: CountTokens, settings: CorpusSet
         for run in runs(list(of_document), smallest)
         for group in pack(run, budget)
     ]
-    rows: list[Row] = []
+    rows: list[PassageRow] = []
     for group, tokens in halve_too_long(groups, texts, count_tokens, budget):
         document = batch[group[0].document]
         position = rows[-1]["position"] + 1 if rows and rows[-1]["doc_id"] == document["doc_id"] else 0
@@ -130,7 +130,7 @@ def _packed(batch: Sequence[Row], count_tokens: CountTokens, settings: CorpusSet
     return rows
 
 
-def _passage(document: Row, position: int, start: int, end: int, title: str) -> Row:
+def _passage(document: PassageRow, position: int, start: int, end: int, title: str) -> PassageRow:
     """A row without its token count; the span is narrowed to the text without blank space around it."""
     raw = document["text"][start:end]
     start += len(raw) - len(raw.lstrip())
@@ -149,7 +149,7 @@ def _passage(document: Row, position: int, start: int, end: int, title: str) -> 
     }
 
 
-def _passage_title(document: Row, group: Sequence[Span]) -> str:
+def _passage_title(document: PassageRow, group: Sequence[Span]) -> str:
     """Document title, and the heading of the section that most of the passage stands in."""
     shares: dict[int, int] = {}
     for piece in group:
@@ -160,7 +160,7 @@ def _passage_title(document: Row, group: Sequence[Span]) -> str:
     return TITLE_SEPARATOR.join(part for part in parts if part)
 
 
-def _units(index: int, document: Row) -> list[Span]:
+def _units(index: int, document: PassageRow) -> list[Span]:
     """Sentences of a document; a heading, or a short paragraph that leads in, is one with the next sentence.
 
     A mere link under a heading ("Source: https://…") counts as part of the heading.
@@ -194,7 +194,7 @@ def _leads_in(paragraph: str) -> bool:
     return paragraph.isupper() or not paragraph.endswith(_SENTENCE_ENDS)
 
 
-def _section_spans(document: Row) -> list[tuple[int, int, int]]:
+def _section_spans(document: PassageRow) -> list[tuple[int, int, int]]:
     """(start, end of the heading, end) of the text before the first heading and of every section."""
     text, sections = document["text"], document["sections"]
     spans = [(0, 0, sections[0]["start"] if sections else len(text))]

@@ -22,7 +22,7 @@ _LANGUAGE_SAMPLE = 4000
 _LANGUAGE_LETTERS = 20
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
 
-Row = dict[str, Any]
+DocumentRow = dict[str, Any]
 
 
 class Skipped(NamedTuple):
@@ -40,7 +40,7 @@ class FileBatch(NamedTuple):
     min_document_chars: int
 
 
-def parse_batch(batch: FileBatch) -> list[Row | Skipped]:
+def parse_batch(batch: FileBatch) -> list[DocumentRow | Skipped]:
     """A document or the reason for none, for each file in its order.
 
     Raises:
@@ -49,7 +49,7 @@ def parse_batch(batch: FileBatch) -> list[Row | Skipped]:
     return [_parse_file(batch.root, path, sha256, batch.min_document_chars) for path, sha256 in batch.files]
 
 
-def _parse_file(root: Path, path: str, sha256: str, least: int) -> Row | Skipped:
+def _parse_file(root: Path, path: str, sha256: str, least: int) -> DocumentRow | Skipped:
     data = read_unchanged(root / path, sha256)
     try:
         extracted = _extract(path, data)
@@ -76,7 +76,9 @@ def read_unchanged(path: Path, sha256: str) -> bytes:
     return data
 
 
-def document_row(doc_id: str, path: str, title: str, text: str, sha256: str, sections: Sequence[Section] = ()) -> Row:
+def document_row(
+    doc_id: str, path: str, title: str, text: str, sha256: str, sections: Sequence[Section] = ()
+) -> DocumentRow:
     """A row of :class:`~embed_pipeline.tables.Documents`, a group of its own until the groups are looked for."""
     return {
         "doc_id": doc_id,

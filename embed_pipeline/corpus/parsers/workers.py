@@ -16,14 +16,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from embed_pipeline.corpus.parsers.file import FileBatch, Row, Skipped, parse_batch
+from embed_pipeline.corpus.parsers.file import DocumentRow, FileBatch, Skipped, parse_batch
 from embed_pipeline.errors import InputError, StageError
 
 _MOST_PROCESSES = 8
 _BATCHES_PER_PROCESS = 2
 _PACKAGE_FOLDER = Path(__file__).parents[3]
 
-Parsed = list[Row | Skipped]
+Parsed = list[DocumentRow | Skipped]
 
 
 def default_processes() -> int:

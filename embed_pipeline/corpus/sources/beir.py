@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from embed_pipeline.corpus.parsers.blocks import clean_text, one_line
-from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row, read_unchanged
+from embed_pipeline.corpus.parsers.file import DocumentRow, Skipped, document_row, read_unchanged
 from embed_pipeline.formats.beir import CORPUS, read_passages
 from embed_pipeline.progress import track
 
 
-def read_beir(root: Path, sha256: str) -> tuple[list[Row], list[Skipped]]:
+def read_beir(root: Path, sha256: str) -> tuple[list[DocumentRow], list[Skipped]]:
     """The rows of a BEIR folder as documents, and those without any text; a title alone becomes the text.
 
     Raises:

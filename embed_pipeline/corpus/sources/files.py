@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from embed_pipeline.corpus.parsers.file import FileBatch, Row, Skipped
+from embed_pipeline.corpus.parsers.file import DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
@@ -14,7 +14,7 @@ _WORTH_PROCESSES = 8_000_000  # bytes; fewer are read before the other processes
 
 def read_files(
     root: Path, files: Sequence[tuple[str, str, int]], settings: CorpusSettings
-) -> tuple[list[Row], list[Skipped]]:
+) -> tuple[list[DocumentRow], list[Skipped]]:
     """The documents of a folder, and the files that give none; many files are read in several processes.
 
     Args:
@@ -22,7 +22,7 @@ def read_files(
     """
     few = sum(size for *_, size in files) < _WORTH_PROCESSES
     processes = settings.processes or (1 if few else default_processes())
-    read: list[Row | Skipped] = []
+    read: list[DocumentRow | Skipped] = []
     with task("read the documents", len(files)) as running:
         for part in parse_batches(_batches(root, files, settings.min_document_chars), processes):
             read.extend(part)

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from embed_pipeline.corpus.parsers.blocks import clean_text
-from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row
+from embed_pipeline.corpus.parsers.file import DocumentRow, Skipped, document_row
 from embed_pipeline.corpus.sources.detect import CorpusSource, unchanged_names
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
@@ -75,7 +75,7 @@ def _join(doc_id: str, path: Path, places: Iterable[ChunkPlace]) -> RecordDocume
 
 def read_record_documents(
     source: CorpusSource, sha256_of: dict[str, str]
-) -> tuple[list[Row], list[Skipped], pl.DataFrame]:
+) -> tuple[list[DocumentRow], list[Skipped], pl.DataFrame]:
     """The documents of SDG records, those without text, and the chunks (:class:`~embed_pipeline.tables.Chunks`)."""
     names = unchanged_names(source, sha256_of)
     rows, skipped, chunks = [], [], []

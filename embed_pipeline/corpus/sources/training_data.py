@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embed_pipeline.corpus.parsers.blocks import clean_text
-from embed_pipeline.corpus.parsers.file import Row, Skipped, document_row
+from embed_pipeline.corpus.parsers.file import DocumentRow, Skipped, document_row
 from embed_pipeline.corpus.sources.detect import CorpusSource, unchanged_names
 from embed_pipeline.formats.training_files import PassageText
 from embed_pipeline.formats.training_questions import given_texts
@@ -20,7 +20,7 @@ def parse_training(files: Sequence[Path]) -> list[PassageText]:
     return [given._replace(text=clean_text(given.text).strip()) for given in given_texts(files)]
 
 
-def read_training(source: CorpusSource, sha256_of: dict[str, str]) -> tuple[list[Row], list[Skipped]]:
+def read_training(source: CorpusSource, sha256_of: dict[str, str]) -> tuple[list[DocumentRow], list[Skipped]]:
     """The texts of training data as documents, and those that are empty."""
     names = unchanged_names(source, sha256_of)
     rows, skipped = [], []

@@ -8,7 +8,7 @@ import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.prep.mining.miner import Denoiser, mine
-from embed_pipeline.prep.mining.questions import PassageTexts, Row, TrainingQuestions
+from embed_pipeline.prep.mining.questions import MinedRow, PassageTexts, TrainingQuestions
 from embed_pipeline.prep.mining.rankings import Lexical, Rankings
 from embed_pipeline.prep.mining.rules import REASONS, Rules
 from embed_pipeline.progress import say
@@ -100,7 +100,7 @@ def rules_of(settings: PrepSettings) -> Rules:
     )
 
 
-def _table(rows: Sequence[Row]) -> pl.DataFrame:
+def _table(rows: Sequence[MinedRow]) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=empty(MinedNegatives).schema)
     return validate(MinedNegatives, frame.sort("question_id"))
 

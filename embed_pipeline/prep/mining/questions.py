@@ -18,7 +18,7 @@ from embed_pipeline.retrieval.search import Indices
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import RejectedNegatives, empty
 
-Row = dict[str, Any]
+MinedRow = dict[str, Any]
 
 
 class PassageTexts(Sequence[str]):
@@ -95,7 +95,7 @@ class TrainingQuestions:
         evidence = [self.evidence[row] for row in rows.tolist()]
         return [EvidenceHolders(evidence, texts)] if any(map(any, evidence)) else []
 
-    def mined_rows(self, result: MiningResult) -> Iterator[Row]:
+    def mined_rows(self, result: MiningResult) -> Iterator[MinedRow]:
         """Rows of the table of the questions that were mined."""
         negatives = self._named(result.indices)
         for place, row in enumerate(self.mining.tolist()):
@@ -146,7 +146,7 @@ class TrainingQuestions:
         names = iter(self.names.gather(np.concatenate([NONE, *lists])).to_list())
         return [list(islice(names, len(rows))) for rows in lists]
 
-    def _row(self, row: int, positive_scores: Vectors, negatives: list[str], scores: Vectors) -> Row:
+    def _row(self, row: int, positive_scores: Vectors, negatives: list[str], scores: Vectors) -> MinedRow:
         return {
             "question_id": self.questions[row],
             "positive_ids": self.positive_names[row],
@@ -160,7 +160,7 @@ class TrainingQuestions:
 class GivenNegatives(NamedTuple):
     """Rows of the table, and of the audit, of the questions that came with negatives."""
 
-    rows: list[Row]
+    rows: list[MinedRow]
     rejections: pl.DataFrame
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.prep.splits.leakage import NEAR_DUPLICATE, similar_texts
-from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, said
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, wording_of
 from embed_pipeline.records import RetrievalSet, passage_text
 
 SLICE = "in_training"
@@ -86,15 +86,17 @@ def gold_overlap(
     ]
     relevant = sorted({name for judged in gold.qrels.values() for name in judged})
     asked = [Text(name, gold.passages[name], "gold", asked=True) for name in relevant]
-    same = {said(text.text) for text in evidence}
+    same = {wording_of(text.text) for text in evidence}
     repeated = {name for name, _ in find_repeats(asked, evidence, certain_duplicate(threshold))}
-    repeated |= {text.name for text in asked if said(text.text) in same}
+    repeated |= {text.name for text in asked if wording_of(text.text) in same}
     return GoldOverlap(gold, _repeated_questions(gold, trained, encoder), frozenset(repeated), len(relevant))
 
 
 def _repeated_questions(gold: RetrievalSet, trained: list[str], encoder: Encoder) -> dict[str, str]:
     names = sorted(gold.queries)
-    by_words = {said(text): text for text in reversed(trained)}
+    by_words = {wording_of(text): text for text in reversed(trained)}
     similar = similar_texts(trained, [gold.queries[name] for name in names], encoder)
     found = {names[asked]: trained[known] for known, asked in reversed(similar)}
-    return found | {name: by_words[said(gold.queries[name])] for name in names if said(gold.queries[name]) in by_words}
+    return found | {
+        name: by_words[wording_of(gold.queries[name])] for name in names if wording_of(gold.queries[name]) in by_words
+    }

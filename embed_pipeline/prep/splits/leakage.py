@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder, Vectors
-from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, said
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats
 
 HELD_OUT = ("test", "validation")
 NEAR_DUPLICATE = 0.85
@@ -89,7 +89,7 @@ def _sides(qa_pairs: pl.DataFrame, passages: pl.DataFrame, assigned: dict[str, d
         "doc_id",
         "text",
         pl.col("group_id").alias("same_group"),
-        pl.col("text").map_elements(said, return_dtype=pl.String).alias("same_text"),
+        pl.col("text").map_elements(wording_of, return_dtype=pl.String).alias("same_text"),
         pl.col("passage_id").alias("same_passage"),
         pl.col("passage_id").is_in(evidence["passage_id"].unique().implode()).alias("asked"),
     )
@@ -177,7 +177,7 @@ def _split_documents(
 def _shared_questions(qa_pairs: pl.DataFrame, split_of: dict[str, str]) -> pl.DataFrame:
     texts = qa_pairs.select(
         "question_id",
-        pl.col("question").map_elements(said, return_dtype=pl.String).alias("text"),
+        pl.col("question").map_elements(wording_of, return_dtype=pl.String).alias("text"),
         pl.col("question_id").replace_strict(split_of, default=None).alias("split"),
     )
     both = texts.filter(split="train").join(

@@ -47,7 +47,7 @@ class _Plain(dict[int, str]):
 _PLAIN = _Plain()
 
 
-def said(text: str) -> str:
+def wording_of(text: str) -> str:
     """What a text says whatever its case, width, blank space and sentence punctuation; punctuation alone says itself.
 
     Simple code of its own, so that it can find what :func:`embed_pipeline.text.forms.same_text_key` gets wrong; that

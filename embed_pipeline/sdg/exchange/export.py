@@ -25,15 +25,13 @@ import polars as pl
 from embed_pipeline.errors import StageError
 from embed_pipeline.files import fsync_folder, temporary_folder, write_json
 from embed_pipeline.formats.sdg_records import RESULT
-from embed_pipeline.records import CRITERIA
+from embed_pipeline.records import CRITERIA, TableRow
 
 SCHEMA_VERSION = 1
 DATASET = "questions"
 _BOUNDARY = "\n\n=== Document Boundary ===\n\n"
 
 _JUDGEMENT = re.compile(rf"(?:^|; )({'|'.join(CRITERIA)}) [\d.]+: ")
-
-Row = Mapping[str, Any]
 
 
 def export_records(
@@ -96,7 +94,7 @@ class _Corpus:
         self._documents = documents.select("doc_id", "path", "text")
         self._row_of = {doc_id: row for row, doc_id in enumerate(documents["doc_id"])}
 
-    def document(self, doc_id: str) -> Row:
+    def document(self, doc_id: str) -> TableRow:
         return self._documents.row(self._row_of[doc_id], named=True)
 
     def passages(self, doc_id: str) -> list[dict[str, Any]]:
@@ -132,7 +130,7 @@ def _record(members: Sequence[str], corpus: _Corpus, questions: pl.DataFrame) ->
     }
 
 
-def _chunks(document: Row, passages: Sequence[Row], before: int) -> Iterator[dict[str, Any]]:
+def _chunks(document: TableRow, passages: Sequence[TableRow], before: int) -> Iterator[dict[str, Any]]:
     """``start`` and ``end`` count words, as in the recipe."""
     from sentencex import segment
 
@@ -153,7 +151,7 @@ def _chunks(document: Row, passages: Sequence[Row], before: int) -> Iterator[dic
         place += words
 
 
-def _section(chunks: Sequence[Row]) -> str:
+def _section(chunks: Sequence[TableRow]) -> str:
     """The text that the recipe shows a language model; it has no times, but writes them."""
     lines = (
         f"Segment {chunk['chunk_id']} [Doc: {chunk['doc_id']}] (00:00:00 - 00:00:00): {chunk['text']}"
@@ -162,7 +160,7 @@ def _section(chunks: Sequence[Row]) -> str:
     return "\n".join(("=== Section 1 ===", *lines))
 
 
-def _pair(row: Row, segment_of: Mapping[str, int]) -> dict[str, Any]:
+def _pair(row: TableRow, segment_of: Mapping[str, int]) -> dict[str, Any]:
     unknown = [passage_id for passage_id in row["passage_ids"] if passage_id not in segment_of]
     if unknown:
         raise StageError(f"question {row['question_id']} cites passage {unknown[0]}, which the passages table lacks.")
@@ -187,7 +185,7 @@ def _pair(row: Row, segment_of: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _evaluation(row: Row) -> dict[str, Any]:
+def _evaluation(row: TableRow) -> dict[str, Any]:
     parts = _JUDGEMENT.split(row["judgement"] or "")
     reasons = dict(zip(parts[1::2], parts[2::2], strict=True))
     criteria = {

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.progress import track
+from embed_pipeline.records import TableRow
 from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.search import top_k
-from embed_pipeline.sdg.filters.one_question import Row, imported
+from embed_pipeline.sdg.filters.one_question import imported
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline.text.forms import same_text_key
 
@@ -22,9 +23,9 @@ CELLS = 2**25
 """Scores held at once: questions times passages (128 MiB)."""
 
 
-def exact_duplicates(rows: Sequence[Row]) -> dict[int, str]:
+def exact_duplicates(rows: Sequence[TableRow]) -> dict[int, str]:
     """Questions that are the same text as an earlier one."""
-    first: dict[str, Row] = {}
+    first: dict[str, TableRow] = {}
     dropped = {}
     for position, row in enumerate(rows):
         kept = first.setdefault(same_text_key(row["question"]), row)
@@ -33,7 +34,7 @@ def exact_duplicates(rows: Sequence[Row]) -> dict[int, str]:
     return dropped
 
 
-def near_duplicates(rows: Sequence[Row], vectors: Vectors, threshold: float) -> dict[int, str]:
+def near_duplicates(rows: Sequence[TableRow], vectors: Vectors, threshold: float) -> dict[int, str]:
     """Greedy, first come first kept: a question goes if its cosine with a kept earlier one is above ``threshold``."""
     return {
         position: f"cosine {cosine:.2f} with {_named(rows[kept])}"
@@ -66,12 +67,12 @@ def closest_kept(vectors: Vectors, threshold: float) -> dict[int, tuple[int, flo
     return dropped
 
 
-def _named(row: Row) -> str:
+def _named(row: TableRow) -> str:
     return f"{row['question_id']}: {row['question']}"
 
 
 def failed_round_trip(
-    rows: Sequence[Row], vectors: Vectors, text_of: Mapping[str, str], encoder: Encoder, k: int
+    rows: Sequence[TableRow], vectors: Vectors, text_of: Mapping[str, str], encoder: Encoder, k: int
 ) -> dict[int, str]:
     """Questions whose own evidence neither the base model nor BM25 finds among its first ``k`` passages.
 
@@ -133,7 +134,7 @@ def _not_found(positives: int, k: int, dense: int, lexical: int | None) -> str:
     return f"{evidence} among the first {k} passages of base model (rank {dense}) or BM25 ({words})"
 
 
-def over_limit(rows: Sequence[Row], settings: SdgSettings) -> dict[int, str]:
+def over_limit(rows: Sequence[TableRow], settings: SdgSettings) -> dict[int, str]:
     """All beyond ``max_questions``, taking imported ones first and then one per passage in turn.
 
     The passages take their turns in an order drawn from ``seed``.

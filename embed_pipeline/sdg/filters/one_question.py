@@ -1,14 +1,13 @@
 """Filters that look at one question at a time; each says why it refuses, or None."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from embed_pipeline.records import CRITERIA
+from embed_pipeline.records import CRITERIA, TableRow
 from embed_pipeline.sdg.filters.wording import longest_run, text_reference
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline.text.forms import words
 
-Row = Mapping[str, Any]
 CHARS_PER_WORD = 3
 
 
@@ -19,7 +18,7 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def refused_by_form(row: Row, text_of: Mapping[str, str], settings: SdgSettings) -> Refusal | None:
+def refused_by_form(row: TableRow, text_of: Mapping[str, str], settings: SdgSettings) -> Refusal | None:
     """What can be told without a language model about a row of :class:`embed_pipeline.tables.QaCandidates`.
 
     Args:
@@ -33,17 +32,17 @@ def refused_by_form(row: Row, text_of: Mapping[str, str], settings: SdgSettings)
     )
 
 
-def refused_by_model(row: Row, settings: SdgSettings) -> Refusal | None:
+def refused_by_model(row: TableRow, settings: SdgSettings) -> Refusal | None:
     """What the judge and the check without documents found."""
     return _judge_score(row, settings) or _closed_book(row, settings)
 
 
-def imported(row: Row) -> bool:
+def imported(row: TableRow) -> bool:
     """Whether a user brought the question."""
     return bool(row["generator"] == "imported")
 
 
-def _length(row: Row, settings: SdgSettings) -> Refusal | None:
+def _length(row: TableRow, settings: SdgSettings) -> Refusal | None:
     """Characters of the question; imported ones may be short.
 
     A character of a script without spaces is a word of its own and counts as three in a short question.
@@ -57,19 +56,19 @@ def _length(row: Row, settings: SdgSettings) -> Refusal | None:
     return None
 
 
-def _unknown_passage(row: Row, text_of: Mapping[str, str]) -> Refusal | None:
+def _unknown_passage(row: TableRow, text_of: Mapping[str, str]) -> Refusal | None:
     """Every positive must exist."""
     missing = [passage_id for passage_id in row["passage_ids"] if passage_id not in text_of]
     return Refusal("unknown_passage", f"no passage {', '.join(missing)}") if missing else None
 
 
-def _points_at_text(row: Row) -> Refusal | None:
+def _points_at_text(row: TableRow) -> Refusal | None:
     """A question that points at its text makes no sense to a search engine."""
     reference = text_reference(row["question"])
     return Refusal("refers_to_text", f'"{reference}"') if reference else None
 
 
-def _judge_score(row: Row, settings: SdgSettings) -> Refusal | None:
+def _judge_score(row: TableRow, settings: SdgSettings) -> Refusal | None:
     """The judge's score; a language model's question that nobody judged is not trusted."""
     score, threshold = row["score"], settings.judge_threshold
     if score is None:
@@ -84,14 +83,14 @@ def _judge_score(row: Row, settings: SdgSettings) -> Refusal | None:
     return Refusal("low_score", f"{detail}; {row['judgement']}" if row["judgement"] else detail)
 
 
-def _closed_book(row: Row, settings: SdgSettings) -> Refusal | None:
+def _closed_book(row: TableRow, settings: SdgSettings) -> Refusal | None:
     """What a language model knows by heart needs no retrieval, where such questions are unwanted."""
     if not (settings.closed_book_check and row["closed_book"]):
         return None
     return Refusal("answerable_without", "the model answers it without the documents (sdg.closed_book_check)")
 
 
-def _copies_passage(row: Row, text_of: Mapping[str, str], settings: SdgSettings) -> Refusal | None:
+def _copies_passage(row: TableRow, text_of: Mapping[str, str], settings: SdgSettings) -> Refusal | None:
     """The longest run of question words that stands in a positive, as share of the question's words.
 
     Questions whose evidence training cuts out of the passage may copy it; so may imported ones.

@@ -11,9 +11,9 @@ import polars as pl
 from embed_pipeline import tables
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.progress import track
-from embed_pipeline.records import passage_text
+from embed_pipeline.records import TableRow, passage_text
 from embed_pipeline.sdg.filters.all_questions import exact_duplicates, failed_round_trip, near_duplicates, over_limit
-from embed_pipeline.sdg.filters.one_question import Refusal, Row, imported, refused_by_form, refused_by_model
+from embed_pipeline.sdg.filters.one_question import Refusal, imported, refused_by_form, refused_by_model
 from embed_pipeline.settings import SdgSettings
 
 REASONS: Mapping[str, str] = {
@@ -83,12 +83,12 @@ def refused_before_judging(
 
 def _free_filters(
     candidates: pl.DataFrame, passages: pl.DataFrame, encoder: Encoder, settings: SdgSettings
-) -> tuple[list[Row], dict[str, Refusal]]:
+) -> tuple[list[TableRow], dict[str, Refusal]]:
     """The rows that pass everything but judge and limit, in the order of preference; why the others do not."""
     texts = passages.sort("passage_id").select("passage_id", "title", "text")
     text_of = {passage_id: passage_text(title, text) for passage_id, title, text in texts.iter_rows()}
     refusals: dict[str, Refusal] = {}
-    left: list[Row] = []
+    left: list[TableRow] = []
     for row in track(sorted(candidates.to_dicts(), key=_rank), "filter questions"):
         refusal = refused_by_form(row, text_of, settings)
         if refusal is None:
@@ -104,7 +104,7 @@ def _free_filters(
     return left, refusals
 
 
-def _rank(row: Row) -> tuple[bool, float, str]:
+def _rank(row: TableRow) -> tuple[bool, float, str]:
     return (not imported(row), -(row["score"] or 0.0), row["question_id"])
 
 
@@ -112,7 +112,9 @@ def _without(vectors: Vectors, dropped: Mapping[int, str]) -> Vectors:
     return vectors[[position for position in range(len(vectors)) if position not in dropped]]
 
 
-def _drop(rows: list[Row], dropped: Mapping[int, str], reason: str, refusals: dict[str, Refusal]) -> list[Row]:
+def _drop(
+    rows: list[TableRow], dropped: Mapping[int, str], reason: str, refusals: dict[str, Refusal]
+) -> list[TableRow]:
     refusals.update((rows[position]["question_id"], Refusal(reason, detail)) for position, detail in dropped.items())
     return [row for position, row in enumerate(rows) if position not in dropped]
 

@@ -1,7 +1,6 @@
 """Whether a question is answered without its document: then it says nothing about retrieval."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
@@ -10,9 +9,8 @@ from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
 from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
+from embed_pipeline.records import TableRow
 from embed_pipeline.settings import SdgSettings
-
-Row = Mapping[str, Any]
 
 
 class ClosedBookAnswer(StrictAnswer):
@@ -59,15 +57,15 @@ def check_closed_book(candidates: pl.DataFrame, settings: SdgSettings, client: C
     return tables.validate(tables.QaCandidates, checked)
 
 
-def _questions(rows: Sequence[Row]) -> Callable[[], Iterator[tuple[str, str]]]:
+def _questions(rows: Sequence[TableRow]) -> Callable[[], Iterator[tuple[str, str]]]:
     return lambda: (
         (row["question_id"], render("closed_book", boundary=boundary(row["question"]), question=row["question"]))
         for row in rows
     )
 
 
-def _comparisons(rows: Sequence[Row], given: Mapping[str, str]) -> Callable[[], Iterator[tuple[str, str]]]:
-    def prompt(row: Row) -> str:
+def _comparisons(rows: Sequence[TableRow], given: Mapping[str, str]) -> Callable[[], Iterator[tuple[str, str]]]:
+    def prompt(row: TableRow) -> str:
         texts = {"question": row["question"], "answer": row["answer"], "other": given[row["question_id"]]}
         return render("same_answer", boundary=boundary(*texts.values()), **texts)
 

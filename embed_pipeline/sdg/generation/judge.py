@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import polars as pl
 from pydantic import Field
@@ -15,10 +14,8 @@ from embed_pipeline.llm.chat_api import StrictAnswer
 from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.prompts import boundary, render
 from embed_pipeline.progress import say
-from embed_pipeline.records import CRITERIA
+from embed_pipeline.records import CRITERIA, TableRow
 from embed_pipeline.settings import SdgSettings
-
-Row = Mapping[str, Any]
 
 
 class Criterion(StrictAnswer):
@@ -48,7 +45,7 @@ class JudgementsAnswer(StrictAnswer):
 class Batch:
     """Questions about the same documents, judged in one call."""
 
-    questions: Sequence[Row]
+    questions: Sequence[TableRow]
 
     @property
     def name(self) -> str:
@@ -86,7 +83,7 @@ def judge_questions(
     return _scored(candidates, [bench.known(row) for row in rows])
 
 
-def batches(rows: Iterable[Row], size: int) -> list[Batch]:
+def batches(rows: Iterable[TableRow], size: int) -> list[Batch]:
     """Batches of at most ``size`` questions about the same documents, in the order of document and passage."""
     ordered = sorted(rows, key=lambda row: (list(row["doc_ids"]), list(row["passage_ids"]), row["question_id"]))
     divided = []
@@ -96,7 +93,7 @@ def batches(rows: Iterable[Row], size: int) -> list[Batch]:
     return divided
 
 
-def judge_prompt(batch: Batch, text_of: Mapping[str, Row]) -> str:
+def judge_prompt(batch: Batch, text_of: Mapping[str, TableRow]) -> str:
     """The request of step 4."""
     cited = list(dict.fromkeys(passage_id for row in batch.questions for passage_id in row["passage_ids"]))
     number_of = {passage_id: number for number, passage_id in enumerate(cited, 1)}
@@ -133,7 +130,7 @@ class Bench:
         # With placeholders: another rubric means other judgements.
         self._rubric = sha256_json(judge_prompt(Batch([]), {}))
 
-    def known(self, row: Row) -> Judgement | None:
+    def known(self, row: TableRow) -> Judgement | None:
         """What was said about this question, answer and passages before."""
         stored = self._client.store.get(self._key(row))
         return Judgement.model_validate_json(stored) if stored is not None else None
@@ -164,7 +161,7 @@ class Bench:
         }
         self._client.store.put_many(judged)
 
-    def _key(self, row: Row) -> str:
+    def _key(self, row: TableRow) -> str:
         shown = [[self._text_of[name]["title"], self._text_of[name]["text"]] for name in row["passage_ids"]]
         asked = [row["question"], row["answer"]]
         return sha256_json(["judgement", self._model, self._client.parameters, self._rubric, shown, asked])

@@ -3,16 +3,16 @@
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from embed_pipeline.records import TableRow
 from embed_pipeline.settings import QueryMix, SdgSettings
 
 SHOWN = ("passage_id", "doc_id", "position", "title", "text", "token_count")
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Window:
     """
 
     name: str
-    passages: Sequence[Row]
+    passages: Sequence[TableRow]
     questions: int
 
     @property
