@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder, Vectors
-from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats
+from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats, wording_of
 
 HELD_OUT = ("test", "validation")
 NEAR_DUPLICATE = 0.85
