@@ -5,7 +5,7 @@ BIN := .venv/bin
 EXAMPLE := examples/loft_stations/pipeline.yaml
 WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest
-PARALLEL = --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile
+PARALLEL = --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' embed_pipeline/__init__.py)
 
 .DEFAULT_GOAL := help

@@ -21,6 +21,13 @@ settings.register_profile(
 )
 settings.load_profile("bounded")
 
+WHOLE_RUNS = ("test_pipeline", "test_rounds_and_sweep", "test_training_data_run", "cli/test_app", "finetune/test_train")
+"""Files of few but long tests: first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.partition(".py::")[0].endswith(WHOLE_RUNS))
+
 
 @pytest.fixture(scope="session")
 def base_model_spec() -> EncoderSpec:

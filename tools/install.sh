@@ -32,8 +32,9 @@ uv_reaches_pytorch() {
         "$BIN/pip" install --quiet --disable-pip-version-check -c "$CONSTRAINTS" uv || return 1
         UV=$BIN/uv
     }
-    echo "torch==$TORCH" | UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 "$UV" pip compile - --quiet --no-cache --no-deps \
-        --python "$BIN/python" --torch-backend cpu >/dev/null 2>&1
+    echo "torch==$TORCH" | UV_HTTP_CONNECT_TIMEOUT=5 UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 \
+        "$UV" pip compile - --quiet --no-cache --no-deps --python "$BIN/python" \
+        --torch-backend cpu >/dev/null 2>&1
 }
 
 # Sets TORCH_FROM: an index, pip, uv, plain (with CUDA), or none where no CPU build is to be looked for.
