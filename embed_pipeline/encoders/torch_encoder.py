@@ -33,7 +33,7 @@ def load_sentence_transformer(
         ModelAccessError: the folder cannot be loaded, or not with this attention implementation.
     """
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     trust: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     attention = {} if attention_implementation is None else {"attn_implementation": attention_implementation}

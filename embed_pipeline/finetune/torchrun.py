@@ -63,13 +63,12 @@ def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, 
     log = folder / "torchrun.log"
     with log.open("w") as log_file:
         running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True, env=environment)
-        try:
-            failure = _listen(running)
-        except BaseException:
-            running.terminate()
-            raise
-        finally:
-            running.wait()
+        with running:
+            try:
+                failure = _listen(running)
+            except BaseException:
+                running.terminate()
+                raise
     if failure is not None:
         raise failure
     if running.returncode:

@@ -71,8 +71,8 @@ class ChatClient:
         key = (os.environ if environment is None else environment).get(settings.api_key_env, "").strip()
         self._endpoint = Endpoint(settings, key, transport)
         self.gate = Gate(self._endpoint.name, settings.concurrency, COOL_DOWN * backoff_seconds)
-        self._fast = tenacity.wait_exponential_jitter(backoff_seconds, 60, jitter=backoff_seconds)
-        self._slow = tenacity.wait_exponential_jitter(4 * backoff_seconds, 60, jitter=backoff_seconds)
+        self._fast = tenacity.wait_exponential_jitter(multiplier=backoff_seconds, max=60, jitter=backoff_seconds)
+        self._slow = tenacity.wait_exponential_jitter(multiplier=4 * backoff_seconds, max=60, jitter=backoff_seconds)
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> "ChatClient":

@@ -1,5 +1,6 @@
 """deploy: the running release and its metrics."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,16 +78,15 @@ def endpoint_metrics(
     settings = run.settings
     facts: Endpoint = endpoint.json("endpoint")
     spec = EncoderSpec.load(onnx_model.path)
-    http = HttpEncoder(facts["url"], facts["model"], spec)
-    encoder = CachedEncoder(spec, lambda: http, run.work / "vectors")  # each text asked once
-    frame = evaluate_endpoint(
-        retrieval_sets(settings, beir_benchmark, passages),
-        encoder,
-        metrics.frame("query_metrics"),
-        settings.eval,
-        settings.deploy.tolerance_at_1,
-        settings.deploy.tolerance,
-    )
+    with closing(HttpEncoder(facts["url"], facts["model"], spec)) as http:
+        frame = evaluate_endpoint(
+            retrieval_sets(settings, beir_benchmark, passages),
+            CachedEncoder(spec, lambda: http, run.work / "vectors"),  # each text asked once
+            metrics.frame("query_metrics"),
+            settings.eval,
+            settings.deploy.tolerance_at_1,
+            settings.deploy.tolerance,
+        )
     run.write_table(frame)
     outside = frame.filter(~frame["within_tolerance"]).height
     run.summary |= {

@@ -228,6 +228,7 @@ def test_llm_without_a_key_or_refused(tmp_path, corpus):
         )
     finally:
         server.shutdown()
+        server.server_close()
 
 
 def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tmp_path, corpus):

@@ -23,8 +23,10 @@ def test_equals_the_local_encoder(url, encoder):
 
 
 def test_errors_of_the_server_are_quoted(url, encoder):
+    remote = HttpEncoder(url, "other", encoder.spec)
     with pytest.raises(DeployError, match=r"404.*does not exist"):
-        HttpEncoder(url, "other", encoder.spec).encode(TEXTS, "query")
+        remote.encode(TEXTS, "query")
+    remote.close()
 
 
 def packed(*numbers: float) -> str:

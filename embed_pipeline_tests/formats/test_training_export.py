@@ -138,9 +138,9 @@ def test_without_any_negative_there_are_pairs(uneven, tmp_path):
 
 def test_sentence_transformers_trains_on_the_triplets_as_they_load(uneven, tmp_path):
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
-    from sentence_transformers.models import Pooling, Transformer
-    from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 
     tiny_model(tmp_path / "model")
     transformer = Transformer(str(tmp_path / "model"), max_seq_length=32)
