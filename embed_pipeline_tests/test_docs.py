@@ -32,7 +32,7 @@ def test_every_setting_stands_on_its_page_with_default_profiles_and_key(pages):
     rows = re.findall(r"^\| `([a-z_0-9.]+)` \|(.*)\|$", pages["reference/settings.md"], flags=re.MULTILINE)
     assert sorted(name for name, _ in rows) == setting_names()
     cells = {name: [cell.strip() for cell in row.split(" | ")] for name, row in rows}
-    assert cells["finetune.epochs"] == ["`3`, cpu: `1`", "checkpoint", "*int, ≥ 1*"]
+    assert cells["finetune.epochs"] == ["`3`, cpu: `1`", "checkpoint", "Passes over the training rows. *int, ≥ 1*"]
     assert cells["sdg.llm.concurrency"][1] == "*runtime*"
     assert cells["sdg.llm.temperature"][1] == "qa_candidates"
     assert cells["base_model"][1] == "*no stage*"

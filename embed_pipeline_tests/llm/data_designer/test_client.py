@@ -262,8 +262,7 @@ def test_its_constraints_are_ours_but_for_what_it_holds_back():
         for name in ("constraints.txt", "constraints-data-designer.txt")
     )
     assert {name for name in ours if its.get(name) != ours[name]} == {
-        "certifi",
-        "huggingface_hub",
+        "huggingface-hub",
         "pyarrow",
         "rich",
     }, "constraints-data-designer.txt must follow constraints.txt"
