@@ -40,12 +40,11 @@ class LocalTarget:
                 before, or is stopped if there was none.
         """
         before = pointers(self._home)
-        started = self._make_room()
+        running = self._make_room()
         point_to(self._home, release)
-        if not started:
-            self._start()
+        started = None if running else self._start()
         try:
-            self._wait_for(release)
+            self._wait_for(release, started)
         except DeployError:
             if before.current is None:
                 self.stop()  # it has nothing to serve
@@ -102,13 +101,13 @@ class LocalTarget:
         require_free_port(*address)
         return False
 
-    def _start(self) -> None:
+    def _start(self) -> "subprocess.Popen[bytes]":
         settings, folder = self._settings, deployments_folder(self._home)
         command = [sys.executable, "-m", MODULE, "--deployments", str(folder)]
         command += ["--host", settings.host, "--port", str(settings.port), "--threads", str(settings.threads)]
         write_text(folder / "server.log", "")
         with (folder / "server.log").open("ab") as log:
-            subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -117,11 +116,15 @@ class LocalTarget:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
 
-    def _wait_for(self, release: Release) -> None:
+    def _has_ended(self, started: "subprocess.Popen[bytes] | None") -> bool:
+        """One just started is asked by its handle: its command line cannot be read yet while it is loaded."""
+        return running_server(self._home) is None if started is None else started.poll() is not None
+
+    def _wait_for(self, release: Release, started: "subprocess.Popen[bytes] | None") -> None:
         deadline = time.monotonic() + self._settings.startup_seconds
         log = deployments_folder(self._home) / "server.log"
         while time.monotonic() < deadline:
-            if running_server(self._home) is None:
+            if self._has_ended(started):
                 last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] if log.is_file() else []
                 raise DeployError(f"the server ended while starting: {' '.join(last)} (whole log: {log}).")
             try:

@@ -175,8 +175,8 @@ def test_an_empty_choice_is_paid_for_as_the_endpoint_says(tmp_path):
 
 
 def test_a_timed_out_request_counts_at_its_worst_case(tmp_path):
-    with serving([hang(0.5), ok(GOOD)]) as server:
-        client = client_of(server.url, tmp_path, timeout_seconds=0.2, max_tokens=500)
+    with serving([hang(2), ok(GOOD)]) as server:
+        client = client_of(server.url, tmp_path, timeout_seconds=1, max_tokens=500)
         asked_all(client, 1)
         totals = client.ledger.totals()
         assert totals["requests"] == totals["estimated"] == 1
