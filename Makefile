@@ -34,7 +34,7 @@ demo-again: .venv/.installed ## The demo once more; fails if it computes anythin
 
 .PHONY: test coverage browser
 test: .venv/.installed ## The test suite, in parallel (WORKERS=N); ends with the slowest tests
-	$(PYTEST) $(PARALLEL)
+	$(PYTEST) $(PARALLEL) --junitxml .test-report.xml
 
 coverage: .venv/.installed ## The test suite with coverage, processes included; fails under the floor in pyproject.toml
 	$(BIN)/coverage erase
@@ -49,8 +49,8 @@ browser: ## Chromium for the test of the web UI, if there is none (Debian and Ub
 
 # --- What a change must pass ---
 
-.PHONY: check format lint types layers hooks
-check: lint types layers resolve docs wheel ## All that a change must pass, but for the tests and the demo
+.PHONY: check format lint types layers hooks slowest
+check: lint types layers resolve docs wheel slowest ## All that a change must pass, but for the tests and the demo
 
 format: .venv/.installed ## Formats the code and mends what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -67,6 +67,9 @@ types: .venv/.installed ## mypy: the package strictly, the tests less so
 
 layers: .venv/.installed ## What may import what
 	$(PYTEST) embed_pipeline_tests/test_layering.py
+
+slowest: .venv/.installed ## The slowest tests of the last make test
+	$(BIN)/python -m tools.slowest
 
 hooks: .venv/.installed ## Runs the checks before each commit (pre-commit)
 	$(BIN)/pre-commit install
