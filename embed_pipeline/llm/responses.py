@@ -16,7 +16,7 @@ from typing import Any
 
 from embed_pipeline.files import sha256_json
 from embed_pipeline.llm.chat_api import Message, Reply
-from embed_pipeline.store.content_cache import ContentCache
+from embed_pipeline.store.content_cache import ContentCache, connect
 
 _SPENDING = """
 CREATE TABLE IF NOT EXISTS spending (
@@ -143,7 +143,7 @@ class ResponseStore(ContentCache):
     def _connected(self) -> sqlite3.Connection:
         """The writer's own connection, so that reading never waits for an fsync."""
         if self._writing is None:
-            self._writing = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+            self._writing = connect(self.path)
             self._writing.execute("PRAGMA synchronous=FULL")
         return self._writing
 

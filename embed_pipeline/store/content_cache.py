@@ -13,6 +13,18 @@ from typing import Any
 _MAX_VARIABLES = 900  # SQLite's oldest default limit is 999 bound variables
 
 
+class _Connection(sqlite3.Connection):
+    """Closed with its last reference: a cache lives as long as what it is for. Python 3.13 warns of any other."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that any thread may use, one at a time; it waits up to a minute for other writers."""
+    return sqlite3.connect(path, timeout=60, check_same_thread=False, factory=_Connection)
+
+
 def open_shared(path: Path, table: str) -> sqlite3.Connection:
     """A database that several threads and processes may share, durable after each commit, with one table.
 
@@ -20,7 +32,7 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
         table: name and columns, as after CREATE TABLE.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    connection = connect(path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
