@@ -51,3 +51,22 @@ def test_a_folder_that_holds_something_is_not_overwritten(tmp_path):
     with pytest.raises(InputError, match="tuned: holds something already"):
         embed_pipeline.train(data, tmp_path / "tuned")
     assert (tmp_path / "tuned" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("texts", "role", "message"),
+    [("abc", "query", "must be a list"), ([1], "query", "must be a list"), (["a"], "foo", "role is 'foo'")],
+)
+def test_what_is_no_text_is_not_encoded(texts, role, message):
+    with pytest.raises(InputError, match=message):
+        embed_pipeline.encode(texts, None, role)
+
+
+def test_no_folder_is_not_the_working_folder():
+    with pytest.raises(InputError, match="folder is empty"):
+        embed_pipeline.read_documents("")
+
+
+def test_settings_are_read_from_a_path_given_as_text(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("finetune: {epochs: 7}")
+    assert embed_pipeline.load_settings(str(tmp_path / "pipeline.yaml"), environment={}).finetune.epochs == 7

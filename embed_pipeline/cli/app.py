@@ -13,7 +13,7 @@ import typer
 
 from embed_pipeline import __version__
 from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
-from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, disk_full
+from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -193,8 +193,12 @@ def serve(
 def stop(ctx: typer.Context) -> None:
     """Stop the endpoint."""
     from embed_pipeline.deploy.targets import open_target
+    from embed_pipeline.settings import DeploySettings
 
-    deploy = ctx.obj.settings.deploy
+    try:
+        deploy = ctx.obj.settings.deploy
+    except SettingsError:  # of a ./pipeline.yaml that nobody named: the home is enough to stop what runs there
+        deploy = DeploySettings()
     stopped = open_target(deploy.target, ctx.obj.home, deploy).stop()
     ctx.obj.tell({"stopped": stopped}, "stopped" if stopped else "no endpoint was running")
 

@@ -73,9 +73,9 @@ class Context:
         return cls(
             home_of(home),
             home is not None,
-            corpus.expanduser().resolve() if corpus else None,
+            _resolved("--corpus", corpus) if corpus else None,
             profile,
-            config.resolve() if config else None,
+            _resolved("--config", config) if config else None,
             given,
             tuple(overrides or ()),
             as_json,
@@ -161,9 +161,18 @@ def home_of(home: Path | None) -> Path:
     Raises:
         SettingsError: it is a file.
     """
-    chosen = home or Path(os.environ.get("EMBED_PIPELINE_HOME") or ".embed_pipeline")
-    chosen = chosen.expanduser().resolve()
+    chosen = _resolved("--home", home or Path(os.environ.get("EMBED_PIPELINE_HOME") or ".embed_pipeline"))
     homes_used.add(chosen)
     if chosen.exists() and not chosen.is_dir():
         raise SettingsError(f"--home {chosen}: is a file, not a folder.")
     return chosen
+
+
+def _resolved(option: str, path: Path) -> Path:
+    try:
+        whole = path.expanduser().resolve()
+        whole.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long; no such user; half a character
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise SettingsError(f"{option} {str(path)[:80]}: cannot be a path: {reason}.") from None
+    return whole

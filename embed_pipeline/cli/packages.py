@@ -40,8 +40,9 @@ class Accelerator:
 
 
 def installed() -> dict[str, str]:
-    """The packages of this environment."""
-    return {canonical(found.name): found.version for found in importlib.metadata.distributions()}
+    """The packages of this environment; what an interrupted installation left without a name is none."""
+    found = ((one.metadata["Name"], one.metadata["Version"]) for one in importlib.metadata.distributions())
+    return {canonical(name): version or "" for name, version in found if name}
 
 
 def canonical(name: str) -> str:

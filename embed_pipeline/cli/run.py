@@ -57,7 +57,11 @@ def run(
             {"asset": one.asset, "outcome": one.outcome, "seconds": one.seconds, "version": one.version}
             for one in report.assets
         ]
-        value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": endpoint}
+        value: dict[str, Any] = {
+            "assets": outcomes,
+            "verdict": verdict,
+            "endpoint": None if report.errors else endpoint,
+        }
         if COMPARISON in finished:
             value["sweep"] = _sweep_rows(home)
         output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embed_pipeline.encoders.families import native_folder
-from embed_pipeline.errors import ModelAccessError
+from embed_pipeline.errors import ModelAccessError, SettingsError
 from embed_pipeline.progress import task
 
 if TYPE_CHECKING:
@@ -64,11 +64,24 @@ def load_sentence_transformer(
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` becomes cuda where there is a GPU, else cpu."""
-    if device != "auto":
+    """``auto`` becomes cuda where there is a GPU, else cpu.
+
+    Raises:
+        SettingsError: a GPU is asked for that torch does not see.
+    """
+    if device == "cpu":
         return device
     import torch
 
+    if device.startswith("cuda"):
+        number, there = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+        if number >= there:
+            raise SettingsError(
+                f"encoder.device is {device}, but torch sees {there or 'no'} GPU{'s' if there > 1 else ''} here. "
+                "Set it to auto or cpu; embed-pipeline doctor says what is missing."
+            )
+    if device != "auto":
+        return device
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

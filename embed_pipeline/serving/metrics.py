@@ -43,5 +43,8 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The figures and their content type: Prometheus' text format, or OpenMetrics where ``accept`` names it."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is none
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type

@@ -20,7 +20,9 @@ class EncoderSettings(Section):
     max_passage_length: int = Field(256, ge=8, description="Tokens of a passage.")
     attention: Literal["causal", "bidirectional"] | None = Field(None, description="Attention of decoder-style models.")
     trust_remote_code: bool = Field(False, description="Run code that ships with the model. Off unless named.")
-    device: str = runtime("auto", "auto, cpu, cuda, cuda:N or mps (Apple, untried).")
+    device: str = runtime(
+        "auto", "auto, cpu, cuda, cuda:N or mps (Apple, untried).", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
+    )
     batch_size: int = runtime(32, "Texts encoded at once.", ge=1)
 
 

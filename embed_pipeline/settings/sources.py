@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
+import pydantic_settings
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -27,13 +28,16 @@ from pydantic_settings.sources.types import EnvNoneType
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings, sections_of
+from embed_pipeline.settings.settings_yaml import read_yaml
 
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
+_SHOWN = 120
+"""Characters of a value that an error shows."""
 
 
 def load_settings(
-    file: Path | None = None,
+    file: str | Path | None = None,
     profile: str | None = None,
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -46,7 +50,7 @@ def load_settings(
     Raises:
         SettingsError: unknown key (names the nearest), wrong type, contradiction, unreadable file.
     """
-    from_file = _read_file(file) if file is not None else {}
+    from_file = _read_file(Path(file)) if file is not None else {}
     named = from_file.pop("profile", None)
     sources = (
         *_from_overrides(overrides),
@@ -54,11 +58,15 @@ def load_settings(
         InitSettingsSource(_SettingsFromSources, from_file),
         _from_profile(str(profile or named or "cpu")),
     )
-    names = {
-        **_named_by(from_file, str(file)),
-        **{name: _variable(name) for name in _environment_texts(environment)},
-        **{_split(override)[0]: f"--set {override}" for override in overrides},
-    }
+    names: dict[str, str] = {}
+    for given in (
+        _named_by(from_file, str(file)),
+        {name: _variable(name) for name in _environment_texts(environment)},
+        *({_split(override)[0]: f"--set {override[:_SHOWN]}"} for override in overrides),
+    ):
+        for name, place in given.items():
+            names.pop(name, None)  # so that what wins stands last
+            names[name] = place
     return _validated(sources, names, str(file) if file is not None else "")
 
 
@@ -69,7 +77,7 @@ def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
         SettingsError: as :func:`load_settings`.
     """
     before = InitSettingsSource(_SettingsFromSources, settings.model_dump())
-    names = {_split(override)[0]: f"--set {override}" for override in overrides}
+    names = {_split(override)[0]: f"--set {override[:_SHOWN]}" for override in overrides}
     return _validated((*_from_overrides(overrides), before), names)
 
 
@@ -94,7 +102,11 @@ class _TextSource(EnvSettingsSource):
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """A list or a section; what is neither is left to validation, which names the setting."""
-        return _yaml_or_text(value)
+        return _yaml_or_text(value, self.name_of(field_name))
+
+    def name_of(self, field_name: str) -> str:
+        """How the user named the setting that is being read."""
+        return next((name for name in self.texts if name.partition(".")[0] == field_name), field_name)
 
     def __call__(self) -> dict[str, Any]:
         """Nested values of the settings there are, and unknown names as they stand, for validation to refuse."""
@@ -104,7 +116,10 @@ class _TextSource(EnvSettingsSource):
             for name, text in self.env_vars.items()
             if name not in Settings.model_fields and name.partition(".")[0] not in sections
         }
-        return _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
+        try:
+            return _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
+        except pydantic_settings.SettingsError as error:
+            raise SettingsError(str(error.__cause__ or error)) from None
 
 
 def _validated(sources: tuple[PydanticBaseSettingsSource, ...], names: dict[str, str], otherwise: str = "") -> Settings:
@@ -129,29 +144,43 @@ def _from_profile(name: str) -> PydanticBaseSettingsSource:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text("utf-8"))
+        values = read_yaml(file.read_text("utf-8"), str(file))
     except FileNotFoundError:
         raise SettingsError(f"{file}: there is no such settings file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read: {error}.") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: must hold sections such as corpus: or finetune:, not a {type(values).__name__}.")
-    return _anchored(_without_empty_sections(values), file.parent)
+    try:
+        return _anchored(_without_empty_sections(values), file.parent)
+    except SettingsError as error:
+        raise SettingsError(f"{file}: {error}") from None
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     for name, key in (("corpus", "path"), ("sdg", "import_from"), ("sdg", "prompts"), ("eval", "gold")):
         section = values.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
-            section[key] = str((folder / Path(section[key]).expanduser()).resolve())
-    model = folder / Path(str(values.get("base_model"))).expanduser()
-    if "base_model" in values and model.is_dir():  # else a hub id or a package
-        values["base_model"] = str(model.resolve())
+            section[key] = str(_path(f"{name}.{key}", section[key], folder))
+    if isinstance(values.get("base_model"), str) and values["base_model"]:
+        model = _path("base_model", values["base_model"], folder)
+        if model.is_dir():  # else a hub id or a package
+            values["base_model"] = str(model)
     return values
+
+
+def _path(name: str, text: str, folder: Path) -> Path:
+    if not text:
+        raise SettingsError(f"{name} is empty: name a file or a folder, or leave the setting out.")
+    try:
+        path = (folder / Path(text).expanduser()).resolve()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long; no such user; NUL or half a character
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise SettingsError(f"{name}: {text[:80]!r} cannot be a path: {reason}.") from None
+    return path
 
 
 def _without_empty_sections(values: Mapping[Any, Any], model: type[BaseModel] = Settings) -> dict[str, Any]:
@@ -203,15 +232,16 @@ def _split(override: str) -> tuple[str, str]:
 def _unquoted(text: str) -> str:
     if text in ("", "null", "~"):
         return EnvNoneType(text)
-    value = _yaml_or_text(text) if text[0] == text[-1] and text[0] in "'\"" else text
+    value = _yaml_or_text(text, "a value") if text[0] == text[-1] and text[0] in "'\"" else text
     return value if isinstance(value, str) else text
 
 
-def _yaml_or_text(text: str) -> Any:
+def _yaml_or_text(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
         return text
+    return read_yaml(text, where)
 
 
 def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: str) -> str:
@@ -222,7 +252,7 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
             line = f"unknown setting {name}{_nearest(name, [*sections_of(Settings), *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = f" (got {problem['input']!r})" if not isinstance(problem["input"], dict) else ""
+            given = f" (got {repr(problem['input'])[:_SHOWN]})" if not isinstance(problem["input"], dict) else ""
             line = f"{name}: {message}{given}" if name else message
         lines.setdefault(_place(name, names) or otherwise, []).append(line)
     told = (f"{place}: {'; '.join(found)}" if place else "; ".join(found) for place, found in lines.items())

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import BaseModel
+
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
-from embed_pipeline.settings import Settings
+from embed_pipeline.settings import Settings, sections_of
 from embed_pipeline.store.artifacts import Artifact, Store, stage_key
 
 if TYPE_CHECKING:
@@ -162,6 +164,15 @@ class Stage:
         return f"{self.version}-{sha256_json(self.settings_part(settings))[:12]}"
 
 
+def has_setting(name: str, model: type[BaseModel] = Settings) -> bool:
+    """Whether there is a setting or a section of this dotted name."""
+    first, _, rest = name.partition(".")
+    if not rest:
+        return first in model.model_fields
+    section = sections_of(model).get(first)
+    return section is not None and has_setting(rest, section)
+
+
 def no_external(settings: Settings) -> dict[str, str]:
     """Nothing outside the store decides the result."""
     return {}
@@ -204,6 +215,9 @@ def stage(
         kinds: badges in the UI.
         family, variant: see :class:`Stage`.
     """
+    unknown = [name for name in settings if not has_setting(name)]
+    if unknown:
+        raise ValueError(f"{unknown[0]}: a stage names this setting, but embed_pipeline/settings declares none such.")
 
     def declare(compute: Callable[..., None]) -> Stage:
         inputs = tuple(inspect.signature(compute).parameters)[1:]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from embed_pipeline.encoders.spec import SPEC_FILE, Encoder, EncoderSpec, Role, Vectors
+from embed_pipeline.encoders.spec import PLURAL, SPEC_FILE, Encoder, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_json, temporary_folder
 from embed_pipeline.records import RetrievalSet, TrainingRow, passage_text
@@ -128,6 +128,8 @@ def read_documents(folder: str | Path, settings: Settings | None = None) -> Corp
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
     chosen = settings or load_settings()
+    if not str(folder):
+        raise InputError("folder is empty: name the folder of documents.")
     root = Path(folder).expanduser()
     parsed = read(root, scan_corpus(root, chosen.corpus), chosen.corpus)
     count = token_counter(base_encoder_spec(chosen.base_model, chosen.encoder))
@@ -271,6 +273,14 @@ def encode(texts: Sequence[str], encoder: Encoder, role: Role = "passage") -> Ve
     """Vectors, float32 of shape [texts, dimensions], normalised if the spec says so.
 
     Args:
+        texts: several; one text alone is put into a list.
         role: "query" or "passage"; it decides the prompt and the length.
+
+    Raises:
+        InputError: texts that are none, or another role.
     """
+    if role not in PLURAL:
+        raise InputError(f"role is {role!r}, but must be one of {', '.join(PLURAL)}.")
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise InputError("texts must be a list of texts (str); put a single one into a list.")
     return encoder.encode(texts, role)

@@ -1,18 +1,22 @@
 """Garbage collection: removes what no pointer and no release needs."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from embed_pipeline.store.artifacts import POINTER, Store, home_lock
 from embed_pipeline.store.releases import release_in_use
 
+DAYS_TO_GO_ON = 30
+
 
 def collect(home: Path, dry_run: bool = False) -> dict[str, Any]:
     """Remove old artifact versions, leftovers of killed runs, old releases and run records.
 
     Kept: the version each pointer names, the inputs those were made from, the releases current and previous,
-    and the caches of embeddings and LLM responses.
+    the caches of embeddings and LLM responses, and for :data:`DAYS_TO_GO_ON` days the checkpoints of a training that
+    was stopped.
 
     Returns:
         ``{"removed": [path relative to home], "bytes": freed}``.
@@ -27,7 +31,7 @@ def collect(home: Path, dry_run: bool = False) -> dict[str, Any]:
 def _collect(home: Path, dry_run: bool) -> dict[str, Any]:
     store = Store(home)
     doomed = _old_artifacts(store) + _old_releases(home)
-    doomed += [path for folder in ("work", "runs") for path in _children(home / folder)]
+    doomed += [path for path in _children(home / "work") if not _may_go_on(path)] + _children(home / "runs")
     report = {
         "removed": [path.relative_to(home).as_posix() for path in doomed],
         "bytes": sum(_size(path) for path in doomed),
@@ -37,6 +41,12 @@ def _collect(home: Path, dry_run: bool) -> dict[str, Any]:
             shutil.rmtree(path, ignore_errors=True)
         _forget_keys(store)
     return report
+
+
+def _may_go_on(work: Path) -> bool:
+    """Whether a stopped training left checkpoints there, not long ago, from which it goes on when it is run again."""
+    checkpoints = _children(work / "checkpoints")
+    return bool(checkpoints) and time.time() - max(path.stat().st_mtime for path in checkpoints) < DAYS_TO_GO_ON * 86400
 
 
 def _kept_versions(store: Store) -> set[tuple[str, str]]:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline.errors import DeployError
-from embed_pipeline.files import fsync_folder, fsync_tree, sha256_json, temporary_folder, write_json
+from embed_pipeline.files import fsync_folder, fsync_tree, hash_tree, sha256_json, temporary_folder, write_json
 
 RELEASE_FILE = "release.json"
 
@@ -45,7 +45,9 @@ def deployments_folder(home: Path) -> Path:
 
 
 def create_release(home: Path, model: Path, model_version: str, model_name: str) -> Release:
-    """Copy a model folder into a release; an existing whole release is returned as it is.
+    """Copy a model folder into a release; an existing one whose bytes are the model's is returned as it is.
+
+    One that was damaged on the disk is made anew.
 
     Raises:
         OSError: the copy cannot be written; nothing half-written remains.
@@ -61,7 +63,7 @@ def create_release(home: Path, model: Path, model_version: str, model_name: str)
     locks = home / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / "releases.lock"), temporary_folder(home / "releases", release_id) as staged:
-        if (folder / RELEASE_FILE).is_file() and _sizes(folder / "model") == _sizes(model):
+        if _described(folder) == release and hash_tree(folder / "model") == hash_tree(model):
             return release
         shutil.copytree(model, staged / "model")
         write_json(staged / RELEASE_FILE, release.model_dump())
@@ -72,8 +74,12 @@ def create_release(home: Path, model: Path, model_version: str, model_name: str)
     return release
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+def _described(folder: Path) -> Release | None:
+    """What a release folder says it is; None when it says nothing that can be read."""
+    try:
+        return Release.model_validate_json((folder / RELEASE_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)

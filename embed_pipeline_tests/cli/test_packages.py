@@ -114,3 +114,12 @@ def test_apples_gpu_needs_no_driver():
 def test_the_line_that_mends_is_printed_whole(capsys):
     print_findings(list(examine_packages(CPU, Accelerator("580.95"))))
     assert GPU_LINE in capsys.readouterr().out
+
+
+def test_what_an_interrupted_installation_left_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "broken-1.dist-info").mkdir()
+    (tmp_path / "broken-1.dist-info" / "METADATA").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = installed()
+    assert "pytest" in found
+    assert None not in found

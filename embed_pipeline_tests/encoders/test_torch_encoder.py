@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from embed_pipeline.encoders.base_model import base_encoder_spec, find_base_model
 from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder, load_sentence_transformer, resolve_device
-from embed_pipeline.errors import ArtifactError, ModelAccessError
+from embed_pipeline.errors import ArtifactError, ModelAccessError, SettingsError
 from embed_pipeline.settings import EncoderSettings
 
 TEXTS = ["How is a tether inspected?", "", "a " * 600, "Ünïcode ☃ text", "short"]
@@ -117,9 +118,15 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
         load_sentence_transformer(tiny_spec(model=str(tmp_path)))
 
 
-def test_a_device_is_taken_as_given_and_auto_finds_one():
-    assert resolve_device("cuda:3") == "cuda:3"
+def test_a_device_is_taken_as_given_where_it_is_and_auto_finds_one(monkeypatch):
     assert resolve_device("auto") in ("cpu", "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert resolve_device("cuda:3") == "cuda:3"
+    with pytest.raises(SettingsError, match=r"encoder\.device is cuda:4, but torch sees 4 GPUs here"):
+        resolve_device("cuda:4")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(SettingsError, match="sees no GPU here"):
+        resolve_device("cuda")
 
 
 def test_a_spec_survives_saving_and_moving(tmp_path, base_model_spec):

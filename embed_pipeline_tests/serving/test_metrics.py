@@ -60,3 +60,11 @@ def test_two_applications_count_apart_and_not_in_the_registry_of_the_process():
     assert samples(first)["requests_total", "200"] == 1
     assert samples(second)["requests_total", "200"] == 0
     assert not [one.name for one in REGISTRY.collect() if one.name.startswith("embed_pipeline")]
+
+
+@pytest.mark.parametrize("version", ["bogus", "1", "", "9.9.9"])
+def test_an_odd_version_of_openmetrics_is_answered(version):
+    metrics = Metrics(lambda: 0)
+    content, kind = metrics.exposition(f"application/openmetrics-text; version={version}")
+    assert b"embed_pipeline_requests" in content
+    assert "text" in kind

@@ -110,3 +110,8 @@ def test_a_variant_is_declared_but_not_part_of_the_graph():
 def test_stages_that_do_not_fit_together_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         in_order(given, GROUPS)
+
+
+def test_a_stage_that_names_no_setting_is_refused_when_it_is_declared():
+    with pytest.raises(ValueError, match=r"export\.nothing: a stage names this setting"):
+        stage(group="export", version="1", storage="json", settings=("export.nothing",))

@@ -1,5 +1,7 @@
 """Garbage collection keeps what a pointer or a release needs, and everything that cost money."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from embed_pipeline.files import temporary_folder
 from embed_pipeline.store.artifacts import DATA, Artifact, Store
 from embed_pipeline.store.content_cache import ContentCache
-from embed_pipeline.store.gc import collect
+from embed_pipeline.store.gc import DAYS_TO_GO_ON, collect
 from embed_pipeline.store.releases import create_release, point_to
 
 
@@ -101,3 +103,14 @@ def test_the_release_served_and_the_one_before_stay(store, tmp_path):
     report = collect(store.home)
     assert report["removed"] == [f"releases/{releases[0].release_id}"]
     assert [Path(store.home / release.path).is_dir() for release in releases] == [False, True, True]
+
+
+def test_the_checkpoints_of_a_stopped_training_stay_for_a_while(tmp_path):
+    store = Store(tmp_path)
+    checkpoint = store.work_folder("checkpoint", "unfinished") / "checkpoints" / "checkpoint-10"
+    checkpoint.mkdir(parents=True)
+    assert collect(tmp_path)["removed"] == []
+    assert checkpoint.is_dir()
+    long_ago = time.time() - (DAYS_TO_GO_ON + 1) * 86400
+    os.utime(checkpoint, (long_ago, long_ago))
+    assert collect(tmp_path)["removed"] == ["work/checkpoint-unfinished"]

@@ -148,3 +148,14 @@ def test_a_damaged_pointer_is_named(home, text):
     (deployments_folder(home) / "current.json").write_text(text)
     with pytest.raises(DeployError, match=r"current\.json: not a readable release pointer"):
         current_release(home)
+
+
+def test_a_release_whose_bytes_changed_on_the_disk_is_made_anew(home, model):
+    release = create_release(home, model, "v1", "name")
+    served = home / release.path / "model.onnx"
+    whole = served.read_bytes()
+    served.write_bytes(bytes(reversed(whole)) if whole != bytes(reversed(whole)) else b"x" * len(whole))
+    (home / "releases" / release.release_id / "release.json").write_text("{x")
+    assert create_release(home, model, "v1", "name") == release
+    assert served.read_bytes() == whole
+    assert json.loads((home / "releases" / release.release_id / "release.json").read_text()) == release.model_dump()
