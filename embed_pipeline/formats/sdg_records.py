@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
+from embed_pipeline.formats.parts import refuse_missing_parts
 from embed_pipeline.formats.rows import SUFFIXES, Form, Row, read_json, read_rows, short
 
 RESULT = "generation_result.json"
@@ -62,26 +63,20 @@ def record_files(folder: Path) -> list[Path]:
     """The record files of a folder, sorted; empty when there is none. Their content is not looked at.
 
     Raises:
-        InputError: several kinds, or ``generation_result.json`` names a file that is not there.
+        InputError: several kinds, a part is missing, or ``generation_result.json`` names a file that is not there.
     """
-    if (folder / RESULT).is_file():
-        return [_named_by_result(folder)]
-    found = _by_kind(folder) or _by_kind(folder / "data")
-    if len(found) > 1:
-        kinds = "; ".join(f"{suffix}: {files[0].name}" for suffix, files in found.items())
-        raise InputError(
-            f"{folder}: holds record files of several kinds ({kinds}). Name one file, or keep one kind in the folder."
-        )
-    return next(iter(found.values()), [])
+    files = _record_files(folder)
+    refuse_missing_parts(files, "SDG records")
+    return files
 
 
 def holds_records(path: Path) -> bool:
     """Whether a file, or the first record file of a folder, is one of SDG records, judged by its beginning.
 
     Raises:
-        InputError: a folder as :func:`record_files`, or the file cannot be read.
+        InputError: several kinds in one folder, or a file that is named or found cannot be read.
     """
-    file = next(iter(record_files(path)), None) if path.is_dir() else path
+    file = next(iter(_record_files(path)), None) if path.is_dir() else path
     if file is None or file.suffix.lower() not in SUFFIXES or not file.is_file():
         return False
     try:
@@ -167,6 +162,19 @@ def _member(chunk: Mapping[str, Any], names: Sequence[str], at: str) -> str:
 
 
 # -- files -----------------------------------------------------------------------------------------------
+
+
+def _record_files(folder: Path) -> list[Path]:
+    """As :func:`record_files`, complete or not."""
+    if (folder / RESULT).is_file():
+        return [_named_by_result(folder)]
+    found = _by_kind(folder) or _by_kind(folder / "data")
+    if len(found) > 1:
+        kinds = "; ".join(f"{suffix}: {files[0].name}" for suffix, files in found.items())
+        raise InputError(
+            f"{folder}: holds record files of several kinds ({kinds}). Name one file, or keep one kind in the folder."
+        )
+    return next(iter(found.values()), [])
 
 
 def _named_by_result(folder: Path) -> Path:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
+from embed_pipeline.formats.parts import data_set, refuse_missing_parts
 from embed_pipeline.formats.rows import SUFFIXES, Form, read_json, read_rows, refuse
 
 RECIPE_MINED = "train_mined.automodel.json"
@@ -38,8 +39,6 @@ _PEEK_BYTES = 4_000_000
 _ASKS = re.compile(rb'"(question|query|anchor)"\s*:')
 _ANSWERS = re.compile(rb'"(pos_doc|pos|positives?)"\s*:')
 _POINTS = (re.compile(rb'"corpus"\s*:'), re.compile(rb'"data"\s*:'))
-_PART = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(-[0-9a-f]{16})?")
-_PART_OF_A_JOB = re.compile(r"part[-.]\d+.*")
 _CORPUS_FIRST = re.compile(r'\s*\{\s*"corpus"\s*:\s*')
 
 
@@ -91,34 +90,14 @@ def _of_folder(folder: Path) -> list[Path]:
     sets: dict[str, list[Path]] = {}
     for file in files:
         if _looks_right(file):
-            sets.setdefault(_data_set(file), []).append(file)
+            sets.setdefault(data_set(file), []).append(file)
     chosen = [name for name in sets if name.startswith("train")] if len(sets) > 1 else list(sets)
     if len(sets) > 1 and len(chosen) != 1:
         names = ", ".join(parts[0].name for parts in list(sets.values())[:4])
         raise InputError(f"{folder}: several files of training data lie in this folder ({names}); name one of them.")
     parts = sets[chosen[0]] if chosen else []
-    _refuse_missing_parts(folder, parts)
+    refuse_missing_parts(parts, "training data")
     return parts
-
-
-def _data_set(file: Path) -> str:
-    """Equal for the parts of one data set, as Hugging Face datasets, Spark and Dask name them."""
-    part = _PART.fullmatch(file.stem)
-    if part is not None:
-        return f"{part['name']}-of-{part['count']}{file.suffix}"
-    return f"part{file.suffix}" if _PART_OF_A_JOB.fullmatch(file.stem) else file.name
-
-
-def _refuse_missing_parts(folder: Path, files: Sequence[Path]) -> None:
-    parts = [part for file in files if (part := _PART.fullmatch(file.stem)) is not None]
-    numbers = {int(part["number"]) for part in parts}
-    missing = [number for number in range(int(parts[0]["count"])) if number not in numbers] if parts else []
-    if missing:
-        name = f"{parts[0]['name']}-{missing[0]:05d}-of-{parts[0]['count']}"
-        raise InputError(
-            f"{folder}: of the {parts[0]['count'].lstrip('0')} parts of the training data {len(missing)} are not "
-            f"there, the first {name}{files[0].suffix}. Put them beside the others, or name the file to use."
-        )
 
 
 def text_files(files: Sequence[Path]) -> list[Path]:
@@ -135,7 +114,8 @@ def corpus_folders(files: Sequence[Path]) -> list[CorpusFolder] | None:
     """The corpora of a recipe file; None of inline ones.
 
     Raises:
-        InputError: a corpus folder is missing, holds no table, or holds something else than texts.
+        InputError: a corpus folder is missing, holds no table or not all parts of one, or holds something else than
+            texts.
     """
     if len(files) != 1 or files[0].suffix.lower() != ".json":
         return None
@@ -230,6 +210,7 @@ def _corpus(file: Path, named: str) -> CorpusFolder:
     files = _tables(folder) or _tables(folder / "data")
     if not files:
         raise InputError(f"{folder}: there is no train.parquet (or .jsonl) with id and text in this corpus.")
+    refuse_missing_parts(files, "corpus")
     return CorpusFolder(str(metadata.get("corpus_id", folder.name)), tuple(files))
 
 

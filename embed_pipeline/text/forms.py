@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache
 
-from embed_pipeline.text.scripts import HANGUL, UNSPACED, combining_marks
+from embed_pipeline.text.scripts import HANGUL, UNSPACED, combining_marks, non_starters
 
 # Characters that Unicode calls "default ignorable": they show nothing and only guide rendering.
 _INVISIBLE = re.compile(
@@ -35,7 +35,8 @@ _IDLE = re.compile(
     rf"|!(?!{_MARK}=)"
     rf"|-(?<![^{_STOP}]-)(?<!\d -)-*(?! \d)(?!\.{{0,2}}[^{_STOP}])"
 )
-_BESIDE_UNSPACED = re.compile(rf" (?=[{UNSPACED}])| (?<=[{UNSPACED}] )")
+_MOST_MARKS = 30
+_MARKS_OF_ONE_CHARACTER = 5  # more than any character decomposes into
 
 
 def same_text_key(text: str) -> str:
@@ -45,7 +46,8 @@ def same_text_key(text: str) -> str:
     wordings of a question, rows that must not meet in a batch. What does not count:
 
     - case and Unicode form: as Unicode's NFKC_Casefold, so full-width letters, ligatures, composed and decomposed
-      letters, invisible characters. Combining marks count: vowel signs of India, Arabic vowel marks, accents;
+      letters, invisible characters. Combining marks count: vowel signs of India, Arabic vowel marks, accents; but of
+      more than 30 on one character, which no language has, only the first 30;
     - how much blank space there is, and whether there is any beside a sign (``x>5``, ``5 %``) or beside a character
       of a script without spaces (Chinese, Japanese, Thai ...). Between other words it counts: ``e mail``, ``email``;
     - sentence punctuation of any script: quotation marks, apostrophes, brackets, ``? ! , ; :``, ellipses, bullets,
@@ -73,9 +75,10 @@ def same_text_key(text: str) -> str:
     key = " ".join(line.split())
     if _MARK in key:
         key = key.replace(f"!{_MARK}=", f"{_MARK}!=").replace(f":{_MARK}=", f"{_MARK}:=")
-        key = key.replace(f" {_MARK}", _MARK).replace(f"{_MARK} ", _MARK).replace(_MARK, "").strip()
+        key = key.replace(f" {_MARK}", _MARK).replace(f"-{_MARK} ", "-")
+        key = _after_sign().sub("", key).replace(_MARK, "").strip()
     if not ascii_only:
-        key = unicodedata.normalize("NFC", _BESIDE_UNSPACED.sub("", key))
+        key = unicodedata.normalize("NFC", _beside_unspaced().sub("", key))
     return key or " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -85,7 +88,51 @@ def _folded(text: str) -> str:
     if _HALF_A_LINE.search(told):
         told = _RAISED.sub(lambda raised: f"^{raised[1]} " if raised[2] else f"^{raised[1]}", told)
         told = _LOWERED.sub("_", told)
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", told).casefold())
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", _without_more_marks(told)).casefold())
+
+
+def _without_more_marks(text: str) -> str:
+    """Of each run of combining marks the first 30, as many as Unicode's Stream-Safe Text Format has (UAX #15).
+
+    ``unicodedata`` puts a run in order in quadratic time. Equal for equivalent texts: the first in canonical order.
+    """
+    if text.isascii() or _marks().isdisjoint(text) or not _long_run().search(text):
+        return text
+    return _many_marks().sub(_first_marks, text)
+
+
+def _first_marks(found: re.Match[str]) -> str:
+    chars = "".join(unicodedata.normalize("NFKD", char) for char in found[0])
+    starter = max((place for place, char in enumerate(chars[:-1]) if not unicodedata.combining(char)), default=-1)
+    marks = sorted(chars[starter + 1 :], key=unicodedata.combining)
+    return found[0] if len(marks) <= _MOST_MARKS else chars[: starter + 1] + "".join(marks[:_MOST_MARKS])
+
+
+@cache
+def _marks() -> frozenset[str]:
+    return frozenset(non_starters())
+
+
+@cache
+def _long_run() -> re.Pattern[str]:
+    return re.compile(f"[{non_starters()}]{{{_MOST_MARKS - _MARKS_OF_ONE_CHARACTER},}}")
+
+
+@cache
+def _many_marks() -> re.Pattern[str]:
+    return re.compile(f"(?s:.?){_long_run().pattern}")
+
+
+@cache
+def _after_sign() -> re.Pattern[str]:
+    """A blank that does not count after a sign; before a combining mark it does, which would change the sign."""
+    return re.compile(f"{_MARK} (?![{non_starters()}])")
+
+
+@cache
+def _beside_unspaced() -> re.Pattern[str]:
+    """As :func:`_after_sign`, on either side of a character of scripts without spaces; marks would change places."""
+    return re.compile(rf" (?![{non_starters()}])(?:(?=[{UNSPACED}])|(?<=[{UNSPACED}] ))")
 
 
 def _replaced(text: str, table: Mapping[str, str]) -> str:
@@ -147,7 +194,7 @@ def words(text: str) -> list[str]:
     Case folded, NFKC; each character of a script without spaces, and each Korean syllable, is a word. Whether two
     texts are the same is :func:`same_text_key`'s to say.
     """
-    return _word().findall(unicodedata.normalize("NFKC", text).casefold())
+    return _word().findall(unicodedata.normalize("NFKC", _without_more_marks(text)).casefold())
 
 
 @cache

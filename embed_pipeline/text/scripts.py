@@ -21,3 +21,12 @@ HANGUL = "\uac00-\ud7a3"
 def combining_marks() -> str:
     r"""Every combining mark: ``\w`` leaves them out, and most words of India and vocalised Arabic contain some."""
     return "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M"))
+
+
+@cache
+def non_starters() -> str:
+    """Every character that Unicode may reorder among its neighbours, after NFKD: most combining marks."""
+    half_width_voice_marks = "\uff9e\uff9f"
+    return half_width_voice_marks + "".join(
+        mark for mark in combining_marks() if unicodedata.combining(unicodedata.normalize("NFKD", mark)[0])
+    )

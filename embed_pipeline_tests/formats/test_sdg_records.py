@@ -3,6 +3,7 @@ import json
 import polars as pl
 import pytest
 
+from embed_pipeline.corpus.sources.detect import corpus_source
 from embed_pipeline.errors import InputError
 from embed_pipeline.formats.sdg_records import ChunkPlace, chunk_places, holds_records, read_records, record_files
 
@@ -59,6 +60,24 @@ def test_the_folder_of_a_downloaded_dataset(tmp_path):
     for number in (1, 0):
         write(tmp_path / "data" / f"train-0000{number}-of-00002.parquet", ONE)
     assert [path.name[:11] for path in record_files(tmp_path)] == ["train-00000", "train-00001"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet"])
+@pytest.mark.parametrize(("there", "missing"), [("r-00000-of-00002", "r-00001-of-00002"), ("part.1", "part.0")])
+def test_a_missing_part_is_named(there, missing, suffix, tmp_path):
+    write(tmp_path / f"{there}{suffix}", ONE)
+    assert holds_records(tmp_path)
+    for read in (record_files, lambda path: list(read_records(path)), corpus_source):
+        with pytest.raises(InputError, match=rf"of the 2 parts .* 1 are not there, the first {missing}\{suffix}\."):
+            read(tmp_path)
+    assert list(read_records(tmp_path / f"{there}{suffix}"))
+    write(tmp_path / f"{missing}{suffix}", ONE)
+    assert len(list(read_records(tmp_path))) == 2
+
+
+def test_parts_that_are_no_records_are_not_counted(tmp_path):
+    (tmp_path / "part.2.jsonl").write_text('{"text": "x"}\n')
+    assert corpus_source(tmp_path).kind == "files"
 
 
 def test_generation_result_names_the_file(tmp_path):

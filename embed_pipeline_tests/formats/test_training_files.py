@@ -113,6 +113,35 @@ def test_a_missing_part_is_named(tmp_path):
     assert training_files(tmp_path / "train-00003-of-00010.parquet")
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_a_missing_part_of_a_job_is_named(suffix, tmp_path):
+    parts(tmp_path, "part.0", "part.2", "part.10", suffix=suffix)
+    with pytest.raises(InputError, match=rf"of the 11 parts .* 8 are not there, the first part\.1\{suffix}\."):
+        training_files(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 damaged"])
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_an_empty_or_damaged_part_is_not_called_missing(suffix, content, tmp_path):
+    parts(tmp_path, "train-00000-of-00002", suffix=suffix)
+    (tmp_path / f"train-00001-of-00002{suffix}").write_bytes(content)
+    with pytest.raises(InputError, match=rf"train-00001-of-00002\{suffix}: this part .* is empty, unreadable or"):
+        training_files(tmp_path)
+
+
+@pytest.mark.parametrize("inner", [".", "data"])
+@pytest.mark.parametrize(("there", "missing"), [("train-00000-of-00002", "train-00001-of-00002"), ("part.1", "part.0")])
+def test_a_missing_part_of_a_corpus_is_named(there, missing, inner, tmp_path):
+    file = recipe(tmp_path)
+    whole = tmp_path / "corpus" / "train.parquet"
+    (tmp_path / "corpus" / inner).mkdir(exist_ok=True)
+    part = whole.rename(tmp_path / "corpus" / inner / f"{there}.parquet")
+    with pytest.raises(InputError, match=rf"of the 2 parts of the corpus 1 are not there, the first {missing}\."):
+        text_files([file])
+    shutil.copyfile(part, part.with_stem(missing))
+    assert text_files([file]) == sorted([part, part.with_stem(missing)])
+
+
 def test_texts_of_the_recipe_come_from_its_corpus(tmp_path):
     file = recipe(tmp_path)
     assert text_files([file]) == [tmp_path / "corpus" / "train.parquet"]

@@ -1,5 +1,7 @@
 """When two texts are the same: many scripts, every sign, and what holds for any text."""
 
+import sys
+import time
 import unicodedata
 
 import pytest
@@ -8,12 +10,14 @@ from hypothesis import strategies as st
 
 from embed_pipeline.prep.splits.repeats import wording_of
 from embed_pipeline.text.forms import same_text_key, words
+from embed_pipeline.text.scripts import non_starters
 
 SIGNS = "+#<>=%/*&@$€£^|\\~_°§≠≤≥±×÷→😀"
 # Characters that rules look at, and some of every script and kind.
 AWKWARD = (
     "aBß5 1.,:;!?'\"`()-\u2010–—−+#<>=/%_&^´…‥²³⁻⁹½①₂㎡ﬁΆ中か゛ｶﾞ。、！「」다ไ้क्षि\u0338\u0301\u0345αשׁ־؟،ًم՞"
-    "\u200b\u200d\ufe0f\xad😀≠\t\n\u3000\x00"
+    "\u200b\u200d\ufe0f\xad😀≠\t\n\u3000\x00\u33a2"
+    "\xa8\xb4\u309b\u309c\uff9e\uff9f\u3099\u0308\u0334\u0e38\u0e48"  # marks that Unicode reorders or sets on a blank
 )
 TEXT = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters()), max_size=12)
 WORD = st.text("abcdeghäéßжщλωअकمن한글", min_size=1, max_size=5)
@@ -116,6 +120,50 @@ def test_a_text_of_nothing_that_counts_is_its_own_key():
 def test_the_key_of_a_key_is_the_key(text):
     key = same_text_key(text)
     assert same_text_key(key) == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u33a2\xa8\u309b\n\xb4",
+        "x \u0308 \u0e38",
+        "x\u0e48 \u0334 y",
+        "か \u3099 \u3099",
+        "か゛",
+        "-.\u0e38\xb4\xb4\u0e38",
+        ".>!\u0338\n5",
+        "中¨゛",
+        "a" + "\u0323\u0301" * 20 + "\u3099" * 40,
+        "\u3099 \u0301\u0323 " * 40,
+    ],
+)
+def test_the_key_of_a_key_is_the_key_where_marks_change_places(text):
+    key = same_text_key(text)
+    assert same_text_key(key) == key
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0323", "\u0301", "\u3099 \u0301 ", "\uff9e\u0301", "\u0301\u034f"])
+def test_a_megabyte_of_combining_marks_takes_no_time(marks):
+    text = "a" + marks * (1_000_000 // len(marks.encode()))
+    start = time.process_time()
+    assert same_text_key(text)
+    assert words(text)
+    assert time.process_time() - start < 8
+
+
+def test_of_more_marks_than_any_language_has_the_first_count_in_any_unicode_form():
+    text = "ṩ" + "\u0301\u0323" * 20 + "b\u0301"
+    keys = {same_text_key(form) for form in (text, *(unicodedata.normalize(name, text) for name in ("NFC", "NFD")))}
+    assert len(keys) == 1
+    assert same_text_key(text + "c") == keys.pop() + "c"
+    assert same_text_key("a" + "\u0301" * 30) != same_text_key("a" + "\u0301" * 29)
+    assert same_text_key("a" + "\u0301" * 30) == same_text_key("a" + "\u0301" * 31)
+    assert words("a" + "\u0301" * 31) == ["á" + "\u0301" * 29]
+
+
+def test_every_character_that_unicode_reorders_is_known():
+    decomposed = ((chr(code), unicodedata.normalize("NFKD", chr(code))) for code in range(sys.maxunicode + 1))
+    assert set(non_starters()) == {char for char, parts in decomposed if unicodedata.combining(parts[0])}
 
 
 @settings(max_examples=500, deadline=None)
