@@ -34,7 +34,9 @@ class Endpoint:
 
     def __init__(self, settings: LLMSettings, key: str, transport: httpx.AsyncBaseTransport | None) -> None:
         self.settings = settings
-        self._url = _checked_url(settings.base_url)
+        if settings.base_url is None:
+            raise LLMAccessError("sdg.llm.base_url is not set, for example to https://api.openai.com/v1.")
+        self._url = settings.base_url.rstrip("/")
         self._key = key
         self._transport = transport
         self._dialects: dict[str, chat_api.Dialect] = {}
@@ -160,16 +162,3 @@ class Endpoint:
     def safe(self, text: str) -> str:
         """Text of the endpoint without our key, should it echo it."""
         return text.replace(self._key, "***") if self._key else text
-
-
-def _checked_url(base_url: str | None) -> str:
-    try:
-        url = httpx.URL(base_url or "")
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise LLMAccessError(
-            "sdg.llm.base_url must be an http(s) address without a user name or password in it, "
-            "for example https://api.openai.com/v1."
-        )
-    return str(url).rstrip("/")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from embed_pipeline.settings.section import Section, runtime
 
@@ -29,6 +30,19 @@ class LLMSettings(Section):
     concurrency: int = runtime(16, "Most requests in flight; fewer while the endpoint asks for fewer.", ge=1)
     timeout_seconds: float = runtime(120.0, "Longest wait for one answer.", gt=0)
     max_attempts: int = runtime(6, "Attempts for one request before it is set aside.", ge=1)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        address = urlsplit(value)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
+            raise ValueError(
+                "must be an http(s) address without a user name or password in it; "
+                "the key comes from the environment variable that api_key_env names"
+            )
+        return value
 
 
 class QueryMix(Section):

@@ -62,7 +62,7 @@ def load_settings(
     for given in (
         _named_by(from_file, str(file)),
         {name: _variable(name) for name in _environment_texts(environment)},
-        *({_split(override)[0]: f"--set {override[:_SHOWN]}"} for override in overrides),
+        *({_split(override)[0]: _option(override)} for override in overrides),
     ):
         for name, place in given.items():
             names.pop(name, None)  # so that what wins stands last
@@ -77,7 +77,7 @@ def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
         SettingsError: as :func:`load_settings`.
     """
     before = InitSettingsSource(_SettingsFromSources, settings.model_dump())
-    names = {_split(override)[0]: f"--set {override[:_SHOWN]}" for override in overrides}
+    names = {_split(override)[0]: _option(override) for override in overrides}
     return _validated((*_from_overrides(overrides), before), names)
 
 
@@ -204,6 +204,16 @@ def _environment_texts(environment: Mapping[str, str] | None) -> dict[str, str]:
     }
 
 
+def _option(override: str) -> str:
+    name, _ = _split(override)
+    return f"--set {name if _may_hold_a_secret(name) else override[:_SHOWN]}"
+
+
+def _may_hold_a_secret(name: str) -> bool:
+    """People write keys into addresses; whole sections hold one."""
+    return name.endswith("base_url") or name in ("sdg", "sdg.llm")
+
+
 def _variable(name: str) -> str:
     return ENVIRONMENT_PREFIX + name.upper().replace(".", "__")
 
@@ -252,7 +262,8 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
             line = f"unknown setting {name}{_nearest(name, [*sections_of(Settings), *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = f" (got {repr(problem['input'])[:_SHOWN]})" if not isinstance(problem["input"], dict) else ""
+            shown = not isinstance(problem["input"], dict) and not _may_hold_a_secret(name)
+            given = f" (got {repr(problem['input'])[:_SHOWN]})" if shown else ""
             line = f"{name}: {message}{given}" if name else message
         lines.setdefault(_place(name, names) or otherwise, []).append(line)
     told = (f"{place}: {'; '.join(found)}" if place else "; ".join(found) for place, found in lines.items())

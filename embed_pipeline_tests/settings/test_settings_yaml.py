@@ -57,3 +57,17 @@ def test_what_wins_is_what_the_error_names(tmp_path):
     file.write_text("prep: {train_ratio: 0.8, validation_ratio: 0.1, test_ratio: 0.1}")
     with pytest.raises(SettingsError, match=r"^--set prep\.train_ratio=0\.5: prep: "):
         load_settings(file, None, ["prep.train_ratio=0.5"], {})
+
+
+@pytest.mark.parametrize(
+    # pragma: allowlist nextline secret
+    "address",
+    ["not a url", "file:///etc", "https://user:sk-hidden@host/v1", "http://", "http://[x"],
+)
+def test_an_address_that_is_none_or_holds_a_password_is_refused_and_not_shown(address):
+    with pytest.raises(SettingsError, match=r"sdg\.llm\.base_url: ") as caught:
+        load_settings(None, None, ["sdg.llm.model=m"], {"EMBED_PIPELINE__SDG__LLM__BASE_URL": address})
+    assert "sk-hidden" not in str(caught.value)
+    with pytest.raises(SettingsError, match=r"^--set sdg\.llm\.base_url: ") as caught:
+        load_settings(None, None, ["sdg.llm.model=m", f"sdg.llm.base_url={address}"], {})
+    assert "sk-hidden" not in str(caught.value)

@@ -124,8 +124,10 @@ def test_an_unknown_setting_in_the_environment_names_the_nearest(name, hint):
 
 
 def test_what_is_set_last_wins_and_leaves_the_rest_of_its_section():
-    settings = load(None, "sdg.llm={base_url: u, model: first}", "sdg.llm.model=second", "sdg={max_questions: 5}")
-    assert (settings.sdg.llm.base_url, settings.sdg.llm.model, settings.sdg.max_questions) == ("u", "second", 5)
+    settings = load(
+        None, 'sdg.llm={base_url: "http://u", model: first}', "sdg.llm.model=second", "sdg={max_questions: 5}"
+    )
+    assert (settings.sdg.llm.base_url, settings.sdg.llm.model, settings.sdg.max_questions) == ("http://u", "second", 5)
     assert load(None, "sdg.llm.model=first", "sdg.llm={model: second}").sdg.llm.model == "second"
 
 
