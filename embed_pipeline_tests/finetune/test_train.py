@@ -372,7 +372,8 @@ def test_arguments_report_nowhere(tmp_path):
     assert arguments.lr_scheduler_type == "cosine"
 
 
-def test_other_gpus_are_refused_with_the_way_to_choose_one():
+def test_other_gpus_are_refused_with_the_way_to_choose_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert training_device("cpu") == "cpu"
     assert training_device("cuda:0") == "cuda"
     assert training_device("mps") == "cpu"
