@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from embed_pipeline.errors import EmbedPipelineError
     from embed_pipeline.records import RetrievalSet
     from embed_pipeline.settings import Settings
+    from embed_pipeline.settings.sources import load_settings
     from embed_pipeline.stages.notebook import (
         Corpus,
         TrainingData,
         encode,
         evaluate,
         load_encoder,
-        load_settings,
         mine,
         read_documents,
         train,
@@ -62,6 +62,7 @@ _ELSEWHERE = {
     "EncoderSpec": "encoders.spec",
     "RetrievalSet": "records",
     "Settings": "settings",
+    "load_settings": "settings.sources",
 }
 
 

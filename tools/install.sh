@@ -17,6 +17,7 @@ EXTRAS=${EXTRAS:-cpu,demo,dev}
 CONSTRAINTS=${CONSTRAINTS:-constraints.txt}
 BIN=.venv/bin
 LOG=.venv/install.log
+[ -r "$CONSTRAINTS" ] || { echo "CONSTRAINTS=$CONSTRAINTS: there is no such file." >&2 && exit 2; }
 TORCH=$(sed -n 's/^torch==//p' "$CONSTRAINTS")
 
 make_environment() {
@@ -86,6 +87,7 @@ shorten() {
 
 # Runs pip with its output shortened; the whole of it lies in $LOG.
 run_pip() {
+    rm -f "$LOG.failed" # of an installation that was interrupted
     { "$BIN/pip" --disable-pip-version-check "$@" 2>&1 || touch "$LOG.failed"; } | tee "$LOG" | shorten
     if [ -e "$LOG.failed" ]; then
         rm "$LOG.failed"

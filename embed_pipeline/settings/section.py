@@ -1,6 +1,6 @@
 """What every section of the settings is, and which of its fields are part of an artifact's key.
 
-Three kinds of setting, told apart by how they are declared:
+Four kinds of setting, told apart by how they are declared:
 
 * ``Field(...)``: always part of the key. Those that were there when the first homes were made; there are no new ones.
 * :func:`added`: came later. Part of the key only where it differs from its default, so that a new setting leaves
@@ -21,14 +21,18 @@ def runtime(default: Any, description: str, **constraints: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"in_key": False}, **constraints)
 
 
-def added(default: Any, description: str, *, unkeyed: Any = None, **constraints: Any) -> Any:
+_DEFAULT = object()
+
+
+def added(default: Any, description: str, *, unkeyed: Any = _DEFAULT, **constraints: Any) -> Any:
     """A setting that can change a result and came after the first homes: in the key only where it is not ``unkeyed``.
 
     Args:
-        unkeyed: the value that stays out of the key: what the pipeline did before there was this setting. None: the
-            default. To change the default later, pass the old one here, so that old keys keep their meaning.
+        unkeyed: the value that stays out of the key: what the pipeline did before there was this setting; the
+            default unless given. To change the default later, pass the old one here, so that old keys keep their
+            meaning.
     """
-    extra = {"in_key": "unless", "unkeyed": default if unkeyed is None else unkeyed}
+    extra = {"in_key": "unless", "unkeyed": default if unkeyed is _DEFAULT else unkeyed}
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
@@ -51,7 +55,7 @@ def sections_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 
 def in_key(model: type[BaseModel], field: str) -> bool:
-    """Whether a field can change a result."""
+    """Whether a field is part of keys at all."""
     return _extra(model, field).get("in_key") is not False
 
 

@@ -13,7 +13,9 @@ _SHOWN = 200
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader without dates (no setting is one), and with keys that stand once."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Looks before merge keys (``<<``) are resolved, which put the same name into a mapping twice."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: dict[str, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
@@ -21,7 +23,7 @@ class _Loader(yaml.SafeLoader):
                 if key.value in seen:
                     raise SettingsError(f"{key.value} stands twice, in line {seen[key.value]} and in line {line}.")
                 seen[key.value] = line
-        return super().construct_mapping(node, deep)
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {

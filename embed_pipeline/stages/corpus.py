@@ -108,19 +108,12 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 )
 def passages(run: StageRun, documents: Artifact) -> None:
     """Chunks of the documents with character spans, section and near-duplicate group."""
-    from embed_pipeline.corpus.chunking.chunk import chunk_documents
-    from embed_pipeline.corpus.chunking.tokens import token_counter
-    from embed_pipeline.corpus.near_duplicates import group_near_duplicates
+    from embed_pipeline.corpus.passages import cut_passages
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
-    settings = run.settings
-    count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
-    kind = documents.json("corpus")["kind"]
-    # Rows of BEIR and training data are the passages, ids kept; so are the chunks of SDG records.
-    uncut = kind in ("beir", "training")
+    spec, kind = base_encoder_spec(run.settings.base_model, run.settings.encoder), documents.json("corpus")["kind"]
     chunks = documents.frame("chunks") if kind == "records" else None
-    frame = chunk_documents(documents.frame(), count, settings.corpus, uncut=uncut, chunks=chunks)
-    frame = group_near_duplicates(frame, settings.corpus.near_duplicate_threshold)
+    frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus)
     run.write_table(frame)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}

@@ -28,19 +28,6 @@ if TYPE_CHECKING:
     from embed_pipeline.evaluation.evaluate import TunedEvaluation
     from embed_pipeline.finetune.train import TrainingReport
 
-__all__ = [
-    "Corpus",
-    "TrainingData",
-    "encode",
-    "evaluate",
-    "load_encoder",
-    "load_settings",
-    "mine",
-    "read_documents",
-    "train",
-    "write_questions",
-]
-
 
 @dataclass(frozen=True)
 class Corpus:
@@ -120,11 +107,9 @@ def read_documents(folder: str | Path, settings: Settings | None = None) -> Corp
     Raises:
         InputError: the folder is missing, empty, or nothing in it can be read.
     """
-    from embed_pipeline.corpus.chunking.chunk import chunk_documents
-    from embed_pipeline.corpus.chunking.tokens import token_counter
     from embed_pipeline.corpus.documents import read_documents as read
     from embed_pipeline.corpus.manifest import scan_corpus
-    from embed_pipeline.corpus.near_duplicates import group_near_duplicates
+    from embed_pipeline.corpus.passages import cut_passages
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
     chosen = settings or load_settings()
@@ -132,10 +117,8 @@ def read_documents(folder: str | Path, settings: Settings | None = None) -> Corp
         raise InputError("folder is empty: name the folder of documents.")
     root = Path(folder).expanduser()
     parsed = read(root, scan_corpus(root, chosen.corpus), chosen.corpus)
-    count = token_counter(base_encoder_spec(chosen.base_model, chosen.encoder))
-    uncut = parsed.kind in ("beir", "training")
-    cut = chunk_documents(parsed.documents, count, chosen.corpus, uncut=uncut, chunks=parsed.chunks)
-    passages = group_near_duplicates(cut, chosen.corpus.near_duplicate_threshold)
+    spec = base_encoder_spec(chosen.base_model, chosen.encoder)
+    passages = cut_passages(parsed.documents, parsed.kind, parsed.chunks, spec, chosen.corpus)
     return Corpus(parsed.documents, passages, parsed.skipped)
 
 

@@ -31,6 +31,11 @@ def test_odd_yaml_is_read_or_refused_in_a_line(text):
     assert len(str(caught.value)) < 400
 
 
+def test_merge_keys_may_override():
+    text = "base: &c {k: 0, m: 1}\nouter:\n  inner: &a\n    <<: *c\n    k: 1\nlast: {<<: *a, m: 2}"
+    assert read_yaml(text, "f.yaml")["outer"] == {"inner": {"k": 1, "m": 1}}
+
+
 def test_a_date_is_text():
     assert read_yaml("a: 2020-01-02", "f.yaml") == {"a": "2020-01-02"}
 

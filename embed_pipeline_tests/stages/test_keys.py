@@ -74,6 +74,7 @@ class Later(Section):
 class Outer(Section):
     inner: Inner = Inner()
     path: str | None = added(None, "came later")
+    limit: int | None = added(7, "came later without a limit; its default was set since", unkeyed=None)
     count: int = added(5, "came later, and its default was raised since", unkeyed=4)
     later: Later = added(Later(), "a whole section that came later")
 
@@ -81,16 +82,21 @@ class Outer(Section):
 @pytest.mark.parametrize(
     ("given", "key"),
     [
-        ({"count": 4}, {"inner": {"old": 1}}),
-        ({}, {"inner": {"old": 1}, "count": 5}),
-        ({"count": 4, "inner": {"new": (1,)}}, {"inner": {"old": 1, "new": [1]}}),
-        ({"count": 4, "path": "x"}, {"inner": {"old": 1}, "path": "x"}),
-        ({"count": 4, "later": {"device": "cuda"}}, {"inner": {"old": 1}}),
-        ({"count": 4, "later": {"width": 9}}, {"inner": {"old": 1}, "later": {"width": 9}}),
+        ({}, {}),
+        ({"count": 5, "limit": 7}, {"count": 5, "limit": 7}),
+        ({"inner": {"new": (1,)}}, {"inner": {"old": 1, "new": [1]}}),
+        ({"path": "x"}, {"path": "x"}),
+        ({"later": {"device": "cuda"}}, {}),
+        ({"later": {"width": 9}}, {"later": {"width": 9}}),
     ],
 )
 def test_an_added_setting_enters_a_key_only_where_it_differs(given: dict[str, Any], key: dict[str, Any]):
-    assert keyed(Outer.model_validate(given)) == key
+    as_before = {"count": 4, "limit": None}
+    assert keyed(Outer.model_validate(as_before | given)) == {"inner": {"old": 1}} | key
+
+
+def test_a_default_that_was_changed_since_is_part_of_the_key():
+    assert keyed(Outer()) == {"inner": {"old": 1}, "count": 5, "limit": 7}
 
 
 def test_where_the_endpoint_listens_changes_no_key():
