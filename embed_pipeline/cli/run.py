@@ -57,11 +57,8 @@ def run(
             {"asset": one.asset, "outcome": one.outcome, "seconds": one.seconds, "version": one.version}
             for one in report.assets
         ]
-        value: dict[str, Any] = {
-            "assets": outcomes,
-            "verdict": verdict,
-            "endpoint": None if report.errors else endpoint,
-        }
+        served = endpoint if "endpoint" in finished or "endpoint" not in names else None  # one that failed is none
+        value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": served}
         if COMPARISON in finished:
             value["sweep"] = _sweep_rows(home)
         output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
