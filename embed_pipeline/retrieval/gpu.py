@@ -4,6 +4,7 @@ Written after Faiss 1.15's source and documentation and tested with its CPU buil
 cuVS is left aside: Faiss's own kernels compute in float32, as the CPU does.
 """
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,14 @@ PASSAGE_BYTES = 1 << 30
 """Passages on the GPU at once, in an exact search."""
 
 
+def have_faiss() -> bool:
+    """Whether Faiss is installed, in any build."""
+    return importlib.util.find_spec("faiss") is not None
+
+
 def number_of(device: str) -> int | None:
-    """The GPU that Faiss can use for ``device``; None where that is none, or Faiss's CPU build is installed."""
-    if not device.startswith("cuda"):
+    """The GPU that Faiss can use for ``device``; None where that is none, or Faiss is its CPU build or missing."""
+    if not device.startswith("cuda") or not have_faiss():
         return None
     import faiss
 

@@ -14,6 +14,8 @@ PASSAGE_BLOCK = 4096
 """Passages multiplied at once on a CPU; with Faiss's own 1024 BLAS was 2 to 8 % slower on two cores."""
 GPU_BLOCK = 262_144
 """Passages on the GPU at once, when torch searches."""
+TORCH_CPU_BLOCK = 16_384
+"""Passages multiplied at once on a CPU, when torch searches."""
 
 
 def top_k(queries: Vectors, passages: Vectors, k: int, device: str = "cpu") -> tuple[Vectors, Indices]:
@@ -24,7 +26,8 @@ def top_k(queries: Vectors, passages: Vectors, k: int, device: str = "cpu") -> t
         passages: [p, d], in memory or memory-mapped; they are read in blocks.
         k: asked for, cut to p.
         device: cpu, or a GPU: Faiss where its build can use one (:mod:`embed_pipeline.retrieval.gpu`), else torch;
-            float32 on each. Scores of different devices can differ in the last digits.
+            float32 on each. Scores of different devices can differ in the last digits. Where Faiss is not installed,
+            torch searches on the CPU as well.
 
     Returns:
         scores [q, min(k, p)] and passage indices [q, min(k, p)]; equal scores are ordered by index.
@@ -52,6 +55,8 @@ def _search(queries: Vectors, passages: Vectors, k: int, device: str) -> tuple[V
         if number is None or k > gpu.MOST:
             return _torch_search(queries, passages, k, device)
         return gpu.knn(queries, passages, k, number)
+    if not gpu.have_faiss():
+        return _torch_search(queries, passages, k, device)
     import faiss
 
     faiss.cvar.distance_compute_blas_database_bs = PASSAGE_BLOCK
@@ -66,7 +71,7 @@ def _torch_search(queries: Vectors, passages: Vectors, k: int, device: str) -> t
     left = torch.from_numpy(queries).to(device)
     best: torch.Tensor | None = None
     places: torch.Tensor | None = None
-    for start, block in _blocks(passages, GPU_BLOCK):
+    for start, block in _blocks(passages, TORCH_CPU_BLOCK if device == "cpu" else GPU_BLOCK):
         product = left @ torch.from_numpy(np.array(block)).to(device).T
         found = product.topk(min(k, len(block)), dim=1)
         if best is None or places is None:

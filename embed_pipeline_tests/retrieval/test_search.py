@@ -1,12 +1,14 @@
 """Exact top-k against numpy."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embed_pipeline.retrieval import search
+from embed_pipeline.retrieval import gpu, search
 from embed_pipeline.retrieval.search import top_k
 
 
@@ -62,7 +64,7 @@ def test_ties_at_the_edge_go_to_the_lowest_indices(p, k):
 def test_torch_gives_the_same(problem, block):
     queries, passages, k = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "GPU_BLOCK", block)
+        patch.setattr(search, "TORCH_CPU_BLOCK", block)
         patch.setattr(
             search, "_search", lambda queries, passages, k, *_: search._torch_search(queries, passages, k, "cpu")
         )
@@ -94,3 +96,14 @@ def test_views_and_other_float_types_are_accepted():
     passages = np.arange(24, dtype=np.float64).reshape(6, 4)[:, ::2]
     queries = np.array([[1.0, 0.0]])
     assert top_k(queries, passages, 2)[1].tolist() == [[5, 4]]  # type: ignore[arg-type]
+
+
+def test_without_faiss_torch_searches(monkeypatch):
+    generator = np.random.default_rng(0)
+    queries = generator.integers(-2, 3, size=(5, 8)).astype(np.float32)
+    passages = generator.integers(-2, 3, size=(20_000, 8)).astype(np.float32)
+    expected = top_k(queries, passages, 30)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    for found, wanted in zip(top_k(queries, passages, 30), expected, strict=True):
+        assert np.array_equal(found, wanted)
+    assert gpu.number_of("cuda") is None
