@@ -47,6 +47,13 @@ browser: ## Chromium for the test of the web UI, if there is none (Debian and Ub
 	{ sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
 
+.PHONY: gpu-benchmark gpu-benchmark-quick
+gpu-benchmark: .venv/.installed ## What encoder, search and training do on this machine's GPU (under 9 minutes)
+	benchmarks/gpu/run.sh
+
+gpu-benchmark-quick: .venv/.installed ## The same with tiny shapes, on a CPU too: whether everything runs (minutes)
+	benchmarks/gpu/run.sh --quick --minutes 20
+
 # --- What a change must pass ---
 
 .PHONY: check format lint types layers hooks slowest

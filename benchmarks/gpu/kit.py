@@ -164,7 +164,9 @@ def _write_llama(bench: Bench, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(0)
     with torch.device(bench.device):
-        LlamaModel(LlamaConfig(**shape, max_position_embeddings=8192)).bfloat16().save_pretrained(folder)
+        model = LlamaModel(LlamaConfig(**shape, max_position_embeddings=8192))
+    model.bfloat16().save_pretrained(folder)
+    del model
     config = json.loads((folder / "config.json").read_text("utf-8"))
     own = {"model_type": "llama_bidirec", "architectures": ["LlamaBidirectionalModel"], "pooling": "avg"}
     (folder / "config.json").write_text(json.dumps(config | own), "utf-8")
@@ -195,7 +197,9 @@ def flops(encoder: TorchEncoder, texts: int, tokens: int) -> float:
     """Floating-point operations of a forward pass: 2 for each weight of a matrix and token, and the attention's."""
     body = encoder.model[0].model
     matrices = sum(
-        value.numel() for name, value in body.named_parameters() if value.dim() == 2 and not any(part in name.lower() for part in ("embed", "pooler"))
+        value.numel()
+        for name, value in body.named_parameters()
+        if value.dim() == 2 and not any(part in name.lower() for part in ("embed", "pooler"))
     )
     config = body.config
     attention = 4 * config.num_hidden_layers * tokens * config.hidden_size

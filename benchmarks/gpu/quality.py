@@ -7,6 +7,7 @@ from kit import PRECISIONS, Bench, encoder, minilm, sample
 
 from embed_pipeline.evaluation.retrieve import dense_run, ranked
 from embed_pipeline.finetune.validation import ndcg
+from embed_pipeline.records import RetrievalSet
 
 
 def run(bench: Bench) -> None:
@@ -28,6 +29,7 @@ def ndcg_by_query(bench: Bench, device: str, precision: str) -> dict[str, float]
     gold = sample()
     if bench.quick:
         kept = dict(list(gold.queries.items())[:20])
-        gold = type(gold)("gold", gold.passages, kept, gold.qrels)
-    found = dense_run(gold, encoder(minilm(bench), device, precision), 100)
+        needed = {name for query in kept for name in gold.qrels[query]} | set(list(gold.passages)[:20])
+        gold = RetrievalSet("gold", {name: gold.passages[name] for name in sorted(needed)}, kept, gold.qrels)
+    found = dense_run(gold, encoder(minilm(bench, bench.size(256, 64)), device, precision), 100)
     return {query: ndcg(ranked(found[query]), gold.qrels[query]) for query in gold.queries}

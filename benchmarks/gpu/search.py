@@ -60,7 +60,9 @@ def vectors(count: int, seed: int) -> Vectors:
 def whole_numbers(bench: Bench) -> dict[str, Any]:
     """Products of small whole numbers are exact everywhere, and ties are many: the result must be equal."""
     rng = np.random.default_rng(2)
-    queries, passages = (rng.integers(-2, 3, (count, 8)).astype(np.float32) for count in (64, bench.size(300_000, 5000)))
+    queries, passages = (
+        rng.integers(-2, 3, (count, 8)).astype(np.float32) for count in (64, bench.size(300_000, 5000))
+    )
     scores, indices = top_k(queries, passages, K, bench.device)
     products = queries @ passages.T
     wanted = np.argsort(-products, axis=1, kind="stable")[:, :K]

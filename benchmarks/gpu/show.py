@@ -35,7 +35,9 @@ def _row(name: str, value: Any, environment: Mapping[str, Any]) -> str:
         return f"| {name} | | {_cell(value)} |"
     verdict = {True: "yes", False: "**no**"}.get(value.get("as_expected"), "")
     facts = [f"{key} {_cell(fact)}" for key, fact in value.items() if key not in HIDDEN and fact is not None]
-    facts += [share for key, fact in value.items() if "tflops" in key and (share := _share(name, key, fact, environment))]
+    facts += [
+        share for key, fact in value.items() if "tflops" in key and (share := _share(name, key, fact, environment))
+    ]
     return f"| {name} | {'**failed**' if 'failed' in value else verdict} | {', '.join(facts)} |"
 
 

@@ -27,7 +27,9 @@ from embed_pipeline.settings import FinetuneSettings
 
 HELD_OUT = 3
 """One question in so many validates, the others train."""
-KILL_WITHIN = 90
+MOST_APART = 0.05
+"""Losses of the same step that may differ so much: a GPU adds in no fixed order, and it grows from step to step."""
+KILL_WITHIN = 80
 """Seconds within which the training to be killed must have written a checkpoint."""
 
 
@@ -51,8 +53,8 @@ class StepClock:
         print(f"    {text}", file=sys.stderr)
 
     def per_second(self) -> float | None:
-        """Steps a second by the median step, the first three left out; None for too few steps."""
-        steps = np.diff(self.times[3:] or self.times)
+        """Steps a second by the median step, the first three of many left out; None for too few steps."""
+        steps = np.diff(self.times[3:] if len(self.times) > 6 else self.times)
         return round(1 / float(np.median(steps)), 3) if len(steps) else None
 
 
@@ -74,7 +76,7 @@ def chosen(bench: Bench, **values: Any) -> FinetuneSettings:
     """Settings of these trainings."""
     sizes = {"batch_size": bench.size(64, 8), "epochs": bench.size(6, 2), "hard_negatives": bench.size(3, 1)}
     lengths = {"max_query_length": bench.size(64, 16), "max_passage_length": bench.size(128, 16)}
-    own = {"learning_rate": 5e-5, "max_steps": bench.size(60, 6), "processes": 1}
+    own = {"learning_rate": 5e-5, "max_steps": bench.size(60, 4), "processes": 1}
     return FinetuneSettings.model_validate(sizes | lengths | own | values)
 
 
@@ -84,7 +86,7 @@ def data(bench: Bench) -> tuple[list[TrainingRow], RetrievalSet]:
     Real texts in a form that can be learned from in a minute; nothing is claimed about the quality of the result.
     """
     gold = sample()
-    names = sorted(gold.queries)[: bench.size(len(gold.queries), 36)]
+    names = sorted(gold.queries)[: bench.size(len(gold.queries), 27)]
     held_out = set(names[::HELD_OUT])
     order = sorted(gold.passages)
     place = {name: number for number, name in enumerate(order)}
@@ -108,7 +110,7 @@ def data(bench: Bench) -> tuple[list[TrainingRow], RetrievalSet]:
             )
         )
     queries = {name: gold.queries[name] for name in held_out}
-    passages = dict(list(gold.passages.items())[: bench.size(len(gold.passages), 60)])
+    passages = dict(list(gold.passages.items())[: bench.size(len(gold.passages), 20)])
     passages |= {name: gold.passages[name] for query in queries for name in gold.qrels[query]}
     validation = RetrievalSet("validation", passages, queries, {name: gold.qrels[name] for name in queries})
     training = [row for row in rows if row.question_id not in held_out]
@@ -129,9 +131,10 @@ def trained(bench: Bench, work: Path, name: str, compared: str | None = None, **
     rate = clock.per_second()
     if rate is not None:
         facts |= {"steps_per_s": rate, "questions_per_s": round(rate * report.batch_size, 1)}
-    facts |= shares(bench, spec, settings, report, rate)
+    facts |= shares(spec, settings, report, rate)
     if compared is not None:
         facts |= same_as(work / compared / "model", work / name / "model", spec)
+        facts["as_expected"] &= facts["largest_loss_difference"] < MOST_APART
     return facts
 
 
@@ -151,7 +154,7 @@ def course(report: TrainingReport) -> dict[str, Any]:
 
 
 def shares(
-    bench: Bench, spec: EncoderSpec, settings: FinetuneSettings, report: TrainingReport, rate: float | None
+    spec: EncoderSpec, settings: FinetuneSettings, report: TrainingReport, rate: float | None
 ) -> dict[str, Any]:
     """TFLOP/s of the steps: three times a forward pass over every text at its full length, an upper bound."""
     from kit import flops
@@ -212,7 +215,7 @@ def killed(bench: Bench, work: Path) -> dict[str, Any]:
         "steps_made_again": len(clock.times),
         "steps": report.steps,
         "largest_loss_difference": apart,
-        "as_expected": not done and len(clock.times) < report.steps == peaceful.steps and apart < 0.05,
+        "as_expected": not done and len(clock.times) < report.steps == peaceful.steps and apart < MOST_APART,
     } | same_as(folder / "model", work / "peaceful" / "model", minilm(bench, bench.size(128, 32)))
 
 
@@ -243,7 +246,7 @@ def by_torchrun(bench: Bench, work: Path) -> dict[str, Any]:
         "losses": losses[:3] + losses[-1:],
         "steps_per_s": clock.per_second(),
         "largest_loss_difference": apart,
-        "as_expected": len(losses) == job.steps and apart < 0.05,
+        "as_expected": len(losses) == job.steps and apart < MOST_APART,
     }
 
 

@@ -67,7 +67,10 @@ def trainable_model(job: TrainingJob, device: str) -> "SentenceTransformer":
         add_adapters(model, settings.lora)
     if settings.gradient_checkpointing:
         body: Any = model[0].model
-        body.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        if hasattr(body, "activation_checkpointing_enable"):
+            body.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        else:  # its name in older transformers, 5.17 for one
+            body.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
 
 
