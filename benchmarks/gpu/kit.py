@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from embed_pipeline.encoders.base_model import base_encoder_spec, find_base_model
 from embed_pipeline.encoders.spec import EncoderSpec, Vectors
@@ -24,6 +23,7 @@ from embed_pipeline.formats.beir import read_retrieval_set
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EncoderSettings
 
+ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "loft_stations" / "gold"
 TRACEBACK_END = 3000
 """Characters of a traceback that are kept."""

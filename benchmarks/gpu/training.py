@@ -64,7 +64,7 @@ def run(bench: Bench) -> None:
     first = bench.measure("fp32", lambda: train("first", precision="fp32"))
     bench.measure("fp32_same_seed_again", lambda: train("second", precision="fp32", compared="first"))
     bench.measure("auto_precision", lambda: train("auto"))
-    bench.measure("grad_cache", lambda: train("pieces", precision="fp32", grad_cache="on", mini_batch_size=8))
+    bench.measure("fp32_grad_cache", lambda: train("pieces", precision="fp32", grad_cache="on", mini_batch_size=8))
     bench.measure("lora", lambda: train("lora", lora={"rank": 8}, learning_rate=1e-3))
     bench.measure("gradient_checkpointing", lambda: train("recomputed", gradient_checkpointing=True))
     if first is not None:
@@ -153,9 +153,7 @@ def course(report: TrainingReport) -> dict[str, Any]:
     }
 
 
-def shares(
-    spec: EncoderSpec, settings: FinetuneSettings, report: TrainingReport, rate: float | None
-) -> dict[str, Any]:
+def shares(spec: EncoderSpec, settings: FinetuneSettings, report: TrainingReport, rate: float | None) -> dict[str, Any]:
     """TFLOP/s of the steps: three times a forward pass over every text at its full length, an upper bound."""
     from kit import flops
 
