@@ -9,7 +9,7 @@ from typing import Any
 from kit import ROOT, Bench
 
 FILES = (
-    "encoders/test_cuda.py", "retrieval/test_search.py", "finetune/test_objectives.py", "finetune/test_batches.py",
+    "test_cuda.py", "retrieval/test_search.py", "finetune/test_objectives.py", "finetune/test_batches.py",
     "finetune/test_collate.py",
 )  # fmt: skip
 
