@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from embed_pipeline.defs.experiments import observed
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
 from embed_pipeline.errors import EmbedPipelineError
@@ -42,12 +43,16 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
         pool="gpu" if gpu else None,
         io_manager_key="table_io" if stage.storage == "table" else "folder_io",
         dagster_type=type_of_output or dg.Any,
+        output_required=False,  # an experiment materializes nothing
     )
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
-    ) -> Iterator[dg.Output[StageResult]]:
+    ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation]:
         result = _run(context, stage, settings, pipeline, store, inputs)
-        yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
+        if pipeline.overrides:
+            yield observed(result, stage, store, pipeline, context)
+        else:
+            yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
 
     return materialize
 

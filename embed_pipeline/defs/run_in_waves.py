@@ -1,10 +1,8 @@
 """One run, wave after wave: assets first, their checks with them, then what follows."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-import dagster as dg
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -17,7 +15,6 @@ from dagster._utils.interrupts import check_captured_interrupt
 from embed_pipeline.defs.run_record import RunRecord
 from embed_pipeline.defs.run_request import RunRequest
 from embed_pipeline.defs.steps import CheckStep, Steps
-from embed_pipeline.progress import say
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.waves import Wave, Waves
 from embed_pipeline.store.artifacts import Store
@@ -64,12 +61,15 @@ class RunInWaves:
         yield from self._summary()
 
     def _wave(self, wave: Wave) -> Iterator[DagsterEvent]:
+        self._record.executing(wave.execute)
         checks = [check for name in wave.check for check in self._unchecked(name)]
         if not self._request.experiment:
             checks += [check for name in wave.execute for check in self._steps.checks[name]]
         yield from self._execute([self._steps.assets[name] for name in wave.execute] + [one.step for one in checks])
         made = [name for name in wave.execute if self._steps.assets[name] not in self._record.failed_steps]
-        if self._request.experiment:  # nothing is handed over in the wave itself, so the checks come in one of their own
+        if (
+            self._request.experiment
+        ):  # nothing is handed over in the wave itself, so the checks come in one of their own
             checks = [check for name in made for check in self._steps.checks[name]]
             yield from self._execute([one.step for one in checks])
         self._settle(wave, checks)

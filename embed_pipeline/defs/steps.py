@@ -75,7 +75,7 @@ class Steps:
                 checks.append(_check_step(step.key, checked[0], context))
             else:
                 others.append(step.key)
-        of_assets: dict[str, tuple[CheckStep, ...]] = {name: () for name in assets}
+        of_assets: dict[str, tuple[CheckStep, ...]] = dict.fromkeys(assets, ())
         for check in checks:
             if check.asset in assets:
                 of_assets[check.asset] += (check,)

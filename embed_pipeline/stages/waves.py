@@ -29,6 +29,10 @@ class Wave:
         return bool(self.execute or self.check)
 
 
+def _always(_stage: Stage, _version: str) -> bool:
+    return True
+
+
 @dataclass
 class Waves:
     """Which assets of a run come next.
@@ -49,8 +53,8 @@ class Waves:
     store: Store
     chosen: Collection[str]
     force: Collection[str] = ()
-    known_outside: Callable[[Stage, str], bool] = lambda stage, version: True
-    checked: Callable[[Stage, str], bool] = lambda stage, version: True
+    known_outside: Callable[[Stage, str], bool] = _always
+    checked: Callable[[Stage, str], bool] = _always
     up_to_date: dict[str, str] = field(default_factory=dict)
     done: dict[str, str | None] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)

@@ -50,10 +50,11 @@ class Holder:
 
 
 @contextmanager
-def home_lock(home: Path, holder: Holder, wait: Wait | None = None) -> Iterator[None]:
+def home_lock(home: Path, holder: Holder | None = None, wait: Wait | None = None) -> Iterator[None]:
     """Hold a home; without ``wait`` only if it is free.
 
     Args:
+        holder: how to show oneself to those who wait.
         wait: what it raises ends the waiting.
 
     Raises:
@@ -76,7 +77,7 @@ def home_lock(home: Path, holder: Holder, wait: Wait | None = None) -> Iterator[
             wait(other, time.monotonic() - began)
             time.sleep(POLL_SECONDS)
     try:
-        write_json(home / HOLDER, asdict(holder))
+        write_json(home / HOLDER, asdict(holder or Holder.here("another command")))
         yield
     finally:
         (home / HOLDER).unlink(missing_ok=True)
