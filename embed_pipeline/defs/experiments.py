@@ -20,7 +20,7 @@ def observed(
     Figures are text, so that they add no point to the plots of the asset.
     """
     artifact = result.artifact
-    store.record_run(artifact, result.key, result.outcome, result.seconds, context.run_id)
+    store.record_run(artifact, result.key, result.outcome, result.seconds, context.run.run_id)
     manifest = artifact.manifest()
     facts = {name: str(value) for name, value in {**manifest.summary, **manifest.cost}.items()}
     return dg.AssetObservation(
@@ -34,7 +34,7 @@ def observed(
             "seconds": f"{result.seconds:.3f}",
             **facts,
         },
-        tags={"embed_pipeline/experiment": context.run_id, **override_tags(pipeline.overrides)},
+        tags={"embed_pipeline/experiment": context.run.run_id, **override_tags(pipeline.overrides)},
     )
 
 

@@ -81,8 +81,12 @@ class RunRecord:
         finally:
             record = self._write(status)
             self._instance.add_run_tags(self._request.run_id, self._tags(record))
-            if isinstance(self._instance.event_log_storage, EventLog):
-                self._instance.event_log_storage.forget_planned_checks(self._request.run_id)
+            self._forget_plans()
+
+    def _forget_plans(self) -> None:
+        log = self._instance.event_log_storage
+        if isinstance(log, EventLog):
+            log.forget_plans(self._request.run_id, [dg.AssetKey(name) for name in self._up_to_date])
 
     def _note_failure(self, step: str, data: Any) -> None:
         if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
