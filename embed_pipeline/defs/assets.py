@@ -12,6 +12,7 @@ from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.interrupts import stoppable
 from embed_pipeline.stages.run import StageResult, announce, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -66,7 +67,7 @@ def _run(
     inputs: dict[str, Artifact],
 ) -> StageResult:
     os.environ.setdefault("TQDM_DISABLE", "1")
-    with reporting(_Both(LogReporter(context.log.info), current_reporter())):
+    with stoppable(), reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
             result = run_stage(stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
         except EmbedPipelineError as error:

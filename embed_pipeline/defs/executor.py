@@ -25,6 +25,7 @@ from embed_pipeline.defs.run_request import RunRequest
 from embed_pipeline.defs.steps import Steps
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.interrupts import stoppable
 from embed_pipeline.store.artifacts import Store
 
 # What the process has imported from which the step processes are forked. Importing it touches no GPU.
@@ -62,11 +63,11 @@ class WavesExecutor(Executor):
             return
         yield _begun(plan_context)
         request = RunRequest.of(plan_context.dagster_run, self._settings, self._graph)
-        with hold_home(self._store.home, request.holder, plan_context):
-            record = RunRecord(self._store, request, plan_context.instance)
-            run = RunInWaves(self.inner, plan_context, execution_plan, steps, request, self._store, self._graph, record)
-            with record.kept():
-                yield from run.events()
+        record = RunRecord(self._store, request, plan_context.instance)
+        run = RunInWaves(self.inner, plan_context, execution_plan, steps, request, self._store, self._graph, record)
+        hold = hold_home(self._store.home, request.holder, plan_context)
+        with stoppable(record.end_by_force) as stop, hold, record.kept(stop):
+            yield from run.events()
 
 
 def build_executor(settings: Settings, store: Store, graph: Mapping[str, Stage]) -> dg.ExecutorDefinition:

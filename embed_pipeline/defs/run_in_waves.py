@@ -4,18 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
-from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.executor.base import Executor
 from dagster._core.system_config.objects import ResolvedRunConfig
-from dagster._utils.interrupts import check_captured_interrupt
 
 from embed_pipeline.defs.run_record import RunRecord
 from embed_pipeline.defs.run_request import RunRequest
 from embed_pipeline.defs.steps import CheckStep, Steps
 from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.interrupts import raise_if_stopped
 from embed_pipeline.stages.waves import Wave, Waves
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.passed_checks import PassedChecks
@@ -91,7 +90,7 @@ class RunInWaves:
         """Have the other executor execute these steps.
 
         Raises:
-            DagsterExecutionInterruptedError: the run was stopped, even if the last step did not notice.
+            KeyboardInterrupt: the run was stopped, even if no step noticed.
         """
         if not step_keys:
             return
@@ -107,8 +106,7 @@ class RunInWaves:
         for event in self._executor.execute(context, wave):
             self._record.note(event)
             yield event
-        if check_captured_interrupt():
-            raise DagsterExecutionInterruptedError
+        raise_if_stopped()
 
     def _unchecked(self, name: str) -> list[CheckStep]:
         return [

@@ -14,6 +14,7 @@ from embed_pipeline.defs.event_log import EventLog
 from embed_pipeline.defs.run_request import EXPERIMENT, RunRequest
 from embed_pipeline.errors import ArtifactError, EmbedPipelineError
 from embed_pipeline.settings.differences import changed_settings, git_revision
+from embed_pipeline.stages.interrupts import Stop
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.store.history import History
 
@@ -41,6 +42,7 @@ class RunRecord:
         self._up_to_date: Mapping[str, str] = {}
         self._blocked: Sequence[str] = ()
         self._started = _now()
+        self._stop = Stop()
 
     def note(self, event: DagsterEvent) -> None:
         """Take in one event of the run."""
@@ -62,8 +64,9 @@ class RunRecord:
         self._up_to_date, self._blocked = up_to_date, blocked
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def kept(self, stop: Stop) -> Iterator[None]:
         """Write the record when the run starts and when it ends, however it ends."""
+        self._stop = stop
         self._write("started")
         status = "failed"
         try:
@@ -71,17 +74,34 @@ class RunRecord:
             status = "failed" if self._errors else "succeeded"
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             status = "stopped"
-            if not any(error["text"].endswith(STOPPED) for error in self._errors):
-                self._note_error(STOPPED, 1)
+            self._note_stop()
             raise
         except Exception as error:
-            if not self._errors:
+            if stop.signal is not None:
+                status = "stopped"
+                self._note_stop()
+            elif not self._errors:
                 self._note_error(*_error_line(error, self._request.run_id))
             raise
         finally:
             record = self._write(status)
             self._instance.add_run_tags(self._request.run_id, self._tags(record))
             self._forget_plans()
+
+    def end_by_force(self) -> None:
+        """The last words of a run that does not notice that it was stopped."""
+        self._note_stop()
+        self._write("stopped")
+        run = self._instance.get_run_by_id(self._request.run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_failed(run, "stopped; the work did not end by itself, so its process was ended")
+
+    def _note_stop(self) -> None:
+        if not any(error["text"].endswith(STOPPED) for error in self._errors):
+            self._note_error(STOPPED, self._stop.exit_code)
+        for error in self._errors:
+            if error["text"].endswith(STOPPED):
+                error["exit_code"] = self._stop.exit_code
 
     def _forget_plans(self) -> None:
         log = self._instance.event_log_storage

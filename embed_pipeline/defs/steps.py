@@ -28,19 +28,19 @@ class CheckStep:
         step: key of the step.
         asset: the asset it is about.
         looks_at: every asset it reads.
-        settings: dotted names of the settings that decide; empty: all.
+        settings: dotted names of the settings that decide; None: all.
     """
 
     step: str
     key: dg.AssetCheckKey
     asset: str
     looks_at: tuple[str, ...]
-    settings: tuple[str, ...]
+    settings: tuple[str, ...] | None
 
     def settings_part(self, settings: Settings) -> dict[str, Any]:
         """The values of these settings, as JSON."""
         values = settings.model_dump(mode="json")
-        return {name: _value(values, name) for name in self.settings} if self.settings else values
+        return values if self.settings is None else {name: _value(values, name) for name in self.settings}
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def _check_step(step: str, key: dg.AssetCheckKey, context: PlanOrchestrationCont
     graph = context.job.get_definition().asset_layer.asset_graph
     parents = {one for one in graph.get(key).parent_entity_keys if isinstance(one, dg.AssetKey)}
     looks_at = tuple(sorted(name_of(one) for one in parents | {key.asset_key}))
-    given = graph.get_check_spec(key).metadata.get(SETTINGS_OF_CHECK, ())
+    given = graph.get_check_spec(key).metadata.get(SETTINGS_OF_CHECK)
     settings = getattr(given, "value", given)
-    return CheckStep(step, key, name_of(key.asset_key), looks_at, tuple(settings))
+    return CheckStep(step, key, name_of(key.asset_key), looks_at, None if settings is None else tuple(settings))
 
 
 def _value(values: Mapping[str, Any], name: str) -> Any:
