@@ -164,9 +164,7 @@ class RunInWaves:
 
     def _summary(self) -> Iterator[DagsterEvent]:
         if self._request.experiment:
-            line = (
-                "an experiment: the home stays as it is and nothing is deployed; embed-pipeline promote takes it over"
-            )
+            line = "an experiment: the home stays as it is, nothing is deployed; embed-pipeline promote takes it over"
             yield DagsterEvent.engine_event(self._context, line, EngineEventData())
         count = len(self._waves.up_to_date)
         if count:

@@ -1,4 +1,4 @@
-"""The executor: nothing is started that need not be, a refusal stays one, one run has a home, every run leaves a record."""
+"""The executor: starts nothing that need not be, a refusal stays one, one run has a home, every run leaves a record."""
 
 import json
 import os

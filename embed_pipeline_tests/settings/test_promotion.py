@@ -25,6 +25,6 @@ def test_an_unknown_setting_names_the_nearest():
 
 @pytest.mark.parametrize("given", ["finetune.epochs=3", "finetune={epochs: 3}"])
 def test_what_would_hide_a_promoted_setting_is_refused(given):
-    with pytest.raises(SettingsError, match="would hide finetune.epochs"):
+    with pytest.raises(SettingsError, match=r"would hide finetune\.epochs"):
         refuse_hidden({"finetune.epochs": 7}, [given], "run x")
     refuse_hidden({"finetune.epochs": 7}, ["finetune.batch_size=4"], "run x")

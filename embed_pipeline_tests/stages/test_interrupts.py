@@ -1,6 +1,5 @@
 """A stop is final, whatever the work does with it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -64,8 +63,7 @@ sys.exit(stop.exit_code)
 def test_what_was_made_after_a_swallowed_stop_is_refused():
     with stoppable() as stop:
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
+            signal.raise_signal(signal.SIGINT)
         deadline = time.monotonic() + 5
         while stop.signal is None and time.monotonic() < deadline:
             time.sleep(0.01)
