@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from embed_pipeline.corpus.parsers.registry import SUPPORTED, format_of
-from embed_pipeline.corpus.walk import Found, found_in, look_at, open_source, unreadable
+from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.progress import track
@@ -59,6 +59,12 @@ def corpus_fingerprint(root: Path) -> str:
 def fingerprint_of(contents: Iterable[tuple[str, str]]) -> str:
     """The fingerprint of a corpus by the path of each file and its hash, or the reason why there is none."""
     return sha256_json(sorted(contents))
+
+
+def listed_fingerprint(manifest: pl.DataFrame) -> str:
+    """The fingerprint of a corpus as it was when its manifest was made."""
+    rows = manifest.select("path", "sha256", "reason").iter_rows()
+    return fingerprint_of((path, digest or reason) for path, digest, reason in rows if reason not in OUTSIDE)
 
 
 def _hash_or_reason(entry: Found) -> str:

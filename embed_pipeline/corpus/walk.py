@@ -15,7 +15,9 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.store.home import is_home
 
 HIDDEN_FILE, HIDDEN_FOLDER, HOME = "hidden file", "hidden folder", "home of a pipeline"
-_OUTSIDE = (HIDDEN_FILE, HIDDEN_FOLDER, HOME)
+OUTSIDE = (HIDDEN_FILE, HIDDEN_FOLDER, HOME)
+"""Reasons of what does not belong to the corpus."""
+CANNOT_BE_READ = "cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Found:
     @property
     def belongs(self) -> bool:
         """Whether it is part of the corpus' content."""
-        return self.reason not in _OUTSIDE
+        return self.reason not in OUTSIDE
 
 
 def open_source(root: Path) -> CorpusSource:
@@ -86,7 +88,7 @@ def look_at(root: Path) -> list[Found]:
 
 def unreadable(error: OSError) -> str:
     """The reason of a file or folder that cannot be read."""
-    return f"cannot be read: {error.strerror or type(error).__name__}"
+    return f"{CANNOT_BE_READ}: {error.strerror or type(error).__name__}"
 
 
 def _data_file(file: Path, root: Path) -> Found:

@@ -233,6 +233,15 @@ class Store:
         """``{"version", "key", "outcome", "seconds", "materialized_at"}``, or empty."""
         return self._read(self.root / asset / POINTER)
 
+    def was_made_from(self, asset: str, version: str, inputs: Mapping[str, str]) -> bool:
+        """Whether known work has given this version from these inputs, with whatever settings."""
+        known = self.root / asset / "keys"
+        latest = known / f"{self.pointer(asset).get('key')}.json"
+        return any(
+            (work := self._read(file)).get("version") == version and work.get("inputs") == dict(inputs)
+            for file in (latest, *known.glob("*.json"))
+        )
+
     def of_run(self, run_id: str, asset: str) -> Artifact | None:
         """The artifact that a run produced or reused."""
         version = self._read(self.home / "runs" / run_id / f"{asset}.json").get("version")
