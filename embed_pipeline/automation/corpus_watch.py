@@ -110,6 +110,8 @@ def to_confirm(view: CorpusView, settings: Settings, store: Store) -> str | None
 
 def waiting_for(settings: Settings, store: Store) -> str | None:
     """The same of the corpus as it is now, for people; None also where there is no corpus to look at."""
+    if files_trained_on(store) is None:
+        return None
     try:
         listing = list_corpus(settings)
     except (InputError, SettingsError):

@@ -116,7 +116,7 @@ def _again(now: Situation, settings: AutomationSettings) -> Decision:
     left = failed[0].ended + pause - now.now
     if left > 0:
         return Decision("wait", f"run {len(failed)} on this content failed; the next one begins in {left:.0f} s")
-    return Decision("run", f"again, after {len(failed)} runs that failed")
+    return Decision("run", f"run {len(failed)} on this content failed and is tried again")
 
 
 def _confirm(what: str) -> Decision:

@@ -44,10 +44,9 @@ class CorpusChange:
         return max(0.0, *gone)
 
     def __str__(self) -> str:
-        return (
-            f"{self.documents_before} -> {self.documents} documents, "
-            f"{self.bytes_before / 1e6:.1f} -> {self.bytes / 1e6:.1f} MB"
-        )
+        unit, name = (1e6, "MB") if max(self.bytes_before, self.bytes) >= 1e6 else (1e3, "kB")
+        size = f"{self.bytes_before / unit:.1f} -> {self.bytes / unit:.1f} {name}"
+        return f"{self.documents_before} -> {self.documents} documents, {size}"
 
 
 def documents_in(files: Files, kind: CorpusKind) -> dict[str, tuple[int, str]]:

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,6 @@ def cached_fingerprint(root: Path, cache: Path) -> str:
 
     Raises:
         InputError: the path is missing, or a file without training data.
-        OSError: the cache cannot be written.
     """
     state = read_state(look_at(root), cache)
     assert isinstance(state, CorpusState)
@@ -178,4 +178,5 @@ def _load(cache: Path) -> Known:
 def _save(cache: Path, known: Known) -> None:
     rows = {path: (*stamp, digest) for path, (stamp, digest) in known.items()}
     body = json.dumps(rows, separators=(",", ":")).encode("ascii")
-    write_bytes(cache, sha256_bytes(body).encode("ascii") + b"\n" + body)
+    with suppress(OSError):  # a home that is read only, or a full disk: it only costs the time of hashing again
+        write_bytes(cache, sha256_bytes(body).encode("ascii") + b"\n" + body)

@@ -120,6 +120,7 @@ def tick(
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
     decision = decide(_situation(context.instance, view, now, settings, job, store, graph), settings.automation)
     if decision.action == "run":
+        context.log.info(decision.reason)
         return dg.SensorResult([_request(context.instance, view.content)], cursor=memory.write())
     if decision.action == "confirm":
         return _ask(decision, view, memory, settings)

@@ -93,18 +93,22 @@ def failures(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     found = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.get_dagster_event()
-        data = event.step_failure_data
-        kind = data.error.cls_name if data.error is not None else None
-        if kind == "DagsterAssetCheckFailedError":
-            continue  # told as a check
-        if data.user_failure_data is not None and "error" in data.user_failure_data.metadata:
-            kind = str(data.user_failure_data.metadata["error"].value)
-        found.append(f"{event.step_key} ({kind})")
+        kind = _kind(event.step_failure_data)
+        if kind != "DagsterAssetCheckFailedError":  # told as a check
+            found.append(f"{event.step_key} ({kind})")
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = entry.get_dagster_event().asset_check_evaluation_data
         if not check.passed:
             found.append(f"check {check.check_name} on {check.asset_key.to_user_string()}")
     return found
+
+
+def _kind(data: Any) -> str:
+    """Name of the error of a step: ours as :func:`~embed_pipeline.defs.assets.to_failure` notes it, else its class."""
+    if data.user_failure_data is not None and "error" in data.user_failure_data.metadata:
+        return str(data.user_failure_data.metadata["error"].value)
+    error = data.error.cause or data.error if data.error is not None else None
+    return str(error.cls_name) if error is not None else "unknown"
 
 
 def figures_of(store: Store, run_id: str) -> dict[str, Any]:
