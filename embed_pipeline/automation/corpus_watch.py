@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from embed_pipeline.automation.trained import files_trained_on
 from embed_pipeline.corpus.changes import CorpusChange, Files, compare, documents_in
@@ -85,12 +85,11 @@ def view_corpus(listing: CorpusListing, store: Store, seconds: float | None = No
 
 
 def _lost(before: Files, unreadable: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(
-        f"{path} ({reason})"
-        for path, reason in sorted(unreadable.items())
-        if reason.startswith(CANNOT_BE_READ)
-        and (path in before or any(known.startswith(f"{path}/") for known in before))
-    )
+    lost = {path: reason for path, reason in sorted(unreadable.items()) if reason.startswith(CANNOT_BE_READ)}
+    if not lost:
+        return ()
+    known = {*before, *(str(folder) for path in before for folder in PurePosixPath(path).parents)}
+    return tuple(f"{path} ({reason})" for path, reason in lost.items() if path in known)
 
 
 def to_confirm(view: CorpusView, settings: Settings, store: Store) -> str | None:

@@ -70,6 +70,9 @@ class Decision:
     reason: str
 
 
+NOTHING = Decision("rest", "the corpus has not changed since the last run")
+
+
 def decide(now: Situation, settings: AutomationSettings) -> Decision:
     """What the sensor does about a corpus that rests."""
     if now.busy:
@@ -78,23 +81,19 @@ def decide(now: Situation, settings: AutomationSettings) -> Decision:
     if last is None:
         return _begin(now, settings)
     if last.end == "success":
-        return _begin(now, settings) if now.in_use != now.view.content else _nothing()
+        return _begin(now, settings) if now.in_use != now.view.content else NOTHING
     if last.end == "canceled":
         waits = Decision("rest", "the run on this content was cancelled; it begins again when the corpus changes")
-        return _nothing() if now.trained else waits
+        return NOTHING if now.trained else waits
     if now.complete:
-        return _nothing()
+        return NOTHING
     return _again(now, settings)
-
-
-def _nothing() -> Decision:
-    return Decision("rest", "the corpus has not changed since the last run")
 
 
 def _begin(now: Situation, settings: AutomationSettings) -> Decision:
     change = now.view.change
     if now.trained:
-        return _nothing()
+        return NOTHING
     if now.to_confirm is not None:
         return _confirm(now.to_confirm)
     if change is not None and now.in_use != now.view.content and change.share < settings.min_change:

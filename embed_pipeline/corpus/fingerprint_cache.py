@@ -113,30 +113,30 @@ class _Hashing:
     """
 
     def __init__(self, entries: Iterable[Found], before: Known, cache: Path) -> None:
-        self.files = [(entry.path, entry.file, entry.stat) for entry in entries if entry.stat is not None]
+        files = [(entry.path, entry.location, entry.stat) for entry in entries if entry.stat is not None]
         self.cache = cache
         self.contents: dict[str, str] = {}
         self.known: Known = {}
         self.failed: dict[str, str] = {}
-        self._new: list[tuple[str, Path]] = []
-        for path, file, status in self.files:
+        self._new: list[tuple[str, str]] = []
+        for path, location, status in files:
             stamp, digest = before.get(path, (None, ""))
             if stamp == _stamp(status):
                 self.contents[path], self.known[path] = digest, (stamp, digest)
             else:
-                self._new.append((path, file))
+                self._new.append((path, location))
 
     def run(self, seconds: float | None) -> bool:
         """Hash what is new; whether it was possible in time. What is long is saved on the way, against a kill."""
         began = saved = time.monotonic()
-        for path, file in self._new:
+        for path, location in self._new:
             now = time.monotonic()
             if seconds is not None and now - began >= seconds:
                 return False
             if now - saved >= _SAVE_SECONDS:
                 _save(self.cache, self.known)
                 saved = now
-            self._hash(path, file)
+            self._hash(path, Path(location))
         return True
 
     def _hash(self, path: str, file: Path) -> None:

@@ -26,15 +26,20 @@ class Found:
 
     Attributes:
         path: relative to the corpus, with ``/``; undecodable bytes are escaped.
-        file: the entry itself.
+        location: of the entry itself.
         stat: of a file to look into.
         reason: why it is not looked into.
     """
 
     path: str
-    file: Path
+    location: str
     stat: os.stat_result | None
     reason: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """The entry itself."""
+        return Path(self.location)
 
     @property
     def belongs(self) -> bool:
@@ -74,7 +79,7 @@ def found_in(source: CorpusSource) -> list[Found]:
             "Set corpus.path to its folder."
         )
     resolved = root.resolve()
-    return sorted(_walk(resolved, "", resolved), key=lambda entry: entry.path)
+    return sorted(_walk(str(resolved), "", resolved), key=lambda entry: entry.path)
 
 
 def look_at(root: Path) -> list[Found]:
@@ -94,12 +99,12 @@ def unreadable(error: OSError) -> str:
 def _data_file(file: Path, root: Path) -> Found:
     path = name_below(file, root)
     try:
-        return Found(path, file, file.stat())
+        return Found(path, str(file), file.stat())
     except OSError as error:
-        return Found(path, file, None, unreadable(error))
+        return Found(path, str(file), None, unreadable(error))
 
 
-def _walk(folder: Path, prefix: str, root: Path) -> Iterator[Found]:
+def _walk(folder: str, prefix: str, root: Path) -> Iterator[Found]:
     """``prefix`` is the escaped path of the folder below the root, with a ``/`` at its end."""
     try:
         with os.scandir(folder) as listing:
@@ -117,19 +122,18 @@ def _walk(folder: Path, prefix: str, root: Path) -> Iterator[Found]:
         except FileNotFoundError:
             continue  # removed while we looked
         except OSError as error:
-            yield Found(path, Path(entry.path), None, unreadable(error))
+            yield Found(path, entry.path, None, unreadable(error))
 
 
 def _below(entry: os.DirEntry[str], path: str, root: Path) -> Iterator[Found]:
-    folder = Path(entry.path)
-    if is_home(folder):
-        yield Found(path, folder, None, HOME)
+    if is_home(Path(entry.path)):
+        yield Found(path, entry.path, None, HOME)
     elif not _is_utf8(entry.name):
-        yield Found(path, folder, None, _NOT_UTF8)
+        yield Found(path, entry.path, None, _NOT_UTF8)
     elif entry.name.startswith("~$"):
-        yield Found(path, folder, None, _OFFICE_LOCK)
+        yield Found(path, entry.path, None, _OFFICE_LOCK)
     else:
-        yield from _walk(folder, f"{path}/", root)
+        yield from _walk(entry.path, f"{path}/", root)
 
 
 _NOT_UTF8 = "the file name is not valid UTF-8; rename it"
@@ -138,11 +142,11 @@ _OFFICE_LOCK = "lock file of an office program"
 
 def _file(entry: os.DirEntry[str], path: str, root: Path) -> Found:
     """An entry that is no folder to walk; why it is not looked into is judged without opening it."""
-    file, reason, status = Path(entry.path), None, None
+    reason, status = None, None
     if entry.name.startswith("."):
         reason = HIDDEN_FOLDER if entry.is_dir(follow_symlinks=False) else HIDDEN_FILE
     elif entry.is_symlink():
-        reason = _link_reason(file, root)
+        reason = _link_reason(Path(entry.path), root)
     else:
         status = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
@@ -151,7 +155,7 @@ def _file(entry: os.DirEntry[str], path: str, root: Path) -> Found:
             reason = _NOT_UTF8
         elif entry.name.startswith("~$"):
             reason = _OFFICE_LOCK
-    return Found(path, file, status if reason is None else None, reason)
+    return Found(path, entry.path, status if reason is None else None, reason)
 
 
 def _link_reason(link: Path, root: Path) -> str:

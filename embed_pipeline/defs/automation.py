@@ -7,15 +7,15 @@ The parts of Dagster only: :mod:`embed_pipeline.automation.corpus_watch` looks a
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from embed_pipeline.automation.corpus_watch import CorpusView, confirm, list_corpus, to_confirm, view_corpus
-from embed_pipeline.automation.retraining import Decision, Situation, decide
+from embed_pipeline.automation.retraining import NOTHING, Decision, Situation, decide
 from embed_pipeline.automation.trained import MANIFEST, content_in_use, is_complete, is_trained
-from embed_pipeline.corpus.fingerprint_cache import StillHashing
+from embed_pipeline.corpus.fingerprint_cache import RACY_SECONDS, StillHashing
 from embed_pipeline.defs.assets import to_failure
 from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.defs.notifications import build_notifications, tell_of_confirmation
@@ -80,22 +80,24 @@ class _Memory:
         signature: of the folder when it was seen last.
         since: seconds since 1970 since when it looks like that.
         told: content that somebody was told to confirm.
+        content: what a folder of that signature holds, once it was read at rest.
     """
 
     signature: str = ""
     since: float = 0.0
     told: str = ""
+    content: str = ""
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Memory":
         try:
             values = json.loads(cursor or "{}")
-            return cls(str(values["signature"]), float(values["since"]), str(values["told"]))
+            return cls(str(values["signature"]), float(values["since"]), str(values["told"]), str(values["content"]))
         except (ValueError, KeyError, TypeError):  # none yet, or of an earlier version
             return cls()
 
     def write(self) -> str:
-        return json.dumps({"signature": self.signature, "since": self.since, "told": self.told})
+        return json.dumps(asdict(self))
 
 
 def tick(
@@ -114,11 +116,19 @@ def tick(
     if now - memory.since < rest:
         reason = f"the corpus folder changed; waiting until it rests for {rest:g} s"
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
+
+    def decided(view: CorpusView) -> Decision:
+        return decide(_situation(context.instance, view, now, settings, job, store, graph), settings.automation)
+
+    if memory.content and decided(CorpusView(memory.content, None, ())) == NOTHING:  # without reading the cache
+        return dg.SensorResult(skip_reason=NOTHING.reason, cursor=memory.write())
     view = view_corpus(listing, store, HASHING_SECONDS)
     if isinstance(view, StillHashing):
         reason = f"reading what changed: {view.done} of {view.of} files so far"
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
-    decision = decide(_situation(context.instance, view, now, settings, job, store, graph), settings.automation)
+    if now - memory.since > RACY_SECONDS:
+        memory = replace(memory, content=view.content)
+    decision = decided(view)
     if decision.action == "run":
         context.log.info(decision.reason)
         return dg.SensorResult([_request(context.instance, view.content)], cursor=memory.write())
@@ -162,7 +172,7 @@ def _ask(decision: Decision, view: CorpusView, memory: _Memory, settings: Settin
     if memory.told != view.content:
         events = [dg.AssetObservation(MANIFEST, description=decision.reason, metadata={"waiting": decision.reason})]
         if tell_of_confirmation(settings, decision.reason):
-            memory = _Memory(memory.signature, memory.since, view.content)
+            memory = replace(memory, told=view.content)
     return dg.SensorResult(skip_reason=decision.reason, cursor=memory.write(), asset_events=events)
 
 

@@ -1,5 +1,7 @@
 """The runs of a job as automation remembers them: which corpus they were about, and how they ended."""
 
+from typing import Any
+
 import dagster as dg
 
 from embed_pipeline.automation.retraining import End, PastRun
@@ -58,8 +60,8 @@ def next_attempt(instance: dg.DagsterInstance, content: str) -> int:
 
 def is_experiment(run: dg.DagsterRun) -> bool:
     """Whether a run has settings of its own, from the launchpad."""
-    config = run.run_config.get("resources", {}).get("pipeline", {}).get("config", {})
-    return bool(config.get("overrides"))
+    config: Any = run.run_config
+    return bool(config.get("resources", {}).get("pipeline", {}).get("config", {}).get("overrides"))
 
 
 def _content(run: dg.DagsterRun, store: Store) -> str | None:
