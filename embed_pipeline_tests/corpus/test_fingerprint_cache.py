@@ -125,7 +125,8 @@ def test_one_wrong_letter_in_the_cache_is_noticed(corpus, tmp_path, later):
 
 def test_two_at_once_are_safe(corpus, tmp_path, later):
     cache = tmp_path / "files.json"
-    expected, found = corpus_fingerprint(corpus), []
+    expected = corpus_fingerprint(corpus)
+    found: list[str] = []
     threads = [
         threading.Thread(target=lambda: found.extend(cached_fingerprint(corpus, cache) for _ in range(20)))
         for _ in range(3)

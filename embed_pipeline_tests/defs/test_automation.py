@@ -12,6 +12,7 @@ import pytest
 from embed_pipeline.automation.corpus_watch import confirm
 from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.past_runs import CONTENT, STARTED_BY
+from embed_pipeline.files import sha256_file
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
@@ -295,10 +296,8 @@ def without_rights(monkeypatch):
 
         return guarded
 
-    from embed_pipeline.corpus import fingerprint_cache, walk
-
-    monkeypatch.setattr(fingerprint_cache, "sha256_file", guard(fingerprint_cache.sha256_file))
-    monkeypatch.setattr(walk.os, "scandir", guard(os.scandir))
+    monkeypatch.setattr("embed_pipeline.corpus.fingerprint_cache.sha256_file", guard(sha256_file))
+    monkeypatch.setattr(os, "scandir", guard(os.scandir))
     return names
 
 

@@ -11,7 +11,6 @@ from dagster._core.events import EngineEventData
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from embed_pipeline.defs import dead_runs
 from embed_pipeline.defs.dead_runs import GRACE_SECONDS, bury_dead_runs
 
 Status = dg.DagsterRunStatus
@@ -77,7 +76,7 @@ def test_a_run_without_a_process_has_a_time_of_grace(instance, monkeypatch, stat
     run_id = run_in(instance, status)
     assert bury_dead_runs(instance) == []
     now = time.time()
-    monkeypatch.setattr(dead_runs.time, "time", lambda: now + GRACE_SECONDS + 1)
+    monkeypatch.setattr(time, "time", lambda: now + GRACE_SECONDS + 1)
     assert bury_dead_runs(instance) == [run_id]
     assert status_of(instance, run_id) == end
 
@@ -86,6 +85,6 @@ def test_a_run_without_a_process_has_a_time_of_grace(instance, monkeypatch, stat
 def test_waiting_in_the_queue_is_not_dead_nor_is_what_names_no_process(instance, monkeypatch, status):
     run_id = run_in(instance, status)
     now = time.time()
-    monkeypatch.setattr(dead_runs.time, "time", lambda: now + 100 * GRACE_SECONDS)
+    monkeypatch.setattr(time, "time", lambda: now + 100 * GRACE_SECONDS)
     assert bury_dead_runs(instance) == []
     assert status_of(instance, run_id) == status
