@@ -15,6 +15,7 @@ LOOKED_AT = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 GRACE_SECONDS = 300.0
 """A run that has no process yet may be starting right now: on a loaded machine that takes minutes."""
 
@@ -39,9 +40,22 @@ def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             instance.report_run_canceled(run, cause)
         else:
             instance.report_run_failed(run, cause)
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         buried.append(run.run_id)
+    _free_slots_of_ended_runs(instance)
     return buried
+
+
+def _free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
+    """A run that was killed keeps its place in a pool, also when Dagster's code server has reported it as failed.
+
+    That does so for the runs that it started, and frees nothing.
+    """
+    storage = instance.event_log_storage
+    holding = list(storage.get_concurrency_run_ids()) if storage.supports_global_concurrency_limits else []
+    if not holding:
+        return
+    for run in instance.get_runs(dg.RunsFilter(run_ids=holding, statuses=ENDED)):
+        storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _cause_of_death(instance: dg.DagsterInstance, record: dg.RunRecord) -> str | None:

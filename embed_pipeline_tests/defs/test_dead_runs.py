@@ -88,3 +88,26 @@ def test_waiting_in_the_queue_is_not_dead_nor_is_what_names_no_process(instance,
     monkeypatch.setattr(time, "time", lambda: now + 100 * GRACE_SECONDS)
     assert bury_dead_runs(instance) == []
     assert status_of(instance, run_id) == status
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_killed_run_gives_up_its_place_in_the_pool_whoever_reports_it(dead_pid, reported):
+    with dg.instance_for_test() as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("gpu", 1)
+        run_id = run_in(instance, Status.STARTED, dead_pid)
+        assert storage.claim_concurrency_slot("gpu", run_id, "checkpoint").is_claimed
+        if reported:  # as Dagster's code server does for the runs that it started
+            instance.report_run_failed(instance.get_run_by_id(run_id), "terminated by signal 9")
+        assert bury_dead_runs(instance) == ([] if reported else [run_id])
+        assert storage.claim_concurrency_slot("gpu", run_in(instance, Status.STARTED), "checkpoint").is_claimed
+
+
+def test_a_run_that_lives_keeps_its_place_in_the_pool():
+    with dg.instance_for_test() as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("gpu", 1)
+        run_id = run_in(instance, Status.STARTED, os.getpid())
+        assert storage.claim_concurrency_slot("gpu", run_id, "checkpoint").is_claimed
+        assert bury_dead_runs(instance) == []
+        assert not storage.claim_concurrency_slot("gpu", run_in(instance, Status.STARTED), "checkpoint").is_claimed
