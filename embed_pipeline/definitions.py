@@ -48,7 +48,7 @@ def settings_from_environment() -> Settings:
 def build_defs(
     settings: Settings | None = None, home: Path | None = None, resources: Mapping[str, object] | None = None
 ) -> dg.Definitions:
-    """All assets, checks, the job, the sensor and the schedule.
+    """All assets, checks, the jobs, the sensors and the schedule.
 
     Args:
         settings: from the environment when not given.
@@ -58,14 +58,14 @@ def build_defs(
     settings = settings or settings_from_environment()
     store = Store(home or home_folder())
     job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="Everything that is stale.")
-    sensor, schedule = build_automation(settings, job)
     graph = stages(settings)
+    automation = build_automation(settings, job, store, graph)
     return dg.Definitions(
         assets=[build_asset(stage, settings, store) for stage in graph.values()],
         asset_checks=build_checks(settings, store.home),
-        jobs=[job, build_promotion(store.home)],
-        sensors=[sensor],
-        schedules=[schedule],
+        jobs=[job, build_promotion(store.home), *automation.jobs],
+        sensors=automation.sensors,
+        schedules=automation.schedules,
         executor=build_executor(settings, store, graph),
         resources={
             "pipeline": PipelineResource(),

@@ -16,6 +16,7 @@ LAYERS = (
     ("cli",),
     ("definitions",),
     ("defs",),
+    ("automation",),
     ("stages",),
     STAGES,
     ("llm", "encoders", "retrieval", "formats"),

@@ -150,10 +150,24 @@ def status(ctx: typer.Context) -> None:
 
     context: Context = ctx.obj
     rows = inspect.status_rows(context.settings, context.home)
+    waiting = inspect.waiting(context.settings, context.home)
     if context.as_json:
-        output.print_json({"assets": rows})
+        output.print_json({"assets": rows, "to_confirm": waiting})
     else:
         output.out().print(output.status_table(rows))
+        if waiting is not None:
+            output.out().print(f"waiting for embed-pipeline confirm: {waiting}", markup=False, soft_wrap=True)
+
+
+@app.command(cls=Command)
+def confirm(ctx: typer.Context) -> None:
+    """Let the sensor and the schedule retrain on a corpus that shrank; it holds for what the folder holds now."""
+    from embed_pipeline.automation.corpus_watch import confirm as confirm_corpus
+    from embed_pipeline.store.artifacts import Store
+
+    what = confirm_corpus(ctx.obj.settings, Store(ctx.obj.home))
+    said = f"confirmed: {what}" if what is not None else "nothing waits for a confirmation"
+    ctx.obj.tell({"confirmed": what}, said)
 
 
 @app.command(cls=Command)

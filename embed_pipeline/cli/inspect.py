@@ -40,6 +40,13 @@ def status_rows(settings: Settings, home: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def waiting(settings: Settings, home: Path) -> str | None:
+    """What must be confirmed before anything retrains by itself, where automation has begun."""
+    from embed_pipeline.automation.corpus_watch import waiting_for
+
+    return waiting_for(settings, Store(home))
+
+
 def show_artifact(name: str, home: Path) -> dict[str, Any]:
     """What ``show --json`` prints.
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
@@ -45,6 +46,7 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
         io_manager_key="table_io" if stage.storage == "table" else "folder_io",
         dagster_type=type_of_output or dg.Any,
         output_required=False,  # an experiment materializes nothing
+        freshness_policy=_freshness(stage, settings),
     )
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
@@ -56,6 +58,13 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
             yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
 
     return materialize
+
+
+def _freshness(stage: Stage, settings: Settings) -> dg.FreshnessPolicy | None:
+    hours = settings.automation.max_age_hours
+    if stage.name != "endpoint" or hours is None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours))
 
 
 def _run(

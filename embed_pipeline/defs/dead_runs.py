@@ -1,34 +1,75 @@
-"""Runs whose process is gone: a kill leaves them "started", holding their place in pool ``gpu`` for ever."""
+"""Runs whose process is gone: a kill leaves them unfinished for ever, holding their place in pool ``gpu``, and the
+corpus sensor thinks that a run is under way.
+
+A run in the queue is never taken for dead: the daemon starts it when its turn comes, also after a restart.
+"""
+
+import time
 
 import dagster as dg
 import psutil
 
-UNFINISHED = [
+LOOKED_AT = [
+    dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+GRACE_SECONDS = 300.0
+"""A run that has no process yet may be starting right now: on a loaded machine that takes minutes."""
 
 
 def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report every run whose process has ended without a word as failed, and free its pool slots.
 
-    Without this the next run would wait for the slot of a process that no longer exists, and the corpus
-    sensor would think a run is under way. Dagster's own detection covers containers and clusters only.
+    So is a run that was created, or sent to its process, :data:`GRACE_SECONDS` ago and has none: whoever was about to
+    start it was killed. One that was being cancelled is reported as cancelled. Dagster's own detection covers
+    containers and clusters only.
 
     Returns:
         The run ids.
     """
     buried = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=LOOKED_AT)):
         run = record.dagster_run
-        pid = _process_of(instance, run.run_id)
-        if pid is None or _is_alive(pid, record.start_time):
+        cause = _cause_of_death(instance, record)
+        if cause is None:
             continue
-        instance.report_run_failed(run, f"process {pid} ended without a word (killed, or the machine went down)")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, cause)
+        else:
+            instance.report_run_failed(run, cause)
         buried.append(run.run_id)
+    _free_slots_of_ended_runs(instance)
     return buried
+
+
+def _free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
+    """A run that was killed keeps its place in a pool, also when Dagster's code server has reported it as failed.
+
+    That does so for the runs that it started, and frees nothing.
+    """
+    storage = instance.event_log_storage
+    holding = list(storage.get_concurrency_run_ids()) if storage.supports_global_concurrency_limits else []
+    if not holding:
+        return
+    for run in instance.get_runs(dg.RunsFilter(run_ids=holding, statuses=ENDED)):
+        storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _cause_of_death(instance: dg.DagsterInstance, record: dg.RunRecord) -> str | None:
+    """Why a run is taken for dead, None when it is not."""
+    run = record.dagster_run
+    pid = _process_of(instance, run.run_id)
+    if pid is not None:
+        dead = not _is_alive(pid, record.start_time)
+        return f"process {pid} ended without a word (killed, or the machine went down)" if dead else None
+    if run.status == dg.DagsterRunStatus.STARTED:  # on another machine, by an executor that names no process
+        return None
+    if time.time() - record.update_timestamp.timestamp() < GRACE_SECONDS:
+        return None
+    return "it was never started: whoever was about to start it was killed"
 
 
 def _process_of(instance: dg.DagsterInstance, run_id: str) -> int | None:

@@ -4,8 +4,9 @@ Which of them are part of an artifact's key, and how a new one is declared so th
 :mod:`embed_pipeline.settings.section`.
 """
 
+from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
-from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, LoraSettings, SweepSettings
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.prep import PrepSettings

@@ -1,4 +1,4 @@
-"""Settings of evaluation, export, deployment and automation."""
+"""Settings of evaluation, export and deployment."""
 
 from pathlib import Path
 from typing import Literal
@@ -50,10 +50,3 @@ class DeploySettings(Section):
     tolerance: float = Field(0.01, ge=0, description="Endpoint against checkpoint, metrics at k >= 5.")
     startup_seconds: float = runtime(60.0, "Longest wait for the endpoint to become healthy.", gt=0)
     threads: int = runtime(0, "ONNX Runtime threads; 0: all cores.", ge=0)
-
-
-class AutomationSettings(Section):
-    """The corpus sensor and the schedule of the web UI; both off until switched on."""
-
-    settle_seconds: float = runtime(60.0, "The corpus folder must be unchanged this long before it retrains.", ge=0)
-    cron: str = runtime("0 3 * * *", "When the schedule retrains.")

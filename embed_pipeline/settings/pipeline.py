@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
-from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import SdgSettings

@@ -38,6 +38,7 @@ from embed_pipeline.files import (
     temporary_folder,
     write_json,
 )
+from embed_pipeline.store.home import open_home
 
 if TYPE_CHECKING:
     import polars as pl
@@ -212,6 +213,15 @@ class Store:
         """``{"version", "key", "outcome", "seconds", "materialized_at"}``, or empty."""
         return self._read(self.root / asset / POINTER)
 
+    def was_made_from(self, asset: str, version: str, inputs: Mapping[str, str]) -> bool:
+        """Whether known work has given this version from these inputs, with whatever settings."""
+        known = self.root / asset / "keys"
+        latest = known / f"{self.pointer(asset).get('key')}.json"
+        return any(
+            (work := self._read(file)).get("version") == version and work.get("inputs") == dict(inputs)
+            for file in (latest, *known.glob("*.json"))
+        )
+
     def of_run(self, run_id: str, asset: str) -> Artifact | None:
         """The artifact that a run produced or reused."""
         version = self.outcome_of_run(run_id, asset).get("version")
@@ -240,7 +250,9 @@ class Store:
     def lock(self, asset: str, key: str) -> FileLock:
         """Held while one process computes this key or stores this version; freed by the system when it dies."""
         folder = self.home / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            open_home(self.home)
+            folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{asset}-{key[:16]}.lock")
 
     def work_folder(self, asset: str, key: str) -> Path:

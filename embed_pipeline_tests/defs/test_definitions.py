@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -143,6 +144,15 @@ def test_nothing_retrains_by_itself_until_switched_on(definitions):
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert schedule.cron_schedule == "0 3 * * *"
     assert sensor.job_name == schedule.job_name == JOB
+
+
+def test_the_endpoint_may_have_a_greatest_age(tmp_path, definitions):
+    settings = load_settings(None, None, ["automation.max_age_hours=24"], {})
+    endpoint = dg.AssetKey("endpoint")
+    policies = build_defs(settings, tmp_path).resolve_asset_graph()
+    assert policies.get(endpoint).freshness_policy == dg.FreshnessPolicy.time_window(timedelta(hours=24))
+    assert policies.get(dg.AssetKey("metrics")).freshness_policy is None
+    assert definitions.resolve_asset_graph().get(endpoint).freshness_policy is None
 
 
 @pytest.mark.parametrize(("executor", "name"), [("in_process", "in_process"), ("multiprocess", "multiprocess")])

@@ -13,6 +13,7 @@ from embed_pipeline.formats.beir import CORPUS
 from embed_pipeline.formats.rows import SUFFIXES
 from embed_pipeline.formats.sdg_records import holds_records, record_files
 from embed_pipeline.formats.training_files import text_files, training_files
+from embed_pipeline.store.home import is_home
 
 CorpusKind = Literal["files", "beir", "records", "training"]
 
@@ -88,7 +89,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _has_documents(root: Path) -> bool:
     for folder, names, files in os.walk(root):
-        names[:] = [name for name in names if not name.startswith(".")]
+        names[:] = [name for name in names if not name.startswith(".") and not is_home(Path(folder, name))]
         for name in files:
             is_readme = Path(folder) == root and name.lower().startswith("readme")
             if not name.startswith(".") and not is_readme and format_of(name) is not None:
