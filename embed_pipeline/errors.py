@@ -9,6 +9,7 @@
     │   ├── ModelAccessError      base model missing, damaged or not the expected one
     │   ├── LLMAccessError        key missing or refused, endpoint unknown
     │   ├── HomeBusyError         another run uses the same home
+    │   ├── HomeError             the home is of a newer version, or a backup cannot be used
     │   ├── PortInUseError        the endpoint's port belongs to somebody else
     │   └── DiskFullError         no space left; nothing half-written remains
     └── StageError                exit code 1: a stage or a check failed
@@ -57,6 +58,10 @@ class LLMAccessError(UserError):
 
 class HomeBusyError(UserError):
     """Another run is writing to the same home."""
+
+
+class HomeError(UserError):
+    """The home was made by a newer version, is not one, or cannot be replaced by the backup given."""
 
 
 class PortInUseError(UserError):

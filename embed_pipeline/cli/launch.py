@@ -15,6 +15,7 @@ from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
 from embed_pipeline.store.artifacts import Store, home_lock
+from embed_pipeline.store.home import open_home
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,12 @@ class RunReport:
 
 
 def prepare_dagster_home(home: Path) -> Path:
-    """The folder of Dagster's own state under ``home``, with its dagster.yaml; sets ``DAGSTER_HOME``."""
+    """The folder of Dagster's own state under ``home``, with its dagster.yaml; sets ``DAGSTER_HOME``.
+
+    Raises:
+        HomeError: a newer version made the home.
+    """
+    open_home(home)
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     text = resources.files("embed_pipeline.defs").joinpath("dagster.yaml").read_text("utf-8")

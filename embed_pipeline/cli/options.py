@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.store.home import check_home
 
 if TYPE_CHECKING:
     from embed_pipeline.settings import Settings
@@ -134,7 +135,7 @@ class Command(TyperCommand):
     it is made.
     """
 
-    checks_settings = True
+    is_examination = False
 
     def __init__(self, *, params: list[click.Parameter], **others: Any) -> None:
         super().__init__(params=[*params, *_SHARED.params], **others)
@@ -143,16 +144,18 @@ class Command(TyperCommand):
         """Run the command with its own options."""
         assert _SHARED.callback is not None
         context = _SHARED.callback(**{str(one.name): ctx.params.pop(str(one.name)) for one in _SHARED.params})
-        if self.checks_settings and context.given:
-            context.settings  # noqa: B018  read, for the error
+        if not self.is_examination:
+            check_home(context.home)
+            if context.given:
+                context.settings  # noqa: B018  read, for the error
         ctx.obj = context
         return super().invoke(ctx)
 
 
 class Examination(Command):
-    """A command whose finding it is that settings cannot be read."""
+    """A command whose finding it is that settings or the home cannot be read."""
 
-    checks_settings = False
+    is_examination = True
 
 
 def home_of(home: Path | None) -> Path:

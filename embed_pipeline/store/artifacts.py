@@ -39,6 +39,7 @@ from embed_pipeline.files import (
     temporary_folder,
     write_json,
 )
+from embed_pipeline.store.home import open_home
 
 if TYPE_CHECKING:
     import polars as pl
@@ -260,7 +261,9 @@ class Store:
     def lock(self, asset: str, key: str) -> FileLock:
         """Held while one process computes this key or stores this version; freed by the system when it dies."""
         folder = self.home / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            open_home(self.home)
+            folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{asset}-{key[:16]}.lock")
 
     def work_folder(self, asset: str, key: str) -> Path:
