@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
+from embed_pipeline.cli import keep
 from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
@@ -230,17 +231,7 @@ def records(
     ctx.obj.tell({"file": str(written), "questions": questions}, f"{written}: {questions} questions")
 
 
-@app.command(cls=Command)
-def gc(
-    ctx: typer.Context,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")] = False,
-) -> None:
-    """Remove artifacts and releases that no pointer and no release needs."""
-    from embed_pipeline.store.gc import collect
-
-    report = collect(ctx.obj.home, dry_run=plan)
-    verb = "would free" if plan else "freed"
-    ctx.obj.tell(report, f"{verb} {report['bytes'] / 1e6:.1f} MB: {len(report['removed'])} folders")
+app.command(cls=Command)(keep.gc)
 
 
 @app.command(cls=Examination)

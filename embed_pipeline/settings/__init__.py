@@ -7,6 +7,7 @@ Which of them are part of an artifact's key, and how a new one is declared so th
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, LoraSettings, SweepSettings
+from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import LLMSettings, QueryMix, SdgSettings
@@ -20,6 +21,7 @@ __all__ = [
     "EvalSettings",
     "ExportSettings",
     "FinetuneSettings",
+    "KeepSettings",
     "LLMSettings",
     "LoraSettings",
     "PrepSettings",

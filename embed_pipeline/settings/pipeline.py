@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
+from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import SdgSettings
 from embed_pipeline.settings.section import Section, keyed_field, runtime
@@ -30,6 +31,7 @@ class Settings(Section):
     export: ExportSettings = ExportSettings()
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
+    keep: KeepSettings = KeepSettings()
 
     @model_validator(mode="after")
     def _has_a_test(self) -> "Settings":

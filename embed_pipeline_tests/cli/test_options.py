@@ -87,7 +87,7 @@ def test_every_command_takes_the_line_of_another(tmp_path, name):
         assert isinstance(json.loads(result.stdout), dict)
 
 
-@pytest.mark.parametrize("name", ["show", "records", "gc", "prompts"])
+@pytest.mark.parametrize("name", ["show", "records", "prompts"])
 def test_a_command_that_needs_no_settings_works_beside_a_broken_file(tmp_path, name):
     (tmp_path / "pipeline.yaml").write_text("corpus: [")
     result = invoke(name, *OWN[name])
