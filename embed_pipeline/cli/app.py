@@ -232,6 +232,7 @@ def records(
 
 
 app.command(cls=Command)(keep.gc)
+app.command(cls=Command)(keep.purge)
 
 
 @app.command(cls=Examination)

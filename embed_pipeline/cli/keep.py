@@ -1,11 +1,14 @@
-"""Commands that look after a home: ``gc``."""
+"""Commands that look after a home: ``gc`` and ``purge``."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embed_pipeline.cli.options import Context
+
+if TYPE_CHECKING:
+    from embed_pipeline.store.artifacts import Artifact
 
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")]
 
@@ -56,3 +59,104 @@ def _trim_history(context: Context, plan: bool) -> dict[str, Any]:
     prepare_dagster_home(context.home)
     with dg.DagsterInstance.get() as instance:
         return trim_history(instance, context.settings.keep.runs, dry_run=plan)
+
+
+def purge(
+    ctx: typer.Context,
+    documents: Annotated[
+        list[str], typer.Argument(metavar="DOCUMENT...", help="Path in the corpus folder, or id in a file of many.")
+    ],
+    plan: Plan = False,
+) -> None:
+    """Remove a document for good from tables, caches, questions and history; say which models were trained on it."""
+    from embed_pipeline.stages import erase
+    from embed_pipeline.stages.purge import find, require_gone
+    from embed_pipeline.store.artifacts import home_lock
+
+    context: Context = ctx.obj
+    corpus = context.settings.corpus.path
+    with home_lock(context.home):
+        if not plan:
+            erase.remove_half_done(context.home)
+        found = find(context.home, documents)
+        others = erase.files_that_quote(found)
+        report: dict[str, Any] = {
+            "documents": found.documents,
+            "artifacts": [f"{one.asset} {one.version[:12]}" for one in found.doomed],
+            "recomputed": found.recomputed,
+            "embeddings": erase.embeddings_of(found),
+            "replies": len(erase.replies_about(found)),
+            "history": _history_of(context, found.holds, plan=True),
+            "files": [path.relative_to(context.home).as_posix() for path in others],
+            "models": _models(context, found.models),
+            "also_in": found.also_in,
+        }
+        if not plan:
+            require_gone(found, corpus.expanduser() if corpus is not None else None)
+            erase.erase_caches(found)
+            _history_of(context, found.holds, plan=False)
+            erase.erase_files(found, others)
+            report["files_searched"] = erase.verify(found)
+    context.tell(report, "\n".join(_purge_lines(report, plan)))
+
+
+def _history_of(context: Context, holds: "Callable[[Iterable[str]], bool]", plan: bool) -> int:
+    """Runs in the web UI's history that show the documents."""
+    if not (context.home / "dagster" / "history").is_dir():
+        return 0
+    import dagster as dg
+
+    from embed_pipeline.cli.launch import prepare_dagster_home
+    from embed_pipeline.defs.history import erase, runs_that_hold
+
+    prepare_dagster_home(context.home)
+    with dg.DagsterInstance.get() as instance:
+        return len(runs_that_hold(instance, holds)) if plan else erase(instance, holds)
+
+
+def _models(context: Context, models: "Mapping[Artifact, bool]") -> list[dict[str, Any]]:
+    from embed_pipeline.store.artifacts import Store
+    from embed_pipeline.store.releases import current_release, releases
+
+    store, served, there = Store(context.home), current_release(context.home), releases(context.home)
+    return [
+        {
+            "asset": model.asset,
+            "version": model.version,
+            "in_use": store.pointer(model.asset).get("version") == model.version,
+            "trained_on_it": trained,
+            "releases": [one.release_id for one in there if one.model_version == model.version],
+            "served": served is not None and served.model_version == model.version,
+        }
+        for model, trained in models.items()
+    ]
+
+
+def _purge_lines(report: Mapping[str, Any], plan: bool) -> Iterator[str]:
+    yield f"{'would remove' if plan else 'removed'} {', '.join(report['documents'])}:"
+    yield f"  {len(report['artifacts'])} artifacts, and whatever was half done"
+    yield f"  {report['embeddings']} embeddings, and all scores of cross-encoders"
+    if report["replies"]:
+        yield f"  {report['replies']} replies of the language model, which were paid for"
+    yield f"  {report['history']} runs in the web UI's history, {len(report['files'])} other files"
+    yield f"the next run makes again: {', '.join(report['recomputed']) or 'nothing'}"
+    if report["also_in"]:
+        yield f"other documents say a part of it in the same words and stay: {', '.join(report['also_in'])}"
+    for model in report["models"]:
+        yield f"  {_model_line(model)}"
+    if any(model["trained_on_it"] for model in report["models"]):
+        yield (
+            "these models hold no text, but what they learnt from it stays in them: run again without the document, "
+            "deploy, then embed-pipeline gc removes them"
+        )
+    yield (
+        "not in reach: backups, models and tables that were copied out of the home, the gold set, imported questions, "
+        "and what the file system keeps of deleted files"
+    )
+
+
+def _model_line(model: Mapping[str, Any]) -> str:
+    words = "was trained on it" if model["trained_on_it"] else "was made from the same corpus, but not trained on it"
+    notes = ["in use"] if model["in_use"] else []
+    notes += [f"release {name}" for name in model["releases"]] + (["served right now"] if model["served"] else [])
+    return f"{model['asset']} {model['version'][:12]} {words}{' (' + ', '.join(notes) + ')' if notes else ''}"

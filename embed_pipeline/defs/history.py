@@ -1,7 +1,7 @@
-"""Dagster's history of old runs, which grows for ever unless somebody removes it."""
+"""Dagster's history: that of old runs, which grows for ever, and what it says of a document that has to go."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,13 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterRunStatus
 
+from embed_pipeline.errors import HomeBusyError
 from embed_pipeline.files import size_of
+from embed_pipeline.store.content_cache import empty_log
+from embed_pipeline.store.strings import DATABASES, strings_in, strings_of
 
+Holds = Callable[[Iterable[str]], bool]
+"""Whether one of some texts holds what is looked for."""
 ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
@@ -48,7 +53,7 @@ def delete_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
 
 
 def shrink_databases(folder: Path) -> list[str]:
-    """VACUUM every SQLite file below a folder, so that nothing deleted is left in it.
+    """Give back what was deleted in the SQLite files below a folder, so that nothing of it is left in them.
 
     Returns:
         Names of those that somebody else uses right now, left as they are.
@@ -56,12 +61,65 @@ def shrink_databases(folder: Path) -> list[str]:
     busy = []
     for path in sorted(folder.rglob("*.db")):
         try:
-            with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with closing(_connect(path)) as connection:
+                empty_log(connection)
         except sqlite3.OperationalError:
             busy.append(path.name)
     return busy
+
+
+def runs_that_hold(instance: dg.DagsterInstance, holds: Holds) -> list[str]:
+    """Runs whose events or output hold something, sample rows of a document for example."""
+    records = [record.dagster_run for record in instance.get_run_records()]
+    return [run.run_id for run in records if any(_any_file(path, holds) for path in _files(instance, run.run_id))]
+
+
+def erase(instance: dg.DagsterInstance, holds: Holds) -> int:
+    """Delete those runs, and every other row of Dagster's databases that holds it; how many runs.
+
+    An asset whose latest materialization is among them is shown as never materialized until the next run.
+
+    Raises:
+        HomeBusyError: a database is in use, so that what was deleted could not be overwritten.
+    """
+    doomed = runs_that_hold(instance, holds)
+    if doomed:
+        delete_runs(instance, doomed)
+    folder = Path(instance.root_directory)
+    for path in sorted(folder.rglob("*.db")):
+        with closing(_connect(path)) as connection:
+            connection.execute("PRAGMA secure_delete=ON")
+            for table, row in list(_rows_that_hold(connection, holds)):
+                forget = _FORGET.get(table, f'DELETE FROM "{table}" WHERE rowid = ?')  # noqa: S608  a table's own name
+                connection.execute(forget, (row,))
+    busy = shrink_databases(folder)
+    if busy:
+        raise HomeBusyError(f"{folder}: {busy[0]} is in use. Stop the web UI (embed-pipeline ui), then purge again.")
+    return len(doomed)
+
+
+_FORGET = {
+    "asset_keys": "UPDATE asset_keys SET last_materialization = NULL, last_materialization_timestamp = NULL, "
+    "last_run_id = NULL, cached_status_data = NULL WHERE rowid = ?"
+}
+"""Of a table whose rows stay."""
+
+
+def _rows_that_hold(connection: sqlite3.Connection, holds: Holds) -> Iterator[tuple[str, int]]:
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        for number, *values in connection.execute(f'SELECT rowid, * FROM "{table}"'):  # noqa: S608  a table's own name
+            if holds(strings_of([value for value in values if isinstance(value, str | bytes)])):
+                yield table, number
+
+
+def _any_file(path: Path, holds: Holds) -> bool:
+    """Of a run's database, or of the folder of its output."""
+    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    return any(holds(strings_in(one)) for one in files if one.suffix in (*DATABASES, ".out", ".err"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=5, isolation_level=None)
 
 
 def _files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:

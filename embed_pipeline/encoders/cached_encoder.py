@@ -77,5 +77,10 @@ def folder_name(version: str) -> str:
     return version[:32]
 
 
+def keys_of(text: str) -> list[bytes]:
+    """The keys of a text's vectors, as a query and as a passage."""
+    return [_key("query", text), _key("passage", text)]
+
+
 def _key(role: Role, text: str) -> bytes:
     return hashlib.sha256(f"{role}/{text}".encode("utf-8", "surrogatepass")).digest()

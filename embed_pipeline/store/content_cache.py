@@ -49,6 +49,33 @@ def rows_of(connection: sqlite3.Connection, select: str, keys: Iterable[str | by
         yield from connection.execute(f"{select} WHERE key IN ({marks})", part)
 
 
+def erase(connection: sqlite3.Connection, delete: str, keys: Iterable[str | bytes]) -> None:
+    """Delete rows so that no trace of them is left in the file: overwritten, and the write-ahead log emptied.
+
+    Args:
+        delete: a statement with one parameter.
+
+    Raises:
+        sqlite3.OperationalError: somebody else is using the file.
+    """
+    connection.execute("PRAGMA secure_delete=ON")
+    with connection:
+        connection.executemany(delete, [(key,) for key in keys])
+    empty_log(connection)
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Make the file smaller by what was deleted, and empty its write-ahead log.
+
+    Raises:
+        sqlite3.OperationalError: somebody else is using the file.
+    """
+    connection.execute("VACUUM")
+    (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("database is locked")
+
+
 class ContentCache:
     """``key -> bytes``, keys being hex digests of everything that determines the value."""
 
@@ -74,6 +101,16 @@ class ContentCache:
     def put(self, key: str, value: bytes) -> None:
         """Store one value."""
         self.put_many({key: value})
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Every key with its value; nothing may be put or forgotten in between."""
+        with self._lock:
+            yield from self._connection.execute("SELECT key, value FROM content")
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove values for good: what they stood in is overwritten, also in the write-ahead log."""
+        with self._lock:
+            erase(self._connection, "DELETE FROM content WHERE key = ?", keys)
 
     def close(self) -> None:
         """Close the file."""

@@ -13,7 +13,8 @@ for.
 
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from os import fsync
 from pathlib import Path
 
@@ -22,13 +23,25 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from embed_pipeline.files import fsync_folder
-from embed_pipeline.store.content_cache import open_shared, rows_of
+from embed_pipeline.store.content_cache import erase, open_shared, rows_of
 
 Matrix = NDArray[np.float32]
 SHARD_ROWS = 1_000_000
 LARGE_BYTES = 2**30
 """Matrices above this are memory-mapped instead of held."""
 _ROWS_AT_ONCE = 65_536
+_COLUMNS = "place (key BLOB PRIMARY KEY, position INTEGER UNIQUE) WITHOUT ROWID"
+
+
+def width_of(folder: Path) -> int | None:
+    """The width of the vectors in a folder of a :class:`VectorCache`, told by their number; None where it cannot be."""
+    with closing(open_shared(folder / "index.sqlite", _COLUMNS)) as index:
+        (rows,) = index.execute("SELECT coalesce(max(position) + 1, 0) FROM place").fetchone()
+    shard = folder / "vectors-00000.f32"
+    if not rows or not shard.is_file():
+        return None
+    width, rest = divmod(shard.stat().st_size, 4 * min(rows, SHARD_ROWS))
+    return width if width and not rest else None
 
 
 class VectorCache:
@@ -39,8 +52,7 @@ class VectorCache:
         self.folder, self.width = folder, width
         self._lock = threading.Lock()
         self._writing = FileLock(folder / "write.lock")
-        columns = "place (key BLOB PRIMARY KEY, position INTEGER UNIQUE) WITHOUT ROWID"
-        self._index = open_shared(folder / "index.sqlite", columns)
+        self._index = open_shared(folder / "index.sqlite", _COLUMNS)
 
     def positions(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Where the known ones among ``keys`` stand."""
@@ -75,6 +87,19 @@ class VectorCache:
                 rows = np.flatnonzero(part // SHARD_ROWS == shard)
                 out[start + rows] = shards[int(shard)][part[rows] % SHARD_ROWS]
         return out
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Remove vectors for good; wherever no known vector stands there are zeros afterwards."""
+        with self._writing, self._lock:
+            erase(self._index, "DELETE FROM place WHERE key = ?", keys)
+            used = np.fromiter((row[0] for row in self._index.execute("SELECT position FROM place")), np.int64)
+            for number, path in enumerate(sorted(self.folder.glob("vectors-*.f32"))):
+                rows = path.stat().st_size // (4 * self.width)
+                free = np.setdiff1d(np.arange(rows), used - number * SHARD_ROWS)
+                if len(free):
+                    vectors = np.memmap(path, np.float32, "r+", shape=(rows, self.width))
+                    vectors[free] = 0
+                    vectors.flush()
 
     def close(self) -> None:
         """Let go of the index."""
