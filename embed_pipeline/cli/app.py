@@ -233,6 +233,8 @@ def records(
 
 app.command(cls=Command)(keep.gc)
 app.command(cls=Command)(keep.purge)
+app.command(cls=Command)(keep.backup)
+app.command(cls=Command)(keep.restore)
 
 
 @app.command(cls=Examination)

@@ -1,6 +1,7 @@
-"""Commands that look after a home: ``gc`` and ``purge``."""
+"""Commands that look after a home: ``gc``, ``purge``, ``backup`` and ``restore``."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -160,3 +161,30 @@ def _model_line(model: Mapping[str, Any]) -> str:
     notes = ["in use"] if model["in_use"] else []
     notes += [f"release {name}" for name in model["releases"]] + (["served right now"] if model["served"] else [])
     return f"{model['asset']} {model['version'][:12]} {words}{' (' + ', '.join(notes) + ')' if notes else ''}"
+
+
+def backup(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file to write, for example home.tar.gz.")],
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Leave out embeddings, replies of language models, and scores.")
+    ] = False,
+) -> None:
+    """Save a home to one file, also while a run is under way."""
+    from embed_pipeline.store.backup import back_up
+
+    report = back_up(ctx.obj.home, file.expanduser().resolve(), caches=not no_cache)
+    text = f"{report['file']}: {report['files']} files, {report['bytes'] / 1e6:.1f} MB in {report['size'] / 1e6:.1f} MB"
+    ctx.obj.tell(report, text)
+
+
+def restore(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the home that is there.")] = False,
+) -> None:
+    """Make a home (--home) of a backup, on this machine or another, after checking every file of it."""
+    from embed_pipeline.store.restore import restore as restore_home
+
+    header = restore_home(file.expanduser().resolve(), ctx.obj.home, force)
+    ctx.obj.tell(header.model_dump(), f"{ctx.obj.home}: restored as it was at {header.created}")
