@@ -72,11 +72,11 @@ def purge(
     """Remove a document for good from tables, caches, questions and history; say which models were trained on it."""
     from embed_pipeline.stages import erase
     from embed_pipeline.stages.purge import find, require_gone
-    from embed_pipeline.store.artifacts import home_lock
+    from embed_pipeline.store.home_lock import Holder, home_lock
 
     context: Context = ctx.obj
     corpus = context.settings.corpus.path
-    with home_lock(context.home):
+    with home_lock(context.home, Holder.here("embed-pipeline purge")):
         if not plan:
             erase.remove_half_done(context.home)
         found = find(context.home, documents)

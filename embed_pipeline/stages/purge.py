@@ -6,8 +6,10 @@ them again without it. Models stay, since they hold no text; they are named, for
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from embed_pipeline.text.traces import Traces
 SOURCE, LISTING = "documents", "corpus_manifest"
 ASKED = ("question", "answer", "judgement", "detail")
 """Columns with what was written about a document."""
+LEAST_NAME = 5
 Name = tuple[str, str]
 """An asset and a version of it."""
 
@@ -59,9 +62,18 @@ class Purge:
         store = Store(self.home)
         return sorted(one.asset for one in self.doomed if store.pointer(one.asset).get("version") == one.version)
 
+    @cached_property
+    def names(self) -> re.Pattern[str]:
+        """Finds the documents' names; not those that are mere numbers or a few letters, which stand for anything."""
+        found = {row[column] for row in self.rows for column in ("doc_id", "path")}
+        told = [re.escape(name) for name in found if len(name) >= LEAST_NAME and not name.isdecimal()]
+        return re.compile(rf"(?<![\w./-])(?:{'|'.join(told)})(?![\w.-])" if told else r"(?!)")
+
     def holds(self, texts: Iterable[str]) -> bool:
-        """Whether one of the texts quotes the documents or what was asked about them."""
-        return any(self.quoted.within(text) or self.asked.within(text) for text in texts)
+        """Whether one of the texts quotes or names the documents, or quotes what was asked about them."""
+        return any(
+            self.quoted.within(text) or self.asked.within(text) or self.names.search(text) is not None for text in texts
+        )
 
 
 def find(home: Path, names: Sequence[str]) -> Purge:
@@ -75,7 +87,7 @@ def find(home: Path, names: Sequence[str]) -> Purge:
     """
     store, wanted = Store(home), set(names)
     every = artifacts(store)
-    sources = {one: rows for one in every if one.asset == SOURCE and (rows := _named_rows(one, wanted))}
+    sources = {one: rows for one in every if _plain(one.asset) == SOURCE and (rows := _named_rows(one, wanted))}
     rows = [row for held in sources.values() for row in held]
     unknown = sorted(wanted - {row[column] for row in rows for column in ("doc_id", "path")})
     if unknown:
@@ -85,7 +97,9 @@ def find(home: Path, names: Sequence[str]) -> Purge:
         )
     purge = Purge(home, rows, Traces(row["text"] for row in rows))
     purge.also_in = _leave_out_others(purge, sources)
-    listings = [one for one in every if one.asset == LISTING and _named_rows(one, {row["path"] for row in rows})]
+    listings = [
+        one for one in every if _plain(one.asset) == LISTING and _named_rows(one, {row["path"] for row in rows})
+    ]
     inputs = {(one.asset, one.version): _inputs(store, one) for one in every}
     made = _made_from([*sources, *listings], every, inputs)
     quoting = [one for one in every if one not in made and not is_model(one) and _quotes(one, purge.quoted)]
@@ -119,6 +133,11 @@ def artifacts(store: Store) -> list[Artifact]:
     return [Artifact(path.parents[1].name, path.parent.name, path.parent) for path in manifests]
 
 
+def _plain(asset: str) -> str:
+    """The name without that of the variant: ``contracts__documents`` are documents as well."""
+    return asset.rpartition("__")[2]
+
+
 def is_model(artifact: Artifact) -> bool:
     """Whether it holds weights."""
     return any(path.suffix in WEIGHTS for path in artifact.path.rglob("*"))
@@ -131,7 +150,7 @@ def _still_there(purge: Purge, root: Path) -> Iterator[Path]:
             yield root / path
     single = {row["path"] for row in purge.rows} - of_many
     yield from (root / path for path in sorted(single) if (root / path).is_file())
-    listings = [one for one in purge.doomed if one.asset == LISTING]
+    listings = [one for one in purge.doomed if _plain(one.asset) == LISTING]
     contents = {(row["bytes"], row["sha256"]) for one in listings for row in _named_rows(one, single)}
     sizes = {size for size, _ in contents}
     for path in root.rglob("*"):
@@ -175,7 +194,7 @@ def _made_from(
     purge that was stopped is begun again.
     """
     begins = {SOURCE: 1, LISTING: 0}
-    depth = {(one.asset, one.version): begins[one.asset] for one in sources}
+    depth = {(one.asset, one.version): begins[_plain(one.asset)] for one in sources}
     changed = True
     while changed:
         changed = False
@@ -184,7 +203,7 @@ def _made_from(
             if found > depth.get(name, -1):
                 depth[name], changed = found, True
     made = [one for one in every if (one.asset, one.version) in depth]
-    return sorted(made, key=lambda one: (one.asset == SOURCE, -depth[one.asset, one.version]))
+    return sorted(made, key=lambda one: (_plain(one.asset) == SOURCE, -depth[one.asset, one.version]))
 
 
 def _ancestors(name: Name, inputs: Mapping[Name, set[Name]]) -> set[Name]:

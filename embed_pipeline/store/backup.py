@@ -38,7 +38,7 @@ TOP, HEADER, LISTING = "home", "backup.json", "files.json"
 BACKUP_VERSION = 1
 CACHE = "cache"
 DATABASES = (".sqlite", ".db")
-_LEFT_BEHIND = ("locks", "work", "run.lock", "deployments/server.json", "deployments/server.log")
+_LEFT_BEHIND = ("locks", "work", "run.lock", "run.lock.json", "deployments/server.json", "deployments/server.log")
 _BESIDE = ("-wal", "-shm", "-journal", ".lock", ".tmp")
 _FIRST = (HOME_FILE, "deployments/current.json", "deployments/previous.json", "/current.json")
 """Pointers: what they name is there when they are read, and stays."""

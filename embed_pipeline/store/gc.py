@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import is_being_written, remove_tree, size_of
 from embed_pipeline.settings import KeepSettings
-from embed_pipeline.store.artifacts import MANIFEST, POINTER, Artifact, Store, home_lock
+from embed_pipeline.store.artifacts import MANIFEST, POINTER, Artifact, Store
+from embed_pipeline.store.home_lock import Holder, home_lock
 from embed_pipeline.store.releases import release_in_use
 
 DAYS_TO_GO_ON = 30
@@ -54,7 +55,7 @@ def collect(
         HomeBusyError: a run is under way there.
         DeployError: a pointer to a release is damaged, so that nobody knows which releases are needed.
     """
-    with home_lock(home):
+    with home_lock(home, Holder.here("embed-pipeline gc")):
         doomed = _doomed(home, keep or KeepSettings(), encoders_of)
         if not dry_run:
             for one in doomed:

@@ -15,9 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from embed_pipeline.errors import HomeError
 from embed_pipeline.files import fsync_folder, fsync_tree, remove_tree
 from embed_pipeline.progress import track
-from embed_pipeline.store.artifacts import FileEntry, home_lock
+from embed_pipeline.store.artifacts import FileEntry
 from embed_pipeline.store.backup import BACKUP_VERSION, HEADER, LISTING, TOP, BackupHeader
 from embed_pipeline.store.home import HOME_FILE, HOME_VERSION, open_home
+from embed_pipeline.store.home_lock import Holder, home_lock
 
 MOST_LISTING_BYTES = 2**30
 _BLOCK = 2**20
@@ -62,7 +63,7 @@ def _put_in_place(fresh: Path, home: Path, occupied: bool, mounted: bool) -> Non
         for path in sorted(fresh.iterdir(), key=lambda path: path.name == HOME_FILE):  # the mark of a home comes last
             path.rename(home / path.name)
     elif occupied:
-        with home_lock(home):
+        with home_lock(home, Holder.here("embed-pipeline restore")):
             _swap(fresh, home)
     else:
         with suppress(FileNotFoundError):

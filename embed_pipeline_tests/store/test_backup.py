@@ -12,10 +12,11 @@ import pytest
 
 from embed_pipeline.errors import HomeBusyError, HomeError
 from embed_pipeline.files import hash_tree, write_json
-from embed_pipeline.store.artifacts import Store, home_lock
+from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.backup import HEADER, LISTING, back_up
 from embed_pipeline.store.content_cache import ContentCache
 from embed_pipeline.store.home import HOME_VERSION, is_home, open_home
+from embed_pipeline.store.home_lock import home_lock
 from embed_pipeline.store.releases import create_release, current_release, point_to
 from embed_pipeline.store.restore import restore
 from embed_pipeline.store.vector_cache import VectorCache
