@@ -240,13 +240,16 @@ app.command(cls=Command)(keep.restore)
 
 
 @app.command(cls=Examination)
-def doctor(ctx: typer.Context) -> None:
-    """Check the installation, the GPU, the LLM and the settings."""
+def doctor(
+    ctx: typer.Context,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte of artifacts and databases.")] = False,
+) -> None:
+    """Check the installation, the GPU, the LLM, the settings and the home."""
     from embed_pipeline.cli import inspect, output
     from embed_pipeline.cli.doctor import examine
 
     context: Context = ctx.obj
-    findings = examine(lambda: context.settings, context.home)
+    findings = examine(lambda: context.settings, context.home, deep)
     if context.as_json:
         output.print_json({"checks": findings})
     else:

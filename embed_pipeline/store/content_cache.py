@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from embed_pipeline.store.databases import told
+
 _MAX_VARIABLES = 900  # SQLite's oldest default limit is 999 bound variables
 
 
@@ -30,13 +32,17 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
 
     Args:
         table: name and columns, as after CREATE TABLE.
+
+    Raises:
+        DatabaseError: it is damaged, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = connect(path)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-    connection.commit()
+    with told(path):
+        connection = connect(path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        connection.commit()
     return connection
 
 
@@ -77,7 +83,10 @@ def empty_log(connection: sqlite3.Connection) -> None:
 
 
 class ContentCache:
-    """``key -> bytes``, keys being hex digests of everything that determines the value."""
+    """``key -> bytes``, keys being hex digests of everything that determines the value.
+
+    A damaged file is a :class:`~embed_pipeline.errors.DatabaseError`, whatever is done with it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -86,7 +95,7 @@ class ContentCache:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The known ones among ``keys``."""
-        with self._lock:
+        with self._lock, told(self.path):
             return dict(rows_of(self._connection, "SELECT key, value FROM content", keys))
 
     def get(self, key: str) -> bytes | None:
@@ -95,7 +104,7 @@ class ContentCache:
 
     def put_many(self, values: Mapping[str, bytes]) -> None:
         """Store values; a key that is already there keeps its value."""
-        with self._lock, self._connection:
+        with self._lock, told(self.path), self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", list(values.items()))
 
     def put(self, key: str, value: bytes) -> None:
@@ -104,12 +113,12 @@ class ContentCache:
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Every key with its value; nothing may be put or forgotten in between."""
-        with self._lock:
+        with self._lock, told(self.path):
             yield from self._connection.execute("SELECT key, value FROM content")
 
     def forget(self, keys: Iterable[str]) -> None:
         """Remove values for good: what they stood in is overwritten, also in the write-ahead log."""
-        with self._lock:
+        with self._lock, told(self.path):
             erase(self._connection, "DELETE FROM content WHERE key = ?", keys)
 
     def close(self) -> None:

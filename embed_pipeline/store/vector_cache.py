@@ -23,7 +23,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from embed_pipeline.files import fsync_folder
+from embed_pipeline.progress import say
 from embed_pipeline.store.content_cache import erase, open_shared, rows_of
+from embed_pipeline.store.databases import told
 
 Matrix = NDArray[np.float32]
 SHARD_ROWS = 1_000_000
@@ -53,10 +55,12 @@ class VectorCache:
         self._lock = threading.Lock()
         self._writing = FileLock(folder / "write.lock")
         self._index = open_shared(folder / "index.sqlite", _COLUMNS)
+        self._file = folder / "index.sqlite"
+        self._forget_lost_vectors()
 
     def positions(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """Where the known ones among ``keys`` stand."""
-        with self._lock:
+        with self._lock, told(self._file):
             return dict(rows_of(self._index, "SELECT key, position FROM place", keys))
 
     def add(self, keys: Sequence[bytes], vectors: Matrix) -> None:
@@ -66,10 +70,10 @@ class VectorCache:
             new = {key: row for row, key in enumerate(keys) if key not in known}
             if not new:
                 return
-            with self._lock:
+            with self._lock, told(self._file):
                 (first,) = self._index.execute("SELECT coalesce(max(position) + 1, 0) FROM place").fetchone()
             self._write(int(first), np.ascontiguousarray(vectors[list(new.values())], np.float32))
-            with self._lock, self._index:
+            with self._lock, told(self._file), self._index:
                 rows = zip(new, range(int(first), int(first) + len(new)), strict=True)
                 self._index.executemany("INSERT INTO place VALUES (?, ?)", rows)
 
@@ -90,7 +94,7 @@ class VectorCache:
 
     def forget(self, keys: Iterable[bytes]) -> None:
         """Remove vectors for good; wherever no known vector stands there are zeros afterwards."""
-        with self._writing, self._lock:
+        with self._writing, self._lock, told(self._file):
             erase(self._index, "DELETE FROM place WHERE key = ?", keys)
             used = np.fromiter((row[0] for row in self._index.execute("SELECT position FROM place")), np.int64)
             for number, path in enumerate(sorted(self.folder.glob("vectors-*.f32"))):
@@ -104,6 +108,19 @@ class VectorCache:
     def close(self) -> None:
         """Let go of the index."""
         self._index.close()
+
+    def _forget_lost_vectors(self) -> None:
+        """Vectors that the index names and that are not there, since a file was cut off or removed, are made again."""
+        with self._writing, self._lock, told(self._file):
+            (end,) = self._index.execute("SELECT coalesce(max(position) + 1, 0) FROM place").fetchone()
+            for shard in range(-(-int(end) // SHARD_ROWS)):
+                path = self._path(shard)
+                rows = path.stat().st_size // (4 * self.width) if path.is_file() else 0
+                first, beyond = shard * SHARD_ROWS + rows, min((shard + 1) * SHARD_ROWS, int(end))
+                if first < beyond:
+                    with self._index:
+                        self._index.execute("DELETE FROM place WHERE position >= ? AND position < ?", (first, beyond))
+                    say(f"{path}: {beyond - first} vectors are missing from it; they are computed again")
 
     def _room(self, rows: int) -> Matrix:
         if rows * self.width * 4 <= LARGE_BYTES:
