@@ -40,13 +40,15 @@ def embeddings_of(purge: Purge, erase: bool = False) -> int:
     found = 0
     for index in sorted((purge.home / EMBEDDINGS).glob("*/index.sqlite")):
         width = width_of(index.parent)
-        cache = VectorCache(index.parent, width or 1)
+        if width is None:  # nobody knows where a vector ends: all of them are computed again
+            if erase:
+                remove_tree(index.parent)
+            continue
+        cache = VectorCache(index.parent, width)
         found += len(cache.positions(keys))
-        if erase and width is not None:
+        if erase:
             cache.forget(keys)
         cache.close()
-        if erase and width is None:
-            remove_tree(index.parent)
     return found
 
 

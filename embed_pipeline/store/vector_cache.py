@@ -11,11 +11,11 @@ way; several processes may share a folder. Matrices too large for memory come ba
 for.
 """
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from os import fsync
 from pathlib import Path
 
 import numpy as np
@@ -97,17 +97,23 @@ class VectorCache:
         with self._writing, self._lock, told(self._file):
             erase(self._index, "DELETE FROM place WHERE key = ?", keys)
             used = np.fromiter((row[0] for row in self._index.execute("SELECT position FROM place")), np.int64)
-            for number, path in enumerate(sorted(self.folder.glob("vectors-*.f32"))):
-                rows = path.stat().st_size // (4 * self.width)
-                free = np.setdiff1d(np.arange(rows), used - number * SHARD_ROWS)
-                if len(free):
-                    vectors = np.memmap(path, np.float32, "r+", shape=(rows, self.width))
-                    vectors[free] = 0
-                    vectors.flush()
+            self._blank(used)
 
     def close(self) -> None:
         """Let go of the index."""
         self._index.close()
+
+    def _blank(self, used: NDArray[np.int64]) -> None:
+        """Zeros wherever no known vector stands; the last file ends with the last one, by which its width is told."""
+        end = int(used.max()) + 1 if len(used) else 0
+        for number, path in enumerate(sorted(self.folder.glob("vectors-*.f32"))):
+            rows = max(0, min(end - number * SHARD_ROWS, SHARD_ROWS))
+            os.truncate(path, min(path.stat().st_size, 4 * self.width * rows))
+            free = np.setdiff1d(np.arange(rows), used - number * SHARD_ROWS)
+            if len(free):
+                vectors = np.memmap(path, np.float32, "r+", shape=(rows, self.width))
+                vectors[free] = 0
+                vectors.flush()
 
     def _forget_lost_vectors(self) -> None:
         """Vectors that the index names and that are not there, since a file was cut off or removed, are made again."""
@@ -146,7 +152,7 @@ class VectorCache:
                 file.write(vectors[start : start + room].tobytes())
                 file.truncate()  # what a killed process left behind
                 file.flush()
-                fsync(file.fileno())
+                os.fsync(file.fileno())
         fsync_folder(self.folder)
 
     @staticmethod

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -36,7 +35,7 @@ Then the tether was dried on the rack beside the stove, and the two spare latche
 def user(tmp_path_factory) -> User:
     """A user with a home up to the training set, and a little of everything else that a home may hold."""
     somebody = User(tmp_path_factory.mktemp("purge"), documents=DOCUMENTS)
-    somebody.options += ["--set", "sdg.min_questions=5"]
+    somebody.options += ["--set", "sdg.min_questions=5", "--set", "sdg.max_questions=40"]
     (somebody.corpus / "visit.md").write_text(DOCUMENT)
     done = somebody.run("run", "--to", "training_set")
     assert done.returncode == 0, done.stderr
@@ -122,6 +121,7 @@ def test_nothing_of_a_purged_document_is_left(user):
     left = everything(home)
     assert [word for word in (*WORDS, "visit.md") if word in left] == []
     assert vector.tobytes() not in (folder / "vectors-00000.f32").read_bytes()
+    assert width_of(folder) == len(vector)
     assert vector_of(folder, theirs) is None
     assert vector_of(folder, others) is not None
     assert {"documents", "passages", "qa_pairs", "training_set"} <= set(report["recomputed"])
@@ -157,6 +157,4 @@ def test_gc_tells_sizes_by_kind_and_does_what_it_planned(user):
     assert planned.returncode == 0, planned.stderr
     plan = json.loads(planned.stdout)
     assert plan["kinds"]["locks"]["count"] > 0
-    done: subprocess.CompletedProcess[str] = user.run("gc", "--json")
-    assert json.loads(done.stdout) == plan
-    assert "would free 0.0 MB" in user.run("gc", "--plan").stdout
+    assert json.loads(user.run("gc", "--json").stdout) == plan
