@@ -15,8 +15,8 @@ from embed_pipeline.store.strings import strings_of
 EMBEDDINGS = "cache/embeddings"
 RESPONSES = "cache/responses.sqlite"
 SCORES = "cache/cross_encoder.sqlite"
-LOOKED_AFTER = ("artifacts", "cache", "dagster", "work")
-"""Folders of a home that are looked after one by one; any other file that quotes the documents goes."""
+LOOKED_AFTER = ("artifacts/", "dagster/", "work/", EMBEDDINGS, RESPONSES, SCORES)
+"""What of a home is looked after in a way of its own; any other file that quotes or names the documents goes."""
 
 
 def replies_about(purge: Purge) -> list[str]:
@@ -54,8 +54,8 @@ def embeddings_of(purge: Purge, erase: bool = False) -> int:
 
 def files_that_quote(purge: Purge) -> list[Path]:
     """Other files of the home, records of runs and of checks for example, that hold a piece of the text."""
-    outside = [path for path in _files(purge.home) if path.relative_to(purge.home).parts[0] not in LOOKED_AFTER]
-    return [path for path in outside if file_holds(path, purge.holds)]
+    files = ((path, path.relative_to(purge.home).as_posix()) for path in _files(purge.home))
+    return [path for path, name in files if not name.startswith(LOOKED_AFTER) and file_holds(path, purge.holds)]
 
 
 def remove_half_done(home: Path) -> None:

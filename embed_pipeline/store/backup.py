@@ -114,12 +114,18 @@ def _write(file: IO[bytes], home: Path, header: BackupHeader) -> dict[str, FileE
     return entries
 
 
-def _names(home: Path, caches: bool) -> list[str]:
-    """Paths of the files to be saved, relative to the home, in the order in which they must be read."""
-    return sorted(_walk(home, caches), key=lambda name: (-name.endswith(_FIRST), name.endswith(_LAST), name))
+def _pointers(home: Path, caches: bool) -> list[str]:
+    return sorted(name for name in _walk(home, caches) if name.endswith(_FIRST))
+
+
+def _others(home: Path, caches: bool) -> list[str]:
+    """The rest, in the order in which it must be read."""
+    rest = (name for name in _walk(home, caches) if not name.endswith(_FIRST))
+    return sorted(rest, key=lambda name: (name.endswith(_LAST), name))
 
 
 def _walk(home: Path, caches: bool) -> Iterator[str]:
+    """Paths of the files to be saved, relative to the home."""
     for folder, folders, files in os.walk(home):  # links to folders are not followed
         here = Path(folder).relative_to(home)
         folders[:] = [name for name in folders if _belongs(here / name, caches)]
