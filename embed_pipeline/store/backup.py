@@ -103,13 +103,14 @@ def _write(file: IO[bytes], home: Path, header: BackupHeader) -> dict[str, FileE
         tempfile.TemporaryDirectory(prefix="embed-pipeline-backup.") as copies,
     ):
         _add_json(tar, HEADER, header.model_dump())
-        for name in track(_names(home, header.caches), "save the home"):
-            try:
-                entries[name] = _add(tar, name, home / name, Path(copies) / "database")
-            except FileNotFoundError as error:
-                raise HomeError(
-                    f"{home / name}: was removed while it was being saved. Run the backup again."
-                ) from error
+        for names in (_pointers, _others):  # what the pointers name is looked for after they were read
+            for name in track(names(home, header.caches), "save the home"):
+                try:
+                    entries[name] = _add(tar, name, home / name, Path(copies) / "database")
+                except FileNotFoundError as error:
+                    raise HomeError(
+                        f"{home / name}: was removed while it was being saved. Run the backup again."
+                    ) from error
         _add_json(tar, LISTING, {name: entry.model_dump() for name, entry in entries.items()})
     return entries
 
