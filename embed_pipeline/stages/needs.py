@@ -25,7 +25,7 @@ TABLE_SHARE = 15.0
 """Bytes of all tables, exports and histories together for a byte of text."""
 TEXT_SHARE = {".pdf": 0.1, ".docx": 0.2, ".html": 0.5, ".htm": 0.5}
 """Text in a byte of a file; 1 of any other."""
-MODELS = {"checkpoint": 1.0, "onnx_model": 1.0, "onnx_int8_model": 0.3, "endpoint": 1.0, "tensorrt_engine": 1.0}
+MODELS = {"checkpoint": 1.0, "onnx_model": 1.0, "onnx_int8_model": 0.7, "endpoint": 1.0, "tensorrt_engine": 1.0}
 """Copies of the model that an asset writes; the endpoint's is its release."""
 TRAINING_COPIES = 9.0
 """Copies of the model that a training holds on the disk: three checkpoints with the optimizer's two moments each."""
@@ -57,7 +57,7 @@ class Needs:
         """The same in one line."""
         time = _spoken(self.seconds) if self.seconds is not None else "time unknown (no earlier run to go by)"
         return (
-            f"{time}, {_gb(self.disk_bytes)} disk, {_gb(self.memory_bytes)} memory; "
+            f"{time}, up to {_gb(self.disk_bytes)} disk and {_gb(self.memory_bytes)} memory; "
             f"{_gb(self.free_disk_bytes)} disk and {_gb(self.free_memory_bytes)} memory are free"
         )
 

@@ -73,7 +73,7 @@ def test_the_last_run_says_seconds_and_bytes_in_proportion_to_the_corpus(store, 
     assert needs.unknown == ()
     assert needs.seconds == 24.0  # twice the text
     assert needs.disk_bytes == 10_000
-    assert "about 24 s, 0 MB disk" in needs.line()
+    assert "about 24 s, up to 0 MB disk" in needs.line()
 
 
 def test_without_an_earlier_run_the_time_is_unknown_and_says_so(store, corpus):
