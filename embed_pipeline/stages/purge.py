@@ -43,7 +43,7 @@ class Purge:
     """
 
     home: Path
-    rows: list[TableRow]
+    rows: Sequence[TableRow]
     quoted: Traces
     asked: Traces = field(default_factory=Traces)
     texts: set[str] = field(default_factory=set)

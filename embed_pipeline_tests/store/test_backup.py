@@ -35,6 +35,8 @@ def home(tmp_path) -> Path:
     cache.put("k", b"paid for")
     vectors = VectorCache(folder / "cache" / "embeddings" / "encoder", 2)
     vectors.add([b"a"], np.ones((1, 2), np.float32))
+    cache.close()
+    vectors.close()
     write_json(folder / "history" / "run.json", {})
     return folder
 
