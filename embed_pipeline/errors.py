@@ -10,6 +10,7 @@
     │   ├── LLMAccessError        key missing or refused, endpoint unknown
     │   ├── HomeBusyError         another run uses the same home
     │   ├── HomeError             the home is of a newer version, or a backup cannot be used
+    │   ├── DatabaseError         a database of the home is damaged or cannot be written
     │   ├── PortInUseError        the endpoint's port belongs to somebody else
     │   └── DiskFullError         no space left; nothing half-written remains
     └── StageError                exit code 1: a stage or a check failed
@@ -62,6 +63,10 @@ class HomeBusyError(UserError):
 
 class HomeError(UserError):
     """The home was made by a newer version, is not one, or cannot be replaced by the backup given."""
+
+
+class DatabaseError(UserError):
+    """A database of the home is damaged, or cannot be written."""
 
 
 class PortInUseError(UserError):

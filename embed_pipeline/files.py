@@ -105,6 +105,30 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_tree(folder: Path) -> None:
+    """Remove a folder: it loses its name at once, so that a kill in between leaves no half of it under that name."""
+    doomed = folder.with_name(f".gone.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether it is a temporary folder of a process of this machine that still runs."""
+    parts = folder.name.split(".")
+    if len(parts) < 5 or parts[-1] != "tmp" or parts[-4] != _host() or not parts[-3].isdecimal():
+        return False
+    return int(parts[-3]) != os.getpid() and _runs(int(parts[-3]))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    found = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in found if file.is_file())
+
+
 def _host() -> str:
     return sha256_text(platform.node())[:8]
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
+from embed_pipeline.cli import keep
 from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, Writing, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
@@ -274,27 +275,23 @@ def records(
     ctx.obj.tell({"file": str(written), "questions": questions}, f"{written}: {questions} questions")
 
 
-@app.command(cls=Command)
-def gc(
-    ctx: typer.Context,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be removed; remove nothing.")] = False,
-) -> None:
-    """Remove artifacts and releases that no pointer and no release needs."""
-    from embed_pipeline.store.gc import collect
-
-    report = collect(ctx.obj.home, dry_run=plan)
-    verb = "would free" if plan else "freed"
-    ctx.obj.tell(report, f"{verb} {report['bytes'] / 1e6:.1f} MB: {len(report['removed'])} folders")
+app.command(cls=Command)(keep.gc)
+app.command(cls=Command)(keep.purge)
+app.command(cls=Command)(keep.backup)
+app.command(cls=Command)(keep.restore)
 
 
 @app.command(cls=Examination)
-def doctor(ctx: typer.Context) -> None:
-    """Check the installation, the GPU, the LLM and the settings."""
+def doctor(
+    ctx: typer.Context,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte of artifacts and databases.")] = False,
+) -> None:
+    """Check the installation, the GPU, the LLM, the settings and the home."""
     from embed_pipeline.cli import inspect, output
     from embed_pipeline.cli.doctor import examine
 
     context: Context = ctx.obj
-    findings = examine(lambda: context.settings, context.home)
+    findings = examine(lambda: context.settings, context.home, deep)
     if context.as_json:
         output.print_json({"checks": findings})
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from embed_pipeline.cli.doctor_home import examine_home
 from embed_pipeline.cli.packages import Accelerator, Finding, examine_packages, finding, installed
 from embed_pipeline.encoders.loopback import is_loopback
 from embed_pipeline.errors import EmbedPipelineError
@@ -17,21 +18,23 @@ from embed_pipeline.settings import Settings
 LEAST_FREE_GB = 2.0
 
 
-def examine(load: Callable[[], Settings], home: Path) -> list[Finding]:
+def examine(load: Callable[[], Settings], home: Path, deep: bool = False) -> list[Finding]:
     """Findings ``{"check", "state": "ok|warn|fail", "detail"}``; a failure means a run would fail.
 
     Args:
         load: gives the settings; its error is a finding too.
         home: the home folder.
+        deep: read every byte of its artifacts and databases.
     """
     packages = examine_packages(installed(), _accelerator())
     findings = [finding("python", "ok", sys.version.split()[0]), *packages, _disk(home)]
     try:
         settings = load()
     except EmbedPipelineError as error:
-        return [*findings, finding("settings", "fail", str(error))]
+        return [*findings, finding("settings", "fail", str(error)), *examine_home(home, None, deep)]
     findings.append(finding("settings", "ok", f"base model {settings.base_model}, executor {settings.executor}"))
-    return [*findings, _base_model(settings), _corpus(settings), _llm(settings)]
+    findings += [_base_model(settings), _corpus(settings), _llm(settings)]
+    return findings + examine_home(home, settings, deep)
 
 
 def _accelerator() -> Accelerator:

@@ -9,6 +9,7 @@ from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.estimates import llm_estimates
 from embed_pipeline.stages.graph import assets_of, selection, stages
+from embed_pipeline.stages.needs import Needs, estimate_needs, require_room
 from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.stages.sweep import COMPARISON
 from embed_pipeline.store.artifacts import Store
@@ -36,11 +37,17 @@ def run(
     names = selection(to, graph)
     forced = [asset for name in force for asset in assets_of(name, graph)]
     steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
+    needs = estimate_needs(steps, settings, Store(home))
     if plan:
-        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)))
+        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)), needs)
         return 0
+    require_room(needs, home)
     reporter = output.TerminalReporter()
     reporter.message(describe_plan(steps))
+    if any(step.action == "compute" for step in steps.values()):
+        reporter.message(f"needs {needs.line()}")
+        for warning in needs.warnings(home):
+            reporter.message(f"warning: {warning}")
     from embed_pipeline.cli.launch import execute, served_summary
 
     try:
@@ -89,15 +96,22 @@ def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show_plan(
-    steps: Mapping[str, PlanStep], names: Sequence[str], as_json: bool, estimates: "Mapping[str, Estimate]"
+    steps: Mapping[str, PlanStep],
+    names: Sequence[str],
+    as_json: bool,
+    estimates: "Mapping[str, Estimate]",
+    needs: Needs,
 ) -> None:
     if as_json:
         rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
-        output.print_json({"assets": rows, "llm": {name: one.as_json() for name, one in estimates.items()}})
+        llm = {name: one.as_json() for name, one in estimates.items()}
+        output.print_json({"assets": rows, "llm": llm, "needs": needs.as_json()})
         return
     console = output.out()
     console.print(output.plan_table(steps, names))
     console.print(describe_plan(steps), markup=False)
+    if any(step.action == "compute" for step in steps.values()):
+        console.print(f"needs {needs.line()}", markup=False)
     for name, estimate in estimates.items():
         console.print(f"{name}: {estimate.line()}", markup=False)
 

@@ -1,5 +1,6 @@
 """The local target: one server process per home, switched from release to release without a restart."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,16 +13,29 @@ from typing import Any
 
 import httpx
 import psutil
+from filelock import FileLock
 
 from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.deploy.protocol import Endpoint
 from embed_pipeline.errors import DeployError
-from embed_pipeline.files import write_text
+from embed_pipeline.files import write_json, write_text
+from embed_pipeline.progress import say
 from embed_pipeline.settings import DeploySettings
-from embed_pipeline.store.releases import Release, deployments_folder, point_to, pointers, restore, roll_back
+from embed_pipeline.store.releases import (
+    Release,
+    deployments_folder,
+    point_to,
+    pointers,
+    repair_pointers,
+    restore,
+    roll_back,
+)
 
 MODULE = "embed_pipeline.serving"
+SERVER_FILE = "server.json"
 POLL_SECONDS = 0.2
+SAME_SECONDS = 2.0
+"""The start of a process is told from the boot of the machine, which moves a little when the clock is set."""
 
 
 class LocalTarget:
@@ -39,10 +53,13 @@ class LocalTarget:
             DeployError: the server did not become healthy; the pointers are as before, so that it serves the release
                 before, or is stopped if there was none.
         """
-        before = pointers(self._home)
-        running = self._make_room()
-        point_to(self._home, release)
-        started = None if running else self._start()
+        with self._starting():
+            for told in repair_pointers(self._home, self._served()):
+                say(told)
+            before = pointers(self._home)
+            running = self._make_room()
+            point_to(self._home, release)
+            started = None if running else self._start()
         try:
             self._wait_for(release, started)
         except DeployError:
@@ -86,6 +103,23 @@ class LocalTarget:
                 process.wait(5)
         return True
 
+    def _starting(self) -> FileLock:
+        """Held while a server is looked for and started, so that two deployments at once start one."""
+        folder = self._home / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / "deploy.lock")
+
+    def _served(self) -> str | None:
+        """The release that this home's server answers with."""
+        running = running_server(self._home)
+        if running is None:
+            return None
+        try:
+            found = _metadata(f"http://{running['host']}:{running['port']}").get("release_id")
+        except (httpx.HTTPError, ValueError):
+            return None
+        return str(found) if found is not None else None
+
     def _make_room(self) -> bool:
         """Whether this home's server runs at the address already; else nobody listens there afterwards."""
         address = (self._settings.host, self._settings.port)
@@ -107,7 +141,7 @@ class LocalTarget:
         command += ["--host", settings.host, "--port", str(settings.port), "--threads", str(settings.threads)]
         write_text(folder / "server.log", "")
         with (folder / "server.log").open("ab") as log:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -115,6 +149,11 @@ class LocalTarget:
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        with suppress(psutil.NoSuchProcess):  # it has ended already: whoever waits for it says why
+            began = psutil.Process(started.pid).create_time()
+            record = {"pid": started.pid, "began": began, "host": settings.host, "port": settings.port}
+            write_json(folder / SERVER_FILE, record | {"deployments": str(folder)})
+        return started
 
     def _has_ended(self, started: "subprocess.Popen[bytes] | None") -> bool:
         """One just started is asked by its handle: its command line cannot be read yet while it is loaded."""
@@ -148,16 +187,37 @@ class LocalTarget:
 def running_server(home: Path) -> dict[str, Any] | None:
     """``{"pid", "host", "port"}`` of this home's server process, or None.
 
-    The process is found by its command line: a record of its number could be lost to a kill right after the
-    start, or name a stranger later.
+    It is found by the record of its start, since the command line of a process that is just being loaded cannot be
+    read; and by its command line, since that record may be lost to a kill right after the start. A stranger that has
+    got the recorded number later is told apart by when it began.
     """
+    recorded = _recorded_server(deployments_folder(home))
+    if recorded is not None:
+        return recorded
     for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if MODULE in words and _option(words, "--deployments") == str(deployments_folder(home)):
-            host, port = _option(words, "--host"), _option(words, "--port")
-            if host is not None and port is not None:
-                return {"pid": process.pid, "host": host, "port": int(port)}
+        found = _as_server(process.pid, process.info["cmdline"] or [], home)
+        if found is not None:
+            return found
     return None
+
+
+def _recorded_server(folder: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads((folder / SERVER_FILE).read_bytes())
+        process = psutil.Process(int(record["pid"]))
+        is_it = abs(process.create_time() - float(record["began"])) < SAME_SECONDS
+        if not is_it or process.status() == psutil.STATUS_ZOMBIE or record["deployments"] != str(folder):
+            return None  # of a copied home it is the server of the other one
+        return {"pid": process.pid, "host": str(record["host"]), "port": int(record["port"])}
+    except (OSError, ValueError, TypeError, KeyError, psutil.Error):  # none, damaged, or its process has ended
+        return None
+
+
+def _as_server(pid: int, words: Sequence[str], home: Path) -> dict[str, Any] | None:
+    if MODULE not in words or _option(words, "--deployments") != str(deployments_folder(home)):
+        return None
+    host, port = _option(words, "--host"), _option(words, "--port")
+    return {"pid": pid, "host": host, "port": int(port)} if host is not None and port is not None else None
 
 
 def _option(words: Sequence[str], name: str) -> str | None:

@@ -27,7 +27,7 @@ class CachedEncoder:
         self.spec = spec
         self._load = load
         self._loaded: Encoder | None = None
-        self._cache = VectorCache(folder / spec.version()[:32], spec.dimensions[0])
+        self._cache = VectorCache(folder / folder_name(spec.version()), spec.dimensions[0])
 
     def encode(self, texts: Sequence[str], role: Role) -> Vectors:
         """Vectors in the order of ``texts``; memory-mapped where they are many."""
@@ -70,6 +70,16 @@ class CachedEncoder:
         for start in range(0, len(texts), BATCH):
             vectors = self._loaded.encode(texts[start : start + BATCH], role)
             self._cache.add(keys[start : start + BATCH], vectors)
+
+
+def folder_name(version: str) -> str:
+    """Name of the folder that holds the vectors of an encoder of this version."""
+    return version[:32]
+
+
+def keys_of(text: str) -> list[bytes]:
+    """The keys of a text's vectors, as a query and as a passage."""
+    return [_key("query", text), _key("passage", text)]
 
 
 def _key(role: Role, text: str) -> bytes:

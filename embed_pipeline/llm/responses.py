@@ -17,6 +17,7 @@ from typing import Any
 from embed_pipeline.files import sha256_json
 from embed_pipeline.llm.chat_api import Message, Reply
 from embed_pipeline.store.content_cache import ContentCache, connect
+from embed_pipeline.store.databases import told
 
 _SPENDING = """
 CREATE TABLE IF NOT EXISTS spending (
@@ -73,7 +74,7 @@ class ResponseStore(ContentCache):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self._lock, self._connection:
+        with self._lock, told(path), self._connection:
             self._connection.execute(_SPENDING)
             self._connection.execute("CREATE INDEX IF NOT EXISTS spending_scope ON spending (scope)")
         self._queue: list[tuple[Reply | None, Entry, Future[None]]] = []
@@ -105,13 +106,13 @@ class ResponseStore(ContentCache):
 
     def spending(self, scope: str) -> dict[str, dict[str, float]]:
         """Sums of one scope per model: requests, prompt_tokens, completion_tokens, estimated, seconds."""
-        with self._lock:
+        with self._lock, told(self.path):
             rows = self._connection.execute(_SUMS, (scope,)).fetchall()
         return {row[0]: dict(zip(_SUM_NAMES, map(float, row[1:]), strict=True)) for row in rows}
 
     def pace(self) -> dict[str, float]:
         """Mean seconds that an answer took, by model, over all generations."""
-        with self._lock:
+        with self._lock, told(self.path):
             return dict(self._connection.execute(_PACE).fetchall())
 
     def close(self) -> None:
@@ -130,7 +131,7 @@ class ResponseStore(ContentCache):
         replies = [(entry.key, _encoded(reply)) for reply, entry, _ in batch if reply is not None]
         entries = [tuple(asdict(entry).values()) for _, entry, _ in batch]
         try:
-            with self._connected() as connection:
+            with told(self.path), self._connected() as connection:
                 connection.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", replies)
                 connection.executemany("INSERT INTO spending VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", entries)
         except BaseException as error:

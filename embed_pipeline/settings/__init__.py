@@ -8,6 +8,7 @@ from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, LoraSettings, SweepSettings
+from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import LLMSettings, QueryMix, SdgSettings
@@ -21,6 +22,7 @@ __all__ = [
     "EvalSettings",
     "ExportSettings",
     "FinetuneSettings",
+    "KeepSettings",
     "LLMSettings",
     "LoraSettings",
     "PrepSettings",

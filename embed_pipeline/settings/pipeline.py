@@ -9,6 +9,7 @@ from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
+from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import SdgSettings
 from embed_pipeline.settings.section import Section, keyed_field, runtime
@@ -31,6 +32,7 @@ class Settings(Section):
     export: ExportSettings = ExportSettings()
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
+    keep: KeepSettings = KeepSettings()
 
     @model_validator(mode="after")
     def _has_a_test(self) -> "Settings":

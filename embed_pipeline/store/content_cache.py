@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from embed_pipeline.store.databases import told
+
 _MAX_VARIABLES = 900  # SQLite's oldest default limit is 999 bound variables
 
 
@@ -30,13 +32,17 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
 
     Args:
         table: name and columns, as after CREATE TABLE.
+
+    Raises:
+        DatabaseError: it is damaged, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = connect(path)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-    connection.commit()
+    with told(path):
+        connection = connect(path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        connection.commit()
     return connection
 
 
@@ -49,8 +55,38 @@ def rows_of(connection: sqlite3.Connection, select: str, keys: Iterable[str | by
         yield from connection.execute(f"{select} WHERE key IN ({marks})", part)
 
 
+def erase(connection: sqlite3.Connection, delete: str, keys: Iterable[str | bytes]) -> None:
+    """Delete rows so that no trace of them is left in the file: overwritten, and the write-ahead log emptied.
+
+    Args:
+        delete: a statement with one parameter.
+
+    Raises:
+        sqlite3.OperationalError: somebody else is using the file.
+    """
+    connection.execute("PRAGMA secure_delete=ON")
+    with connection:
+        connection.executemany(delete, [(key,) for key in keys])
+    empty_log(connection)
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Make the file smaller by what was deleted, and empty its write-ahead log.
+
+    Raises:
+        sqlite3.OperationalError: somebody else is using the file.
+    """
+    connection.execute("VACUUM")
+    (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("database is locked")
+
+
 class ContentCache:
-    """``key -> bytes``, keys being hex digests of everything that determines the value."""
+    """``key -> bytes``, keys being hex digests of everything that determines the value.
+
+    A damaged file is a :class:`~embed_pipeline.errors.DatabaseError`, whatever is done with it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,7 +95,7 @@ class ContentCache:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The known ones among ``keys``."""
-        with self._lock:
+        with self._lock, told(self.path):
             return dict(rows_of(self._connection, "SELECT key, value FROM content", keys))
 
     def get(self, key: str) -> bytes | None:
@@ -68,12 +104,22 @@ class ContentCache:
 
     def put_many(self, values: Mapping[str, bytes]) -> None:
         """Store values; a key that is already there keeps its value."""
-        with self._lock, self._connection:
+        with self._lock, told(self.path), self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", list(values.items()))
 
     def put(self, key: str, value: bytes) -> None:
         """Store one value."""
         self.put_many({key: value})
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Every key with its value; nothing may be put or forgotten in between."""
+        with self._lock, told(self.path):
+            yield from self._connection.execute("SELECT key, value FROM content")
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove values for good: what they stood in is overwritten, also in the write-ahead log."""
+        with self._lock, told(self.path):
+            erase(self._connection, "DELETE FROM content WHERE key = ?", keys)
 
     def close(self) -> None:
         """Close the file."""

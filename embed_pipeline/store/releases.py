@@ -115,6 +115,29 @@ def current_release(home: Path) -> Release | None:
     return pointers(home).current
 
 
+def repair_pointers(home: Path, served: str | None) -> list[str]:
+    """Put damaged pointers right, and say what was done.
+
+    Args:
+        served: id of the release that a server answers with right now.
+    """
+    told = []
+    for name in ("current", "previous"):
+        path = deployments_folder(home) / f"{name}.json"
+        try:
+            _read(path)
+            continue
+        except DeployError:
+            found = _described(home / "releases" / served) if name == "current" and served is not None else None
+        if found is not None:
+            write_json(path, found.model_dump())
+            told.append(f"{path} was damaged; it names {served} again, which is served")
+        else:
+            path.unlink()
+            told.append(f"{path} was damaged and is removed; nobody knows any more which release it named")
+    return told
+
+
 def point_to(home: Path, release: Release) -> None:
     """Move the pointer; remember the release before it."""
     before = current_release(home)
@@ -136,6 +159,12 @@ def roll_back(home: Path, bad_release_id: str) -> str | None:
         return None
     write_json(deployments_folder(home) / "current.json", before.model_dump())
     return before.release_id
+
+
+def releases(home: Path) -> list[Release]:
+    """The releases whose folders are there."""
+    found = (_described(folder) for folder in sorted((home / "releases").glob("r-*")))
+    return [one for one in found if one is not None]
 
 
 def release_in_use(home: Path) -> set[str]:

@@ -23,11 +23,17 @@ OWN = {
     "prompts": ["--to", "prompts"],
     "records": ["--to", "records"],
     "gc": ["--plan"],
+    "purge": ["valve.md", "--plan"],
+    "backup": ["saved.tar.gz"],
+    "restore": ["saved.tar.gz"],
     **{name: ["--plan"] for name in ("run", "sdg", "prep", "finetune", "eval", "export", "deploy", "sweep")},
 }
 ENDS_WITH = {
     "show": "documents has not been computed",
     "records": "qa_pairs has not been computed",
+    "purge": "holds no document valve.md",
+    "backup": "is no home of embed_pipeline",
+    "restore": "there is no such backup",
     "serve": "--model model: holds no model.onnx",
 }
 DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
@@ -87,7 +93,7 @@ def test_every_command_takes_the_line_of_another(tmp_path, name):
         assert isinstance(json.loads(result.stdout), dict)
 
 
-@pytest.mark.parametrize("name", ["show", "records", "gc", "prompts"])
+@pytest.mark.parametrize("name", ["show", "records", "prompts"])
 def test_a_command_that_needs_no_settings_works_beside_a_broken_file(tmp_path, name):
     (tmp_path / "pipeline.yaml").write_text("corpus: [")
     result = invoke(name, *OWN[name])

@@ -1,5 +1,6 @@
 """The local target: ports, process records, and a real server that starts, switches, refuses and stops."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from embed_pipeline.deploy.local import LocalTarget, running_server
+from embed_pipeline.deploy.local import SERVER_FILE, LocalTarget, running_server
 from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.deploy.protocol import Endpoint
 from embed_pipeline.encoders.base_model import base_encoder_spec
@@ -198,3 +200,59 @@ def test_a_server_that_ends_or_takes_too_long_is_said_with_its_log(home, model, 
     with pytest.raises(DeployError, match=r"ended while starting: .*server\.log"):
         LocalTarget(home, settings_of(free_port())).deploy(release)
     assert pointers(home) == Pointers(None, None)
+
+
+def test_a_server_is_found_before_its_command_line_can_be_read(home, model, monkeypatch):
+    target = LocalTarget(home, settings_of(free_port()))
+    release = create_release(home, model, "v1", "tuned")
+    target.deploy(release)
+    found = running_server(home)
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil, "process_iter", lambda *_: iter([]))  # as while it is being loaded
+        assert running_server(home) == found
+        assert target.deploy(release)["release_id"] == release.release_id
+    (home / "deployments" / SERVER_FILE).unlink()
+    assert running_server(home) == found  # a kill right after the start: by its command line
+
+
+def test_deployments_at_once_start_one_server(home, model):
+    target, release = LocalTarget(home, settings_of(free_port())), create_release(home, model, "v1", "tuned")
+    with ThreadPoolExecutor(4) as pool:
+        endpoints = list(pool.map(lambda _: target.deploy(release), range(4)))
+    assert endpoints == [endpoints[0]] * 4
+    folder = str(deployments_folder(home))
+    servers = [one for one in psutil.process_iter(["cmdline"]) if folder in (one.info["cmdline"] or [])]
+    assert len(servers) == 1
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"pid": "x"}', "stranger", "copied"])
+def test_a_record_that_names_no_server_of_this_home_is_not_believed(tmp_path, record):
+    folder = deployments_folder(tmp_path)
+    folder.mkdir()
+    me = psutil.Process()
+    facts = {"pid": me.pid, "began": me.create_time(), "host": "127.0.0.1", "port": 1, "deployments": str(folder)}
+    if record == "stranger":  # the number was given away again
+        record = json.dumps(facts | {"began": me.create_time() - 3600})
+    elif record == "copied":
+        record = json.dumps(facts | {"deployments": str(tmp_path / "other" / "deployments")})
+    (folder / SERVER_FILE).write_text(record)
+    assert running_server(tmp_path) is None
+    (folder / SERVER_FILE).write_text(json.dumps(facts))
+    assert running_server(tmp_path) == {"pid": me.pid, "host": "127.0.0.1", "port": 1}
+    (folder / SERVER_FILE).unlink()
+
+
+def test_damaged_pointers_are_put_right_by_the_next_deployment(home, model, tmp_path):
+    settings = settings_of(free_port())
+    first, second = (create_release(home, model, version, "tuned") for version in ("v1", "v2"))
+    LocalTarget(home, settings).deploy(first)
+    for name in ("current", "previous"):
+        (deployments_folder(home) / f"{name}.json").write_text('{"release_id"')
+    with pytest.raises(DeployError, match=r"current\.json: not a readable release pointer"):
+        pointers(home)
+    LocalTarget(home, settings).deploy(second)
+    assert pointers(home) == Pointers(second, first)  # the server knew which one it was
+    LocalTarget(home, settings).stop()
+    (deployments_folder(home) / "current.json").write_text("")
+    LocalTarget(home, settings).deploy(second)
+    assert pointers(home).current == second

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_pipeline.errors import DatabaseError
 from embed_pipeline.llm.chat_api import Reply
 from embed_pipeline.llm.responses import Entry, ResponseStore, reply_key
 from embed_pipeline.store.content_cache import ContentCache
@@ -134,7 +135,7 @@ def test_a_write_that_fails_is_told_to_everybody_who_waits_for_it(store):
     with sqlite3.connect(store.path) as other:
         other.execute("ALTER TABLE spending RENAME TO elsewhere")
     other.close()
-    with pytest.raises(sqlite3.OperationalError, match="spending"):
+    with pytest.raises(DatabaseError, match="spending"):
         store.keep(REPLY, entry("k")).result(5)
     assert store.reply("k") is None  # neither reply nor booking
 

@@ -79,3 +79,14 @@ def test_threads_and_connections_may_share_the_file(cache):
     keys = [f"{name}{number}" for name in "abc" for number in range(20)]
     assert len(other.get_many(keys)) == 60
     other.close()
+
+
+def test_what_is_forgotten_is_nowhere_in_the_files(tmp_path):
+    cache, other = ContentCache(tmp_path / "c.sqlite"), ContentCache(tmp_path / "c.sqlite")
+    cache.put_many({"secret": b"Yolanda of Heron Lane", "kept": b"a latch"})
+    assert dict(cache.items()) == {"secret": b"Yolanda of Heron Lane", "kept": b"a latch"}
+    cache.forget(["secret", "absent"])
+    assert dict(other.items()) == {"kept": b"a latch"}
+    assert not any(b"Heron" in path.read_bytes() or b"secret" in path.read_bytes() for path in tmp_path.iterdir())
+    cache.close()
+    other.close()

@@ -98,3 +98,29 @@ def test_several_writers_share_a_folder(tmp_path):
         thread.join()
     keys = [f"{name}{number}".encode() for name in "abc" for number in range(20)] + [key(n) for n in range(20)]
     np.testing.assert_array_equal(gathered(VectorCache(tmp_path, 3), keys), [vector(one) for one in keys])
+
+
+@pytest.mark.parametrize("shard", [2, 100])
+@given(st.sets(st.integers(0, 9)))
+def test_what_is_forgotten_is_overwritten_and_the_rest_stays(shard, forgotten):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vector_cache, "SHARD_ROWS", shard)
+        folder, keys = Path(name), [key(number) for number in range(10)]
+        cache = VectorCache(folder, 3)
+        cache.add(keys, np.array([vector(one) for one in keys]))
+        gone = [keys[number] for number in forgotten]
+        cache.forget(gone)
+        left = [one for one in keys if one not in gone]
+        assert set(cache.positions(keys)) == set(left)
+        if left:
+            assert np.array_equal(gathered(cache, left), [vector(one) for one in left])
+            assert vector_cache.width_of(folder) == 3
+        stored = b"".join(path.read_bytes() for path in folder.glob("*.f32"))
+        unique = {vector(one).tobytes() for one in gone} - {vector(one).tobytes() for one in left}
+        assert not any(one in stored for one in unique)
+        assert not any(one in path.read_bytes() for one in gone for path in folder.glob("index.sqlite*"))
+        cache.add(gone, np.array([vector(one) for one in gone], np.float32).reshape(-1, 3))
+        assert np.array_equal(gathered(cache, keys), [vector(one) for one in keys])
+        cache.close()

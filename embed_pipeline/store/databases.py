@@ -1,0 +1,108 @@
+"""The SQLite files of a home: whether they are whole, and what a damaged one costs."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from embed_pipeline.errors import DatabaseError
+
+MOST_BYTES = 2**28
+"""Larger files are read page by page only when that is asked for."""
+_DAMAGED = ("malformed", "not a database", "no such column", "no such table", "has no column", "values were supplied")
+_NOT_ALLOWED = ("readonly", "unable to open", "permission", "access")
+_BUSY_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do about a damaged database.
+
+    Attributes:
+        delete: what to delete, files or a folder.
+        lost: what is lost by that.
+        first: to be tried before, where deleting costs money.
+    """
+
+    delete: str
+    lost: str
+    first: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.first}Delete {self.delete}: {self.lost}."
+
+
+def remedy(path: Path) -> Remedy:
+    """What to do about a damaged database of a home, told from its name."""
+    beside = f"{path} with {path.name}-wal and {path.name}-shm beside it"
+    if path.name == "responses.sqlite":
+        return Remedy(
+            beside,
+            "every reply of a language model in it was paid for and will be asked for, and paid for, again",
+            f"Save it first, and try to rescue it (sqlite3 {path.name} .recover), or take it from a backup "
+            "(embed-pipeline restore). ",
+        )
+    if path.name == "index.sqlite":
+        return Remedy(f"the folder {path.parent}", "its embeddings are computed again, which costs time and no money")
+    if path.name == "cross_encoder.sqlite":
+        return Remedy(beside, "its scores are computed again, which costs time and no money")
+    if path.suffix == ".db":
+        return Remedy(
+            beside,
+            "what the web UI shows of past runs is lost, and whether sensor and schedule are on; no artifact, no "
+            "model, nothing that cost money",
+        )
+    return Remedy(beside, "what it held is made again")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Say of a damaged or read-only database what it is and what to do, instead of what SQLite says.
+
+    Raises:
+        DatabaseError: it is. Any other error of SQLite passes as it is.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        found = _trouble(path, str(error))
+        if found is None:
+            raise
+        raise DatabaseError(found) from error
+
+
+def _trouble(path: Path, said: str) -> str | None:
+    if any(words in said for words in _DAMAGED):
+        return f"{path}: the database is damaged ({said}). {remedy(path)}"
+    if any(words in said for words in _NOT_ALLOWED):
+        return f"{path}: cannot be written ({said}). Give yourself the right to write {path.parent} and its files."
+    return None
+
+
+def databases(home: Path) -> list[Path]:
+    """Every SQLite file of a home."""
+    found = [path for pattern in ("*.sqlite", "*.db") for path in home.rglob(pattern) if path.is_file()]
+    return sorted(path for path in found if ".tmp/" not in path.as_posix())
+
+
+def damage(path: Path, deep: bool = False) -> str | None:
+    """What is wrong with a database, with what to do; None where nothing is, or where it is in use.
+
+    Args:
+        deep: read every page also of a large one.
+    """
+    try:
+        if not path.stat().st_size:
+            return None  # made, and not written to yet
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as one:
+            one.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if deep or path.stat().st_size <= MOST_BYTES:
+                (said,) = one.execute("PRAGMA quick_check(1)").fetchone()
+                if said != "ok":
+                    return f"{path}: the database is damaged ({said.splitlines()[0]}). {remedy(path)}"
+    except sqlite3.DatabaseError as error:
+        return _trouble(path, str(error))
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror})."
+    return None
