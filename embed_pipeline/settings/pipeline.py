@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
@@ -11,6 +11,7 @@ from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import SdgSettings
 from embed_pipeline.settings.section import Section, keyed_field, runtime
+from embed_pipeline.settings.variants import spread
 
 
 class Settings(Section):
@@ -30,6 +31,14 @@ class Settings(Section):
     export: ExportSettings = ExportSettings()
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
+    variants: dict[str, dict[str, Any]] = runtime(
+        {}, "Other settings under a name each, compared with these: sections, or section.key: value."
+    )
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _spread(cls, variants: Any) -> Any:
+        return spread(variants)
 
     @model_validator(mode="after")
     def _has_a_test(self) -> "Settings":

@@ -7,14 +7,13 @@ from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import base_model_external
+from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
 
     from embed_pipeline.records import RetrievalSet
-from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 
 
 def base_evaluation_external(settings: Settings) -> dict[str, str]:
@@ -50,6 +49,7 @@ def told_gold(
     schema=tables.QueryMetrics,
     settings=("eval",),
     external=base_evaluation_external,
+    outside=(*GOLD, *BASE_MODEL),
     device="gpu",
     kinds=("beir", "parquet"),
 )
@@ -71,6 +71,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     schema=tables.Metrics,
     settings=("eval",),
     external=gold_external,
+    outside=GOLD,
     device="gpu",
     kinds=("beir", "parquet", "html"),
 )

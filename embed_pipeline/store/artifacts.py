@@ -39,6 +39,7 @@ from embed_pipeline.files import (
     temporary_folder,
     write_json,
 )
+from embed_pipeline.store.names import plain_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -206,14 +207,22 @@ class Store:
         """The intact artifact of a known key, else None.
 
         Args:
-            family: also look among the assets whose names begin so.
+            family: also look among the assets whose names begin so; it is looked among those of the same name, in
+                variants and in the main graph, anyway.
         """
-        kin = sorted(path.name for path in self.root.glob(f"{family}*")) if family is not None else []
-        for name in dict.fromkeys((asset, *kin)):
+        for name in dict.fromkeys((asset, *self._kin(plain_name(asset), family))):
             version = self.version_of(name, key)
             if version is not None and self.is_intact(self.handle(name, version)):
                 return self.handle(name, version)
         return None
+
+    def _kin(self, asset: str, family: str | None) -> list[str]:
+        names = sorted(path.name for path in self.root.iterdir()) if self.root.is_dir() else []
+        return [
+            name
+            for name in names
+            if plain_name(name) == asset or (family is not None and plain_name(name).startswith(family))
+        ]
 
     def version_of(self, asset: str, key: str) -> str | None:
         """The version recorded for a key, intact or not, else None."""
