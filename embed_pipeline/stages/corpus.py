@@ -54,7 +54,7 @@ def tokenizer_external(settings: Settings) -> dict[str, str]:
     schema=tables.CorpusManifest,
     settings=LISTING,
     external=corpus_external,
-    outside=("corpus.path",),
+    looks_at=("corpus.path",),
     kinds=("polars", "parquet"),
 )
 def corpus_manifest(run: StageRun) -> None:
@@ -106,7 +106,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     schema=tables.Passages,
     settings=CHUNKING,
     external=tokenizer_external,
-    outside=BASE_MODEL,
+    looks_at=BASE_MODEL,
     kinds=("polars", "parquet"),
 )
 def passages(run: StageRun, documents: Artifact) -> None:

@@ -108,7 +108,7 @@ class Stage:
     """Declaration of one cached asset.
 
     Attributes:
-        outside: the settings that say what ``external`` looks at; None: any of them may.
+        looks_at: the settings that say what ``external`` looks at; None: any of them may.
         family: assets of one family (their names begin with it) hold the same content under the same key, so that
             any of them can take over what another has computed; those of the same name in variants do so anyway.
         parameters: input asset -> parameter of ``compute``, where the names differ.
@@ -130,7 +130,7 @@ class Stage:
     device: Literal["cpu", "gpu"]
     kinds: tuple[str, ...]
     description: str
-    outside: tuple[str, ...] | None = None
+    looks_at: tuple[str, ...] | None = None
     family: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     derive: Callable[[Settings], Settings] = unchanged
@@ -194,7 +194,7 @@ def stage(
     schema: "type[dy.Schema] | None" = None,
     after: Sequence[str] = (),
     external: Callable[[Settings], dict[str, str]] = no_external,
-    outside: Sequence[str] | None = None,
+    looks_at: Sequence[str] | None = None,
     alive: Callable[[Artifact, Settings, Path], bool] = always_alive,
     device: Literal["cpu", "gpu"] = "cpu",
     kinds: Sequence[str] = (),
@@ -213,13 +213,13 @@ def stage(
         schema: of ``table.parquet``.
         after: assets that must have succeeded before, without being part of the key.
         external: hashes of files outside the store that decide the result.
-        outside: dotted names of the settings (or whole sections) that say which files these are.
+        looks_at: dotted names of the settings (or whole sections) that say which files these are.
         alive: whether a stored artifact still stands for something real (a running endpoint).
         device: gpu assets carry the GPU tags and pool.
         kinds: badges in the UI.
         family, alternative: see :class:`Stage`.
     """
-    unknown = [name for name in (*settings, *(outside or ())) if not has_setting(name)]
+    unknown = [name for name in (*settings, *(looks_at or ())) if not has_setting(name)]
     if unknown:
         raise ValueError(f"{unknown[0]}: a stage names this setting, but embed_pipeline/settings declares none such.")
 
@@ -240,7 +240,7 @@ def stage(
             device=device,
             kinds=tuple(kinds),
             description=inspect.cleandoc(compute.__doc__ or ""),
-            outside=tuple(outside) if outside is not None else () if external is no_external else None,
+            looks_at=tuple(looks_at) if looks_at is not None else () if external is no_external else None,
             family=family,
             alternative=alternative,
         )

@@ -57,7 +57,7 @@ def tolerated(artifact: Artifact, settings: Settings, home: Path) -> bool:
     schema=tables.EndpointMetrics,
     settings=("eval", "deploy.tolerance", "deploy.tolerance_at_1"),
     external=gold_external,
-    outside=GOLD,
+    looks_at=GOLD,
     alive=tolerated,
     kinds=("beir", "parquet"),
 )

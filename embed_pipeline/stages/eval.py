@@ -49,7 +49,7 @@ def told_gold(
     schema=tables.QueryMetrics,
     settings=("eval",),
     external=base_evaluation_external,
-    outside=(*GOLD, *BASE_MODEL),
+    looks_at=(*GOLD, *BASE_MODEL),
     device="gpu",
     kinds=("beir", "parquet"),
 )
@@ -71,7 +71,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     schema=tables.Metrics,
     settings=("eval",),
     external=gold_external,
-    outside=GOLD,
+    looks_at=GOLD,
     device="gpu",
     kinds=("beir", "parquet", "html"),
 )

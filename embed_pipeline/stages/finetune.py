@@ -27,7 +27,7 @@ def training_external(settings: Settings) -> dict[str, str]:
     storage="model",
     settings=("finetune",),
     external=training_external,
-    outside=("finetune.teacher", *BASE_MODEL),
+    looks_at=("finetune.teacher", *BASE_MODEL),
     device="gpu",
     kinds=("pytorch", "huggingface"),
     family="checkpoint",

@@ -48,7 +48,7 @@ MINING = (
     schema=tables.Splits,
     settings=SPLITTING,
     external=base_model_external,
-    outside=BASE_MODEL,
+    looks_at=BASE_MODEL,
     kinds=("polars", "parquet"),
 )
 def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> None:
@@ -122,13 +122,13 @@ mining_stage = partial(
 )
 
 
-@mining_stage(external=mining_external, outside=(*BASE_MODEL, *DENOISING))
+@mining_stage(external=mining_external, looks_at=(*BASE_MODEL, *DENOISING))
 def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of the training questions, with the scores and what was dropped."""
     _mine(run, run.base_encoder(), splits, qa_pairs, passages)
 
 
-@mining_stage(external=denoising_external, outside=DENOISING, alternative=True)
+@mining_stage(external=denoising_external, looks_at=DENOISING, alternative=True)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
     from embed_pipeline.encoders.spec import EncoderSpec

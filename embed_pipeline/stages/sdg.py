@@ -66,7 +66,7 @@ def generation_external(settings: Settings) -> dict[str, str]:
     schema=tables.QaCandidates,
     settings=GENERATION,
     external=generation_external,
-    outside=("sdg.engine", "sdg.import_from", "sdg.prompts", "sdg.llm.base_url", *BASE_MODEL),
+    looks_at=("sdg.engine", "sdg.import_from", "sdg.prompts", "sdg.llm.base_url", *BASE_MODEL),
     kinds=("polars", "parquet"),
 )
 def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> None:
@@ -125,7 +125,7 @@ def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
     schema=tables.QaPairs,
     settings=FILTERS,
     external=base_model_external,
-    outside=BASE_MODEL,
+    looks_at=BASE_MODEL,
     device="gpu",
     kinds=("polars", "parquet"),
 )

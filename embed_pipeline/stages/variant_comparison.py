@@ -43,7 +43,7 @@ def comparison_stages(settings: Settings, graph: Mapping[str, Stage]) -> list[St
             device="cpu",
             kinds=("parquet", "html"),
             description="The main settings and every variant side by side; only figures of one test set compare.",
-            outside=("variants",),
+            looks_at=("variants",),
         )
     ]
 

@@ -106,9 +106,9 @@ def _same(one: Stage, other: Stage, names: Mapping[str, str], own: Settings, set
     """Whether two assets are the same work, by what they are declared to be made of."""
     if one.compute is not other.compute or tuple(names[name] for name in one.upstream) != other.upstream:
         return False
-    outside = VARIED if one.outside is None else one.outside
+    looked_at = VARIED if one.looks_at is None else one.looks_at
     return one.settings_part(own) == other.settings_part(settings) and all(
-        _value(own, name) == _value(settings, name) for name in outside
+        _value(own, name) == _value(settings, name) for name in looked_at
     )
 
 
