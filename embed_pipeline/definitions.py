@@ -19,6 +19,7 @@ from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.variants import MAIN_JOB, main_job, variant_jobs
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
@@ -26,7 +27,7 @@ from embed_pipeline.store.artifacts import Store
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # Output.data_version, which the cache contract needs
 
-JOB = "pipeline"
+JOB = MAIN_JOB
 DEFAULT_HOME = ".embed_pipeline"
 
 
@@ -46,7 +47,7 @@ def settings_from_environment() -> Settings:
 def build_defs(
     settings: Settings | None = None, home: Path | None = None, resources: Mapping[str, object] | None = None
 ) -> dg.Definitions:
-    """All assets, checks, the job, the sensor and the schedule.
+    """All assets, checks, jobs, the sensor and the schedule.
 
     Args:
         settings: from the environment when not given.
@@ -55,13 +56,13 @@ def build_defs(
     """
     settings = settings or settings_from_environment()
     store = Store(home or home_folder())
-    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="Everything that is stale.")
-    sensor, schedule = build_automation(settings, job)
     graph = stages(settings)
+    job = main_job(graph)
+    sensor, schedule = build_automation(settings, job)
     return dg.Definitions(
         assets=[build_asset(stage, settings, store) for stage in graph.values()],
         asset_checks=build_checks(settings, store.home),
-        jobs=[job],
+        jobs=[job, *variant_jobs(settings, graph)],
         sensors=[sensor],
         schedules=[schedule],
         executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
+from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, Variant, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
@@ -73,9 +73,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command(cls=Command)
-def run(ctx: typer.Context, to: To = None, force: Force = None, plan: Plan = False) -> None:
-    """Run everything that is stale, from documents to a verified endpoint."""
-    _run(ctx.obj, to, force, plan)
+def run(ctx: typer.Context, to: To = None, force: Force = None, plan: Plan = False, variant: Variant = None) -> None:
+    """Run everything that is stale, from documents to a verified endpoint; or variants, up to their metrics."""
+    _run(ctx.obj, to, force, plan, variant)
 
 
 def _stage_command(name: str, about: str) -> None:
@@ -101,14 +101,51 @@ def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
     _run(ctx.obj.with_setting("sweep.enabled=true"), "sweep", force, plan)
 
 
-def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) -> None:
+def _run(
+    context: Context, to: str | None, force: list[str] | None, plan: bool, variants: list[str] | None = None
+) -> None:
     from embed_pipeline.cli import run as run_command
 
     again = {verb: context.command(verb) for verb in ("ui", "stop")}
     context.export()
     code = run_command.run(
-        context.settings, context.home, to, force or [], plan=plan, as_json=context.as_json, again=again
+        context.settings,
+        context.home,
+        to,
+        force or [],
+        plan=plan,
+        as_json=context.as_json,
+        again=again,
+        variants=variants or [],
     )
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(cls=Command)
+def variants(ctx: typer.Context) -> None:
+    """The main settings and the variants side by side: what differs, and what it came to."""
+    from embed_pipeline.cli import output
+    from embed_pipeline.cli.variants import print_overview, variants_overview
+
+    context: Context = ctx.obj
+    overview = variants_overview(context.settings, context.home)
+    if context.as_json:
+        output.print_json({"variants": overview})
+    else:
+        print_overview(overview)
+
+
+@app.command(cls=Command)
+def promote(
+    ctx: typer.Context,
+    variant: Annotated[str, typer.Argument(help="A variant of the settings file.")],
+    plan: Plan = False,
+) -> None:
+    """Make a variant the main settings: write them into the settings file, then run; what is known is not computed."""
+    from embed_pipeline.cli.variants import promote as promote_variant
+
+    code = promote_variant(ctx.obj, variant, plan)
     if code:
         raise typer.Exit(code)
 

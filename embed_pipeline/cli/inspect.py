@@ -13,6 +13,7 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.graph import assets_of, stages
 from embed_pipeline.stages.plan import make_plan
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.names import plain_name
 
 SAMPLE_ROWS = 3
 
@@ -47,7 +48,7 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         SettingsError: unknown, or not materialized in this home.
     """
     artifact = Store(home).current(name)
-    if artifact is None and name not in (found := assets_of(name)):  # names the nearest for an unknown name
+    if artifact is None and plain_name(name) not in (found := assets_of(plain_name(name))):  # names the nearest for an unknown name
         raise SettingsError(f"{name} is a stage, not an artifact; show one of {', '.join(found)}.")
     if artifact is None:
         raise SettingsError(
@@ -65,7 +66,7 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         "summary": manifest.summary,
         "files": {file: entry.bytes for file, entry in manifest.files.items()},
     }
-    if name == "metrics":
+    if plain_name(name) == "metrics":
         shown |= artifact.json("summary")
     if (artifact.path / "table.parquet").is_file():
         shown |= _table_facts(artifact)
@@ -106,7 +107,7 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
     console.print(str(shown["path"]), markup=False)
     for fact, value in shown["summary"].items():
         console.print(f"  {fact}: {value}", markup=False)
-    if name == "metrics":
+    if plain_name(name) == "metrics":
         for table in output.comparison_tables(shown):
             console.print()
             console.print(table)

@@ -12,8 +12,10 @@ import dagster as dg
 
 from embed_pipeline.definitions import JOB, build_defs, defs
 from embed_pipeline.defs.dead_runs import bury_dead_runs
+from embed_pipeline.defs.variants import VARIANTS_JOB, job_of
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store, home_lock
 
 
@@ -69,12 +71,12 @@ def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequenc
         keys = [dg.AssetKey(name) for name in names]
         with dg.DagsterInstance.get() as instance:
             bury_dead_runs(instance)
+            name = job_of(names, stages(settings))
             if settings.executor == "multiprocess":
-                result: Any = dg.execute_job(
-                    dg.reconstructable(pipeline_job), instance, config, raise_on_error=False, asset_selection=keys
-                )
+                rebuilt = dg.reconstructable(pipeline_job if name == JOB else variants_job)
+                result: Any = dg.execute_job(rebuilt, instance, config, raise_on_error=False, asset_selection=keys)
             else:
-                job = build_defs(settings, home).resolve_job_def(JOB)
+                job = build_defs(settings, home).resolve_job_def(name)
                 result = job.execute_in_process(config, instance, raise_on_error=False, asset_selection=keys)
             return _report(instance, home, result.run_id, names, bool(result.success))
 
@@ -82,6 +84,12 @@ def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequenc
 def pipeline_job() -> dg.JobDefinition:
     """The job as a step process of its own rebuilds it."""
     job: dg.JobDefinition = defs().resolve_job_def(JOB)
+    return job
+
+
+def variants_job() -> dg.JobDefinition:
+    """The same for a run of variants."""
+    job: dg.JobDefinition = defs().resolve_job_def(VARIANTS_JOB)
     return job
 
 

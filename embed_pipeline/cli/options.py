@@ -25,6 +25,10 @@ Force = Annotated[list[str] | None, typer.Option("--force", help="Stage or asset
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would run and why; run nothing.")]
 To = Annotated[str | None, typer.Option("--to", help="Stop after this stage or asset.")]
 
+Variant = Annotated[
+    list[str] | None, typer.Option("--variant", help="Run this variant instead, or all of them; may be repeated.")
+]
+
 
 def _shared(name: str, about: str) -> Any:
     return typer.Option(name, help=about, rich_help_panel="Options of every command")
@@ -90,11 +94,15 @@ class Context:
         """
         from embed_pipeline.settings.sources import load_settings
 
-        return load_settings(self.config, self.profile, self._settings_given())
+        return load_settings(self.config, self.profile, self.settings_given())
 
     def with_setting(self, override: str) -> "Context":
         """The same with ``section.key=value`` set over what was given."""
         return replace(self, overrides=(*self.overrides, override))
+
+    def read_again(self) -> "Context":
+        """The same, whose settings are read when they are next asked for."""
+        return replace(self)
 
     def tell(self, outcome: Mapping[str, Any], text: str) -> None:
         """Print an outcome: as JSON where that is asked for, else as text."""
@@ -115,9 +123,10 @@ class Context:
         os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
         os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
         os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
-        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self._settings_given())
+        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self.settings_given())
 
-    def _settings_given(self) -> list[str]:
+    def settings_given(self) -> list[str]:
+        """``section.key=value`` of everything given on the command line."""
         corpus = [f"corpus.path={json.dumps(str(self.corpus), ensure_ascii=False)}"] if self.corpus else []
         return [*self.overrides, *corpus]
 

@@ -112,6 +112,13 @@ def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Se
     return _validated((given, base), {}, where)
 
 
+def given_names(overrides: Sequence[str], environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Dotted setting -> where it is given, of what wins over the file: environment and overrides."""
+    return {name: _variable(name) for name in _environment_texts(environment)} | {
+        _split(override)[0]: _option(override) for override in overrides
+    }
+
+
 class _SettingsFromSources(Settings, BaseSettings):
     """Settings while they are put together; :class:`Settings` itself looks at no source."""
 

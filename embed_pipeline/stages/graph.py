@@ -109,30 +109,49 @@ def with_upstream(names: Iterable[str], graph: Mapping[str, Stage] = STAGES) -> 
     return leading_to(names, graph)
 
 
-def selection(to: str | None, graph: Mapping[str, Stage] = STAGES, variants: Sequence[str] = ()) -> list[str]:
-    """Assets of a run up to ``to`` (a stage, a group, an asset).
-
-    Without ``variants``, of the main graph. With some, what leads to their metrics, or to ``to`` in them; with all
-    there are, the comparison too.
-    """
-    if variants:
-        return with_upstream(_of_variants(to, graph, variants), graph)
-    return main_names(graph) if to is None else with_upstream(assets_of(to, graph), graph)
-
-
 def main_names(graph: Mapping[str, Stage]) -> list[str]:
     """The assets that no variant has brought, in the order of the data."""
     return [name for name in graph if variant_of(name) is None and name != COMPARISON]
 
 
-def forced_assets(names: Iterable[str], graph: Mapping[str, Stage], variants: Sequence[str] = ()) -> list[str]:
-    """The assets meant by stages, groups and assets; with ``variants``, those that stand in them for these."""
-    found = [asset for name in names for asset in assets_of(name, graph)]
-    return [asset_in(one, asset, graph) for asset in found for one in variants] if variants else found
+def selection(to: str | None, graph: Mapping[str, Stage] = STAGES, variants: Sequence[str] = ()) -> list[str]:
+    """Assets of a run up to ``to`` (a stage, a group, an asset).
 
+    Without ``variants``, of the main graph. With some, what leads to their metrics, or to ``to`` in them; with all
+    there are, the comparison too.
 
-def _of_variants(to: str | None, graph: Mapping[str, Stage], variants: Sequence[str]) -> list[str]:
-    wanted = [LAST] if to is None else assets_of(to, graph)
-    found = [asset_in(one, asset, graph) for one in variants for asset in wanted]
+    Raises:
+        SettingsError: ``to`` is unknown, or no part of a variant.
+    """
+    if not variants:
+        return main_names(graph) if to is None else with_upstream(assets_of(to, graph), graph)
+    wanted = _in_variants([to or LAST], graph, variants)
     brought = {variant_of(name) for name in graph} - {None}
-    return [*found, COMPARISON] if to is None and COMPARISON in graph and brought <= set(variants) else found
+    if to is None and COMPARISON in graph and brought <= set(variants):
+        wanted.append(COMPARISON)
+    return with_upstream(wanted, graph)
+
+
+def forced_assets(names: Iterable[str], graph: Mapping[str, Stage], variants: Sequence[str] = ()) -> list[str]:
+    """The assets meant by stages, groups and assets; with ``variants``, those that stand in them for these.
+
+    Raises:
+        SettingsError: one is unknown, or no part of a variant.
+    """
+    return (
+        _in_variants(names, graph, variants) if variants else [one for name in names for one in assets_of(name, graph)]
+    )
+
+
+def _in_variants(names: Iterable[str], graph: Mapping[str, Stage], variants: Sequence[str]) -> list[str]:
+    ends = [asset_in(one, LAST, graph) for one in variants]
+    part = set(leading_to(ends, graph))
+    found = []
+    for name in names:
+        meant = dict.fromkeys(asset_in(one, asset, graph) for asset in assets_of(name, graph) for one in variants)
+        if not part & set(meant):
+            raise SettingsError(
+                f"{name} is no part of a variant, which ends with {LAST}; what follows is for the main graph."
+            )
+        found += [one for one in meant if one in part]
+    return found

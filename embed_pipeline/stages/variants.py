@@ -73,13 +73,22 @@ def chosen_variants(names: Iterable[str], settings: Settings) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        if name != ALL and name not in settings.variants:
-            there = ", ".join(settings.variants) or "none; declare them under variants: in pipeline.yaml"
-            raise SettingsError(
-                f"variant {name!r} is unknown{nearest(name, list(settings.variants))}; there are: {there}."
-            )
-        found += settings.variants if name == ALL else [name]
+        everyone = name == ALL and settings.variants
+        found += settings.variants if everyone else [known_variant(name, settings)]
     return list(dict.fromkeys(found))
+
+
+def known_variant(name: str, settings: Settings) -> str:
+    """The name of a variant.
+
+    Raises:
+        SettingsError: unknown; names the nearest.
+    """
+    if name not in settings.variants:
+        there = ", ".join(settings.variants) or "none (declare them under variants: in pipeline.yaml)"
+        hint = nearest(name, list(settings.variants))
+        raise SettingsError(f"variant {name!r} is unknown{hint}; there are: {there}.")
+    return name
 
 
 def _refuse_taken(variant: str, main: Mapping[str, Stage]) -> None:
