@@ -12,7 +12,7 @@ from embed_pipeline.stages.estimates import llm_estimates
 from embed_pipeline.stages.graph import forced_assets, selection, stages
 from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.stages.sweep import COMPARISON
-from embed_pipeline.stages.variants import chosen_variants
+from embed_pipeline.stages.variants import ALL, chosen_variants
 from embed_pipeline.store.artifacts import Store
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def run(
 
     Args:
         again: commands that go on from here ("ui", "stop"), as this user would type them.
-        variants: run these instead of the main graph; "all" is every one.
+        variants: run these instead of the main graph; "all" is every one, and the table of them.
         told: what else stands in the JSON object.
     """
     graph = stages(settings)
     chosen = chosen_variants(variants, settings)
-    names = selection(to, graph, chosen)
+    names = selection(to, graph, chosen, compare=ALL in variants)
     forced = forced_assets(force, graph, chosen)
     steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
     if plan:

@@ -30,7 +30,10 @@ def variant_jobs(settings: Settings, graph: Mapping[str, Stage]) -> "list[Unreso
         _job(f"variant_{one}", selection(None, graph, [one]), f"Everything that leads to the metrics of {one}.")
         for one in names
     ]
-    return [*alone, _job(VARIANTS_JOB, selection(None, graph, names), "Every variant, and the table of them.")]
+    return [
+        *alone,
+        _job(VARIANTS_JOB, selection(None, graph, names, compare=True), "Every variant, and the table of them."),
+    ]
 
 
 def job_of(names: Sequence[str], graph: Mapping[str, Stage]) -> str:

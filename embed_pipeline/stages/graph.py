@@ -114,11 +114,14 @@ def main_names(graph: Mapping[str, Stage]) -> list[str]:
     return [name for name in graph if variant_of(name) is None and name != COMPARISON]
 
 
-def selection(to: str | None, graph: Mapping[str, Stage] = STAGES, variants: Sequence[str] = ()) -> list[str]:
-    """Assets of a run up to ``to`` (a stage, a group, an asset).
+def selection(
+    to: str | None, graph: Mapping[str, Stage] = STAGES, variants: Sequence[str] = (), compare: bool = False
+) -> list[str]:
+    """Assets of a run up to ``to`` (a stage, a group, an asset); of the main graph, or of ``variants``.
 
-    Without ``variants``, of the main graph. With some, what leads to their metrics, or to ``to`` in them; with all
-    there are, the comparison too.
+    Args:
+        variants: what leads to their metrics, or to ``to`` in them.
+        compare: also to the table of all variants.
 
     Raises:
         SettingsError: ``to`` is unknown, or no part of a variant.
@@ -126,10 +129,7 @@ def selection(to: str | None, graph: Mapping[str, Stage] = STAGES, variants: Seq
     if not variants:
         return main_names(graph) if to is None else with_upstream(assets_of(to, graph), graph)
     wanted = _in_variants([to or LAST], graph, variants)
-    brought = {variant_of(name) for name in graph} - {None}
-    if to is None and COMPARISON in graph and brought <= set(variants):
-        wanted.append(COMPARISON)
-    return with_upstream(wanted, graph)
+    return with_upstream([*wanted, COMPARISON] if compare and to is None else wanted, graph)
 
 
 def forced_assets(names: Iterable[str], graph: Mapping[str, Stage], variants: Sequence[str] = ()) -> list[str]:

@@ -131,12 +131,13 @@ def _value(settings: Settings, name: str) -> Any:
 
 def _derive(settings: Settings, variant: str) -> Callable[[Settings], Settings]:
     """The variant's settings from those of a run, which are the main ones, or the variant's already."""
-    values, known = settings.variants[variant], dict[int, tuple[Settings, Settings]]()
+    values = settings.variants[variant]
+    last: list[Settings] = []
 
     def derive(given: Settings) -> Settings:
-        if id(given) not in known or known[id(given)][0] is not given:
-            known.clear()
-            known[id(given)] = (given, with_values(given, values, f"variant {variant}"))
-        return known[id(given)][1]
+        """Put together once for all assets of a run, which give the same object."""
+        if not any(given is one for one in last):
+            last[:] = [given, with_values(given, values, f"variant {variant}")]
+        return last[1]
 
     return derive
