@@ -17,6 +17,7 @@ import dagster as dg
 from embed_pipeline.defs.assets import build_asset
 from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
+from embed_pipeline.defs.executor import build_executor
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.variants import MAIN_JOB, main_job, variant_jobs
@@ -65,7 +66,7 @@ def build_defs(
         jobs=[job, *variant_jobs(settings, graph)],
         sensors=[sensor],
         schedules=[schedule],
-        executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
+        executor=build_executor(settings, store, graph),
         resources={
             "pipeline": PipelineResource(),
             "table_io": TableIOManager(store, graph),

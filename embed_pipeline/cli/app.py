@@ -1,6 +1,7 @@
 """The command line: thin over the Dagster layer and the library.
 
-Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input.
+Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input; 130 and 143 stopped by Ctrl-C and by
+SIGTERM.
 """
 
 import os
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
+STOPPED = 130
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
     except KeyboardInterrupt:
-        _fail("stopped; finished stages are kept, run again to go on", 1)
+        _fail("stopped; finished stages are kept, run again to go on", STOPPED)
 
 
 def _no_space_left(error: Exception) -> DiskFullError | None:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from embed_pipeline.defs.experiments import observed
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.interrupts import stoppable
 from embed_pipeline.stages.run import StageResult, announce, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -42,12 +44,16 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
         pool="gpu" if gpu else None,
         io_manager_key="table_io" if stage.storage == "table" else "folder_io",
         dagster_type=type_of_output or dg.Any,
+        output_required=False,  # an experiment materializes nothing
     )
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
-    ) -> Iterator[dg.Output[StageResult]]:
+    ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation]:
         result = _run(context, stage, settings, pipeline, store, inputs)
-        yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
+        if pipeline.overrides:
+            yield observed(result, stage, store, pipeline, context)
+        else:
+            yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
 
     return materialize
 
@@ -61,7 +67,7 @@ def _run(
     inputs: dict[str, Artifact],
 ) -> StageResult:
     os.environ.setdefault("TQDM_DISABLE", "1")
-    with reporting(_Both(LogReporter(context.log.info), current_reporter())):
+    with stoppable(), reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
             result = run_stage(stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
         except EmbedPipelineError as error:

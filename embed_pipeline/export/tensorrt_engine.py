@@ -5,6 +5,7 @@ decided in the ONNX graph: for fp16 its weights and products are cast, while nor
 pooling stay in fp32.
 """
 
+import ctypes
 import importlib.util
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,13 +63,26 @@ class EngineReport:
 
 def tensorrt_unavailable() -> str | None:
     """Why no engine can be built here, or None."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if not _has_driver() or not _torch_sees_gpu():
         return "no NVIDIA GPU was found"
     if importlib.util.find_spec("tensorrt") is None:
         return "the tensorrt package is not installed (pip install 'embed-pipeline[gpu]')"
     return None
+
+
+def _has_driver() -> bool:
+    """Whether NVIDIA's driver can be loaded; asked first, because importing torch takes seconds."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _torch_sees_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def build_engine(onnx_folder: Path, output: Path, settings: ExportSettings) -> EngineReport:

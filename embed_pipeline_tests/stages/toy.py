@@ -8,6 +8,7 @@ import polars as pl
 
 from embed_pipeline import charts
 from embed_pipeline.defs.assets import build_asset
+from embed_pipeline.defs.executor import build_executor
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import InputError
@@ -82,7 +83,7 @@ def toy_defs(
             )
             for retries in (0, 1)
         ],
-        executor=dg.in_process_executor,
+        executor=build_executor(settings, store, chosen),
         resources={
             "pipeline": PipelineResource(),
             "table_io": TableIOManager(store, chosen),
