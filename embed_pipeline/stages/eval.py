@@ -8,7 +8,8 @@ from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, gold_external, retrieval_sets
-from embed_pipeline.store.artifacts import Artifact
+from embed_pipeline.stages.provenance import report_lines
+from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +97,8 @@ def metrics(
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
-    write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder)
+    about = report_lines(checkpoint, Store(run.home))
+    write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder, about)
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
     run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))

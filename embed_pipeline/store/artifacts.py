@@ -60,8 +60,9 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """manifest.json: what an artifact is and how it came to be.
 
-    ``seconds``, ``started``, ``host``, ``device`` and ``libraries`` describe the run that made it; they are
-    not part of the version.
+    ``seconds``, ``started``, ``host``, ``device``, ``libraries`` and ``origin`` describe the run that made it; they
+    are not part of the version. ``origin`` holds its settings that differ from a profile, its id, and the git revision
+    of the settings file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +82,7 @@ class Manifest(BaseModel):
     cost: dict[str, float] = {}
     summary: dict[str, Any] = {}
     charts: dict[str, str] = {}
+    origin: dict[str, Any] = {}
     files: dict[str, FileEntry]
 
 
