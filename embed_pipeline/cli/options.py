@@ -24,7 +24,6 @@ homes_used: set[Path] = set()
 Force = Annotated[list[str] | None, typer.Option("--force", help="Stage or asset to recompute; may be repeated.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would run and why; run nothing.")]
 To = Annotated[str | None, typer.Option("--to", help="Stop after this stage or asset.")]
-
 Variant = Annotated[
     list[str] | None, typer.Option("--variant", help="Run this variant instead, or all of them; may be repeated.")
 ]
@@ -94,7 +93,7 @@ class Context:
         """
         from embed_pipeline.settings.sources import load_settings
 
-        return load_settings(self.config, self.profile, self.settings_given())
+        return load_settings(self.config, self.profile, self._settings_given())
 
     def with_setting(self, override: str) -> "Context":
         """The same with ``section.key=value`` set over what was given."""
@@ -103,6 +102,12 @@ class Context:
     def read_again(self) -> "Context":
         """The same, whose settings are read when they are next asked for."""
         return replace(self)
+
+    def over_the_file(self) -> dict[str, str]:
+        """Dotted setting -> where it is given, of what wins over the settings file."""
+        from embed_pipeline.settings.sources import given_names
+
+        return given_names(self._settings_given())
 
     def tell(self, outcome: Mapping[str, Any], text: str) -> None:
         """Print an outcome: as JSON where that is asked for, else as text."""
@@ -123,10 +128,9 @@ class Context:
         os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
         os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
         os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
-        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self.settings_given())
+        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self._settings_given())
 
-    def settings_given(self) -> list[str]:
-        """``section.key=value`` of everything given on the command line."""
+    def _settings_given(self) -> list[str]:
         corpus = [f"corpus.path={json.dumps(str(self.corpus), ensure_ascii=False)}"] if self.corpus else []
         return [*self.overrides, *corpus]
 

@@ -12,7 +12,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.edit import changed_lines, edited, set_values
 from embed_pipeline.settings.settings_yaml import read_yaml
-from embed_pipeline.settings.sources import given_names, variant_settings
+from embed_pipeline.settings.sources import variant_settings
 from embed_pipeline.settings.variants import dotted, spread
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.stages.plan import make_plan
@@ -115,7 +115,7 @@ def promotion(context: Context, name: str) -> tuple[Path, dict[str, Any]]:
     if variant not in declared:
         raise SettingsError(f"{file}: declares no variant {variant}, so it cannot be promoted there.")
     values = dict(dotted(declared[variant]))
-    for given, place in given_names(context.settings_given()).items():
+    for given, place in context.over_the_file().items():
         for setting in values:
             if f"{given}.".startswith(f"{setting}.") or f"{setting}.".startswith(f"{given}."):
                 raise SettingsError(f"{place}: would hide {setting} of variant {variant}; leave it out to promote.")

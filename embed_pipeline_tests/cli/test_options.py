@@ -23,12 +23,14 @@ OWN = {
     "prompts": ["--to", "prompts"],
     "records": ["--to", "records"],
     "gc": ["--plan"],
+    "promote": ["thorough", "--plan"],
     **{name: ["--plan"] for name in ("run", "sdg", "prep", "finetune", "eval", "export", "deploy", "sweep")},
 }
 ENDS_WITH = {
     "show": "documents has not been computed",
     "records": "qa_pairs has not been computed",
     "serve": "--model model: holds no model.onnx",
+    "promote": "variant 'thorough' is unknown",
 }
 DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
 
