@@ -13,7 +13,17 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, Variant, homes_used
+from embed_pipeline.cli.options import (
+    Command,
+    Context,
+    Examination,
+    Force,
+    Plan,
+    To,
+    Variant,
+    Writing,
+    homes_used,
+)
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
@@ -124,6 +134,36 @@ def _run(
         raise typer.Exit(code)
 
 
+@app.command(cls=Writing)
+def promote(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(help="A variant, or the id of a run with overrides (or how it begins; history lists them).")
+    ],
+    plan: Plan = False,
+) -> None:
+    """Take a variant or an experiment over: write its settings into the settings file, then run what is not known."""
+    from embed_pipeline.cli.promote import promote_named
+
+    code = promote_named(ctx.obj, name, plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(cls=Command)
+def history(ctx: typer.Context) -> None:
+    """Every run of this home: who started it, what it computed, the verdict, what went wrong."""
+    from embed_pipeline.cli import output
+    from embed_pipeline.cli.history import history_rows, history_table
+
+    context: Context = ctx.obj
+    rows = history_rows(context.home)
+    if context.as_json:
+        output.print_json({"runs": rows})
+    else:
+        output.out().print(history_table(rows))
+
+
 @app.command(cls=Command)
 def variants(ctx: typer.Context) -> None:
     """The main settings and the variants side by side: what differs, and what it came to."""
@@ -136,20 +176,6 @@ def variants(ctx: typer.Context) -> None:
         output.print_json({"variants": overview})
     else:
         print_overview(overview)
-
-
-@app.command(cls=Command)
-def promote(
-    ctx: typer.Context,
-    variant: Annotated[str, typer.Argument(help="A variant of the settings file.")],
-    plan: Plan = False,
-) -> None:
-    """Make a variant the main settings: write them into the settings file, then run; what is known is not computed."""
-    from embed_pipeline.cli.variants import promote as promote_variant
-
-    code = promote_variant(ctx.obj, variant, plan)
-    if code:
-        raise typer.Exit(code)
 
 
 @app.command(cls=Command)

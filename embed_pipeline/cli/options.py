@@ -99,10 +99,6 @@ class Context:
         """The same with ``section.key=value`` set over what was given."""
         return replace(self, overrides=(*self.overrides, override))
 
-    def read_again(self) -> "Context":
-        """The same, whose settings are read when they are next asked for."""
-        return replace(self)
-
     def over_the_file(self) -> dict[str, str]:
         """Dotted setting -> where it is given, of what wins over the settings file."""
         from embed_pipeline.settings.sources import given_names
@@ -160,6 +156,12 @@ class Command(TyperCommand):
             context.settings  # noqa: B018  read, for the error
         ctx.obj = context
         return super().invoke(ctx)
+
+
+class Writing(Command):
+    """A command that may be given a settings file which it makes."""
+
+    checks_settings = False
 
 
 class Examination(Command):

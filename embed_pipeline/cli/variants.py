@@ -1,4 +1,4 @@
-"""``variants`` and ``promote``: what the variants came to, and making one of them the main settings."""
+"""``variants``: what the main settings and the variants came to, side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,17 +7,11 @@ from typing import Any
 from rich.table import Column, Table
 
 from embed_pipeline.cli import output
-from embed_pipeline.cli.options import Context
-from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings.edit import changed_lines, edited, set_values
-from embed_pipeline.settings.settings_yaml import read_yaml
-from embed_pipeline.settings.sources import variant_settings
-from embed_pipeline.settings.variants import dotted, spread
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.stages.plan import make_plan
 from embed_pipeline.stages.variant_comparison import compared_assets, comparison_rows
-from embed_pipeline.stages.variants import MAIN, differing, known_variant
+from embed_pipeline.stages.variants import MAIN, differing
 from embed_pipeline.store.artifacts import Store
 
 
@@ -99,50 +93,3 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
             row["checkpoint"],
         )
     return table
-
-
-def promotion(context: Context, name: str) -> tuple[Path, dict[str, Any]]:
-    """The settings file, and what must be written into its main part so that it says what a variant does.
-
-    Raises:
-        SettingsError: there is no such variant in the file, or what was given besides the file would hide it.
-    """
-    file = context.config
-    if file is None:
-        raise SettingsError(f"{name} cannot be promoted: no settings file declares it; name one with --config.")
-    variant = known_variant(name, context.settings)
-    declared = spread((read_yaml(file.read_text("utf-8"), str(file)) or {}).get("variants") or {})
-    if variant not in declared:
-        raise SettingsError(f"{file}: declares no variant {variant}, so it cannot be promoted there.")
-    values = dict(dotted(declared[variant]))
-    for given, place in context.over_the_file().items():
-        for setting in values:
-            if f"{given}.".startswith(f"{setting}.") or f"{setting}.".startswith(f"{given}."):
-                raise SettingsError(f"{place}: would hide {setting} of variant {variant}; leave it out to promote.")
-    return file, values
-
-
-def promote(context: Context, name: str, plan: bool) -> int:
-    """Write a variant's settings into the main part of the settings file, then run the main graph; the exit code.
-
-    What the variant has computed is taken up by its key: nothing is trained again.
-    """
-    from embed_pipeline.cli import run as run_command
-
-    file, values = promotion(context, name)
-    before = file.read_text("utf-8")
-    lines = changed_lines(before, edited(before, values, str(file))) if plan else set_values(file, values)
-    _tell_lines(file, lines, plan)
-    settings = variant_settings(context.settings, name) if plan else context.read_again().settings
-    again = {verb: context.command(verb) for verb in ("ui", "stop")}
-    context.export()
-    told = {"file": str(file), "changed": lines}
-    return run_command.run(settings, context.home, None, [], plan=plan, as_json=context.as_json, again=again, told=told)
-
-
-def _tell_lines(file: Path, lines: Sequence[str], plan: bool) -> None:
-    console = output.err()
-    verb = "would be written" if plan else "written"
-    console.print(f"{file}: {verb}" if lines else f"{file}: says so already", markup=False)
-    for line in lines:
-        console.print(f"  {line}", markup=False)

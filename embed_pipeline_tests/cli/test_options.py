@@ -30,7 +30,7 @@ ENDS_WITH = {
     "show": "documents has not been computed",
     "records": "qa_pairs has not been computed",
     "serve": "--model model: holds no model.onnx",
-    "promote": "variant 'thorough' is unknown",
+    "promote": "run thorough is not in the history",
 }
 DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
 
@@ -71,6 +71,8 @@ def test_every_command_refuses_a_bad_value(tmp_path, name, option, value, words)
         assert result.exit_code == 1 and "FAIL settings" in result.stdout and words in result.stdout
         return
     assert isinstance(result.exception, SettingsError), result.output
+    if name == "promote" and option == "--config":  # it would be made
+        words = ENDS_WITH[name]
     assert words in str(result.exception)
     assert sorted(tmp_path.iterdir()) == [tmp_path / "a_file"]
 

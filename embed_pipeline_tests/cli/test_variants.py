@@ -3,8 +3,10 @@
 import pytest
 
 from embed_pipeline.cli.options import Context
-from embed_pipeline.cli.variants import print_overview, promote, promotion, variants_overview
+from embed_pipeline.cli.promote import promote_named
+from embed_pipeline.cli.variants import print_overview, variants_overview
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings.promotion import variant_values
 from embed_pipeline.settings.sources import load_settings
 
 FILE = "finetune: {epochs: 3}\nvariants:\n  contracts: {corpus.path: c}\n  thorough: {finetune: {epochs: 2, seed: 1}}\n"
@@ -29,30 +31,30 @@ def context(tmp_path):
 
 
 def test_what_is_promoted_is_what_the_file_says(context, tmp_path):
-    file, values = promotion(context("finetune.batch_size=8"), "thorough")
-    assert (file, values) == (tmp_path / "pipeline.yaml", {"finetune.epochs": 2, "finetune.seed": 1})
-    assert promotion(context(), "contracts")[1] == {"corpus.path": "c"}  # relative, as written
+    file = context().config
+    assert variant_values(file, "thorough") == {"finetune.epochs": 2, "finetune.seed": 1}
+    assert variant_values(file, "contracts") == {"corpus.path": "c"}  # relative, as written
 
 
 def test_what_cannot_be_promoted_is_refused_before_anything_is_written(context, tmp_path, monkeypatch):
     for name, options, told in [
         ("thorogh", {}, r"did you mean thorough"),
-        ("all", {}, "variant 'all' is unknown"),
+        ("all", {}, "run all is not in the history"),
         ("contracts", {"corpus": tmp_path}, r"--set corpus\.path=.*: would hide corpus\.path of variant contracts"),
     ]:
         with pytest.raises(SettingsError, match=told):
-            promote(context(**options), name, plan=False)
+            promote_named(context(**options), name, plan=False)
     for override in ("finetune.epochs=5", "finetune={epochs: 5}"):
         with pytest.raises(SettingsError, match=r"would hide finetune\.epochs of variant thorough"):
-            promote(context(override), "thorough", plan=False)
+            promote_named(context(override), "thorough", plan=False)
     with pytest.raises(SettingsError, match=r"pipeline\.yaml: declares no variant late"):
-        promote(context("variants.late.finetune.seed=1"), "late", plan=False)
+        promote_named(context("variants.late.finetune.seed=1"), "late", plan=False)
     monkeypatch.chdir(tmp_path.parent)
     with pytest.raises(SettingsError, match="name one with --config"):
-        promote(context("variants.late.finetune.seed=1", config=None), "late", plan=False)
+        promote_named(context("variants.late.finetune.seed=1", config=None), "late", plan=False)
     monkeypatch.setenv("EMBED_PIPELINE__FINETUNE__SEED", "9")
     with pytest.raises(SettingsError, match=r"EMBED_PIPELINE__FINETUNE__SEED: would hide finetune\.seed"):
-        promote(context(), "thorough", plan=False)
+        promote_named(context(), "thorough", plan=False)
     assert (tmp_path / "pipeline.yaml").read_text() == FILE
 
 

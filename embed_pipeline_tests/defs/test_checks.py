@@ -138,9 +138,7 @@ def test_in_every_round_the_negatives_of_that_round_are_checked():
                 name: asset.to_user_string() for name, asset in declared.keys_by_input_name.items()
             }
     others = {name: name for name in ("qa_pairs", "passages", "splits")}
-    assert rounds == {
-        name: {name: name, **others} for name in ("mined_negatives_round_1", "mined_negatives")
-    }
+    assert rounds == {name: {name: name, **others} for name in ("mined_negatives_round_1", "mined_negatives")}
 
 
 @pytest.mark.parametrize(
