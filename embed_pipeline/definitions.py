@@ -21,6 +21,7 @@ from embed_pipeline.defs.executor import build_executor
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.promotion import build_promotion
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.variants import MAIN_JOB, main_job, variant_jobs
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
@@ -28,7 +29,7 @@ from embed_pipeline.store.artifacts import Store
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # Output.data_version, which the cache contract needs
 
-JOB = "pipeline"
+JOB = MAIN_JOB
 DEFAULT_HOME = ".embed_pipeline"
 
 
@@ -57,13 +58,13 @@ def build_defs(
     """
     settings = settings or settings_from_environment()
     store = Store(home or home_folder())
-    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="Everything that is stale.")
     graph = stages(settings)
+    job = main_job(graph)
     automation = build_automation(settings, job, store, graph)
     return dg.Definitions(
         assets=[build_asset(stage, settings, store) for stage in graph.values()],
         asset_checks=build_checks(settings, store.home),
-        jobs=[job, build_promotion(store.home), *automation.jobs],
+        jobs=[job, *variant_jobs(settings, graph), build_promotion(store.home), *automation.jobs],
         sensors=automation.sensors,
         schedules=automation.schedules,
         executor=build_executor(settings, store, graph),

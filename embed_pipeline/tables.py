@@ -243,6 +243,28 @@ class SweepComparison(dy.Schema):
     p = dy.Float64(nullable=False, min=0, max=1, description="Paired permutation test, two-sided.")
 
 
+class VariantComparison(dy.Schema):
+    """The main settings and the variants; figures compare where test_set_version is the same."""
+
+    variant = _text("Name of the variant, or main.", primary_key=True)
+    test_set = _text("gold or synthetic; the verdict rests on the first one of a variant.", primary_key=True)
+    test_set_version = _text("Equal where questions, judgements and passages are.")
+    verdict = _text("ship, no_gain or regress.", regex="^(ship|no_gain|regress)$")
+    base = dy.Float64(nullable=False, min=0, max=1, description="nDCG@10 of the base model.")
+    tuned = dy.Float64(nullable=False, min=0, max=1, description="nDCG@10 of the tuned model.")
+    delta = dy.Float64(nullable=False, min=-1, max=1, description="tuned - base.")
+    ci_low = dy.Float64(nullable=False, description="Lower bound of the confidence interval of delta.")
+    ci_high = dy.Float64(nullable=False, description="Upper bound.")
+    p = dy.Float64(nullable=False, min=0, max=1, description="Paired permutation test, two-sided.")
+    recall_base = dy.Float64(nullable=False, min=0, max=1, description="Recall@10 of the base model.")
+    recall_tuned = dy.Float64(nullable=False, min=0, max=1, description="Recall@10 of the tuned model.")
+    documents = _count("Documents read.")
+    questions = _count("Questions that passed the filters.")
+    training_seconds = dy.Float64(nullable=False, min=0, description="Training, by wall clock.")
+    checkpoint = _text("First letters of the checkpoint's version.")
+    differs = _text("The settings that differ from the main ones, with the variant's values.")
+
+
 class QueryMetrics(dy.Schema):
     """Per-query scores of one system on one test set, at every cut-off."""
 

@@ -14,7 +14,17 @@ import typer
 
 from embed_pipeline import __version__
 from embed_pipeline.cli import keep
-from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, Writing, homes_used
+from embed_pipeline.cli.options import (
+    Command,
+    Context,
+    Examination,
+    Force,
+    Plan,
+    To,
+    Variant,
+    Writing,
+    homes_used,
+)
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
@@ -76,9 +86,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command(cls=Command)
-def run(ctx: typer.Context, to: To = None, force: Force = None, plan: Plan = False) -> None:
-    """Run everything that is stale, from documents to a verified endpoint."""
-    _run(ctx.obj, to, force, plan)
+def run(ctx: typer.Context, to: To = None, force: Force = None, plan: Plan = False, variant: Variant = None) -> None:
+    """Run everything that is stale, from documents to a verified endpoint; or variants, up to their metrics."""
+    _run(ctx.obj, to, force, plan, variant)
 
 
 def _stage_command(name: str, about: str) -> None:
@@ -104,13 +114,22 @@ def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
     _run(ctx.obj.with_setting("sweep.enabled=true"), "sweep", force, plan)
 
 
-def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) -> None:
+def _run(
+    context: Context, to: str | None, force: list[str] | None, plan: bool, variants: list[str] | None = None
+) -> None:
     from embed_pipeline.cli import run as run_command
 
     again = {verb: context.command(verb) for verb in ("ui", "stop")}
     context.export()
     code = run_command.run(
-        context.settings, context.home, to, force or [], plan=plan, as_json=context.as_json, again=again
+        context.settings,
+        context.home,
+        to,
+        force or [],
+        plan=plan,
+        as_json=context.as_json,
+        again=again,
+        variants=variants or [],
     )
     if code:
         raise typer.Exit(code)
@@ -119,13 +138,15 @@ def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) 
 @app.command(cls=Writing)
 def promote(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Id of a run with overrides, or how it begins; history lists them.")],
+    name: Annotated[
+        str, typer.Argument(help="A variant, or the id of a run with overrides (or how it begins; history lists them).")
+    ],
     plan: Plan = False,
 ) -> None:
-    """Take an experiment over: write its settings into the settings file, then run; what is known is not computed."""
-    from embed_pipeline.cli.promote import promote_run
+    """Take a variant or an experiment over: write its settings into the settings file, then run what is not known."""
+    from embed_pipeline.cli.promote import promote_named
 
-    code = promote_run(ctx.obj, run, plan)
+    code = promote_named(ctx.obj, name, plan)
     if code:
         raise typer.Exit(code)
 
@@ -142,6 +163,20 @@ def history(ctx: typer.Context) -> None:
         output.print_json({"runs": rows})
     else:
         output.out().print(history_table(rows))
+
+
+@app.command(cls=Command)
+def variants(ctx: typer.Context) -> None:
+    """The main settings and the variants side by side: what differs, and what it came to."""
+    from embed_pipeline.cli import output
+    from embed_pipeline.cli.variants import print_overview, variants_overview
+
+    context: Context = ctx.obj
+    overview = variants_overview(context.settings, context.home)
+    if context.as_json:
+        output.print_json({"variants": overview})
+    else:
+        print_overview(overview)
 
 
 @app.command(cls=Command)

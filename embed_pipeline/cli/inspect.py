@@ -12,7 +12,9 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.graph import assets_of, stages
 from embed_pipeline.stages.plan import make_plan
+from embed_pipeline.stages.provenance import SHOWN_ON, provenance
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.names import plain_name
 
 SAMPLE_ROWS = 3
 
@@ -54,7 +56,9 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         SettingsError: unknown, or not materialized in this home.
     """
     artifact = Store(home).current(name)
-    if artifact is None and name not in (found := assets_of(name)):  # names the nearest for an unknown name
+    if artifact is None and plain_name(name) not in (
+        found := assets_of(plain_name(name))
+    ):  # names the nearest for an unknown name
         raise SettingsError(f"{name} is a stage, not an artifact; show one of {', '.join(found)}.")
     if artifact is None:
         raise SettingsError(
@@ -70,9 +74,10 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         "inputs": manifest.inputs,
         "settings": manifest.settings,
         "summary": manifest.summary,
+        "provenance": provenance(artifact, Store(home)),
         "files": {file: entry.bytes for file, entry in manifest.files.items()},
     }
-    if name == "metrics":
+    if plain_name(name) == "metrics":
         shown |= artifact.json("summary")
     if (artifact.path / "table.parquet").is_file():
         shown |= _table_facts(artifact)
@@ -113,7 +118,11 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
     console.print(str(shown["path"]), markup=False)
     for fact, value in shown["summary"].items():
         console.print(f"  {fact}: {value}", markup=False)
-    if name == "metrics":
+    if plain_name(name) in SHOWN_ON:
+        console.print("where it comes from:", markup=False)
+        for fact, value in shown["provenance"].items():
+            console.print(f"  {fact.replace('_', ' ')}: {_in_a_line(value)}", markup=False)
+    if plain_name(name) == "metrics":
         for table in output.comparison_tables(shown):
             console.print()
             console.print(table)
@@ -123,6 +132,10 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
         for row in shown["sample"]:
             console.print(_row_table(row))
             console.print()
+
+
+def _in_a_line(value: Any) -> str:
+    return ", ".join(f"{name} {one}" for name, one in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _row_table(row: Mapping[str, Any]) -> Table:

@@ -14,8 +14,10 @@ from dagster._core.execution.api import execute_run_iterator
 from embed_pipeline.definitions import JOB, build_defs, defs
 from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.defs.run_request import STARTED_BY
+from embed_pipeline.defs.variants import VARIANTS_JOB, job_of
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.history import History
 from embed_pipeline.store.home import open_home
@@ -72,7 +74,7 @@ def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequenc
     }
     with dg.DagsterInstance.get() as instance:
         bury_dead_runs(instance)
-        job = _job(settings, home)
+        job = _job(settings, home, job_of(names, stages(settings)))
         run = instance.create_run_for_job(
             job.get_definition(),
             run_config=config,
@@ -84,17 +86,23 @@ def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequenc
         return _report(instance, home, run.run_id, names)
 
 
-def _job(settings: Settings, home: Path) -> IJob:
+def _job(settings: Settings, home: Path, name: str) -> IJob:
     """The job; step processes of their own rebuild it from the environment."""
     if settings.executor == "multiprocess":
-        job: IJob = dg.reconstructable(pipeline_job)
+        job: IJob = dg.reconstructable(pipeline_job if name == JOB else variants_job)
         return job
-    return InMemoryJob(build_defs(settings, home).resolve_job_def(JOB))
+    return InMemoryJob(build_defs(settings, home).resolve_job_def(name))
 
 
 def pipeline_job() -> dg.JobDefinition:
     """The job as a step process of its own rebuilds it."""
     job: dg.JobDefinition = defs().resolve_job_def(JOB)
+    return job
+
+
+def variants_job() -> dg.JobDefinition:
+    """The same for a run of variants."""
+    job: dg.JobDefinition = defs().resolve_job_def(VARIANTS_JOB)
     return job
 
 

@@ -25,6 +25,9 @@ homes_used: set[Path] = set()
 Force = Annotated[list[str] | None, typer.Option("--force", help="Stage or asset to recompute; may be repeated.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would run and why; run nothing.")]
 To = Annotated[str | None, typer.Option("--to", help="Stop after this stage or asset.")]
+Variant = Annotated[
+    list[str] | None, typer.Option("--variant", help="Run this variant instead, or all of them; may be repeated.")
+]
 
 
 def _shared(name: str, about: str) -> Any:
@@ -96,6 +99,12 @@ class Context:
     def with_setting(self, override: str) -> "Context":
         """The same with ``section.key=value`` set over what was given."""
         return replace(self, overrides=(*self.overrides, override))
+
+    def over_the_file(self) -> dict[str, str]:
+        """Dotted setting -> where it is given, of what wins over the settings file."""
+        from embed_pipeline.settings.sources import given_names
+
+        return given_names(self._settings_given())
 
     def tell(self, outcome: Mapping[str, Any], text: str) -> None:
         """Print an outcome: as JSON where that is asked for, else as text."""

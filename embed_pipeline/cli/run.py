@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.cli import output
+from embed_pipeline.cli.variants import print_overview, variants_overview
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.estimates import llm_estimates
-from embed_pipeline.stages.graph import assets_of, selection, stages
+from embed_pipeline.stages.graph import forced_assets, selection, stages
 from embed_pipeline.stages.needs import Needs, estimate_needs, require_room
 from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.stages.sweep import COMPARISON
+from embed_pipeline.stages.variants import ALL, chosen_variants
 from embed_pipeline.store.artifacts import Store
 
 if TYPE_CHECKING:
@@ -27,19 +29,24 @@ def run(
     plan: bool,
     as_json: bool,
     again: Mapping[str, str],
+    variants: Sequence[str] = (),
+    told: Mapping[str, Any] | None = None,
 ) -> int:
     """Plan, and unless only that is asked for, run; the exit code.
 
     Args:
         again: commands that go on from here ("ui", "stop"), as this user would type them.
+        variants: run these instead of the main graph; "all" is every one, and the table of them.
+        told: what else stands in the JSON object.
     """
     graph = stages(settings)
-    names = selection(to, graph)
-    forced = [asset for name in force for asset in assets_of(name, graph)]
+    chosen = chosen_variants(variants, settings)
+    names = selection(to, graph, chosen, compare=ALL in variants)
+    forced = forced_assets(force, graph, chosen)
     steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
     needs = estimate_needs(steps, settings, Store(home))
     if plan:
-        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)), needs)
+        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)), needs, told or {})
         return 0
     require_room(needs, home)
     reporter = output.TerminalReporter()
@@ -65,14 +72,18 @@ def run(
             for one in report.assets
         ]
         served = endpoint if "endpoint" in finished or "endpoint" not in names else None  # one that failed is none
-        value: dict[str, Any] = {"assets": outcomes, "verdict": verdict, "endpoint": served}
+        value: dict[str, Any] = {**(told or {}), "assets": outcomes, "verdict": verdict, "endpoint": served}
+        if chosen:
+            value["variants"] = variants_overview(settings, home)
         if COMPARISON in finished:
             value["sweep"] = _sweep_rows(home)
         output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
         return report.exit_code
     if COMPARISON in finished:
         _show_sweep(_sweep_rows(home))
-    if "metrics" in finished and not report.errors:
+    if chosen:
+        print_overview(variants_overview(settings, home))
+    elif "metrics" in finished and not report.errors:
         _show_result(home, verdict, endpoint if "endpoint" in finished else None, again)
     return report.exit_code
 
@@ -101,11 +112,12 @@ def _show_plan(
     as_json: bool,
     estimates: "Mapping[str, Estimate]",
     needs: Needs,
+    told: Mapping[str, Any],
 ) -> None:
     if as_json:
         rows = [{"asset": name, "action": steps[name].action, "reasons": list(steps[name].reasons)} for name in names]
         llm = {name: one.as_json() for name, one in estimates.items()}
-        output.print_json({"assets": rows, "llm": llm, "needs": needs.as_json()})
+        output.print_json({**told, "assets": rows, "llm": llm, "needs": needs.as_json()})
         return
     console = output.out()
     console.print(output.plan_table(steps, names))

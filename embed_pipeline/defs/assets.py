@@ -7,6 +7,7 @@ from datetime import timedelta
 import dagster as dg
 
 from embed_pipeline.defs.experiments import observed
+from embed_pipeline.defs.provenance import origin_of
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
 from embed_pipeline.errors import EmbedPipelineError
@@ -78,7 +79,9 @@ def _run(
     os.environ.setdefault("TQDM_DISABLE", "1")
     with stoppable(), reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
-            result = run_stage(stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
+            forced, run_id = stage.name in pipeline.force, context.run.run_id
+            chosen = pipeline.settings(settings)
+            result = run_stage(stage, chosen, store, inputs, forced, origin=lambda: origin_of(run_id))
         except EmbedPipelineError as error:
             raise to_failure(error) from error
         announce(result)

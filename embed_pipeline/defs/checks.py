@@ -1,6 +1,7 @@
 """Blocking checks: what must hold before anything downstream runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -9,9 +10,11 @@ from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.run_record import refusal
 from embed_pipeline.defs.steps import SETTINGS_OF_CHECK
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import cached_encoder
+from embed_pipeline.stages.declare import Stage, cached_encoder
 from embed_pipeline.stages.graph import stages
+from embed_pipeline.stages.variants import asset_in
 from embed_pipeline.store.artifacts import Artifact
+from embed_pipeline.store.names import plain_name, variant_of
 
 SHOWN = 5
 
@@ -19,8 +22,36 @@ Examine = Callable[..., dg.AssetCheckResult]
 """A function of the settings of the run, the asset and the other assets it reads."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where checks stand: in the main graph, or in a variant.
+
+    Attributes:
+        base: the settings of the home.
+        graph: every stage for them.
+        variant: None for the main graph.
+    """
+
+    base: Settings
+    graph: Mapping[str, Stage]
+    variant: str | None = None
+
+    def asset(self, name: str) -> str:
+        """The asset that stands there for one of the main graph."""
+        return name if self.variant is None else asset_in(self.variant, name, self.graph)
+
+    def settings(self, asset: str, pipeline: PipelineResource) -> Settings:
+        """The settings of this run for an asset."""
+        return self.graph[asset].derive(pipeline.settings(self.base))
+
+    def has(self, name: str) -> bool:
+        """Whether the asset that stands there is its own, and not checked elsewhere."""
+        found = self.asset(name)
+        return found in self.graph and variant_of(found) == self.variant
+
+
 def blocking_check(
-    base: Settings, asset: str, decided_by: Sequence[str] = (), inputs: Sequence[str] = ()
+    place: Place, asset: str, decided_by: Sequence[str] = (), inputs: Sequence[str] = (), blocking: bool = True
 ) -> Callable[[Examine], dg.AssetChecksDefinition]:
     """Make a check of a function, under its name.
 
@@ -28,33 +59,36 @@ def blocking_check(
     evaluates is not what the home holds.
 
     Args:
-        base: the settings of the home.
-        asset: the asset it is about.
+        place: the graph it stands in.
+        asset: the asset it is about, by its name in the main graph; so are ``inputs``.
         decided_by: dotted names of the settings that decide whether it passes; it is asked again when they change.
         inputs: other assets it reads.
+        blocking: whether a refusal stops what follows; else it is a warning.
     """
+    about, others = place.asset(asset), [place.asset(one) for one in inputs]
+    severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
 
     def declare(examine: Examine) -> dg.AssetChecksDefinition:
         name = examine.__name__
         metadata = {SETTINGS_OF_CHECK: list(decided_by)}
-        about = examine.__doc__
+        words = examine.__doc__
         spec = dg.AssetCheckSpec(
-            name, asset=asset, blocking=True, description=about, metadata=metadata, additional_deps=list(inputs)
+            name, asset=about, blocking=blocking, description=words, metadata=metadata, additional_deps=others
         )
 
         @dg.multi_asset_check(
-            name=f"{asset}_{name}",
+            name=f"{about}_{name}",
             specs=[spec],
-            ins={one: dg.AssetIn(one) for one in (asset, *inputs)},
+            ins={one: dg.AssetIn(one) for one in (about, *others)},
             can_subset=True,  # which lets an experiment leave its evaluation out
         )
         def check(pipeline: PipelineResource, **artifacts: Artifact) -> Iterator[dg.AssetCheckResult]:
-            others = [artifacts[one] for one in inputs]
-            result = examine(pipeline.settings(base), artifacts[asset], *others)
+            read = [artifacts[one] for one in others]
+            result = examine(place.settings(about, pipeline), artifacts[about], *read)
             if not pipeline.overrides:
-                yield result
-            if not result.passed:
-                why = refusal(name, dg.AssetKey(asset), result.description)
+                yield result._replace(severity=severity)
+            if not result.passed and blocking:
+                why = refusal(name, dg.AssetKey(about), result.description)
                 raise dg.Failure(why, {"check": name, "exit_code": 1}, allow_retries=False)
 
         return check
@@ -63,39 +97,79 @@ def blocking_check(
 
 
 def build_checks(settings: Settings, home: Path) -> list[dg.AssetChecksDefinition]:
-    """Every check; one of them reads the cache of embeddings in ``home``."""
+    """Every check, of the main graph and of what variants have of their own; one reads the embeddings in ``home``."""
+    graph = stages(settings)
+    places = [Place(settings, graph, variant) for variant in (None, *settings.variants)]
+    return [check for place in places for check in _checks(place, home)]
 
-    @blocking_check(settings, "documents")
+
+def _checks(place: Place, home: Path) -> Iterator[dg.AssetChecksDefinition]:
+    declared: dict[str, Callable[[Place], dg.AssetChecksDefinition]] = {
+        "documents": _corpus_check,
+        "qa_pairs": _questions_check,
+        "splits": lambda place: _leak_check(place, home),
+        "metrics": _verdict_check,
+        "onnx_model": _onnx_check,
+        "endpoint_metrics": _endpoint_check,
+    }
+    for asset, declare in declared.items():
+        if place.has(asset):
+            yield declare(place)
+    for name in place.graph:
+        if variant_of(name) == place.variant and plain_name(name).startswith("mined_negatives"):
+            yield _negatives_check(place, plain_name(name))
+
+
+def _corpus_check(place: Place) -> dg.AssetChecksDefinition:
+    @blocking_check(place, "documents")
     def corpus_not_empty(chosen: Settings, documents: Artifact) -> dg.AssetCheckResult:
         """At least one document has text."""
         count = documents.frame().height
         return _result(count > 0, "the corpus has no readable document", documents=count)
 
-    @blocking_check(settings, "qa_pairs", ["sdg.min_questions"])
+    return corpus_not_empty
+
+
+def _questions_check(place: Place) -> dg.AssetChecksDefinition:
+    @blocking_check(place, "qa_pairs", ["sdg.min_questions"])
     def enough_questions(chosen: Settings, qa_pairs: Artifact) -> dg.AssetCheckResult:
         """At least sdg.min_questions questions are left."""
         least, count = chosen.sdg.min_questions, qa_pairs.frame().height
         why = (
             f"only {count} questions passed the filters, sdg.min_questions is {least}: add documents, or lower it; "
-            "embed-pipeline show qa_pairs tells what was rejected and why"
+            f"embed-pipeline show {place.asset('qa_pairs')} tells what was rejected and why"
         )
         return _result(count >= least, why, questions=count)
 
-    @blocking_check(settings, "metrics", ["deploy.block_on_no_gain"])
+    return enough_questions
+
+
+def _verdict_check(place: Place) -> dg.AssetChecksDefinition:
+    """Of a variant it is a warning: nothing is deployed of it, and it shall stand in the comparison."""
+
+    @blocking_check(place, "metrics", ["deploy.block_on_no_gain"], blocking=place.variant is None)
     def verdict(chosen: Settings, metrics: Artifact) -> dg.AssetCheckResult:
         """The tuned model is not significantly worse; significantly better, if deploy.block_on_no_gain asks for it."""
         outcome = metrics.json("summary")["verdict"]
         refused = outcome == "regress" or (chosen.deploy.block_on_no_gain and outcome == "no_gain")
         return _result(not refused, f"the verdict is {outcome}: nothing is exported or deployed", verdict=outcome)
 
-    @blocking_check(settings, "onnx_model", ["export.min_cosine"])
+    return verdict
+
+
+def _onnx_check(place: Place) -> dg.AssetChecksDefinition:
+    @blocking_check(place, "onnx_model", ["export.min_cosine"])
     def onnx_equals_checkpoint(chosen: Settings, onnx_model: Artifact) -> dg.AssetCheckResult:
         """Lowest cosine between graph and checkpoint, over several batch sizes and lengths."""
         least, lowest = chosen.export.min_cosine, float(onnx_model.json("parity")["lowest_cosine"])
         why = f"lowest cosine {lowest:.6f} is under export.min_cosine {least}"
         return _result(lowest >= least, why, lowest_cosine=lowest)
 
-    @blocking_check(settings, "endpoint_metrics", ["deploy.tolerance", "deploy.tolerance_at_1"])
+    return onnx_equals_checkpoint
+
+
+def _endpoint_check(place: Place) -> dg.AssetChecksDefinition:
+    @blocking_check(place, "endpoint_metrics", ["deploy.tolerance", "deploy.tolerance_at_1"])
     def endpoint_within_tolerance(chosen: Settings, endpoint_metrics: Artifact) -> dg.AssetCheckResult:
         """Every metric through the endpoint is within tolerance of the checkpoint's."""
         frame = endpoint_metrics.frame()
@@ -107,15 +181,13 @@ def build_checks(settings: Settings, home: Path) -> list[dg.AssetChecksDefinitio
         why = f"{outside.height} metrics outside tolerance: {shown}"
         return _result(outside.height == 0, why, outside=outside.height)
 
-    mined = [_negatives_check(name, settings) for name in stages(settings) if name.startswith("mined_negatives")]
-    others = [corpus_not_empty, enough_questions, verdict, onnx_equals_checkpoint, endpoint_within_tolerance]
-    return [_leak_check(settings, home), *mined, *others]
+    return endpoint_within_tolerance
 
 
-def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition:
+def _negatives_check(place: Place, asset: str) -> dg.AssetChecksDefinition:
     """The same for every round of mining."""
 
-    @blocking_check(settings, asset, ["prep"], inputs=["qa_pairs", "passages", "splits"])
+    @blocking_check(place, asset, ["prep"], inputs=["qa_pairs", "passages", "splits"])
     def negatives_sane(
         chosen: Settings, mined_negatives: Artifact, qa_pairs: Artifact, passages: Artifact, splits: Artifact
     ) -> dg.AssetCheckResult:
@@ -129,11 +201,11 @@ def _negatives_check(asset: str, settings: Settings) -> dg.AssetChecksDefinition
     return negatives_sane
 
 
-def _leak_check(settings: Settings, home: Path) -> dg.AssetChecksDefinition:
+def _leak_check(place: Place, home: Path) -> dg.AssetChecksDefinition:
     """The question vectors come from the cache that the splits filled."""
     decided_by = ["base_model", "encoder", "corpus.near_duplicate_threshold"]
 
-    @blocking_check(settings, "splits", decided_by, inputs=["qa_pairs", "passages", "documents"])
+    @blocking_check(place, "splits", decided_by, inputs=["qa_pairs", "passages", "documents"])
     def no_leakage(
         chosen: Settings, splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact
     ) -> dg.AssetCheckResult:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableRecord, TableSchema
 
+from embed_pipeline.defs.provenance import provenance_metadata
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.run import StageResult
@@ -37,6 +38,7 @@ class ArtifactIOManager(dg.IOManager):
                 "seconds": round(obj.seconds, 3),
                 "seconds_to_compute": manifest.seconds,
                 **{name: _metadata_value(value) for name, value in {**manifest.summary, **manifest.cost}.items()},
+                **provenance_metadata(artifact, self.store),
                 **(self._shown(artifact, manifest.charts) if obj.outcome == "computed" else {}),
             }
         )

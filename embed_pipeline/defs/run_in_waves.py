@@ -138,7 +138,7 @@ class RunInWaves:
         return known
 
     def _deciding(self, check: CheckStep) -> dict[str, object]:
-        return check.settings_part(self._request.settings)
+        return check.settings_part(self._waves.graph[check.asset].derive(self._request.settings))
 
     def _is_recorded(self, stage: Stage, version: str) -> bool:
         """Whether Dagster shows this version, made by this code, as the latest of the asset."""

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import dagster as dg
 
 from embed_pipeline.stages.run import StageResult
+from embed_pipeline.store.names import plain_name
 
 
 def table_type(asset: str) -> dg.DagsterType | None:
     """The type that guards an asset's table, or None."""
-    build = {"qa_pairs": _qa_pairs, "metrics": _metrics}.get(asset)
+    build = {"qa_pairs": _qa_pairs, "metrics": _metrics}.get(plain_name(asset))
     if build is None:
         return None
     guarded = _lazily(build)

@@ -93,7 +93,7 @@ def svg_bars(summary: Mapping[str, Any]) -> str:
                 bars.append({"y": y, "system": system, "value": value, "width": width, "colour": _COLOURS[system]})
                 y += 22
     label = "ndcg@10 and recall@10 of BM25, hybrid, base and tuned"
-    template = _environment().get_template("bars.svg.j2")
+    template = environment().get_template("bars.svg.j2")
     return template.render(**_CHART, height=y + 12, titles=titles, bars=bars, label=label)
 
 
@@ -130,7 +130,7 @@ def write_report(
         }
         for test_set in sets
     ]
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     html = page.render(
         verdict=summary["verdict"],
         sentence=verdict_sentence(summary),
@@ -192,7 +192,8 @@ def _printable(value: Any) -> Any:
     return _CONTROL.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of this folder, with the figures of reports as filters."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("embed_pipeline.evaluation"),
         autoescape=True,

@@ -113,14 +113,15 @@ def _plain(value: Any) -> Any:
 
 def _with_value(text: str, names: Sequence[str], value: Any) -> str:
     """The text with one value set: in its place, else at the end of the innermost section that there is."""
-    section = yaml.compose(text, yaml.SafeLoader)
+    section: Any = yaml.compose(text, yaml.SafeLoader)
     if section is None:  # nothing but comments
         return _after_line(text, len(text), _block(names, value, "", _step(None)))
     outer = 0
     for depth, name in enumerate(names):
-        key, held = next(((key, held) for key, held in section.value if key.value == name), (None, None))
-        if key is None:
+        entries = {key.value: (key, held) for key, held in section.value}
+        if name not in entries:
             return _inserted(text, section, names[depth:], value)
+        key, held = entries[name]
         if depth == len(names) - 1:
             return _replaced(text, key, held, _inline(value))
         if not isinstance(held, yaml.MappingNode):  # null: a section without a line

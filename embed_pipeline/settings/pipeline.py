@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
@@ -13,6 +13,7 @@ from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import SdgSettings
 from embed_pipeline.settings.section import Section, keyed_field, runtime
+from embed_pipeline.settings.variants import spread
 
 
 class Settings(Section):
@@ -33,6 +34,14 @@ class Settings(Section):
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
     keep: KeepSettings = KeepSettings()
+    variants: dict[str, dict[str, Any]] = runtime(
+        {}, "Other settings under a name each, compared with these: sections, or section.key: value."
+    )
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _spread(cls, variants: Any) -> Any:
+        return spread(variants)
 
     @model_validator(mode="after")
     def _has_a_test(self) -> "Settings":

@@ -6,6 +6,7 @@ pydantic-settings puts them together; what a value given as text means is decide
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -29,9 +30,11 @@ from pydantic_settings.sources.types import EnvNoneType
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings, sections_of
 from embed_pipeline.settings.settings_yaml import read_yaml
+from embed_pipeline.settings.variants import VARIED, spread
 
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
+_VARIANT = re.compile(r"variants\.[^.]+\.")
 _SHOWN = 120
 """Characters of a value that an error shows."""
 
@@ -81,6 +84,41 @@ def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
     return _validated((*_from_overrides(overrides), before), names)
 
 
+def variant_settings(settings: Settings, name: str, where: str = "") -> Settings:
+    """The settings of a variant: its own over the main ones.
+
+    Args:
+        where: it is declared, for errors.
+
+    Raises:
+        SettingsError: as :func:`load_settings`; or it sets what belongs to the whole installation.
+    """
+    place = f"{where + ': ' if where else ''}variant {name}"
+    values = settings.variants[name]
+    for section in values:
+        if section in Settings.model_fields and section not in VARIED:
+            raise SettingsError(f"{place}: {section} cannot differ in a variant, which may set {', '.join(VARIED)}.")
+    return with_values(settings, values, place)
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Settings:
+    """A copy, without variants, with ``values`` (sections with settings in them) over it.
+
+    Raises:
+        SettingsError: as :func:`load_settings`; begins with ``where``.
+    """
+    before = settings.model_dump() | {"variants": {}}
+    given, base = (InitSettingsSource(_SettingsFromSources, dict(one)) for one in (values, before))
+    return _validated((given, base), {}, where)
+
+
+def given_names(overrides: Sequence[str], environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Dotted setting -> where it is given, of what wins over the file: environment and overrides."""
+    return {name: _variable(name) for name in _environment_texts(environment)} | {
+        _split(override)[0]: _option(override) for override in overrides
+    }
+
+
 class _SettingsFromSources(Settings, BaseSettings):
     """Settings while they are put together; :class:`Settings` itself looks at no source."""
 
@@ -94,7 +132,11 @@ class _TextSource(EnvSettingsSource):
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        self.texts = texts
+        self.texts = {name: text for name, text in texts.items() if not _VARIANT.match(name)}
+        self.of_variants: dict[str, dict[str, str]] = {}
+        for name in texts.keys() - self.texts.keys():
+            _, variant, setting = name.split(".", 2)
+            self.of_variants.setdefault(variant, {})[setting] = texts[name]
         super().__init__(_SettingsFromSources)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
@@ -117,7 +159,11 @@ class _TextSource(EnvSettingsSource):
             if name not in Settings.model_fields and name.partition(".")[0] not in sections
         }
         try:
-            return _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
+            found = _anchored(_without_empty_sections(super().__call__() | others), Path.cwd())
+            if self.of_variants:
+                given = {name: _TextSource(texts)() for name, texts in self.of_variants.items()}
+                found["variants"] = given | found.get("variants", {})
+            return found
         except pydantic_settings.SettingsError as error:
             raise SettingsError(str(error.__cause__ or error)) from None
 
@@ -132,12 +178,15 @@ def _validated(sources: tuple[PydanticBaseSettingsSource, ...], names: dict[str,
         merged = _SettingsFromSources(_build_sources=(sources, {}))
     except pydantic.ValidationError as error:
         raise SettingsError(_explain(error, names, otherwise)) from None
-    return Settings.model_validate(dict(merged))
+    settings = Settings.model_validate(dict(merged))
+    for name in settings.variants:
+        variant_settings(settings, name, otherwise)  # for its errors
+    return settings
 
 
 def _from_profile(name: str) -> PydanticBaseSettingsSource:
     if name not in PROFILES:
-        raise SettingsError(f"profile {name!r} is unknown{_nearest(name, PROFILES)}; there are: {', '.join(PROFILES)}.")
+        raise SettingsError(f"profile {name!r} is unknown{nearest(name, PROFILES)}; there are: {', '.join(PROFILES)}.")
     file = resources.files("embed_pipeline").joinpath("settings", "profiles", f"{name}.yaml")
     return YamlConfigSettingsSource(_SettingsFromSources, file)
 
@@ -155,8 +204,8 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: must hold sections such as corpus: or finetune:, not a {type(values).__name__}.")
     try:
         return _anchored(_without_empty_sections(values), file.parent)
-    except SettingsError as error:
-        raise SettingsError(f"{file}: {error}") from None
+    except (SettingsError, ValueError) as error:
+        raise SettingsError(f"{file}: {str(error).rstrip('.')}.") from None
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -168,6 +217,10 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         model = _path("base_model", values["base_model"], folder)
         if model.is_dir():  # else a hub id or a package
             values["base_model"] = str(model)
+    if isinstance(values.get("variants"), dict):
+        values["variants"] = spread(values["variants"])
+        for name, own in values["variants"].items():
+            values["variants"][name] = _anchored(_without_empty_sections(own), folder)
     return values
 
 
@@ -259,7 +312,7 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            line = f"unknown setting {name}{_nearest(name, [*sections_of(Settings), *setting_names()])}"
+            line = f"unknown setting {name}{nearest(name, [*sections_of(Settings), *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             shown = not isinstance(problem["input"], dict) and not _may_hold_a_secret(name)
@@ -291,7 +344,8 @@ def _names(model: type[BaseModel], prefix: str) -> list[str]:
     return found
 
 
-def _nearest(name: str, choices: Sequence[str]) -> str:
+def nearest(name: str, choices: Sequence[str]) -> str:
+    """`` (did you mean X?)``, or nothing where nothing is near."""
     last = name.rpartition(".")[2]
     close = [choice for choice in choices if choice.rpartition(".")[2] == last][:1]
     close = close or difflib.get_close_matches(name, choices, n=1, cutoff=0.5)

@@ -2,7 +2,7 @@
 
 import heapq
 import pkgutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 
@@ -14,7 +14,7 @@ def declared_stages() -> Iterator[Stage]:
     """The stages of the modules of this folder, module by module, in the order in which they stand there."""
     for found in pkgutil.iter_modules(stages.__path__, f"{stages.__name__}."):
         for value in vars(import_module(found.name)).values():
-            if isinstance(value, Stage) and value.compute.__module__ == found.name and not value.variant:
+            if isinstance(value, Stage) and value.compute.__module__ == found.name and not value.alternative:
                 yield value
 
 
@@ -43,6 +43,18 @@ def in_order(found: Iterable[Stage], groups: Sequence[str]) -> dict[str, Stage]:
         ordered[name] = by_name[name]
         sorter.done(name)
     return ordered
+
+
+def leading_to(names: Iterable[str], graph: Mapping[str, Stage]) -> list[str]:
+    """``names`` and everything they need, in the order of ``graph``."""
+    needed: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += graph[name].upstream
+    return [name for name in graph if name in needed]
 
 
 def _checked(found: Iterable[Stage]) -> dict[str, Stage]:

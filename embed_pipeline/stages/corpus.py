@@ -7,6 +7,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact
 
 LISTING = ("corpus.max_file_mb",)
@@ -53,6 +54,7 @@ def tokenizer_external(settings: Settings) -> dict[str, str]:
     schema=tables.CorpusManifest,
     settings=LISTING,
     external=corpus_external,
+    looks_at=("corpus.path",),
     kinds=("polars", "parquet"),
 )
 def corpus_manifest(run: StageRun) -> None:
@@ -104,6 +106,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     schema=tables.Passages,
     settings=CHUNKING,
     external=tokenizer_external,
+    looks_at=BASE_MODEL,
     kinds=("polars", "parquet"),
 )
 def passages(run: StageRun, documents: Artifact) -> None:

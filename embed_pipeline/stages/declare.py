@@ -108,11 +108,12 @@ class Stage:
     """Declaration of one cached asset.
 
     Attributes:
+        looks_at: the settings that say what ``external`` looks at; None: any of them may.
         family: assets of one family (their names begin with it) hold the same content under the same key, so that
-            any of them can take over what another has computed.
+            any of them can take over what another has computed; those of the same name in variants do so anyway.
         parameters: input asset -> parameter of ``compute``, where the names differ.
-        derive: the settings this asset works with, from those of the run.
-        variant: not part of the graph by itself; taken in the place of another stage.
+        derive: the settings this asset works with, from those of the run; of what it gives it makes the same.
+        alternative: not part of the graph by itself; taken in the place of another stage.
     """
 
     name: str
@@ -129,10 +130,11 @@ class Stage:
     device: Literal["cpu", "gpu"]
     kinds: tuple[str, ...]
     description: str
+    looks_at: tuple[str, ...] | None = None
     family: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     derive: Callable[[Settings], Settings] = unchanged
-    variant: bool = False
+    alternative: bool = False
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -192,11 +194,12 @@ def stage(
     schema: "type[dy.Schema] | None" = None,
     after: Sequence[str] = (),
     external: Callable[[Settings], dict[str, str]] = no_external,
+    looks_at: Sequence[str] | None = None,
     alive: Callable[[Artifact, Settings, Path], bool] = always_alive,
     device: Literal["cpu", "gpu"] = "cpu",
     kinds: Sequence[str] = (),
     family: str | None = None,
-    variant: bool = False,
+    alternative: bool = False,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage from a function of ``run`` and its input assets (parameter name = asset name).
 
@@ -210,12 +213,13 @@ def stage(
         schema: of ``table.parquet``.
         after: assets that must have succeeded before, without being part of the key.
         external: hashes of files outside the store that decide the result.
+        looks_at: dotted names of the settings (or whole sections) that say which files these are.
         alive: whether a stored artifact still stands for something real (a running endpoint).
         device: gpu assets carry the GPU tags and pool.
         kinds: badges in the UI.
-        family, variant: see :class:`Stage`.
+        family, alternative: see :class:`Stage`.
     """
-    unknown = [name for name in settings if not has_setting(name)]
+    unknown = [name for name in (*settings, *(looks_at or ())) if not has_setting(name)]
     if unknown:
         raise ValueError(f"{unknown[0]}: a stage names this setting, but embed_pipeline/settings declares none such.")
 
@@ -236,8 +240,9 @@ def stage(
             device=device,
             kinds=tuple(kinds),
             description=inspect.cleandoc(compute.__doc__ or ""),
+            looks_at=tuple(looks_at) if looks_at is not None else () if external is no_external else None,
             family=family,
-            variant=variant,
+            alternative=alternative,
         )
 
     return declare

@@ -8,7 +8,7 @@ from embed_pipeline import tables
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import gold_external, retrieval_sets
+from embed_pipeline.stages.inputs import GOLD, gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def tolerated(artifact: Artifact, settings: Settings, home: Path) -> bool:
     schema=tables.EndpointMetrics,
     settings=("eval", "deploy.tolerance", "deploy.tolerance_at_1"),
     external=gold_external,
+    looks_at=GOLD,
     alive=tolerated,
     kinds=("beir", "parquet"),
 )

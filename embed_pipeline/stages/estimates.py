@@ -7,6 +7,7 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.inputs import responses, uses_llm
 from embed_pipeline.stages.plan import PlanStep
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.names import plain_name, variant_of
 
 if TYPE_CHECKING:
     from embed_pipeline.llm.estimate import Estimate
@@ -18,8 +19,27 @@ def llm_estimates(steps: Mapping[str, PlanStep], settings: Settings, store: Stor
     The assets mined_negatives of several rounds stand under the first one's name.
     """
     found = {}
+    for variant in dict.fromkeys(variant_of(name) for name in steps):
+        own = {plain_name(name): step for name, step in steps.items() if variant_of(name) == variant}
+        seen = own if variant is None else _main_steps(steps, own) | own
+        chosen = next(iter(own.values())).stage.derive(settings) if variant is not None else settings
+        for name, estimate in _graph_estimates(seen, chosen, store).items():
+            if name in own:  # what is shared is told once
+                found[own[name].stage.name] = estimate
+    return found
+
+
+def _main_steps(steps: Mapping[str, PlanStep], own: Mapping[str, PlanStep]) -> dict[str, PlanStep]:
+    """The steps of the main graph that stand before those of a variant; not its rounds, where that has some itself."""
+    families = {step.stage.family for step in own.values()} - {None}
+    main = {name: step for name, step in steps.items() if variant_of(name) is None}
+    return {name: step for name, step in main.items() if step.stage.family not in families}
+
+
+def _graph_estimates(steps: Mapping[str, PlanStep], settings: Settings, store: Store) -> "dict[str, Estimate]":
+    found = {}
     if "qa_candidates" in steps and steps["qa_candidates"].action == "compute":
-        generation = generation_estimate(settings, store, steps["passages"].version)
+        generation = generation_estimate(settings, store, _handle(steps, store, "passages"))
         if generation is not None:
             found["qa_candidates"] = generation
     if settings.prep.denoise == "llm":
@@ -29,11 +49,11 @@ def llm_estimates(steps: Mapping[str, PlanStep], settings: Settings, store: Stor
     return found
 
 
-def generation_estimate(settings: Settings, store: Store, version: str | None) -> "Estimate | None":
+def generation_estimate(settings: Settings, store: Store, passages: Artifact | None) -> "Estimate | None":
     """What ``--plan`` says of the calls that qa_candidates would make; None where there are none to make.
 
     Args:
-        version: of the passages; None while they are to be computed, then the size of the files must do.
+        passages: None while they are to be computed, then the size of the files must do.
     """
     if settings.sdg.import_from is not None or not uses_llm(settings):
         return None
@@ -41,8 +61,7 @@ def generation_estimate(settings: Settings, store: Store, version: str | None) -
     from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly
     from embed_pipeline.sdg.generation.generate import Corpus
 
-    passages = store.handle("passages", version) if version is not None else None
-    documents = store.handle("documents", passages.manifest().inputs["documents"]) if passages is not None else None
+    documents = _input(store, passages, "documents") if passages is not None else None
     if passages is None or documents is None or not store.is_intact(documents):
         from embed_pipeline.corpus.manifest import scan_corpus
         from embed_pipeline.stages.corpus import corpus_folder
@@ -68,7 +87,7 @@ def denoising_estimate(
     if not rounds:
         return None
     exact = _questions_to_mine(steps, store)
-    questions = exact if exact is not None else _questions_expected(settings, store, generation)
+    questions = exact if exact is not None else _questions_expected(steps, settings, store, generation)
     if questions is None:
         return None
     passages = _artifact(steps, store, "passages")
@@ -89,9 +108,11 @@ def _questions_to_mine(steps: Mapping[str, PlanStep], store: Store) -> int | Non
     return mined.height
 
 
-def _questions_expected(settings: Settings, store: Store, generation: "Estimate | None") -> float | None:
+def _questions_expected(
+    steps: Mapping[str, PlanStep], settings: Settings, store: Store, generation: "Estimate | None"
+) -> float | None:
     """As many as there were before, else as many as will be judged; None when neither is known."""
-    known = store.current("qa_pairs")
+    known = store.current(steps["qa_pairs"].stage.name if "qa_pairs" in steps else "qa_pairs")
     if known is not None and store.is_intact(known):
         return settings.prep.train_ratio * known.frame().height
     if generation is None:
@@ -101,6 +122,17 @@ def _questions_expected(settings: Settings, store: Store, generation: "Estimate 
 
 
 def _artifact(steps: Mapping[str, PlanStep], store: Store, name: str) -> Artifact | None:
-    version = steps[name].version
-    found = store.handle(name, version) if version is not None else None
+    found = _handle(steps, store, name)
     return found if found is not None and store.is_intact(found) else None
+
+
+def _handle(steps: Mapping[str, PlanStep], store: Store, name: str) -> Artifact | None:
+    version = steps[name].version
+    return store.handle(steps[name].stage.name, version) if version is not None else None
+
+
+def _input(store: Store, artifact: Artifact, name: str) -> Artifact:
+    """The artifact of that name, in the main graph or a variant, that another was made from."""
+    inputs = artifact.manifest().inputs
+    (asset,) = (one for one in inputs if plain_name(one) == name)
+    return store.handle(asset, inputs[asset])

@@ -7,14 +7,14 @@ from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import base_model_external
-from embed_pipeline.store.artifacts import Artifact
+from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, gold_external, retrieval_sets
+from embed_pipeline.stages.provenance import report_lines
+from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
     import polars as pl
 
     from embed_pipeline.records import RetrievalSet
-from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 
 
 def base_evaluation_external(settings: Settings) -> dict[str, str]:
@@ -50,6 +50,7 @@ def told_gold(
     schema=tables.QueryMetrics,
     settings=("eval",),
     external=base_evaluation_external,
+    looks_at=(*GOLD, *BASE_MODEL),
     device="gpu",
     kinds=("beir", "parquet"),
 )
@@ -71,6 +72,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     schema=tables.Metrics,
     settings=("eval",),
     external=gold_external,
+    looks_at=GOLD,
     device="gpu",
     kinds=("beir", "parquet", "html"),
 )
@@ -95,7 +97,8 @@ def metrics(
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
-    write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder)
+    about = report_lines(checkpoint, Store(run.home))
+    write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder, about)
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
     run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))

@@ -73,6 +73,7 @@ def onnx_int8_model(run: StageRun, onnx_model: Artifact, passages: Artifact) -> 
     storage="folder",
     settings=("export.tensorrt_precision", "export.tensorrt_max_batch", "export.tensorrt_max_length"),
     external=tensorrt_external,
+    looks_at=(),
     device="gpu",
     kinds=("tensorrt",),
 )

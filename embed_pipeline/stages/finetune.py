@@ -3,7 +3,7 @@
 from embed_pipeline import charts
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import base_model_external
+from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external
 from embed_pipeline.store.artifacts import Artifact
 
 
@@ -27,6 +27,7 @@ def training_external(settings: Settings) -> dict[str, str]:
     storage="model",
     settings=("finetune",),
     external=training_external,
+    looks_at=("finetune.teacher", *BASE_MODEL),
     device="gpu",
     kinds=("pytorch", "huggingface"),
     family="checkpoint",

@@ -8,10 +8,11 @@ from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     from embed_pipeline.llm.responses import ResponseStore
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from embed_pipeline.records import RetrievalSet
+
+BASE_MODEL = ("base_model", "encoder")
+"""The settings that say which base model it is and how it encodes."""
+GOLD = ("eval.gold",)
 
 
 def uses_llm(settings: Settings) -> bool:

@@ -9,8 +9,9 @@ from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import base_model_external, responses
+from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, responses
 from embed_pipeline.store.artifacts import Artifact
+from embed_pipeline.store.names import plain_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.test_ratio")
 LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
 CROSS_ENCODER = "prep.cross_encoder"
+DENOISING = ("prep.denoise", CROSS_ENCODER, "sdg.llm", "sdg.llm.base_url", "sdg.prompts")
 MINING = (
     "prep.seed",
     "prep.hard_negatives",
@@ -46,6 +48,7 @@ MINING = (
     schema=tables.Splits,
     settings=SPLITTING,
     external=base_model_external,
+    looks_at=BASE_MODEL,
     kinds=("polars", "parquet"),
 )
 def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Artifact) -> None:
@@ -119,13 +122,13 @@ mining_stage = partial(
 )
 
 
-@mining_stage(external=mining_external)
+@mining_stage(external=mining_external, looks_at=(*BASE_MODEL, *DENOISING))
 def mined_negatives(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of the training questions, with the scores and what was dropped."""
     _mine(run, run.base_encoder(), splits, qa_pairs, passages)
 
 
-@mining_stage(external=denoising_external, variant=True)
+@mining_stage(external=denoising_external, looks_at=DENOISING, alternative=True)
 def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """Hard negatives of a later round: those that the model tuned in the round before takes for answers."""
     from embed_pipeline.encoders.spec import EncoderSpec
@@ -236,6 +239,6 @@ def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
     from embed_pipeline.formats.training_export import mining_args
 
     done = mined_negatives.manifest()
-    tuned = next((version for name, version in done.inputs.items() if name.startswith("checkpoint")), None)
+    tuned = next((version for name, version in done.inputs.items() if plain_name(name).startswith("checkpoint")), None)
     model = run.settings.base_model if tuned is None else f"checkpoint {tuned}"
     return mining_args(done.settings, EncoderSpec.load(mined_negatives.path), model)

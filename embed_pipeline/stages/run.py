@@ -8,7 +8,7 @@
 import importlib.metadata
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +18,7 @@ from embed_pipeline.errors import disk_full
 from embed_pipeline.files import temporary_folder
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.differences import changed_settings
 from embed_pipeline.stages.declare import Stage, StageRun
 from embed_pipeline.stages.interrupts import raise_if_stopped
 from embed_pipeline.store.artifacts import DATA, Artifact, Store
@@ -42,9 +43,17 @@ class StageResult:
 
 
 def run_stage(
-    declared: Stage, settings: Settings, store: Store, inputs: Mapping[str, Artifact], force: bool = False
+    declared: Stage,
+    settings: Settings,
+    store: Store,
+    inputs: Mapping[str, Artifact],
+    force: bool = False,
+    origin: Callable[[], Mapping[str, str | None]] = dict,
 ) -> StageResult:
     """Reuse the artifact of a known key, else compute, commit and remember it.
+
+    Args:
+        origin: where the run comes from (its id, the git revision), asked for when something is computed.
 
     Raises:
         EmbedPipelineError: whatever the stage refuses; nothing half-written remains.
@@ -64,7 +73,7 @@ def run_stage(
             outcome: Outcome = "skipped" if "skipped" in known.manifest().summary else "reused"
             return StageResult(known, outcome, key, seconds)
         try:
-            artifact, skipped = _compute(declared, settings, store, inputs, key, external)
+            artifact, skipped = _compute(declared, settings, store, inputs, key, external, origin())
         except Exception as error:
             full = disk_full(error, f"{declared.name} (home {store.home})")
             if full is None:
@@ -80,6 +89,7 @@ def _compute(
     inputs: Mapping[str, Artifact],
     key: str,
     external: Mapping[str, str],
+    origin: Mapping[str, str | None],
 ) -> tuple[Artifact, bool]:
     began, started = time.monotonic(), datetime.now(UTC)
     with temporary_folder(store.staging(declared.name), "new") as staged:
@@ -104,6 +114,7 @@ def _compute(
                 "cost": run.cost,
                 "summary": run.summary,
                 "charts": run.charts,
+                "origin": {**origin, "base_model": settings.base_model, **changed_settings(settings)},
             },
         )
     return artifact, run.skipped is not None

@@ -6,12 +6,11 @@ from embed_pipeline import charts, tables
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, responses, uses_llm
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
-
-from embed_pipeline.stages.inputs import base_model_external, responses, uses_llm
 
 FREE_FILTERS = (
     "sdg.min_question_chars",
@@ -67,6 +66,7 @@ def generation_external(settings: Settings) -> dict[str, str]:
     schema=tables.QaCandidates,
     settings=GENERATION,
     external=generation_external,
+    looks_at=("sdg.engine", "sdg.import_from", "sdg.prompts", "sdg.llm.base_url", *BASE_MODEL),
     kinds=("polars", "parquet"),
 )
 def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> None:
@@ -125,6 +125,7 @@ def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:
     schema=tables.QaPairs,
     settings=FILTERS,
     external=base_model_external,
+    looks_at=BASE_MODEL,
     device="gpu",
     kinds=("polars", "parquet"),
 )

@@ -39,6 +39,7 @@ from embed_pipeline.files import (
     write_json,
 )
 from embed_pipeline.store.home import open_home
+from embed_pipeline.store.names import plain_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,8 +61,9 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """manifest.json: what an artifact is and how it came to be.
 
-    ``seconds``, ``started``, ``host``, ``device`` and ``libraries`` describe the run that made it; they are
-    not part of the version.
+    ``seconds``, ``started``, ``host``, ``device``, ``libraries`` and ``origin`` describe the run that made it; they
+    are not part of the version. ``origin`` holds its settings that differ from a profile, its id, and the git revision
+    of the settings file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +83,7 @@ class Manifest(BaseModel):
     cost: dict[str, float] = {}
     summary: dict[str, Any] = {}
     charts: dict[str, str] = {}
+    origin: dict[str, Any] = {}
     files: dict[str, FileEntry]
 
 
@@ -187,14 +190,22 @@ class Store:
         """The intact artifact of a known key, else None.
 
         Args:
-            family: also look among the assets whose names begin so.
+            family: also look among the assets whose names begin so; it is looked among those of the same name, in
+                variants and in the main graph, anyway.
         """
-        kin = sorted(path.name for path in self.root.glob(f"{family}*")) if family is not None else []
-        for name in dict.fromkeys((asset, *kin)):
+        for name in dict.fromkeys((asset, *self._kin(plain_name(asset), family))):
             version = self.version_of(name, key)
             if version is not None and self.is_intact(self.handle(name, version)):
                 return self.handle(name, version)
         return None
+
+    def _kin(self, asset: str, family: str | None) -> list[str]:
+        names = sorted(path.name for path in self.root.iterdir()) if self.root.is_dir() else []
+        return [
+            name
+            for name in names
+            if plain_name(name) == asset or (family is not None and plain_name(name).startswith(family))
+        ]
 
     def version_of(self, asset: str, key: str) -> str | None:
         """The version recorded for a key, intact or not, else None."""

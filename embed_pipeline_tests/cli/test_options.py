@@ -26,6 +26,7 @@ OWN = {
     "purge": ["valve.md", "--plan"],
     "backup": ["saved.tar.gz"],
     "restore": ["saved.tar.gz"],
+    "promote": ["thorough", "--plan"],
     **{name: ["--plan"] for name in ("run", "sdg", "prep", "finetune", "eval", "export", "deploy", "sweep")},
 }
 ENDS_WITH = {
@@ -35,6 +36,7 @@ ENDS_WITH = {
     "backup": "is no home of embed_pipeline",
     "restore": "there is no such backup",
     "serve": "--model model: holds no model.onnx",
+    "promote": "run thorough is not in the history",
 }
 DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too full. Turn it left to open it. " * 4
 
@@ -75,6 +77,8 @@ def test_every_command_refuses_a_bad_value(tmp_path, name, option, value, words)
         assert result.exit_code == 1 and "FAIL settings" in result.stdout and words in result.stdout
         return
     assert isinstance(result.exception, SettingsError), result.output
+    if name == "promote" and option == "--config":  # it would be made
+        words = ENDS_WITH[name]
     assert words in str(result.exception)
     assert sorted(tmp_path.iterdir()) == [tmp_path / "a_file"]
 

@@ -93,8 +93,8 @@ def test_what_is_needed_comes_first_then_the_group_decides_then_the_order_of_the
     assert list(in_order(given, GROUPS)) == ["gate", "first", "second", "third", "judged", "last"]
 
 
-def test_a_variant_is_declared_but_not_part_of_the_graph():
-    assert mined_again.variant
+def test_an_alternative_is_declared_but_not_part_of_the_graph():
+    assert mined_again.alternative
     assert mined_again not in list(declared_stages())
 
 

@@ -275,3 +275,25 @@ def test_the_layout_is_the_documented_one(store):
         "runs/r/table.json",
     ):
         assert (store.home / path).is_file(), path
+
+
+def committed_as(store: Store, asset: str, key: str) -> None:
+    with temporary_folder(store.staging(asset), "new") as staged:
+        (staged / DATA).mkdir()
+        (staged / DATA / "file.txt").write_text(asset)
+        store.commit(staged, values(key, asset))
+
+
+def test_a_key_is_looked_for_among_the_kin(store):
+    """Assets of one name in variants and the main graph, and of one family."""
+    committed_as(store, "thorough__checkpoint", "of a variant")
+    committed_as(store, "checkpoint_round_1", "of a round")
+    committed_as(store, "deep__checkpoint_round_2", "of a round in a variant")
+    for asset in ("checkpoint", "other__checkpoint"):
+        assert store.lookup(asset, "of a variant").asset == "thorough__checkpoint"
+        assert store.lookup(asset, "of a round") is None
+        assert store.lookup(asset, "of a round", "checkpoint").asset == "checkpoint_round_1"
+        assert store.lookup(asset, "of a round in a variant", "checkpoint").asset == "deep__checkpoint_round_2"
+    assert store.lookup("metrics", "of a variant") is None
+    committed_as(store, "checkpoint", "of a variant")
+    assert store.lookup("checkpoint", "of a variant").asset == "checkpoint"  # its own before others

@@ -27,7 +27,8 @@ def assets_page() -> str:
     parts.append("""
 ## Assets that settings add
 
-`prep.mining_rounds` and `sweep.enabled` make the graph longer. With two rounds and the sweep's defaults there are also:
+`prep.mining_rounds`, `sweep.enabled` and `variants` make the graph longer. With two rounds, the sweep's defaults and a
+[variant](../variants.md) `thorough` that trains for more epochs there are also:
 """)
     rows = [(f"`{one.name}`", one.group, ", ".join(one.inputs)) for one in more.values() if one.name not in STAGES]
     parts.append(table(("Asset", "Group", "Inputs"), rows))
@@ -42,6 +43,7 @@ def _growing(settings: Any) -> dict[str, Any]:
         "prep": settings.prep.model_copy(update={"mining_rounds": 2}),
         "finetune": settings.finetune.model_copy(update={"hard_negatives": 4}),
         "sweep": settings.sweep.model_copy(update={"enabled": True}),
+        "variants": {"thorough": {"finetune": {"epochs": 5}}},
     }
 
 

@@ -1,0 +1,36 @@
+"""Where an artifact comes from, on its page in the web UI."""
+
+import os
+from typing import Any
+
+import dagster as dg
+
+from embed_pipeline.settings.differences import git_revision
+from embed_pipeline.stages.provenance import SHOWN_ON, provenance
+from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.names import plain_name
+
+
+def origin_of(run_id: str) -> dict[str, str | None]:
+    """What a run writes into the manifests of what it computes."""
+    return {"run": run_id, "git": git_revision(os.environ.get("EMBED_PIPELINE_CONFIG"))}
+
+
+def provenance_metadata(artifact: Artifact, store: Store) -> dict[str, Any]:
+    """Metadata of a materialization, for the assets whose origin people ask for; none for others.
+
+    Text, so that nothing of it is plotted.
+    """
+    if plain_name(artifact.asset) not in SHOWN_ON:
+        return {}
+    facts = provenance(artifact, store)
+    links = {f"made from {name}": dg.MetadataValue.asset(dg.AssetKey(name)) for name in facts.pop("upstream", {})}
+    settings, cost = facts.pop("settings", None), facts.pop("cost", None)
+    shown: dict[str, Any] = {f"origin: {name.replace('_', ' ')}": str(value) for name, value in facts.items()}
+    if settings is not None:
+        shown["origin: settings that differ from the profile"] = dg.MetadataValue.json(settings)
+    if cost is not None:
+        shown["origin: cost"] = dg.MetadataValue.json(cost)
+    if "run" in facts:
+        shown["origin: run"] = dg.MetadataValue.dagster_run(facts["run"])
+    return {**shown, **links}

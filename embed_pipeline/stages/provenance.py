@@ -1,0 +1,106 @@
+"""Where an artifact comes from, read off the manifests: settings, base model, corpus, questions, git revision, run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from embed_pipeline.errors import ArtifactError
+from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.store.artifacts import Artifact, Manifest, Store
+from embed_pipeline.store.names import plain_name
+
+SHOWN_ON = ("checkpoint", "metrics", "endpoint", "endpoint_metrics")
+"""The assets whose origin people ask for."""
+LINKED = ("corpus_manifest", "qa_pairs", "training_set", "checkpoint", "metrics")
+SHORT = 12
+
+
+def ancestors(artifact: Artifact, store: Store) -> dict[str, Manifest]:
+    """The manifest of an artifact and of everything it was made from, by the plain name of the asset, nearest first.
+
+    What the store has not kept is left out, with what stands behind it. Of several rounds there is one entry each.
+    """
+    found: dict[str, Manifest] = {}
+    waiting = [artifact]
+    while waiting:
+        one = waiting.pop(0)
+        if plain_name(one.asset) in found:
+            continue
+        try:
+            manifest = one.manifest()
+        except ArtifactError:
+            continue
+        found[plain_name(one.asset)] = manifest
+        waiting += [store.handle(name, version) for name, version in manifest.inputs.items()]
+    return found
+
+
+def provenance(artifact: Artifact, store: Store) -> dict[str, Any]:
+    """Facts about where an artifact comes from, in the order in which they are shown; what is not known is left out.
+
+    Returns:
+        ``{"profile", "settings": {name: value}, "base_model", "base_model_version", "corpus_version", "documents",
+        "questions", "questions_from", "cost": {name: amount}, "git", "run", "upstream": {asset: version}}``
+    """
+    known = ancestors(artifact, store)
+    # The settings of the model are those of its training: what follows it may have been made by a later run.
+    trained = known.get("checkpoint", artifact.manifest())
+    origin, own = trained.origin, artifact.manifest().origin
+    facts: dict[str, Any] = {
+        "profile": origin.get("profile"),
+        "settings": origin.get("settings"),
+        "base_model": origin.get("base_model"),
+        **lineage(known),
+        "cost": _cost(known) or None,
+        "git": own.get("git"),
+        "run": own.get("run"),
+        "upstream": {
+            one.asset: one.version for name, one in known.items() if name in LINKED and one.asset != artifact.asset
+        },
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def lineage(known: Mapping[str, Manifest]) -> dict[str, Any]:
+    """What follows from content and settings alone, so that it may stand in an artifact itself.
+
+    Args:
+        known: as :func:`ancestors` gives them.
+    """
+    facts: dict[str, Any] = {}
+    if "checkpoint" in known:
+        facts["base_model_version"] = known["checkpoint"].external.get("base_model", "")[:SHORT]
+    if "corpus_manifest" in known:
+        facts["corpus_version"] = known["corpus_manifest"].version[:SHORT]
+    if "documents" in known:
+        facts["documents"] = known["documents"].summary.get("documents")
+    if "qa_pairs" in known:
+        facts["questions"] = known["qa_pairs"].summary.get("questions")
+    if "qa_candidates" in known:
+        facts["questions_from"] = _questions_from(known["qa_candidates"])
+    return facts
+
+
+def report_lines(checkpoint: Artifact, store: Store) -> dict[str, str]:
+    """What report.html tells about the model; nothing that another run with the same result would tell otherwise."""
+    usual = FinetuneSettings().model_dump(mode="json")
+    trained = checkpoint.manifest().settings.get("finetune", {})
+    differs = {name: value for name, value in trained.items() if value != usual.get(name)}
+    told = {name.replace("_", " "): str(value) for name, value in lineage(ancestors(checkpoint, store)).items()}
+    return told | {"training": ", ".join(f"{name} {value}" for name, value in differs.items()) or "the defaults"}
+
+
+def _questions_from(candidates: Manifest) -> str:
+    if "import_from" in candidates.external:
+        return "imported"
+    if "prompts" in candidates.external:
+        return f"language model {candidates.settings.get('sdg.llm', {}).get('model')}"
+    return "offline generator"
+
+
+def _cost(known: Mapping[str, Manifest]) -> dict[str, float]:
+    """Requests, tokens and money of all that asked a language model."""
+    total: dict[str, float] = {}
+    for manifest in known.values():
+        for name, amount in manifest.cost.items():
+            total[name] = round(total.get(name, 0.0) + amount, 6)
+    return total

