@@ -18,7 +18,9 @@ from embed_pipeline.defs.assets import build_asset
 from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
+from embed_pipeline.defs.outside import outside_assets
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.up_to_date import build_outside_sensor
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
@@ -59,10 +61,10 @@ def build_defs(
     sensor, schedule = build_automation(settings, job)
     graph = stages(settings)
     return dg.Definitions(
-        assets=[build_asset(stage, settings, store) for stage in graph.values()],
+        assets=[*(build_asset(stage, settings, store) for stage in graph.values()), *outside_assets(graph, settings)],
         asset_checks=build_checks(settings, store.home),
         jobs=[job],
-        sensors=[sensor],
+        sensors=[sensor, build_outside_sensor(settings, store, graph)],
         schedules=[schedule],
         executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
         resources={

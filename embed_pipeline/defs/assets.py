@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from embed_pipeline.defs.outside import outside_keys, provenance
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
+from embed_pipeline.defs.up_to_date import made, up_to_date_spec
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
 from embed_pipeline.settings import Settings
@@ -33,7 +35,8 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
         group_name=stage.group,
         description=stage.description,
         ins={name: dg.AssetIn(key=name, dagster_type=dg.Any) for name in stage.inputs},
-        deps=list(stage.after),
+        deps=[*stage.after, *outside_keys(stage, settings)],
+        check_specs=[up_to_date_spec(stage.name)],
         code_version=stage.code_version(settings),
         kinds=set(stage.kinds),
         owners=OWNERS,
@@ -45,9 +48,11 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
     )
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
-    ) -> Iterator[dg.Output[StageResult]]:
+    ) -> Iterator[dg.Output[StageResult] | dg.AssetCheckResult]:
         result = _run(context, stage, settings, pipeline, store, inputs)
-        yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
+        version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external)
+        yield dg.Output(result, data_version=version, tags=made_from)
+        yield made(stage.name, pipeline.settings(settings), settings)
 
     return materialize
 

@@ -5,8 +5,12 @@ decided in the ONNX graph: for fp16 its weights and products are cast, while nor
 pooling stay in fp32.
 """
 
+import ctypes
 import importlib.util
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +66,26 @@ class EngineReport:
 
 def tensorrt_unavailable() -> str | None:
     """Why no engine can be built here, or None."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if not _gpu_is_there():
         return "no NVIDIA GPU was found"
     if importlib.util.find_spec("tensorrt") is None:
         return "the tensorrt package is not installed (pip install 'embed-pipeline[gpu]')"
     return None
+
+
+@cache
+def _gpu_is_there() -> bool:
+    """Whether torch can use a GPU; it is asked in a process of its own, for those who plan and do not compute."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False  # without the driver there is none, and no need to ask
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.cuda.is_available()
+    question = "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 1)"
+    return subprocess.run([sys.executable, "-c", question], check=False, capture_output=True).returncode == 0
 
 
 def build_engine(onnx_folder: Path, output: Path, settings: ExportSettings) -> EngineReport:

@@ -1,5 +1,6 @@
 """eval: base model, BM25, hybrid; tuned against base; the verdict."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 
 
-def base_evaluation_external(settings: Settings) -> dict[str, str]:
+def base_evaluation_external(settings: Settings) -> dict[str, Callable[[], str]]:
     """The gold set and the base model."""
     return gold_external(settings) | base_model_external(settings)
 

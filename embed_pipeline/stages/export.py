@@ -1,6 +1,7 @@
 """export: ONNX, INT8 and TensorRT."""
 
 import random
+from collections.abc import Callable
 
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
@@ -8,11 +9,15 @@ from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.store.artifacts import Artifact
 
 
-def tensorrt_external(settings: Settings) -> dict[str, str]:
+def tensorrt_external(settings: Settings) -> dict[str, Callable[[], str]]:
     """Whether and with what an engine can be built here."""
+    return {"tensorrt": _tensorrt}
+
+
+def _tensorrt() -> str:
     from embed_pipeline.export.tensorrt_engine import tensorrt_unavailable
 
-    return {"tensorrt": tensorrt_unavailable() or "available"}
+    return tensorrt_unavailable() or "available"
 
 
 @stage(

@@ -9,6 +9,8 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.store.artifacts import Store
 
+NOT_ALIVE = "not running any more, or failed its last check"
+
 
 @dataclass(frozen=True)
 class PlanStep:
@@ -43,7 +45,7 @@ def _plan_step(
     declared: Stage, settings: Settings, store: Store, steps: Mapping[str, PlanStep], forced: bool
 ) -> PlanStep:
     settings = declared.derive(settings)
-    external = declared.external(settings)  # looked at even when inputs are unknown: what is missing shows early
+    external = declared.outside(settings)  # looked at even when inputs are unknown: what is missing shows early
     changing = [name for name in declared.inputs if steps[name].version is None]
     if forced:
         return PlanStep(declared, "compute", ("forced",), None)
@@ -55,8 +57,10 @@ def _plan_step(
     known = store.lookup(declared.name, key, declared.family)
     if known is not None and declared.alive(known, settings, store.home):
         return PlanStep(declared, "reuse", (), known.version)
-    reasons = _why(declared, store, part, versions, external, alive=known is None)
-    return PlanStep(declared, "compute", reasons, known.version if known is not None else None)
+    if known is not None:
+        moved = declared.moved(known, settings)
+        return PlanStep(declared, "compute", (moved or NOT_ALIVE,), known.version if moved is None else None)
+    return PlanStep(declared, "compute", _why(declared, store, part, versions, external), None)
 
 
 def _why(
@@ -65,10 +69,7 @@ def _why(
     part: Mapping[str, Any],
     versions: Mapping[str, str],
     external: Mapping[str, str],
-    alive: bool,
 ) -> tuple[str, ...]:
-    if not alive:
-        return ("not running any more, or failed its last check",)
     current = store.current(declared.name)
     if current is None:
         return ("never computed",)

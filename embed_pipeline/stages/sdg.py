@@ -1,5 +1,7 @@
 """sdg: candidate questions and the pairs that pass every filter."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
@@ -46,18 +48,28 @@ GENERATION = (
 FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 
-def generation_external(settings: Settings) -> dict[str, str]:
+def generation_external(settings: Settings) -> dict[str, Callable[[], str]]:
     """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
-    from embed_pipeline.llm.prices import check_budget
-    from embed_pipeline.llm.prompts import prompts_fingerprint
-    from embed_pipeline.sdg.exchange.read import import_fingerprint
-
-    if settings.sdg.import_from is not None:
-        return {"import_from": import_fingerprint(settings.sdg.import_from.expanduser())}
+    given = settings.sdg.import_from
+    if given is not None:
+        return {"import_from": lambda: _import_version(given)}
     if not uses_llm(settings):
         return {}
+    return {"prompts": lambda: _prompts_version(settings), **base_model_external(settings)}
+
+
+def _import_version(path: Path) -> str:
+    from embed_pipeline.sdg.exchange.read import import_fingerprint
+
+    return import_fingerprint(path.expanduser())
+
+
+def _prompts_version(settings: Settings) -> str:
+    from embed_pipeline.llm.prices import check_budget
+    from embed_pipeline.llm.prompts import prompts_fingerprint
+
     check_budget(settings.sdg)  # before anything is computed
-    return {"prompts": prompts_fingerprint(settings.sdg.prompts), **base_model_external(settings)}
+    return prompts_fingerprint(settings.sdg.prompts)
 
 
 @stage(

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def corpus_file(settings: Settings) -> Path:
     return settings.corpus.path / "words.txt"
 
 
-def corpus_hash(settings: Settings) -> dict[str, str]:
-    return {"corpus": sha256_file(corpus_file(settings))}
+def corpus_hash(settings: Settings) -> dict[str, Callable[[], str]]:
+    return {"corpus": lambda: sha256_file(corpus_file(settings))}
 
 
 def switched_on(artifact: Artifact, settings: Settings, home: Path) -> bool:

@@ -1,5 +1,6 @@
 """A graph of three stages that takes milliseconds, as Dagster assets."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from embed_pipeline.tables import CorpusManifest
 JOB = "pipeline"
 
 
-def corpus_hash(settings: Settings) -> dict[str, str]:
+def corpus_hash(settings: Settings) -> dict[str, Callable[[], str]]:
     assert settings.corpus.path is not None
-    return {"corpus": sha256_file(settings.corpus.path / "names.txt")}
+    file = settings.corpus.path / "names.txt"
+    return {"corpus": lambda: sha256_file(file)}
 
 
 @stage(group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",))
