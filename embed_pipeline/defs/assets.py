@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from embed_pipeline.defs import OWNERS
 from embed_pipeline.defs.outside import outside_keys, provenance
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
@@ -16,7 +17,6 @@ from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.run import StageResult, announce, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
-OWNERS = ["team:embed-pipeline"]
 GPU_TAG = {"embed_pipeline/device": "gpu"}
 # What every executor needs to put a step on a GPU follows from the one tag.
 GPU_OP_TAGS = {

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 
+from embed_pipeline.defs import OWNERS
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import External, Stage
@@ -76,7 +77,10 @@ def outside_assets(graph: Mapping[str, Stage], settings: Settings) -> list[dg.As
     """All of them, for these settings."""
     about = dict([*NAMES.values(), *PROCESSES.values()])
     keys = dict.fromkeys(key for stage in graph.values() for key in outside_keys(stage, settings))
-    return [dg.AssetSpec(key, group_name=GROUP, description=about.get(key), kinds={"file"}) for key in keys]
+    return [
+        dg.AssetSpec(key, group_name=GROUP, description=about.get(key), kinds={"external"}, owners=OWNERS)
+        for key in keys
+    ]
 
 
 def provenance(external: Mapping[str, str]) -> dict[str, str]:

@@ -66,7 +66,7 @@ def _told(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, tupl
     found = {}
     for key, record in records.items():
         event = record.event.dagster_event if record.event is not None else None
-        if event is not None and event.is_asset_check_evaluation:
+        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             found[keys[key]] = evaluation.passed, evaluation.description
     return found

@@ -292,7 +292,7 @@ def test_the_manifest_tells_how_the_artifact_came_to_be(home):
     assert manifest.inputs == {"words": done["words"].artifact.version}
     assert (manifest.device, manifest.cost, manifest.stage_version) == ("gpu", {"tokens": 5.0}, "3")
     assert manifest.libraries["polars"] == pl.__version__
-    assert done["words"].artifact.manifest().external == corpus_hash(settings_of(home))
+    assert done["words"].artifact.manifest().external == words.outside(settings_of(home))
 
 
 def test_a_plan_in_one_line(home):
