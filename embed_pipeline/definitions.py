@@ -3,7 +3,7 @@
 Dagster reads the module attribute ``defs``; the command line and the tests call :func:`build_defs` with
 settings of their own. Which settings and which home the web UI works with comes from the environment:
 ``EMBED_PIPELINE_CONFIG``, ``EMBED_PIPELINE_PROFILE``, ``EMBED_PIPELINE_OVERRIDES`` (a JSON list),
-``EMBED_PIPELINE_HOME``.
+``EMBED_PIPELINE_HOME``; without them ``./pipeline.yaml`` and ``./.embed_pipeline``, as on the command line.
 """
 
 import json
@@ -38,11 +38,19 @@ def home_folder(environment: Mapping[str, str] | None = None) -> Path:
     return Path(values.get("EMBED_PIPELINE_HOME") or DEFAULT_HOME).expanduser().resolve()
 
 
+def settings_file() -> Path | None:
+    """``$EMBED_PIPELINE_CONFIG`` (none, where it is empty), else ``./pipeline.yaml``, if there is one."""
+    named = os.environ.get("EMBED_PIPELINE_CONFIG")
+    if named is not None:
+        return Path(named) if named else None
+    beside = Path("pipeline.yaml")
+    return beside.resolve() if beside.is_file() else None
+
+
 def settings_from_environment() -> Settings:
     """The settings the web UI works with."""
-    config = os.environ.get("EMBED_PIPELINE_CONFIG")
     overrides = json.loads(os.environ.get("EMBED_PIPELINE_OVERRIDES") or "[]")
-    return load_settings(Path(config) if config else None, os.environ.get("EMBED_PIPELINE_PROFILE") or None, overrides)
+    return load_settings(settings_file(), os.environ.get("EMBED_PIPELINE_PROFILE") or None, overrides)
 
 
 def build_defs(

@@ -9,15 +9,16 @@ another version is reported, and fresh again when the old one comes back. Versio
 observation would leave the assets behind it stale for ever.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import dagster as dg
 
 from embed_pipeline.defs import OWNERS
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import External, Stage
+from embed_pipeline.stages.declare import External, Stage, Version
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
 
@@ -88,14 +89,14 @@ def provenance(external: Mapping[str, str]) -> dict[str, str]:
     return {f"{INPUT_TAG}{_key(name)}": version for name, version in external.items()}
 
 
-def look_outside(graph: Mapping[str, Stage], settings: Settings) -> Outside:
+def look_outside(graph: Mapping[str, Stage], settings: Settings, home: Path) -> Outside:
     """Find the version of everything outside; what cannot be found is told, and the rest still found."""
     versions: dict[str, str] = {}
     problems: list[str] = []
     for stage in graph.values():
         for name, version in stage.external(stage.derive(settings)).items():
             try:
-                versions[name] = version()
+                versions[name] = version(home)
             except EmbedPipelineError as error:
                 problems.append(str(error))
     return Outside(versions, tuple(dict.fromkeys(problems)))
@@ -110,7 +111,7 @@ def report_outside(
     problems.
     """
     chosen = stages(settings) if graph is None else graph
-    found = look_outside(chosen, settings)
+    found = look_outside(chosen, settings, store.home)
     wanted = {_key(name): version for name, version in found.versions.items()}
     wanted |= _processes(instance, chosen, settings, store)
     told = _told(instance, wanted)
@@ -170,5 +171,5 @@ def _key(name: str) -> str:
     return NAMES[name][0] if name in NAMES else name
 
 
-def _constant(version: str) -> Callable[[], str]:
-    return lambda: version
+def _constant(version: str) -> Version:
+    return lambda _: version

@@ -1,13 +1,12 @@
 """corpus: files, documents, passages."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from embed_pipeline import charts, tables
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import remembered_sha256, write_json
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.store.artifacts import Artifact
 
 LISTING = ("corpus.max_file_mb",)
@@ -32,20 +31,20 @@ def corpus_folder(settings: Settings) -> Path:
     return settings.corpus.path.expanduser()
 
 
-def corpus_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def corpus_external(settings: Settings) -> dict[str, Version]:
     """Content of the corpus folder."""
-    return {"corpus": lambda: _corpus_version(settings)}
+    return {"corpus": lambda home: _corpus_version(settings, home)}
 
 
-def _corpus_version(settings: Settings) -> str:
+def _corpus_version(settings: Settings, home: Path) -> str:
     from embed_pipeline.corpus.manifest import corpus_fingerprint
 
     return corpus_fingerprint(corpus_folder(settings))
 
 
-def tokenizer_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def tokenizer_external(settings: Settings) -> dict[str, Version]:
     """The base model's tokenizer, which measures passages."""
-    return {"tokenizer": lambda: _tokenizer_version(settings)}
+    return {"tokenizer": lambda _: _tokenizer_version(settings)}
 
 
 def _tokenizer_version(settings: Settings) -> str:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from embed_pipeline.encoders.spec import Encoder, EncoderSpec
 
 Storage = Literal["table", "folder", "model", "json"]
-External = Callable[[Settings], Mapping[str, Callable[[], str]]]
+Version = Callable[[Path], str]
+"""Finds the version of something outside the store; takes the home, which may remember what was hashed."""
+
+External = Callable[[Settings], Mapping[str, Version]]
 """What lies outside the store, for these settings: name -> how its version is found.
 
 Asking for the names costs nothing and never fails; finding a version may hash files, and refuses what is missing."""
@@ -148,13 +151,13 @@ class Stage:
         """The settings that can change this stage's result."""
         return self.derive(settings).key_part(self.settings)
 
-    def outside(self, settings: Settings) -> dict[str, str]:
+    def outside(self, settings: Settings, home: Path) -> dict[str, str]:
         """Versions of what lies outside the store and decides the result.
 
         Raises:
             EmbedPipelineError: something is missing or cannot be read.
         """
-        return {name: version() for name, version in self.external(self.derive(settings)).items()}
+        return {name: version(home) for name, version in self.external(self.derive(settings)).items()}
 
     def key(self, settings: Settings, versions: Mapping[str, str], external: Mapping[str, str]) -> str:
         """Key of this stage's work, given the versions of its inputs and what lies outside the store."""
@@ -186,7 +189,7 @@ def has_setting(name: str, model: type[BaseModel] = Settings) -> bool:
     return section is not None and has_setting(rest, section)
 
 
-def no_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def no_external(settings: Settings) -> dict[str, Version]:
     """Nothing outside the store decides the result."""
     return {}
 

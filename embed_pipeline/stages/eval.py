@@ -1,13 +1,12 @@
 """eval: base model, BM25, hybrid; tuned against base; the verdict."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import base_model_external
 from embed_pipeline.store.artifacts import Artifact
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 
 
-def base_evaluation_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def base_evaluation_external(settings: Settings) -> dict[str, Version]:
     """The gold set and the base model."""
     return gold_external(settings) | base_model_external(settings)
 

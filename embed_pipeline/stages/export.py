@@ -1,20 +1,20 @@
 """export: ONNX, INT8 and TensorRT."""
 
 import random
-from collections.abc import Callable
+from pathlib import Path
 
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.store.artifacts import Artifact
 
 
-def tensorrt_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def tensorrt_external(settings: Settings) -> dict[str, Version]:
     """Whether and with what an engine can be built here."""
     return {"tensorrt": _tensorrt}
 
 
-def _tensorrt() -> str:
+def _tensorrt(home: Path) -> str:
     from embed_pipeline.export.tensorrt_engine import tensorrt_unavailable
 
     return tensorrt_unavailable() or "available"

@@ -1,18 +1,16 @@
 """finetune: the checkpoint."""
 
-from collections.abc import Callable
-
 from embed_pipeline import charts
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import base_model_version
 from embed_pipeline.store.artifacts import Artifact
 
 
-def training_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def training_external(settings: Settings) -> dict[str, Version]:
     """The base model and, when distilling, the teacher; an objective that lacks what it needs is refused here."""
-    model = {"base_model": lambda: _model_to_train(settings)}
-    return model if settings.finetune.teacher is None else model | {"teacher": lambda: _teacher(settings)}
+    model = {"base_model": lambda _: _model_to_train(settings)}
+    return model if settings.finetune.teacher is None else model | {"teacher": lambda _: _teacher(settings)}
 
 
 def _model_to_train(settings: Settings) -> str:

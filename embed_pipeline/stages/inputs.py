@@ -1,10 +1,10 @@
 """What lies outside the store and what several stages take in."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Version
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def base_model_version(settings: Settings) -> str:
     return base_encoder_spec(settings.base_model, settings.encoder).version()
 
 
-def base_model_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def base_model_external(settings: Settings) -> dict[str, Version]:
     """The base model's content and how it encodes."""
-    return {"base_model": lambda: base_model_version(settings)}
+    return {"base_model": lambda _: base_model_version(settings)}
 
 
 def responses(home: Path) -> "ResponseStore":
@@ -40,10 +40,10 @@ def responses(home: Path) -> "ResponseStore":
     return ResponseStore(home / "cache" / "responses.sqlite")
 
 
-def gold_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def gold_external(settings: Settings) -> dict[str, Version]:
     """Content of the gold set."""
     gold = settings.eval.gold
-    return {} if gold is None else {"gold": lambda: _gold_version(gold)}
+    return {} if gold is None else {"gold": lambda _: _gold_version(gold)}
 
 
 def _gold_version(folder: Path) -> str:

@@ -45,7 +45,9 @@ def _plan_step(
     declared: Stage, settings: Settings, store: Store, steps: Mapping[str, PlanStep], forced: bool
 ) -> PlanStep:
     settings = declared.derive(settings)
-    external = declared.outside(settings)  # looked at even when inputs are unknown: what is missing shows early
+    external = declared.outside(
+        settings, store.home
+    )  # looked at even when inputs are unknown: what is missing shows early
     changing = [name for name in declared.inputs if steps[name].version is None]
     if forced:
         return PlanStep(declared, "compute", ("forced",), None)

@@ -1,6 +1,5 @@
 """prep: splits, benchmark, hard negatives, training set."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import base_model_external, responses
 from embed_pipeline.store.artifacts import Artifact
 
@@ -83,13 +82,13 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 
 
-def denoising_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def denoising_external(settings: Settings) -> dict[str, Version]:
     """Who denoises: the cross-encoder, or the language model with its prompt."""
     chosen = settings.prep
     if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
         name = chosen.cross_encoder
-        return {"cross_encoder": lambda: _cross_encoder_version(name)}
-    return {"llm": lambda: _judge_version(settings)} if chosen.denoise == "llm" else {}
+        return {"cross_encoder": lambda _: _cross_encoder_version(name)}
+    return {"llm": lambda _: _judge_version(settings)} if chosen.denoise == "llm" else {}
 
 
 def _cross_encoder_version(name: str) -> str:
@@ -110,7 +109,7 @@ def _judge_version(settings: Settings) -> str:
     return sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])
 
 
-def mining_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def mining_external(settings: Settings) -> dict[str, Version]:
     """The base model, and who denoises."""
     return base_model_external(settings) | denoising_external(settings)
 

@@ -51,7 +51,7 @@ def run_stage(
     """
     began = time.monotonic()
     settings = declared.derive(settings)
-    external = declared.outside(settings)
+    external = declared.outside(settings, store.home)
     versions = {name: inputs[name].version for name in declared.inputs}
     key = declared.key(settings, versions, external)
     with store.lock(declared.name, key):

@@ -1,13 +1,12 @@
 """sdg: candidate questions and the pairs that pass every filter."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -48,14 +47,14 @@ GENERATION = (
 FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 
-def generation_external(settings: Settings) -> dict[str, Callable[[], str]]:
+def generation_external(settings: Settings) -> dict[str, Version]:
     """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
     given = settings.sdg.import_from
     if given is not None:
-        return {"import_from": lambda: _import_version(given)}
+        return {"import_from": lambda _: _import_version(given)}
     if not uses_llm(settings):
         return {}
-    return {"prompts": lambda: _prompts_version(settings), **base_model_external(settings)}
+    return {"prompts": lambda _: _prompts_version(settings), **base_model_external(settings)}
 
 
 def _import_version(path: Path) -> str:

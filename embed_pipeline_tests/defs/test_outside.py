@@ -271,7 +271,7 @@ def test_what_is_missing_is_told_in_words_and_the_rest_still_reported(tmp_path):
 
 
 def test_a_stage_depends_on_what_it_names_and_its_names_cost_nothing():
-    def fail() -> str:
+    def fail(home: Path) -> str:
         raise AssertionError("it was looked at")
 
     costly = replace(toy.names, external=lambda settings: {"gold": fail, "something": fail})

@@ -1,6 +1,5 @@
 """A graph of three stages that takes milliseconds, as Dagster assets."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,17 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.declare import Stage, StageRun, stage
+from embed_pipeline.stages.declare import Stage, StageRun, Version, stage
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import CorpusManifest
 
 JOB = "pipeline"
 
 
-def corpus_hash(settings: Settings) -> dict[str, Callable[[], str]]:
+def corpus_hash(settings: Settings) -> dict[str, Version]:
     assert settings.corpus.path is not None
     file = settings.corpus.path / "names.txt"
-    return {"corpus": lambda: sha256_file(file)}
+    return {"corpus": lambda _: sha256_file(file)}
 
 
 @stage(group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",))
