@@ -141,7 +141,7 @@ def _processes(
         elif _is_alive(graph[name], settings, store):
             versions[key] = made_with
         else:
-            versions[key] = str(int(told) + 1) if told == made_with else told
+            versions[key] = _next(told) if told == made_with else told
     return versions
 
 
@@ -150,6 +150,11 @@ def _is_alive(stage: Stage, settings: Settings, store: Store) -> bool:
     if artifact is None or not store.is_intact(artifact):
         return True  # not the process is what is missing; the plan tells what is
     return stage.alive(artifact, stage.derive(settings), store.home)
+
+
+def _next(version: str) -> str:
+    """The number after this one; the first after what Dagster writes for what it was never told."""
+    return str(int(version) + 1) if version.isdecimal() else "1"
 
 
 def _told(instance: dg.DagsterInstance, keys: Iterable[str]) -> dict[str, str]:

@@ -215,6 +215,20 @@ def test_a_dead_process_is_stale_until_it_is_made_anew(pipeline):
         assert (pipeline.stale(), pipeline.shown()) == (set(), {})
 
 
+def test_a_process_that_died_before_the_first_tick(tmp_path):
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = Pipeline(tmp_path, instance)
+        made.run()  # nothing had ever been reported
+        made.tick()
+        assert (made.stale(), made.shown()) == (set(), {})
+        (made.home / "lamp").unlink()
+        made.tick()
+        assert made.stale() == {"endpoint"}
+        made.run()
+        made.tick()
+        assert (made.stale(), made.shown()) == (set(), {})
+
+
 def test_a_process_that_comes_back_by_itself_is_fresh_and_its_next_death_shows(pipeline):
     lamp = pipeline.home / "lamp"
     for _ in range(2):
