@@ -1,6 +1,9 @@
 """What has changed outside shows as stale, whatever was touched or put back does not; by the toy graph."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -311,3 +314,27 @@ def test_the_settings_decide_what_is_looked_at(overrides, more):
     for name, key in more.items():
         assert key in outside_keys(after[name], settings)
         assert key not in outside_keys(before[name], plain)
+
+
+def test_a_tick_of_the_whole_graph_loads_no_heavy_library(tmp_path):
+    toy.corpus_of(tmp_path)
+    script = f"""
+import json, sys, time
+import dagster as dg
+from pathlib import Path
+from embed_pipeline.defs.up_to_date import look
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.graph import stages
+from embed_pipeline.store.watched import WatchedStore
+settings = load_settings(None, None, ["corpus.path={tmp_path / "corpus"}"], {{}})
+graph, store = stages(settings), WatchedStore(Path({str(tmp_path / "home")!r}))
+with dg.DagsterInstance.ephemeral() as instance:
+    look(instance, settings, store, graph)
+    began = time.process_time()
+    assert look(instance, settings, store, graph).skip_message == "nothing has changed"
+print(json.dumps([time.process_time() - began, sorted(sys.modules)]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    seconds, modules = json.loads(done.stdout.splitlines()[-1])
+    assert seconds < 1  # of processor time
+    assert {"torch", "transformers", "faiss", "onnxruntime", "pandas", "scipy", "matplotlib"} & set(modules) == set()
