@@ -18,6 +18,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
+from embed_pipeline.cli.inspect import status_rows
 from embed_pipeline.definitions import build_defs
 from embed_pipeline.defs.up_to_date import CHECK, look
 from embed_pipeline.settings.sources import load_settings
@@ -172,7 +173,7 @@ def told(user: User, *more: str) -> tuple[dict[str, str], dict[str, str], set[st
     overrides = [word for word in (*user.options, *more) if "=" in word]
     settings = load_settings(None, None, overrides, {})
     graph = stages(settings)
-    status = json.loads(user.run("status", "--json", *more).stdout)["assets"]
+    status = status_rows(settings, user.home)
     by_command = {row["asset"]: "; ".join(row["reasons"]) for row in status if row["state"] != "fresh"}
     with dg.DagsterInstance.from_config(str(user.home / "dagster")) as instance:
         look(instance, settings, WatchedStore(user.home), graph)
