@@ -17,8 +17,10 @@ import dagster as dg
 from embed_pipeline.defs.assets import build_asset
 from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
+from embed_pipeline.defs.executor import build_executor
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.outside import outside_assets
+from embed_pipeline.defs.promotion import build_promotion
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.up_to_date import build_outside_sensor
 from embed_pipeline.settings import Settings
@@ -71,10 +73,10 @@ def build_defs(
     return dg.Definitions(
         assets=[*(build_asset(stage, settings, store) for stage in graph.values()), *outside_assets(graph, settings)],
         asset_checks=build_checks(settings, store.home),
-        jobs=[job],
+        jobs=[job, build_promotion(store.home)],
         sensors=[sensor, build_outside_sensor(settings, store, graph)],
         schedules=[schedule],
-        executor=dg.in_process_executor if settings.executor == "in_process" else dg.multiprocess_executor,
+        executor=build_executor(settings, store, graph),
         resources={
             "pipeline": PipelineResource(),
             "table_io": TableIOManager(store, graph),

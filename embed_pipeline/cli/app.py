@@ -1,6 +1,7 @@
 """The command line: thin over the Dagster layer and the library.
 
-Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input.
+Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or input; 130 and 143 stopped by Ctrl-C and by
+SIGTERM.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
+from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, Writing, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
+STOPPED = 130
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
     except KeyboardInterrupt:
-        _fail("stopped; finished stages are kept, run again to go on", 1)
+        _fail("stopped; finished stages are kept, run again to go on", STOPPED)
 
 
 def _no_space_left(error: Exception) -> DiskFullError | None:
@@ -111,6 +113,34 @@ def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) 
     )
     if code:
         raise typer.Exit(code)
+
+
+@app.command(cls=Writing)
+def promote(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Id of a run with overrides, or how it begins; history lists them.")],
+    plan: Plan = False,
+) -> None:
+    """Take an experiment over: write its settings into the settings file, then run; what is known is not computed."""
+    from embed_pipeline.cli.promote import promote_run
+
+    code = promote_run(ctx.obj, run, plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(cls=Command)
+def history(ctx: typer.Context) -> None:
+    """Every run of this home: who started it, what it computed, the verdict, what went wrong."""
+    from embed_pipeline.cli import output
+    from embed_pipeline.cli.history import history_rows, history_table
+
+    context: Context = ctx.obj
+    rows = history_rows(context.home)
+    if context.as_json:
+        output.print_json({"runs": rows})
+    else:
+        output.out().print(history_table(rows))
 
 
 @app.command(cls=Command)

@@ -1,20 +1,23 @@
 """Runs the graph on behalf of the command line, with Dagster recording it for the web UI."""
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
+from dagster._core.definitions.job_base import IJob, InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 
 from embed_pipeline.definitions import JOB, build_defs, defs
 from embed_pipeline.defs.dead_runs import bury_dead_runs
+from embed_pipeline.defs.run_request import STARTED_BY
 from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
-from embed_pipeline.store.artifacts import Store, home_lock
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.history import History
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class RunReport:
 
     Attributes:
         errors: one clear line per failed stage or check.
-        exit_code: 0, 1 (stage or check failed) or 2 (input, settings, surroundings).
+        exit_code: 0; 1 (stage or check failed); 2 (input, settings, surroundings); 130 or 143 (stopped by a signal).
     """
 
     run_id: str
@@ -55,28 +58,32 @@ def prepare_dagster_home(home: Path) -> Path:
 
 
 def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequence[str]) -> RunReport:
-    """Run the assets ``names`` (upstream first), computing only what is stale.
+    """Run the assets ``names`` (upstream first), computing only what is stale; waits while another run has the home."""
+    prepare_dagster_home(home)
+    config: dict[str, Any] = {
+        "resources": {"pipeline": {"config": {"force": list(force)}}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+    with dg.DagsterInstance.get() as instance:
+        bury_dead_runs(instance)
+        job = _job(settings, home)
+        run = instance.create_run_for_job(
+            job.get_definition(),
+            run_config=config,
+            tags={STARTED_BY: "cli"},
+            asset_selection=frozenset(dg.AssetKey(name) for name in names),
+        )
+        for _ in execute_run_iterator(job, run, instance):
+            pass
+        return _report(instance, home, run.run_id, names)
 
-    Raises:
-        HomeBusyError: another run uses the home.
-    """
-    with home_lock(home):
-        prepare_dagster_home(home)
-        config: dict[str, Any] = {
-            "resources": {"pipeline": {"config": {"force": list(force)}}},
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        }
-        keys = [dg.AssetKey(name) for name in names]
-        with dg.DagsterInstance.get() as instance:
-            bury_dead_runs(instance)
-            if settings.executor == "multiprocess":
-                result: Any = dg.execute_job(
-                    dg.reconstructable(pipeline_job), instance, config, raise_on_error=False, asset_selection=keys
-                )
-            else:
-                job = build_defs(settings, home).resolve_job_def(JOB)
-                result = job.execute_in_process(config, instance, raise_on_error=False, asset_selection=keys)
-            return _report(instance, home, result.run_id, names, bool(result.success))
+
+def _job(settings: Settings, home: Path) -> IJob:
+    """The job; step processes of their own rebuild it from the environment."""
+    if settings.executor == "multiprocess":
+        job: IJob = dg.reconstructable(pipeline_job)
+        return job
+    return InMemoryJob(build_defs(settings, home).resolve_job_def(JOB))
 
 
 def pipeline_job() -> dg.JobDefinition:
@@ -85,61 +92,19 @@ def pipeline_job() -> dg.JobDefinition:
     return job
 
 
-def _report(instance: dg.DagsterInstance, home: Path, run_id: str, names: Sequence[str], success: bool) -> RunReport:
-    failures, codes = _failed_steps(instance, run_id)
-    refusals = _failed_checks(instance, run_id)
-    assets = tuple(_outcome(home, run_id, name, failures) for name in names)
-    lines = tuple(f"{name}: {text}" for name, text in failures.items()) + tuple(refusals)
-    if not success and not lines:
+def _report(instance: dg.DagsterInstance, home: Path, run_id: str, names: Sequence[str]) -> RunReport:
+    record = History(home).of(run_id)
+    assets = tuple(_outcome(name, record.get("assets", {}).get(name, {})) for name in names)
+    lines = tuple(error["text"] for error in record.get("errors", ()))
+    run = instance.get_run_by_id(run_id)
+    if not lines and (run is None or not run.is_success):
         lines = (f"the run failed; embed-pipeline ui shows run {run_id}",)
-    return RunReport(run_id, assets, lines, 0 if not lines else max(codes, default=1))
+    code = max((error["exit_code"] for error in record.get("errors", ())), default=1)
+    return RunReport(run_id, assets, lines, 0 if not lines else code)
 
 
-def _failed_steps(instance: dg.DagsterInstance, run_id: str) -> tuple[dict[str, str], list[int]]:
-    failures, codes = {}, []
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        event = entry.get_dagster_event()
-        data = event.step_failure_data
-        if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
-            continue  # _failed_checks tells it in words
-        text, code = _failure_line(data, run_id)
-        failures[str(event.step_key)] = text
-        codes.append(code)
-    return failures, codes
-
-
-def _failure_line(data: Any, run_id: str) -> tuple[str, int]:
-    """One line about a failed step, and the exit code it asks for."""
-    failure = data.user_failure_data
-    code = failure.metadata.get("exit_code") if failure is not None else None
-    if failure is not None and failure.description and code is not None:
-        return failure.description, int(str(code.value))
-    if data.error is not None and data.error.cls_name == "DagsterExecutionInterruptedError":
-        return "stopped; finished stages are kept, run again to go on", 1
-    cause = data.error.cause or data.error if data.error is not None else None
-    text = " ".join(cause.message.split())[:400] if cause is not None else "unknown error"
-    return f"{text} (embed-pipeline ui shows the whole trace of run {run_id})", 1
-
-
-def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    lines = []
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        evaluation = entry.get_dagster_event().asset_check_evaluation_data
-        if not evaluation.passed:
-            lines.append(
-                f"check {evaluation.check_name} on {evaluation.asset_key.to_user_string()}: {evaluation.description}"
-            )
-    return lines
-
-
-def _outcome(home: Path, run_id: str, name: str, failures: Mapping[str, str]) -> AssetOutcome:
-    if name in failures:
-        return AssetOutcome(name, "failed", None, None)
-    try:
-        done = json.loads((home / "runs" / run_id / f"{name}.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return AssetOutcome(name, "skipped", None, None)
-    return AssetOutcome(name, done["outcome"], done["seconds"], done["version"])
+def _outcome(name: str, done: dict[str, Any]) -> AssetOutcome:
+    return AssetOutcome(name, done.get("outcome", "skipped"), done.get("seconds"), done.get("version"))
 
 
 def served_summary(home: Path) -> tuple[str | None, dict[str, Any] | None]:

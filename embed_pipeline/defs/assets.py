@@ -6,14 +6,16 @@ from collections.abc import Iterator
 import dagster as dg
 
 from embed_pipeline.defs import OWNERS
+from embed_pipeline.defs.experiments import observed
 from embed_pipeline.defs.outside import outside_keys, provenance
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
-from embed_pipeline.defs.up_to_date import made, up_to_date_spec
+from embed_pipeline.defs.up_to_date import as_before, fresh, up_to_date_spec
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.interrupts import stoppable
 from embed_pipeline.stages.run import StageResult, announce, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -45,14 +47,19 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
         pool="gpu" if gpu else None,
         io_manager_key="table_io" if stage.storage == "table" else "folder_io",
         dagster_type=type_of_output or dg.Any,
+        output_required=False,  # an experiment materializes nothing
     )
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
-    ) -> Iterator[dg.Output[StageResult] | dg.AssetCheckResult]:
+    ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation | dg.AssetCheckResult]:
         result = _run(context, stage, settings, pipeline, store, inputs)
-        version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external)
-        yield dg.Output(result, data_version=version, tags=made_from)
-        yield made(stage.name, pipeline.settings(settings), settings)
+        if pipeline.overrides:
+            yield observed(result, stage, store, pipeline, context)
+            yield as_before(stage.name, context.instance)
+        else:
+            version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external)
+            yield dg.Output(result, data_version=version, tags=made_from)
+            yield fresh(stage.name)
 
     return materialize
 
@@ -66,7 +73,7 @@ def _run(
     inputs: dict[str, Artifact],
 ) -> StageResult:
     os.environ.setdefault("TQDM_DISABLE", "1")
-    with reporting(_Both(LogReporter(context.log.info), current_reporter())):
+    with stoppable(), reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
             result = run_stage(stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
         except EmbedPipelineError as error:

@@ -1,5 +1,6 @@
 """Typed IO managers: assets hand lazy handles downstream; the pointer moves last."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -36,10 +37,14 @@ class ArtifactIOManager(dg.IOManager):
                 "seconds": round(obj.seconds, 3),
                 "seconds_to_compute": manifest.seconds,
                 **{name: _metadata_value(value) for name, value in {**manifest.summary, **manifest.cost}.items()},
-                **{f"chart: {name}": dg.MetadataValue.md(text) for name, text in manifest.charts.items()},
-                **self.describe(artifact),
+                **(self._shown(artifact, manifest.charts) if obj.outcome == "computed" else {}),
             }
         )
+
+    def _shown(self, artifact: Artifact, charts: Mapping[str, str]) -> dict[str, Any]:
+        """What takes room: charts, schema and sample; only where something was computed."""
+        drawn = {f"chart: {name}": dg.MetadataValue.md(text) for name, text in charts.items()}
+        return {**drawn, **self.describe(artifact)}
 
     def describe(self, artifact: Artifact) -> dict[str, Any]:
         """More metadata, by kind of storage."""

@@ -89,6 +89,11 @@ def provenance(external: Mapping[str, str]) -> dict[str, str]:
     return {f"{INPUT_TAG}{_key(name)}": version for name, version in external.items()}
 
 
+def names_outside(tags: Mapping[str, str], stage: Stage, settings: Settings) -> bool:
+    """Whether the tags of a materialization name everything outside; those made by older versions name nothing."""
+    return all(f"{INPUT_TAG}{key}" in tags for key in outside_keys(stage, settings))
+
+
 def look_outside(graph: Mapping[str, Stage], settings: Settings, home: Path) -> Outside:
     """Find the version of everything outside; what cannot be found is told, and the rest still found."""
     versions: dict[str, str] = {}

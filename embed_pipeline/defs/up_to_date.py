@@ -7,6 +7,7 @@ The check never runs by itself and never fails a run.
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from embed_pipeline.defs.outside import report_outside
 from embed_pipeline.errors import EmbedPipelineError
@@ -18,8 +19,9 @@ from embed_pipeline.store.watched import WatchedStore
 
 CHECK = "up_to_date"
 FRESH = "up to date"
-EXPERIMENT = "computed with settings of one run, not with those of the pipeline"
 TICK_SECONDS = 20
+LOOK_BACK = 20
+"""Records of a check among which there is one that was evaluated; the others are of runs that only planned to."""
 
 
 def up_to_date_spec(asset: str) -> dg.AssetCheckSpec:
@@ -28,15 +30,26 @@ def up_to_date_spec(asset: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(CHECK, asset=asset, blocking=False, description=about)
 
 
-def made(asset: str, settings: Settings, standing: Settings) -> dg.AssetCheckResult:
-    """The check of an asset that has just been made with ``settings``."""
-    same = settings == standing
+def fresh(asset: str) -> dg.AssetCheckResult:
+    """The check of an asset that has just been made."""
+    return _result(asset, True, FRESH)
+
+
+def as_before(asset: str, instance: dg.DagsterInstance) -> dg.AssetCheckResult:
+    """The check of an asset that an experiment has left as it was: what it said before."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), CHECK)
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOK_BACK)
+    said = next((one for one in map(_said, records) if one is not None), (False, "never computed"))
+    return _result(asset, *said)
+
+
+def _result(asset: str, passed: bool, reasons: str | None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
         check_name=CHECK,
-        passed=same,
+        passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=FRESH if same else EXPERIMENT,
+        description=reasons,
     )
 
 
@@ -63,13 +76,15 @@ def _told(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, tupl
     """Asset -> what its check says now; without one whose last evaluation has not come yet."""
     keys = {dg.AssetCheckKey(dg.AssetKey(asset), CHECK): asset for asset in assets}
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
-    found = {}
-    for key, record in records.items():
-        event = record.event.dagster_event if record.event is not None else None
-        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            evaluation = event.asset_check_evaluation_data
-            found[keys[key]] = evaluation.passed, evaluation.description
-    return found
+    said = {keys[key]: _said(record) for key, record in records.items()}
+    return {asset: one for asset, one in said.items() if one is not None}
+
+
+def _said(record: AssetCheckExecutionRecord) -> tuple[bool, str | None] | None:
+    event = record.event.dagster_event if record.event is not None else None
+    if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return None  # only planned
+    return event.asset_check_evaluation_data.passed, event.asset_check_evaluation_data.description
 
 
 def look(instance: dg.DagsterInstance, settings: Settings, store: Store, graph: Mapping[str, Stage]) -> dg.SkipReason:

@@ -17,13 +17,15 @@ class PlanStep:
     """What a run would do with one stage.
 
     ``version`` is known when the stage would be reused, or brought back to life as it was (an endpoint that
-    does not run any more); then what follows need not be computed for its sake.
+    does not run any more); then what follows need not be computed for its sake. ``key`` is known when the
+    versions of all inputs are.
     """
 
     stage: Stage
     action: Literal["reuse", "compute"]
     reasons: tuple[str, ...]
     version: str | None
+    key: str | None = None
 
 
 def make_plan(
@@ -37,32 +39,38 @@ def make_plan(
     """
     steps: dict[str, PlanStep] = {}
     for declared in stages:
-        steps[declared.name] = _plan_step(declared, settings, store, steps, declared.name in force)
+        versions = {name: steps[name].version for name in declared.inputs}
+        steps[declared.name] = plan_stage(declared, settings, store, versions, declared.name in force)
     return steps
 
 
-def _plan_step(
-    declared: Stage, settings: Settings, store: Store, steps: Mapping[str, PlanStep], forced: bool
+def plan_stage(
+    declared: Stage, settings: Settings, store: Store, inputs: Mapping[str, str | None], forced: bool = False
 ) -> PlanStep:
+    """What a run would do with one stage, given the versions of its inputs; None: not known before they are computed.
+
+    Raises:
+        EmbedPipelineError: what lies outside the store (corpus, base model, gold set) cannot be read.
+    """
     settings = declared.derive(settings)
-    external = declared.outside(
-        settings, store.home
-    )  # looked at even when inputs are unknown: what is missing shows early
-    changing = [name for name in declared.inputs if steps[name].version is None]
-    if forced:
-        return PlanStep(declared, "compute", ("forced",), None)
+    # Looked at even when inputs are unknown: what is missing shows early.
+    external = declared.outside(settings, store.home)
+    changing = [name for name in declared.inputs if inputs[name] is None]
     if changing:
-        return PlanStep(declared, "compute", tuple(f"follows {name}" for name in changing), None)
-    versions = {name: str(steps[name].version) for name in declared.inputs}
-    part = declared.settings_part(settings)
+        reasons = ("forced",) if forced else tuple(f"follows {name}" for name in changing)
+        return PlanStep(declared, "compute", reasons, None)
+    versions = {name: str(inputs[name]) for name in declared.inputs}
     key = declared.key(settings, versions, external)
+    if forced:
+        return PlanStep(declared, "compute", ("forced",), None, key)
     known = store.lookup(declared.name, key, declared.family)
     if known is not None and declared.alive(known, settings, store.home):
-        return PlanStep(declared, "reuse", (), known.version)
+        return PlanStep(declared, "reuse", (), known.version, key)
     if known is not None:
         moved = declared.moved(known, settings)
-        return PlanStep(declared, "compute", (moved or NOT_ALIVE,), known.version if moved is None else None)
-    return PlanStep(declared, "compute", _why(declared, store, part, versions, external), None)
+        return PlanStep(declared, "compute", (moved or NOT_ALIVE,), known.version if moved is None else None, key)
+    reasons = _why(declared, store, declared.settings_part(settings), versions, external)
+    return PlanStep(declared, "compute", reasons, None, key)
 
 
 def _why(

@@ -19,6 +19,7 @@ from embed_pipeline.files import temporary_folder
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage, StageRun
+from embed_pipeline.stages.interrupts import raise_if_stopped
 from embed_pipeline.store.artifacts import DATA, Artifact, Store
 
 Outcome = Literal["computed", "reused", "skipped"]
@@ -48,6 +49,7 @@ def run_stage(
 
     Raises:
         EmbedPipelineError: whatever the stage refuses; nothing half-written remains.
+        KeyboardInterrupt: somebody stopped it, even if the stage did not notice.
     """
     began = time.monotonic()
     settings = declared.derive(settings)
@@ -85,6 +87,7 @@ def _compute(
         (staged / DATA).mkdir()
         run = StageRun(settings, store.home, staged / DATA, store.work_folder(declared.name, key), declared)
         declared.compute(run, **{declared.parameters.get(name, name): inputs[name] for name in declared.inputs})
+        raise_if_stopped()  # what swallowed a stop may have made something else
         artifact = store.commit(
             staged,
             {

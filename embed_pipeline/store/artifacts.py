@@ -19,17 +19,16 @@ at any moment leaves the previous artifact valid.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
-from embed_pipeline.errors import ArtifactError, HomeBusyError
+from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import (
     fsync_folder,
     fsync_tree,
@@ -173,25 +172,6 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-@contextmanager
-def home_lock(home: Path) -> Iterator[None]:
-    """Held by the one command-line run of a home.
-
-    Raises:
-        HomeBusyError: another one holds it.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HomeBusyError(f"{home}: another run is under way there. Wait for it, or choose another --home.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Store:
     """Artifacts of one home."""
 
@@ -234,7 +214,7 @@ class Store:
 
     def of_run(self, run_id: str, asset: str) -> Artifact | None:
         """The artifact that a run produced or reused."""
-        version = self._read(self.home / "runs" / run_id / f"{asset}.json").get("version")
+        version = self.outcome_of_run(run_id, asset).get("version")
         return self.handle(asset, version) if version else None
 
     def is_intact(self, artifact: Artifact) -> bool:
@@ -314,6 +294,13 @@ class Store:
 
     def point(self, artifact: Artifact, key: str, outcome: str, seconds: float, run_id: str | None = None) -> None:
         """Move the pointer, for one run and for everybody."""
+        value = self.record_run(artifact, key, outcome, seconds, run_id)
+        write_json(self.root / artifact.asset / POINTER, value)
+
+    def record_run(
+        self, artifact: Artifact, key: str, outcome: str, seconds: float, run_id: str | None
+    ) -> dict[str, Any]:
+        """What the pointer would say, written down for one run alone."""
         value = {
             "version": artifact.version,
             "key": key,
@@ -323,7 +310,11 @@ class Store:
         }
         if run_id is not None:
             write_json(self.home / "runs" / run_id / f"{artifact.asset}.json", value)
-        write_json(self.root / artifact.asset / POINTER, value)
+        return value
+
+    def outcome_of_run(self, run_id: str, asset: str) -> dict[str, Any]:
+        """As :meth:`pointer`, of what one run executed; empty where it did not."""
+        return self._read(self.home / "runs" / run_id / f"{asset}.json")
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:

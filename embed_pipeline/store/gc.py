@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from embed_pipeline.store.artifacts import POINTER, Store, home_lock
+from embed_pipeline.store.artifacts import POINTER, Store
+from embed_pipeline.store.home_lock import Holder, home_lock
 from embed_pipeline.store.releases import release_in_use
 
 DAYS_TO_GO_ON = 30
@@ -24,7 +25,7 @@ def collect(home: Path, dry_run: bool = False) -> dict[str, Any]:
     Raises:
         HomeBusyError: a run is under way there.
     """
-    with home_lock(home):
+    with home_lock(home, Holder.here("embed-pipeline gc")):
         return _collect(home, dry_run)
 
 

@@ -146,7 +146,7 @@ def test_a_stage_command_twice_then_touch_edit_and_undo(tmp_path, corpus):
 
 
 def test_second_run_on_the_same_home(tmp_path, corpus):
-    from embed_pipeline.store.artifacts import home_lock
+    from embed_pipeline.store.home_lock import home_lock
 
     with home_lock(tmp_path / "home"):
         result = cli("run", "--to", "documents", "--corpus", str(corpus), "--home", "home", cwd=tmp_path)

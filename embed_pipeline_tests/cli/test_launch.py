@@ -17,7 +17,8 @@ from embed_pipeline.definitions import JOB
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import HomeBusyError
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.store.artifacts import Artifact, Store, home_lock
+from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.home_lock import home_lock
 from embed_pipeline_tests.stages import toy
 
 NAMES = list(toy.STAGES)
@@ -105,7 +106,7 @@ def test_a_run_that_is_stopped_says_so_and_the_next_one_goes_on(run, monkeypatch
         patched.setattr(charts, "bars", stop)
         report = run(names=["names"])
     assert report.errors == ("names: stopped; finished stages are kept, run again to go on",)
-    assert report.exit_code == 1
+    assert report.exit_code == 128 + sent
     assert run(names=["names"]).exit_code == 0
 
 
@@ -122,7 +123,7 @@ def test_the_home_is_prepared_once_and_updated(tmp_path, monkeypatch):
 
 def test_two_runs_in_one_home_are_refused_and_a_killed_one_frees_it(tmp_path):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.cli.launch import home_lock\n"
+        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.store.home_lock import home_lock\n"
         "with home_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as other:

@@ -234,6 +234,7 @@ def test_the_files_for_dagsters_own_tools_agree():
 @pytest.mark.parametrize("file", ["dagster.yaml", "embed_pipeline/defs/dagster.yaml"])
 def test_dagster_accepts_the_instance_files(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text((REPOSITORY / file).read_text())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert not instance.telemetry_enabled

@@ -1,0 +1,232 @@
+"""The record of a run as it goes: what became of every asset and check, in words, for ``<home>/history``."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import DagsterEvent, DagsterEventType
+
+from embed_pipeline.defs.event_log import EventLog
+from embed_pipeline.defs.run_request import EXPERIMENT, RunRequest
+from embed_pipeline.errors import ArtifactError, EmbedPipelineError
+from embed_pipeline.settings.differences import changed_settings, git_revision
+from embed_pipeline.stages.interrupts import Stop
+from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.history import History
+
+STOPPED = "stopped; finished stages are kept, run again to go on"
+LONGEST = 400
+"""Characters of an error nobody foresaw."""
+
+
+class RunRecord:
+    """What became of a run.
+
+    Attributes:
+        failed_steps: keys of the steps that failed.
+        passed_steps: keys of those that did not.
+    """
+
+    def __init__(self, store: Store, request: RunRequest, instance: dg.DagsterInstance) -> None:
+        self.failed_steps: set[str] = set()
+        self.passed_steps: set[str] = set()
+        self._store = store
+        self._request = request
+        self._instance = instance
+        self._errors: list[dict[str, Any]] = []
+        self._executed: list[str] = []
+        self._up_to_date: Mapping[str, str] = {}
+        self._blocked: Sequence[str] = ()
+        self._left_out: Sequence[str] = ()
+        self._started = _now()
+        self._stop = Stop()
+
+    def note(self, event: DagsterEvent) -> None:
+        """Take in one event of the run."""
+        step = str(event.step_key)
+        if event.is_step_success:
+            self.passed_steps.add(step)
+        elif event.is_step_failure:
+            self.failed_steps.add(step)
+            self._note_failure(step, event.step_failure_data)
+        elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._note_evaluation(event.asset_check_evaluation_data)
+
+    def executing(self, names: Sequence[str]) -> None:
+        """These assets are executed."""
+        self._executed += names
+
+    def watch(self, up_to_date: Mapping[str, str], blocked: Sequence[str], left_out: Sequence[str]) -> None:
+        """What is not executed, growing: it need not be; something before it failed; experiments leave it out."""
+        self._up_to_date, self._blocked, self._left_out = up_to_date, blocked, left_out
+
+    @contextmanager
+    def kept(self, stop: Stop) -> Iterator[None]:
+        """Write the record when the run starts and when it ends, however it ends."""
+        self._stop = stop
+        self._write("started")
+        status = "failed"
+        try:
+            yield
+            status = "failed" if self._errors else "succeeded"
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            status = "stopped"
+            self._note_stop()
+            raise
+        except Exception as error:
+            if stop.signal is not None:
+                status = "stopped"
+                self._note_stop()
+            elif not self._errors:
+                self._note_error(*_error_line(error, self._request.run_id))
+            raise
+        finally:
+            record = self._write(status)
+            self._instance.add_run_tags(self._request.run_id, self._tags(record))
+            self._forget_plans()
+
+    def end_by_force(self) -> None:
+        """The last words of a run that does not notice that it was stopped."""
+        self._note_stop()
+        self._write("stopped")
+        run = self._instance.get_run_by_id(self._request.run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_failed(run, "stopped; the work did not end by itself, so its process was ended")
+
+    def _note_stop(self) -> None:
+        if not any(error["text"].endswith(STOPPED) for error in self._errors):
+            self._note_error(STOPPED, self._stop.exit_code)
+        for error in self._errors:
+            if error["text"].endswith(STOPPED):
+                error["exit_code"] = self._stop.exit_code
+
+    def _forget_plans(self) -> None:
+        log = self._instance.event_log_storage
+        if isinstance(log, EventLog):
+            log.forget_plans(self._request.run_id, [dg.AssetKey(name) for name in (*self._up_to_date, *self._left_out)])
+
+    def _note_failure(self, step: str, data: Any) -> None:
+        if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
+            return  # the evaluation tells it in words
+        text, code = failure_line(data, self._request.run_id)
+        self._note_error(text if is_refusal(data) else f"{step}: {text}", code)
+
+    def _note_evaluation(self, evaluation: dg.AssetCheckEvaluation) -> None:
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR and evaluation.blocking:
+            self._note_error(refusal(evaluation.check_name, evaluation.asset_key, evaluation.description), 1)
+
+    def _note_error(self, text: str, code: int) -> None:
+        if text not in [error["text"] for error in self._errors]:
+            self._errors.append({"text": text, "exit_code": code})
+
+    def _write(self, status: str) -> dict[str, Any]:
+        request, ended = self._request, status != "started"
+        assets = self._assets()
+        record: dict[str, Any] = {
+            "run_id": request.run_id,
+            "started": self._started,
+            "finished": _now() if ended else None,
+            "status": status,
+            "started_by": request.started_by,
+            "pid": os.getpid(),
+            "experiment": request.experiment,
+            "overrides": list(request.overrides),
+            "force": list(request.force),
+            **changed_settings(request.settings),
+            "git": git_revision(os.environ.get("EMBED_PIPELINE_CONFIG")),
+            "assets": assets,
+            **(self._figures() if ended else {"verdict": None, "ndcg_at_10": {}}),
+            "errors": self._errors,
+        }
+        History(self._store.home).write(record)
+        return record
+
+    def _assets(self) -> dict[str, dict[str, Any]]:
+        """Outcome, version, key and seconds of every asset of the run that was decided on."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in self._executed:
+            done = self._store.outcome_of_run(self._request.run_id, name)
+            known = {field: done[field] for field in ("outcome", "version", "key", "seconds") if field in done}
+            found[name] = known or {"outcome": "failed"}
+        for name, version in self._up_to_date.items():
+            found[name] = {"outcome": self._outcome(name, version), "version": version, "seconds": 0.0}
+            found[name]["key"] = self._store.pointer(name).get("key")
+        return found | {name: {"outcome": "skipped"} for name in self._blocked}
+
+    def _outcome(self, name: str, version: str) -> str:
+        try:
+            return "skipped" if "skipped" in self._store.handle(name, version).manifest().summary else "reused"
+        except ArtifactError:
+            return "reused"
+
+    def _figures(self) -> dict[str, Any]:
+        """The verdict and nDCG@10 by test set and system, of the metrics that this run made or left as they were."""
+        metrics = self._artifact("metrics")
+        if metrics is None:
+            return {"verdict": None, "ndcg_at_10": {}}
+        summary = metrics.json("summary")
+        sets = summary.get("test_sets", {})
+        ndcg = {
+            test_set: {system: values["ndcg@10"] for system, values in systems.items() if "ndcg@10" in values}
+            for test_set, systems in sets.items()
+        }
+        return {"verdict": summary.get("verdict"), "ndcg_at_10": ndcg}
+
+    def _artifact(self, name: str) -> Artifact | None:
+        if name in self._up_to_date:
+            return self._store.handle(name, self._up_to_date[name])
+        return self._store.of_run(self._request.run_id, name)
+
+    def _tags(self, record: Mapping[str, Any]) -> dict[str, str]:
+        outcomes = [asset["outcome"] for asset in record["assets"].values()]
+        tags = {
+            "embed_pipeline/computed": str(outcomes.count("computed")),
+            "embed_pipeline/reused": str(outcomes.count("reused")),
+        }
+        if record["verdict"]:
+            tags["embed_pipeline/verdict"] = str(record["verdict"])
+        for test_set, systems in record["ndcg_at_10"].items():
+            if "tuned" in systems:
+                tags[f"embed_pipeline/ndcg_at_10.{test_set}"] = f"{systems['tuned']:.4f}"
+        if self._request.experiment:
+            tags[EXPERIMENT] = ", ".join(self._request.overrides)
+        return tags
+
+
+def refusal(check: str, asset: dg.AssetKey, why: str | None) -> str:
+    """The sentence about a check that refused."""
+    return f"check {check} on {asset.to_user_string()}: {why or 'did not pass'}"
+
+
+def is_refusal(data: Any) -> bool:
+    """Whether a step failed because it is a check that refused."""
+    failure = data.user_failure_data
+    return failure is not None and "check" in failure.metadata
+
+
+def failure_line(data: Any, run_id: str) -> tuple[str, int]:
+    """One line about a failed step, and the exit code it asks for."""
+    failure = data.user_failure_data
+    code = failure.metadata.get("exit_code") if failure is not None else None
+    if failure is not None and failure.description and code is not None:
+        return failure.description, int(str(code.value))
+    if data.error is not None and data.error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+        return STOPPED, 1
+    cause = data.error.cause or data.error if data.error is not None else None
+    text = " ".join(cause.message.split())[:LONGEST] if cause is not None else "unknown error"
+    return f"{text} (embed-pipeline ui shows the whole trace of run {run_id})", 1
+
+
+def _error_line(error: Exception, run_id: str) -> tuple[str, int]:
+    if isinstance(error, EmbedPipelineError):
+        return str(error), error.exit_code
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST]}"
+    return f"{text} (embed-pipeline ui shows the whole trace of run {run_id})", 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

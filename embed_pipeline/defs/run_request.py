@@ -1,0 +1,79 @@
+"""What was asked of a run: settings, overrides, force, by whom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.graph import assets_of
+from embed_pipeline.store.home_lock import Holder
+
+STARTED_BY = "embed_pipeline/started_by"
+EXPERIMENT = "embed_pipeline/experiment"
+RESOURCE = "pipeline"
+
+# Dagster's own tags of a run that was not started by hand.
+AUTOMATIC = {"dagster/sensor_name": "sensor", "dagster/schedule_name": "schedule", "dagster/backfill": "backfill"}
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What was asked of a run.
+
+    Attributes:
+        base: the settings of the home.
+        settings: those of this run: the overrides are applied.
+        force: assets to compute in any case.
+        started_by: cli, ui, sensor, schedule or backfill.
+    """
+
+    run_id: str
+    base: Settings
+    settings: Settings
+    overrides: tuple[str, ...]
+    force: tuple[str, ...]
+    started_by: str
+
+    @classmethod
+    def of(cls, run: dg.DagsterRun, base: Settings, graph: Mapping[str, Stage]) -> "RunRequest":
+        """As its run config and tags say.
+
+        Raises:
+            SettingsError: a setting, its value, or a forced asset is unknown; names the nearest.
+        """
+        given = _given(run.run_config)
+        resource = PipelineResource(overrides=given.get("overrides") or [], force=given.get("force") or [])
+        forced = [asset for name in resource.force for asset in assets_of(name, graph)]
+        return cls(
+            run.run_id, base, resource.settings(base), tuple(resource.overrides), tuple(forced), started_by(run.tags)
+        )
+
+    @property
+    def experiment(self) -> bool:
+        """Whether the home stays as it is: its settings are not those of this run."""
+        return bool(self.overrides)
+
+    @property
+    def holder(self) -> Holder:
+        """How this run shows itself to those who wait for it."""
+        return Holder.here(self.started_by, self.run_id)
+
+    def chosen(self, assets: Sequence[str], graph: Mapping[str, Stage]) -> list[str]:
+        """The assets to run of those asked for: an experiment deploys nothing."""
+        return [name for name in assets if not (self.experiment and graph[name].group == "deploy")]
+
+
+def started_by(tags: Mapping[str, str]) -> str:
+    """Who started a run, as its tags tell."""
+    automatic = [who for tag, who in AUTOMATIC.items() if tag in tags]
+    return automatic[0] if automatic else tags.get(STARTED_BY, "ui")
+
+
+def _given(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
+    resource = (run_config.get("resources") or {}).get(RESOURCE) or {}
+    given: Mapping[str, Any] = resource.get("config") or {}
+    return given
