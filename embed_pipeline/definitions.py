@@ -3,7 +3,8 @@
 Dagster reads the module attribute ``defs``; the command line and the tests call :func:`build_defs` with
 settings of their own. Which settings and which home the web UI works with comes from the environment:
 ``EMBED_PIPELINE_CONFIG``, ``EMBED_PIPELINE_PROFILE``, ``EMBED_PIPELINE_OVERRIDES`` (a JSON list),
-``EMBED_PIPELINE_HOME``.
+``EMBED_PIPELINE_HOME``. ``EMBED_PIPELINE_SETTINGS`` names a snapshot, which wins over the file: ``embed-pipeline ui``
+reads the settings once and gives them to every process.
 """
 
 import json
@@ -20,6 +21,7 @@ from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.snapshot import VARIABLE, read_snapshot
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
@@ -38,6 +40,9 @@ def home_folder(environment: Mapping[str, str] | None = None) -> Path:
 
 def settings_from_environment() -> Settings:
     """The settings the web UI works with."""
+    snapshot = os.environ.get(VARIABLE)
+    if snapshot:
+        return read_snapshot(Path(snapshot))
     config = os.environ.get("EMBED_PIPELINE_CONFIG")
     overrides = json.loads(os.environ.get("EMBED_PIPELINE_OVERRIDES") or "[]")
     return load_settings(Path(config) if config else None, os.environ.get("EMBED_PIPELINE_PROFILE") or None, overrides)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
+from embed_pipeline.cli.access import app as access_app
 from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
@@ -25,6 +26,9 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
+
+
+app.add_typer(access_app, name="access")
 
 
 def main() -> None:
@@ -146,14 +150,29 @@ def show(
 def ui(
     ctx: typer.Context,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the web UI.")] = 3000,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; another than loopback needs an access file.")
+    ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="Name it is reached by, of a proxy before it; repeatable.")
+    ] = None,
+    access: Annotated[
+        Path | None, typer.Option("--access", help="Access file; else access.json in the home, if there is one.")
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", help="Address of a proxy whose X-Forwarded headers are believed; repeatable."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Everything Dagster says goes to the terminal.")] = False,
 ) -> None:
-    """Dagster's web UI and daemon on 127.0.0.1."""
-    from embed_pipeline.cli.ui import serve_ui
+    """Dagster's web UI and daemon."""
+    from embed_pipeline.cli.ui import access_file, serve_ui
+    from embed_pipeline.webui.supervisor import Serving
 
-    context: Context = ctx.obj
-    context.settings  # noqa: B018  read, for the error
-    context.export()
-    sys.exit(serve_ui(context.home, port, context.as_json))
+    path = access_file(ctx.obj.home, access)
+    names, proxies = tuple(allow_host or ()), tuple(trusted_proxy or ())
+    known = path if access is not None or path.exists() else None
+    sys.exit(serve_ui(ctx.obj, Serving(host, port, names, known, proxies, verbose)))
 
 
 @app.command(cls=Command)
