@@ -5,7 +5,13 @@ Which of them are part of an artifact's key, and how a new one is declared so th
 """
 
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
-from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.delivery import (
+    AutomationSettings,
+    DeploySettings,
+    EvalSettings,
+    ExportSettings,
+    LaunchpadSettings,
+)
 from embed_pipeline.settings.finetune import FinetuneSettings, LoraSettings, SweepSettings
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.prep import PrepSettings
@@ -21,6 +27,7 @@ __all__ = [
     "ExportSettings",
     "FinetuneSettings",
     "LLMSettings",
+    "LaunchpadSettings",
     "LoraSettings",
     "PrepSettings",
     "QueryMix",

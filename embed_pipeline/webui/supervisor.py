@@ -1,4 +1,4 @@
-"""What ``embed-pipeline ui`` does: one code server, the web server, the daemon, and an eye on the settings file.
+"""What ``embed-pipeline ui`` does: one code server, the web server with the daemon, and an eye on the settings file.
 
 The settings are read here and nowhere else. They go as a snapshot to the code server, and from it to every run that it
 starts, so that runs work with the settings that the web UI shows. When the file has changed, a second code server
@@ -90,17 +90,20 @@ class Supervisor:
         self._generation = 0
         self._code: Child | None = None
         self._retired: list[Child] = []
-        self._others: list[Child] = []
+        self._web: Child | None = None
 
     def __enter__(self) -> "Supervisor":
         return self
 
     def __exit__(self, *reason: object) -> None:
-        current = [self._code] if self._code is not None else []
-        stop([*self._others, *current, *self._retired])
+        stop([*self._children, *self._retired])
         os.close(self._held)
         os.close(self._lifeline)
         shutil.rmtree(self._sockets, ignore_errors=True)
+
+    @property
+    def _children(self) -> list[Child]:
+        return [child for child in (self._web, self._code) if child is not None]
 
     def start(self, wanted: Callable[[], bool]) -> bool:
         """Start everything and wait until the web UI answers; false where it is no longer wanted.
@@ -111,12 +114,10 @@ class Supervisor:
         for old in self._folder.glob("settings-*.json"):
             old.unlink(missing_ok=True)
         self._show()
-        code = self._start_code(self.settings)
-        if not _await(lambda: _listens(code[1]), [code[0]], wanted, START_SECONDS):
-            self._code = code[0]
+        self._code, path = self._start_code(self.settings)
+        if not _await(lambda: _listens(path), self._children, wanted, START_SECONDS):
             return self._must_have_stopped(wanted)
-        self._code = code[0]
-        write_workspace(self._workspace, code[1])
+        write_workspace(self._workspace, path)
         serving = self._serving
         web = {
             "workspace": str(self._workspace),
@@ -127,8 +128,8 @@ class Supervisor:
             "access": str(serving.access) if serving.access is not None else None,
             "trusted_proxies": list(serving.trusted_proxies),
         }
-        self._others = [self._child("web", web), self._child("daemon", {"workspace": str(self._workspace)})]
-        if not _await(lambda: _answers(serving), [*self._others, code[0]], wanted, START_SECONDS):
+        self._web = self._child("web", web)
+        if not _await(lambda: _answers(serving), self._children, wanted, START_SECONDS):
             return self._must_have_stopped(wanted)
         return True
 
@@ -138,7 +139,7 @@ class Supervisor:
         Raises:
             WebUIError: a process has ended; with what it said last.
         """
-        for child in [*self._others, *([self._code] if self._code is not None else [])]:
+        for child in self._children:
             if child.ended:
                 raise _ended(child, self._log)
         self._retired = [child for child in self._retired if not child.ended]
@@ -190,8 +191,8 @@ class Supervisor:
         """
         if not wanted():
             return False
-        children = [*self._others, *([self._code] if self._code is not None else [])]
-        raise _ended(next((child for child in children if child.ended), children[0]), self._log)
+        ended = next((child for child in self._children if child.ended), self._children[0])
+        raise _ended(ended, self._log)
 
     def _show(self, problem: str | None = None, changes: list[str] | None = None) -> None:
         write_json(self._state, {"problem": problem, "changes": changes or []})
@@ -266,7 +267,7 @@ def _answers(serving: Serving) -> bool:
 
 
 def _ended(child: Child, log: Path | None) -> WebUIError:
-    names = {"web": "web server", "daemon": "daemon", "code": "code server"}
+    names = {"web": "web server", "code": "code server"}
     code = child.process.poll()
     how = "did not answer in time" if code is None else f"ended by itself (exit code {code})"
     said = f"; its last lines:\n{child.last_lines()}\nThe whole log: {log}" if log is not None else ""

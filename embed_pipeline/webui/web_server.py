@@ -1,7 +1,9 @@
-"""The web process: Dagster's own web server behind the guard, with a line on top for what concerns the settings."""
+"""The web process: Dagster's own web server behind the guard, and its daemon."""
 
 import json
 import re
+import signal
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from embed_pipeline.webui.daemon import running_daemon
 from embed_pipeline.webui.guard import Guard
 from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
@@ -25,6 +28,7 @@ def serve(
     """Serve until a signal comes.
 
     Args:
+        workspace: file that names the code server.
         state: file in which the supervisor keeps what there is to tell about the settings.
         names: under which requests are answered, besides those of this machine.
         access: the access file; None: no login.
@@ -36,20 +40,26 @@ def serve(
     from embed_pipeline.defs.dead_runs import bury_dead_runs
 
     configure_loggers(log_level="INFO")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn has its own while it serves, then raises it again
     with open_workspace(Path(workspace)) as context, context.instance:
         bury_dead_runs(context.instance)
         app = Webserver(context, Path(state)).create_asgi_app()
         login = Login(Path(access), port) if access is not None else None
-        uvicorn.run(
-            Guard(app, ServedNames(host, port, names), login),
-            host=host,
-            port=port,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=bool(trusted_proxies),
-            forwarded_allow_ips=trusted_proxies,
-            timeout_graceful_shutdown=3,
-        )
+        with running_daemon(context) as failed:
+            try:
+                uvicorn.run(
+                    Guard(app, ServedNames(host, port, names), login),
+                    host=host,
+                    port=port,
+                    log_level="warning",
+                    server_header=False,
+                    proxy_headers=bool(trusted_proxies),
+                    forwarded_allow_ips=trusted_proxies,
+                    timeout_graceful_shutdown=3,
+                )
+            finally:
+                if failed.is_set():
+                    sys.exit(1)
 
 
 class Webserver(DagsterWebserver):  # type: ignore[type-arg]
