@@ -25,11 +25,16 @@ def serve_ui(context: "Context", serving: "Serving") -> int:
     """Serve until the user stops it; the exit code.
 
     Raises:
-        SettingsError: served on a network without an access file.
+        SettingsError: served on a network without an access file, or under something that is no name.
     """
     from embed_pipeline.webui import supervisor
+    from embed_pipeline.webui.origins import ServedNames
     from embed_pipeline.webui.settings_watch import SettingsSource
 
+    try:
+        ServedNames(serving.host, serving.port, serving.names)
+    except ValueError as error:
+        raise SettingsError(f"--allow-host {error}: must be a host name, with or without its port.") from None
     if serving.access is None and serving.host not in LOOPBACK:
         raise SettingsError(
             f"--host {serving.host}: whoever reaches it could start runs and read every document. Say who may: "
