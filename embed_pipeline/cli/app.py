@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.cli.access import app as access_app
 from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
@@ -26,9 +25,6 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
-
-
-app.add_typer(access_app, name="access")
 
 
 def main() -> None:
@@ -121,8 +117,11 @@ def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) 
 def status(ctx: typer.Context) -> None:
     """Every asset: fresh, stale (and why), or missing."""
     from embed_pipeline.cli import inspect, output
+    from embed_pipeline.webui.dagster_home import damaged_databases
 
     context: Context = ctx.obj
+    for path, reason in damaged_databases(context.home):
+        sys.stderr.write(f"{path}: Dagster's database is damaged ({reason}); embed-pipeline ui says what to delete\n")
     rows = inspect.status_rows(context.settings, context.home)
     if context.as_json:
         output.print_json({"assets": rows})
@@ -173,6 +172,25 @@ def ui(
     names, proxies = tuple(allow_host or ()), tuple(trusted_proxy or ())
     known = path if access is not None or path.exists() else None
     sys.exit(serve_ui(ctx.obj, Serving(host, port, names, known, proxies, verbose)))
+
+
+@app.command(cls=Command)
+def access(
+    ctx: typer.Context,
+    action: Annotated[str, typer.Argument(help="add, remove or list.", metavar="ACTION")],
+    name: Annotated[str | None, typer.Argument(help="Name of the user.")] = None,
+    role: Annotated[
+        str | None, typer.Option("--role", help="Of a user that is added: viewer (looks) or operator (runs).")
+    ] = None,
+    token: Annotated[
+        bool, typer.Option("--token", help="Print a token for a program; else a password is asked for.")
+    ] = False,
+    file: Annotated[Path | None, typer.Option("--access", help="Access file; else access.json in the home.")] = None,
+) -> None:
+    """Say who may open the web UI."""
+    from embed_pipeline.cli.access import change_access
+
+    change_access(ctx.obj, action, name, role, token, file)
 
 
 @app.command(cls=Command)
