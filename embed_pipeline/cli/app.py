@@ -13,7 +13,14 @@ import typer
 
 from embed_pipeline import __version__
 from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
-from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
+from embed_pipeline.errors import (
+    DagsterStateError,
+    DiskFullError,
+    EmbedPipelineError,
+    InputError,
+    SettingsError,
+    disk_full,
+)
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -41,11 +48,24 @@ def main() -> None:
         full = disk_full(error, getattr(error, "filename", None) or "the home folder") or _no_space_left(error)
         if full is not None:
             _fail(str(full), full.exit_code)
+        if any(kind.__name__ == "DatabaseError" for kind in type(error).__mro__):
+            _check_databases()
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
     except KeyboardInterrupt:
         _fail("stopped; finished stages are kept, run again to go on", 1)
+
+
+def _check_databases() -> None:
+    """End with the database's name, where it is one of Dagster's that cannot be read."""
+    from embed_pipeline.webui.dagster_home import require_readable_databases
+
+    for home in homes_used:
+        try:
+            require_readable_databases(home)
+        except DagsterStateError as damage:
+            _fail(str(damage), damage.exit_code)
 
 
 def _no_space_left(error: Exception) -> DiskFullError | None:

@@ -38,7 +38,7 @@ def serve_ui(context: "Context", serving: "Serving") -> int:
     if serving.access is None and serving.host not in LOOPBACK:
         raise SettingsError(
             f"--host {serving.host}: whoever reaches it could start runs and read every document. Say who may: "
-            f"{context.command('access add NAME --role operator')}, and start the web UI again."
+            f"{context.command('access')} add NAME --role operator, and start the web UI again."
         )
     if serving.access is not None:
         from embed_pipeline.webui.accounts import Accounts

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from embed_pipeline.deploy.ports import require_free_port
-from embed_pipeline.errors import SettingsError, WebUIError
+from embed_pipeline.errors import HomeBusyError, SettingsError, WebUIError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import VARIABLE, write_snapshot
@@ -66,6 +68,11 @@ class Supervisor:
     Args:
         module: whose definitions are served.
         tell: takes lines for the user.
+
+    Raises:
+        SettingsError: the settings cannot be read.
+        HomeBusyError: another web UI serves the home: each would take the other's place at the code server.
+        DagsterStateError: a database of Dagster is damaged.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class Supervisor:
     ) -> None:
         self.settings = source.read()
         self._folder = prepare_dagster_home(home)
+        self._lock = _alone(self._folder)
         self._serving = serving
         self._tell = tell
         self._module = module
@@ -100,6 +108,7 @@ class Supervisor:
         os.close(self._held)
         os.close(self._lifeline)
         shutil.rmtree(self._sockets, ignore_errors=True)
+        self._lock.release()
 
     @property
     def _children(self) -> list[Child]:
@@ -216,6 +225,17 @@ def serve_ui(home: Path, source: SettingsSource, serving: Serving, announce: Cal
         while not stopped.wait(LOOK_SECONDS):
             supervisor.look()
     return 0
+
+
+def _alone(folder: Path) -> FileLock:
+    lock = FileLock(folder / "ui.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HomeBusyError(
+            f"{folder.parent}: another web UI serves this home; stop that one first, or choose another --home."
+        ) from None
+    return lock
 
 
 @contextlib.contextmanager

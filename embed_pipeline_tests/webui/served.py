@@ -45,7 +45,7 @@ class Ui:
         self.home = folder / "home"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / "terminal.log"
+        self.log = folder / f"terminal_{self.port}.log"
         command = [sys.executable, "-m", "embed_pipeline.cli", "ui", "--home", str(self.home), "--port", str(self.port)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -18,7 +18,7 @@ KEY, OTHER = "sk-7f3c9a-of-the-endpoint", "hunter2-of-something-else"
 ASSETS = ("corpus_manifest", "documents", "passages", "qa_candidates")
 EVERYTHING = """
 query Everything($run: ID!) {
-  instance { info runLauncher { name } daemonHealth { allDaemonStatuses { daemonType lastHeartbeatErrors { message } } } }
+  instance { info runLauncher { name } daemonHealth { allDaemonStatuses { daemonType } } }
   workspaceOrError { ... on Workspace { locationEntries {
     displayMetadata { key value }
     locationOrLoadError { ... on RepositoryLocation {
@@ -37,8 +37,10 @@ query Everything($run: ID!) {
   logsForRun(runId: $run, limit: 1000) { ... on EventConnection { events {
     ... on MessageEvent { message }
     ... on MaterializationEvent { metadataEntries { label description ... on TextMetadataEntry { text }
-      ... on PathMetadataEntry { path } ... on MarkdownMetadataEntry { mdStr } ... on JsonMetadataEntry { jsonString } } }
-    ... on ExecutionStepFailureEvent { error { message stack causes { message stack } } failureMetadata { description } }
+      ... on PathMetadataEntry { path } ... on MarkdownMetadataEntry { mdStr }
+      ... on JsonMetadataEntry { jsonString } } }
+    ... on ExecutionStepFailureEvent {
+      error { message stack causes { message stack } } failureMetadata { description } }
   } } }
 }"""
 
