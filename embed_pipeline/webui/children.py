@@ -15,6 +15,8 @@ STOP_SECONDS = 20.0
 """Until a process that was asked to end is killed; a run writes down in that time that it was stopped."""
 POLL_SECONDS = 0.1
 LAST_LINES = 12
+SAFE_PATH = ("-P",)
+"""The working folder is the user's, and none of Python's: a file there must not stand in for a module."""
 FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
 """Threads that do little need no memory pools of their own (glibc); see what __main__ does with it."""
 
@@ -37,7 +39,7 @@ class Child:
         target = log.open("ab") if log is not None else None
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "embed_pipeline.webui", *words],
+                [sys.executable, *SAFE_PATH, "-m", "embed_pipeline.webui", *words],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=target or sys.stderr.fileno(),

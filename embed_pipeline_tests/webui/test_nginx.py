@@ -54,7 +54,7 @@ class Shared:
     def socket(self, **options):
         return websockets.sync.client.connect(
             f"wss://{self.host}/graphql", address=("127.0.0.1", self.port), ssl=self.context, proxy=None,
-            server_hostname=NAME, subprotocols=["graphql-ws"], **options,
+            server_hostname=NAME, subprotocols=[websockets.Subprotocol("graphql-ws")], **options,
         )  # fmt: skip
 
 

@@ -48,7 +48,8 @@ query Everything($run: ID!) {
 @pytest.fixture(scope="module")
 def model():
     """A chat endpoint that writes questions until it is told to refuse, and then shows the key it was given."""
-    author, refuses = Author(), []
+    author = Author()
+    refuses: list[bool] = []
 
     def answer(number, body):
         if refuses:

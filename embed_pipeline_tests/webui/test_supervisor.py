@@ -19,6 +19,7 @@ KEYED = '{ assetNodes(assetKeys: [{path: ["passages"]}]) { opVersion } }'
 def ui(tmp_path_factory):
     folder = tmp_path_factory.mktemp("supervised")
     (folder / "pipeline.yaml").write_text(f"corpus: {{path: {corpus_of(folder)}}}\n")
+    (folder / "dagster.py").write_text("raise SystemExit('a file of the working folder was taken for a module')")
     with serving(folder) as running:
         yield running
 
@@ -46,7 +47,7 @@ def test_the_terminal_has_the_address_and_nothing_else_and_the_log_has_the_rest(
 
 
 def test_one_code_server_and_one_web_process(ui):
-    roles = [one.cmdline()[3] for one in processes(ui)]
+    roles = [one.cmdline()[4] for one in processes(ui)]
     assert sorted(roles) == ["code", "web"]
 
 
@@ -142,7 +143,7 @@ def alive(process: psutil.Process) -> bool:
 
 def test_a_process_that_ends_by_itself_is_told_with_its_last_lines(tmp_path):
     with serving(tmp_path, "--corpus", str(corpus_of(tmp_path))) as ui:
-        (code,) = (one for one in processes(ui) if one.cmdline()[3] == "code")
+        (code,) = (one for one in processes(ui) if one.cmdline()[4] == "code")
         code.kill()
         assert ui.process.wait(60) == 1
         assert "the code server of the web UI ended by itself (exit code -9)" in ui.said()
