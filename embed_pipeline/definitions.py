@@ -4,6 +4,8 @@ Dagster reads the module attribute ``defs``; the command line and the tests call
 settings of their own. Which settings and which home the web UI works with comes from the environment:
 ``EMBED_PIPELINE_CONFIG``, ``EMBED_PIPELINE_PROFILE``, ``EMBED_PIPELINE_OVERRIDES`` (a JSON list),
 ``EMBED_PIPELINE_HOME``; without them ``./pipeline.yaml`` and ``./.embed_pipeline``, as on the command line.
+``EMBED_PIPELINE_SETTINGS`` names a snapshot, which wins over the file: ``embed-pipeline ui`` reads the settings once
+and gives them to every process.
 """
 
 import json
@@ -25,6 +27,7 @@ from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.up_to_date import build_outside_sensor
 from embed_pipeline.defs.variants import MAIN_JOB, main_job, variant_jobs
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.snapshot import VARIABLE, read_snapshot
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
@@ -52,6 +55,9 @@ def settings_file() -> Path | None:
 
 def settings_from_environment() -> Settings:
     """The settings the web UI works with."""
+    snapshot = os.environ.get(VARIABLE)
+    if snapshot:
+        return read_snapshot(Path(snapshot))
     overrides = json.loads(os.environ.get("EMBED_PIPELINE_OVERRIDES") or "[]")
     return load_settings(settings_file(), os.environ.get("EMBED_PIPELINE_PROFILE") or None, overrides)
 

@@ -25,7 +25,14 @@ from embed_pipeline.cli.options import (
     Writing,
     homes_used,
 )
-from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
+from embed_pipeline.errors import (
+    DagsterStateError,
+    DiskFullError,
+    EmbedPipelineError,
+    InputError,
+    SettingsError,
+    disk_full,
+)
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -54,11 +61,24 @@ def main() -> None:
         full = disk_full(error, getattr(error, "filename", None) or "the home folder") or _no_space_left(error)
         if full is not None:
             _fail(str(full), full.exit_code)
+        if any(kind.__name__ == "DatabaseError" for kind in type(error).__mro__):
+            _check_databases()
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
     except KeyboardInterrupt:
         _fail("stopped; finished stages are kept, run again to go on", STOPPED)
+
+
+def _check_databases() -> None:
+    """End with the database's name, where it is one of Dagster's that cannot be read."""
+    from embed_pipeline.webui.dagster_home import require_readable_databases
+
+    for home in homes_used:
+        try:
+            require_readable_databases(home)
+        except DagsterStateError as damage:
+            _fail(str(damage), damage.exit_code)
 
 
 def _no_space_left(error: Exception) -> DiskFullError | None:
@@ -183,8 +203,11 @@ def variants(ctx: typer.Context) -> None:
 def status(ctx: typer.Context) -> None:
     """Every asset: fresh, stale (and why), or missing."""
     from embed_pipeline.cli import inspect, output
+    from embed_pipeline.webui.dagster_home import damaged_databases
 
     context: Context = ctx.obj
+    for path, reason in damaged_databases(context.home):
+        sys.stderr.write(f"{path}: Dagster's database is damaged ({reason}); embed-pipeline ui says what to delete\n")
     rows = inspect.status_rows(context.settings, context.home)
     waiting = inspect.waiting(context.settings, context.home)
     if context.as_json:
@@ -226,14 +249,48 @@ def show(
 def ui(
     ctx: typer.Context,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the web UI.")] = 3000,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; another than loopback needs an access file.")
+    ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="Name it is reached by, of a proxy before it; repeatable.")
+    ] = None,
+    access: Annotated[
+        Path | None, typer.Option("--access", help="Access file; else access.json in the home, if there is one.")
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trusted-proxy", help="Address of a proxy whose X-Forwarded headers are believed; repeatable."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Everything Dagster says goes to the terminal.")] = False,
 ) -> None:
-    """Dagster's web UI and daemon on 127.0.0.1."""
-    from embed_pipeline.cli.ui import serve_ui
+    """Dagster's web UI and daemon."""
+    from embed_pipeline.cli.ui import access_file, serve_ui
+    from embed_pipeline.webui.supervisor import Serving
 
-    context: Context = ctx.obj
-    context.settings  # noqa: B018  read, for the error
-    context.export()
-    sys.exit(serve_ui(context.home, port, context.as_json))
+    path = access_file(ctx.obj.home, access)
+    names, proxies = tuple(allow_host or ()), tuple(trusted_proxy or ())
+    known = path if access is not None or path.exists() else None
+    sys.exit(serve_ui(ctx.obj, Serving(host, port, names, known, proxies, verbose)))
+
+
+@app.command(cls=Command)
+def access(
+    ctx: typer.Context,
+    action: Annotated[str, typer.Argument(help="add, remove or list.", metavar="ACTION")],
+    name: Annotated[str | None, typer.Argument(help="Name of the user.")] = None,
+    role: Annotated[
+        str | None, typer.Option("--role", help="Of a user that is added: viewer (looks) or operator (runs).")
+    ] = None,
+    token: Annotated[
+        bool, typer.Option("--token", help="Print a token for a program; else a password is asked for.")
+    ] = False,
+    file: Annotated[Path | None, typer.Option("--access", help="Access file; else access.json in the home.")] = None,
+) -> None:
+    """Say who may open the web UI."""
+    from embed_pipeline.cli.access import change_access
+
+    change_access(ctx.obj, action, name, role, token, file)
 
 
 @app.command(cls=Command)

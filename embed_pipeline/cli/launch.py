@@ -1,9 +1,7 @@
 """Runs the graph on behalf of the command line, with Dagster recording it for the web UI."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +13,11 @@ from embed_pipeline.definitions import JOB, build_defs, defs
 from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.defs.run_request import STARTED_BY
 from embed_pipeline.defs.variants import VARIANTS_JOB, job_of
-from embed_pipeline.files import write_text
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.history import History
-from embed_pipeline.store.home import open_home
+from embed_pipeline.webui.dagster_home import prepare_dagster_home
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,6 @@ class RunReport:
     assets: tuple[AssetOutcome, ...]
     errors: tuple[str, ...]
     exit_code: int
-
-
-def prepare_dagster_home(home: Path) -> Path:
-    """The folder of Dagster's own state under ``home``, with its dagster.yaml; sets ``DAGSTER_HOME``.
-
-    Raises:
-        HomeError: a newer version made the home.
-    """
-    open_home(home)
-    folder = home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = resources.files("embed_pipeline.defs").joinpath("dagster.yaml").read_text("utf-8")
-    target = folder / "dagster.yaml"
-    if not target.is_file() or target.read_text("utf-8") != text:
-        write_text(target, text)
-    os.environ["DAGSTER_HOME"] = str(folder)
-    return folder
 
 
 def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequence[str]) -> RunReport:

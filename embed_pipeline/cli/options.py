@@ -42,6 +42,7 @@ class Context:
         names_home: ``--home`` was given.
         corpus: as given, resolved.
         config: the settings file, if there is one, resolved.
+        names_config: it was named with ``--config``.
         given: something about the settings was given on the command line.
         overrides: ``section.key=value``, as given.
     """
@@ -54,6 +55,7 @@ class Context:
     given: bool
     overrides: tuple[str, ...]
     as_json: bool
+    names_config: bool = False
 
     @classmethod
     def of(
@@ -72,6 +74,7 @@ class Context:
     ) -> "Context":
         """Its parameters are the options of every command."""
         given = corpus is not None or profile is not None or config is not None or bool(overrides)
+        names_config = config is not None
         if config is None and Path("pipeline.yaml").is_file():
             config = Path("pipeline.yaml")
         return cls(
@@ -83,6 +86,7 @@ class Context:
             given,
             tuple(overrides or ()),
             as_json,
+            names_config,
         )
 
     @cached_property
@@ -94,7 +98,7 @@ class Context:
         """
         from embed_pipeline.settings.sources import load_settings
 
-        return load_settings(self.config, self.profile, self._settings_given())
+        return load_settings(self.config, self.profile, self.settings_given)
 
     def with_setting(self, override: str) -> "Context":
         """The same with ``section.key=value`` set over what was given."""
@@ -104,7 +108,7 @@ class Context:
         """Dotted setting -> where it is given, of what wins over the settings file."""
         from embed_pipeline.settings.sources import given_names
 
-        return given_names(self._settings_given())
+        return given_names(self.settings_given)
 
     def tell(self, outcome: Mapping[str, Any], text: str) -> None:
         """Print an outcome: as JSON where that is asked for, else as text."""
@@ -127,9 +131,11 @@ class Context:
         os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
         os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
         os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
-        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(absolute_overrides(self._settings_given()))
+        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(absolute_overrides(self.settings_given))
 
-    def _settings_given(self) -> list[str]:
+    @property
+    def settings_given(self) -> list[str]:
+        """``section.key=value`` of everything that was given on the command line, --corpus too."""
         corpus = [f"corpus.path={self.corpus}"] if self.corpus else []  # absolute, hence taken verbatim
         return [*self.overrides, *corpus]
 

@@ -1,64 +1,59 @@
-"""``ui``: Dagster's web UI and daemon on loopback."""
+"""``ui``: Dagster's web UI and daemon, behind a guard."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dagster as dg
-import yaml
+import typer
 
-from embed_pipeline.cli.launch import prepare_dagster_home
-from embed_pipeline.defs.dead_runs import bury_dead_runs
-from embed_pipeline.deploy.ports import require_free_port
-from embed_pipeline.files import write_text
+from embed_pipeline.errors import SettingsError
 
-HOST = "127.0.0.1"
+if TYPE_CHECKING:
+    from embed_pipeline.cli.options import Context
+    from embed_pipeline.webui.supervisor import Serving
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def serve_ui(home: Path, port: int, as_json: bool = False) -> int:
-    """Run the web server and the daemon until one of them ends or the user stops them; the exit code.
+def access_file(home: Path, access: Path | None) -> Path:
+    """The access file of a home."""
+    return access.expanduser().resolve() if access is not None else home / "access.json"
 
-    Args:
-        as_json: the address goes to standard output as JSON, instead of to standard error in words.
+
+def serve_ui(context: "Context", serving: "Serving") -> int:
+    """Serve until the user stops it; the exit code.
 
     Raises:
-        PortInUseError: somebody listens on the port.
+        SettingsError: served on a network without an access file, or under something that is no name.
     """
-    require_free_port(HOST, port, "the web UI's port", "--port N")
-    folder = prepare_dagster_home(home)
-    with dg.DagsterInstance.get() as instance:
-        bury_dead_runs(instance)
-    workspace = ["-w", str(_write_workspace(folder))]
-    environment = {**os.environ, "DAGSTER_HOME": str(folder)}
-    commands = [
-        [sys.executable, "-m", "dagster_webserver", "--host", HOST, "--port", str(port), *workspace],
-        [sys.executable, "-m", "dagster._daemon", "run", *workspace],
-    ]
-    url = f"http://{HOST}:{port}"
-    if as_json:
-        print(json.dumps({"url": url}), flush=True)
-    else:
-        sys.stderr.write(f"web UI: {url}    (Ctrl-C stops it)\n")
-    processes = [
-        subprocess.Popen(command, env=environment, cwd=folder, stdout=sys.stderr.fileno()) for command in commands
-    ]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _stop(processes))
-    codes = [process.wait() for process in processes]
-    return max(0, *codes) if any(code > 0 for code in codes) else 0
+    from embed_pipeline.webui import supervisor
+    from embed_pipeline.webui.origins import ServedNames
+    from embed_pipeline.webui.settings_watch import SettingsSource
 
+    try:
+        ServedNames(serving.host, serving.port, serving.names)
+    except ValueError as error:
+        raise SettingsError(f"--allow-host {error}: must be a host name, with or without its port.") from None
+    if serving.access is None and serving.host not in LOOPBACK:
+        raise SettingsError(
+            f"--host {serving.host}: whoever reaches it could start runs and read every document. Say who may: "
+            f"{context.command('access')} add NAME --role operator, and start the web UI again."
+        )
+    if serving.access is not None:
+        from embed_pipeline.webui.accounts import Accounts
 
-def _write_workspace(folder: Path) -> Path:
-    target = {"module_name": "embed_pipeline.definitions", "location_name": "embed_pipeline"}
-    path = folder / "workspace.yaml"
-    write_text(path, yaml.safe_dump({"load_from": [{"python_module": target}]}))
-    return path
+        Accounts(serving.access)  # read, for the error
+    source = SettingsSource(
+        context.config if context.names_config else None, Path.cwd(), context.profile, tuple(context.settings_given)
+    )
+    context.export()
 
+    def announce(url: str) -> None:
+        if context.as_json:
+            typer.echo(json.dumps({"url": url}))
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(f"web UI: {url}    (Ctrl-C stops it)\n")
 
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
+    return supervisor.serve_ui(context.home, source, serving, announce)

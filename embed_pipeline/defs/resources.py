@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.protected import refuse_protected
 from embed_pipeline.settings.sources import with_overrides
 
 PREFILLED: dict[str, Any] = {"resources": {"pipeline": {"config": {"overrides": [], "force": []}}}}
@@ -31,6 +32,9 @@ class PipelineResource(dg.ConfigurableResource[None]):
         """The settings of this run.
 
         Raises:
-            SettingsError: an override is unknown or does not fit.
+            SettingsError: an override is wrong, or changes what the launchpad must not.
         """
-        return with_overrides(base, self.overrides) if self.overrides else base
+        if not self.overrides:
+            return base
+        refuse_protected(base, self.overrides)
+        return with_overrides(base, self.overrides)

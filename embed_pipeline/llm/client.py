@@ -24,11 +24,12 @@ from pydantic import BaseModel
 from embed_pipeline.errors import LLMUnavailableError, StageError
 from embed_pipeline.llm import chat_api
 from embed_pipeline.llm.chat_api import Answer, Message
-from embed_pipeline.llm.endpoint import KEPT, Endpoint
+from embed_pipeline.llm.endpoint import KEPT, Endpoint, host_of
 from embed_pipeline.llm.ledger import Ledger
 from embed_pipeline.llm.prompts import render
 from embed_pipeline.llm.responses import ResponseStore, reply_key
 from embed_pipeline.llm.throttle import EndpointDownError, Gate
+from embed_pipeline.progress import say
 from embed_pipeline.settings import LLMSettings
 
 COOL_DOWN = 10  # first pause of the circuit breaker, in units of backoff_seconds
@@ -73,6 +74,7 @@ class ChatClient:
         self.gate = Gate(self._endpoint.name, settings.concurrency, COOL_DOWN * backoff_seconds)
         self._fast = tenacity.wait_exponential_jitter(multiplier=backoff_seconds, max=60, jitter=backoff_seconds)
         self._slow = tenacity.wait_exponential_jitter(multiplier=4 * backoff_seconds, max=60, jitter=backoff_seconds)
+        self._told = False
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> "ChatClient":
@@ -102,8 +104,11 @@ class ChatClient:
         return f"{self.gate.in_flight} in flight, {cost}"
 
     def check_access(self) -> None:
-        """See :meth:`embed_pipeline.llm.endpoint.Endpoint.check_access`."""
+        """See :meth:`embed_pipeline.llm.endpoint.Endpoint.check_access`; tells, once, where text is about to go."""
         self._endpoint.check_access()
+        if not self._told:
+            self._told = True
+            say(f"text of the corpus is sent to {host_of(self._endpoint.name)} (sdg.llm.base_url)")
 
     def known(self, model: str, messages: Sequence[Message], schema: type[Answer]) -> Answer | None:
         """The answer as far as the store knows it, without network; None when a reply is missing.

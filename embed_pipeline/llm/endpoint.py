@@ -23,6 +23,12 @@ _RETRY = {408, 409, 425, 429}
 _MALFORMED = {400, 413, 422}
 
 
+def host_of(url: str) -> str:
+    """The host of an address, with its port where that is not the usual one; nothing of it that may hold a key."""
+    address = httpx.URL(url)
+    return f"{address.host}:{address.port}" if address.port is not None else address.host
+
+
 class Endpoint:
     """Use as ``async with endpoint:`` around calls of :meth:`exchange`.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from embed_pipeline.llm.endpoint import host_of
 from embed_pipeline.llm.prices import described_sources, prices_of
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.settings import SdgSettings
@@ -47,6 +48,7 @@ class Estimate:
         usd: None without prices.
         seconds: at full concurrency, by the endpoint's own pace so far, else by a usual one.
         price_sources: of the prices that are not from the settings, in words.
+        host: that text would be sent to.
         rough: made from the size of the corpus alone, since there are no passages (or questions) yet.
     """
 
@@ -55,6 +57,7 @@ class Estimate:
     seconds: float
     rough: bool = False
     price_sources: str = ""
+    host: str = ""
 
     @property
     def calls(self) -> int:
@@ -89,8 +92,9 @@ class Estimate:
             money += f" ({self.price_sources})"
         stored = f"{self.answered} answers stored already; " if self.answered else ""
         roughly = " (roughly)" if self.rough else ""
+        where = f", which send text of the corpus to {self.host}" if self.host else ""
         return (
-            f"{stored}about {self.calls:,} calls to a language model{roughly}, "
+            f"{stored}about {self.calls:,} calls to a language model{roughly}{where}, "
             f"{_in_words(self.prompt_tokens)} prompt and {_in_words(self.completion_tokens)} completion tokens, "
             f"{money}, {_duration(self.seconds)}"
         )
@@ -106,6 +110,7 @@ class Estimate:
             "price_sources": self.price_sources,
             "seconds": round(self.seconds),
             "rough": self.rough,
+            "host": self.host,
             "steps": {step.name: {"calls": step.calls, "answered": step.answered} for step in self.steps},
         }
 
@@ -124,7 +129,8 @@ def estimate_of(steps: Sequence[Step], settings: SdgSettings, store: ResponseSto
     pace = store.pace()
     seconds = sum(_seconds(step, pace.get(step.model)) for step in steps) / settings.llm.concurrency
     sources = described_sources({model: price for model, price in prices.items() if model in used})
-    return Estimate(tuple(steps), usd, seconds, rough, sources)
+    host = host_of(settings.llm.base_url) if settings.llm.base_url is not None else ""
+    return Estimate(tuple(steps), usd, seconds, rough, sources, host)
 
 
 def _seconds(step: Step, pace: float | None) -> float:

@@ -11,15 +11,23 @@ from embed_pipeline.settings.section import Section, runtime
 class EncoderSettings(Section):
     """How the base model turns a text into a vector; empty means: as its own files say."""
 
-    revision: str | None = Field(None, description="Revision of a hub model.")
-    sha256: str | None = Field(None, description="Expected SHA-256 of the base model's model.safetensors.")
+    revision: str | None = Field(None, description="Revision of a hub model.", json_schema_extra={"protected": "code"})
+    sha256: str | None = Field(
+        None,
+        description="Expected SHA-256 of the base model's model.safetensors.",
+        json_schema_extra={"protected": "code"},
+    )
     pooling: Literal["mean", "cls", "last"] | None = Field(None, description="Pooling over the tokens.")
     query_prompt: str | None = Field(None, description="Put before every query, verbatim, spaces included.")
     passage_prompt: str | None = Field(None, description="Put before every passage, verbatim, spaces included.")
     max_query_length: int = Field(128, ge=8, description="Tokens of a query.")
     max_passage_length: int = Field(256, ge=8, description="Tokens of a passage.")
     attention: Literal["causal", "bidirectional"] | None = Field(None, description="Attention of decoder-style models.")
-    trust_remote_code: bool = Field(False, description="Run code that ships with the model. Off unless named.")
+    trust_remote_code: bool = Field(
+        False,
+        description="Run code that ships with the model. Off unless named.",
+        json_schema_extra={"protected": "code"},
+    )
     device: str = runtime(
         "auto", "auto, cpu, cuda, cuda:N or mps (Apple, untried).", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
     )
@@ -32,6 +40,7 @@ class CorpusSettings(Section):
     path: Path | None = runtime(
         None,
         "Documents, a BEIR folder (corpus.jsonl), the reference recipe's SDG records, or training data (file, folder).",
+        protected="path",
     )
     processes: int = runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")

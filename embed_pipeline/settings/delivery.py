@@ -11,7 +11,9 @@ from embed_pipeline.settings.section import Section, formerly_keyed, runtime
 class EvalSettings(Section):
     """Comparing base, tuned, BM25 and hybrid."""
 
-    gold: Path | None = runtime(None, "BEIR folder with human questions (its own corpus.jsonl is optional).")
+    gold: Path | None = runtime(
+        None, "BEIR folder with human questions (its own corpus.jsonl is optional).", protected="path"
+    )
     ks: tuple[int, ...] = Field((1, 5, 10, 100), description="Cut-offs of every metric.")
     resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
@@ -43,7 +45,7 @@ class DeploySettings(Section):
     target: Literal["local"] = Field("local", description="Where the endpoint runs: on this machine.")
     model: Literal["onnx", "onnx_int8"] = Field("onnx", description="Which exported model is served.")
     model_name: str = Field("embed-pipeline", min_length=1, description="Name that clients pass as model.")
-    host: str = formerly_keyed("127.0.0.1", "Address that the endpoint listens on.")
+    host: str = formerly_keyed("127.0.0.1", "Address that the endpoint listens on.", protected="address")
     port: int = formerly_keyed(8808, "Its port.", ge=1, le=65535)
     block_on_no_gain: bool = Field(False, description="Refuse to deploy a model that is not significantly better.")
     tolerance_at_1: float = Field(0.03, ge=0, description="Endpoint against checkpoint, metrics at k < 5.")
@@ -57,3 +59,13 @@ class DeploySettings(Section):
         if not host or any(char.isspace() or char in "/@?#[]" for char in host):
             raise ValueError("must be an address of this machine or its name, such as 127.0.0.1, 0.0.0.0 or localhost")
         return host
+
+
+class LaunchpadSettings(Section):
+    """What a single run may be given in the web UI's launchpad."""
+
+    models: tuple[str, ...] = runtime(
+        (),
+        "Models that a run may name besides those of this file: hub ids, folders, names at the chat endpoint.",
+        protected="model",
+    )

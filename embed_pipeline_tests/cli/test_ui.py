@@ -1,7 +1,6 @@
 """The web UI, driven by a real Chromium."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,22 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from embed_pipeline_tests.browser import CHROMIUM, FLAGS, WHY_NOT
 from embed_pipeline_tests.ports import free_port
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,8 @@ def client_of(
     **settings,
 ):
     values = {"timeout_seconds": 5, "max_attempts": 4, "concurrency": 4, **settings}
-    llm = LLMSettings(base_url=url, model="m", api_key_env="TEST_LLM_KEY", **values)
-    environment = {} if key is None else {"TEST_LLM_KEY": key}
+    llm = LLMSettings(base_url=url, model="m", api_key_env="TEST_LLM_API_KEY", **values)
+    environment = {} if key is None else {"TEST_LLM_API_KEY": key}
     store = ResponseStore(tmp_path / cache)
     ledger = Ledger(store, scope, prices_of(llm), budget_usd, budget_tokens)
     return ChatClient(llm, store, ledger, transport, environment, backoff_seconds=0.01)

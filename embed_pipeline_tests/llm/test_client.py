@@ -121,9 +121,9 @@ def test_nobody_listens(tmp_path):
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (status(401, {"error": {"message": f"Incorrect key {KEY}"}}), "key was refused.*TEST_LLM_KEY"),
-        (status(403, f"no access with {KEY}"), "access was refused.*TEST_LLM_KEY"),
-        (status(402, "pay"), "cannot pay.*TEST_LLM_KEY"),
+        (status(401, {"error": {"message": f"Incorrect key {KEY}"}}), "key was refused.*TEST_LLM_API_KEY"),
+        (status(403, f"no access with {KEY}"), "access was refused.*TEST_LLM_API_KEY"),
+        (status(402, "pay"), "cannot pay.*TEST_LLM_API_KEY"),
         (status(429, {"error": {"message": "quota", "code": "insufficient_quota"}}), "cannot pay"),
         (status(404, {"error": {"message": "no model m"}}), "serves the model m"),
         (status(307, "", Location="http://example.com/"), "sdg.llm.base_url"),
@@ -170,16 +170,16 @@ def test_a_missing_key_is_named_before_any_call(tmp_path):
 
     transport = httpx.MockTransport(answer)
     client = client_of("https://llm.example.com/v1", tmp_path, key=None, transport=transport)
-    with pytest.raises(LLMAccessError, match=r"TEST_LLM_KEY is not set.*llm.example.com"):
+    with pytest.raises(LLMAccessError, match=r"TEST_LLM_API_KEY is not set.*llm.example.com"):
         client.check_access()
-    with pytest.raises(LLMAccessError, match="TEST_LLM_KEY"):
+    with pytest.raises(LLMAccessError, match="TEST_LLM_API_KEY"):
         asked(client)
     assert not calls
 
 
 def test_an_impossible_key_is_not_shown(tmp_path):
     client = client_of("https://llm.example.com/v1", tmp_path, key="se\ncret\x07")
-    with pytest.raises(LLMAccessError, match="TEST_LLM_KEY") as caught:
+    with pytest.raises(LLMAccessError, match="TEST_LLM_API_KEY") as caught:
         asked(client)
     assert "cret" not in str(caught.value)
 

@@ -39,10 +39,10 @@ needs_data_designer = pytest.mark.skipif(
 
 def client_of(url, tmp_path, key=KEY, budget_tokens=None, **settings):
     values = {"timeout_seconds": 20, "concurrency": 4, **settings}
-    llm = LLMSettings(base_url=url, model="m", api_key_env="TEST_LLM_KEY", **values)
+    llm = LLMSettings(base_url=url, model="m", api_key_env="TEST_LLM_API_KEY", **values)
     store = ResponseStore(tmp_path / "cache.sqlite")
     ledger = Ledger(store, "test", prices_of(llm), None, budget_tokens)
-    return DataDesignerClient(llm, store, ledger, {} if key is None else {"TEST_LLM_KEY": key})
+    return DataDesignerClient(llm, store, ledger, {} if key is None else {"TEST_LLM_API_KEY": key})
 
 
 def text_of(body):
@@ -137,7 +137,7 @@ def test_nothing_but_bad_answers(tmp_path):
 @needs_data_designer
 @pytest.mark.parametrize("code", [401, 403, 404])
 def test_refused_access(code, tmp_path):
-    said = "Check the key in the environment variable TEST_LLM_KEY"
+    said = "Check the key in the environment variable TEST_LLM_API_KEY"
     with (
         serving([status(code, {"error": {"message": f"what is {KEY}?"}})]) as server,
         pytest.raises(LLMAccessError, match=said) as caught,

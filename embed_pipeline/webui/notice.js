@@ -1,0 +1,40 @@
+// A line at the foot of Dagster's page: a settings file that cannot be used, settings that have changed, who is signed in.
+(() => {
+  const line = document.createElement("div");
+  line.id = "embed-pipeline-notice";
+  line.setAttribute("role", "status");
+  line.style.cssText =
+    "position:fixed;bottom:0;left:50%;transform:translateX(-50%);max-width:80vw;z-index:9999;padding:4px 12px;" +
+    "font:13px/1.5 system-ui,sans-serif;border-radius:6px 6px 0 0;white-space:pre-wrap;display:none";
+  document.body.appendChild(line);
+
+  const show = (state) => {
+    const parts = [];
+    if (state.problem) parts.push(`${state.problem}\nThe settings read before stay in use.`);
+    else if (state.changes?.length) parts.push(`Settings read anew: ${state.changes.join("; ")}`);
+    if (state.user) parts.push(`${state.user.name} (${state.user.role})`);
+    line.textContent = parts.join("\n");
+    if (state.user) {
+      const out = document.createElement("a");
+      out.href = "/logout";
+      out.textContent = "  Sign out";
+      out.style.color = "inherit";
+      line.appendChild(out);
+    }
+    line.style.background = state.problem ? "#a40000" : "#e8eef7";
+    line.style.color = state.problem ? "#fff" : "#222";
+    line.style.display = line.textContent ? "block" : "none";
+  };
+
+  const ask = async () => {
+    try {
+      const answer = await fetch("/embed_pipeline/state", { credentials: "same-origin" });
+      if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname));
+      if (answer.ok) show(await answer.json());
+    } catch {
+      // the web UI is being restarted
+    }
+  };
+  ask();
+  setInterval(ask, 5000);
+})();

@@ -1,0 +1,100 @@
+"""The web process: Dagster's own web server behind the guard, and its daemon."""
+
+import json
+import re
+import signal
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from dagster_webserver.webserver import DagsterWebserver
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from embed_pipeline.webui.daemon import running_daemon
+from embed_pipeline.webui.guard import Guard
+from embed_pipeline.webui.login import Login
+from embed_pipeline.webui.origins import ServedNames
+from embed_pipeline.webui.workspace import open_workspace
+
+OURS = "/embed_pipeline"
+
+
+def serve(
+    workspace: str, state: str, host: str, port: int, names: list[str], access: str | None, trusted_proxies: list[str]
+) -> None:
+    """Serve until a signal comes.
+
+    Args:
+        workspace: file that names the code server.
+        state: file in which the supervisor keeps what there is to tell about the settings.
+        names: under which requests are answered, besides those of this machine.
+        access: the access file; None: no login.
+        trusted_proxies: addresses whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
+    import uvicorn
+    from dagster._utils.log import configure_loggers
+
+    from embed_pipeline.defs.dead_runs import bury_dead_runs
+
+    configure_loggers(log_level="INFO")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn has its own while it serves, then raises it again
+    with open_workspace(Path(workspace)) as context, context.instance:
+        bury_dead_runs(context.instance)
+        app = Webserver(context, Path(state)).create_asgi_app()
+        login = Login(Path(access), port) if access is not None else None
+        with running_daemon(context) as failed:
+            try:
+                uvicorn.run(
+                    Guard(app, ServedNames(host, port, names), login),
+                    host=host,
+                    port=port,
+                    log_level="warning",
+                    server_header=False,
+                    proxy_headers=bool(trusted_proxies),
+                    forwarded_allow_ips=trusted_proxies,
+                    timeout_graceful_shutdown=3,
+                )
+            finally:
+                if failed.is_set():
+                    sys.exit(1)
+
+
+class Webserver(DagsterWebserver):  # type: ignore[type-arg]
+    """Dagster's web server with one script more, which shows problems of the settings file and who is signed in."""
+
+    def __init__(self, context: Any, state: Path) -> None:
+        self._state = state
+        super().__init__(context, live_data_poll_rate=2000)
+
+    def index_html_endpoint(self, request: Request) -> Any:
+        """Dagster's page with our script in it."""
+        response = super().index_html_endpoint(request)
+        nonce = re.search(r"'nonce-([0-9a-f]+)'", response.headers.get("content-security-policy", ""))
+        if not isinstance(response, HTMLResponse) or nonce is None:
+            return response
+        script = f'<script nonce="{nonce[1]}" src="{OURS}/notice.js" defer></script></body>'
+        body = bytes(response.body).decode().replace("</body>", script)
+        headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+        return HTMLResponse(body, headers=headers)
+
+    def build_routes(self) -> list[BaseRoute]:
+        """Ours before Dagster's, whose last one takes every path."""
+        ours = [Route(f"{OURS}/state", self._state_endpoint), Route(f"{OURS}/notice.js", _notice_endpoint)]
+        return [*ours, *super().build_routes()]
+
+    async def _state_endpoint(self, request: Request) -> Response:
+        try:
+            told = json.loads(self._state.read_text("utf-8"))
+        except (OSError, ValueError):
+            told = {}
+        user = getattr(request.state, "user", None)
+        who = None if user is None else {"name": user.name, "role": user.role}
+        return JSONResponse({**told, "user": who}, headers={"Cache-Control": "no-store"})
+
+
+async def _notice_endpoint(_: Request) -> Response:
+    text = resources.files("embed_pipeline.webui").joinpath("notice.js").read_text("utf-8")
+    return Response(text, media_type="application/javascript", headers={"Cache-Control": "no-cache"})
