@@ -40,8 +40,17 @@ def _fingerprint(table: Path) -> str:
 
 
 def is_trained(store: Store, graph: Mapping[str, Stage], content: str) -> bool:
-    """Whether the model in use was trained and measured on that content."""
-    return content_in_use(store) == content and _is_one_story(store, graph, with_upstream([JUDGEMENT], graph))
+    """Whether the model in use was trained and measured on that content, with whatever settings.
+
+    A new file of which no text is read changes the corpus and not the documents. Then the measurement still names the
+    corpus before it, and only the story of all pointers tells that nothing is left to do.
+    """
+    if content_in_use(store) != content:
+        return False
+    measured_on = _manifest_behind(store, JUDGEMENT)
+    if measured_on is not None and content_of(measured_on) == content:
+        return True
+    return _is_one_story(store, graph, with_upstream([JUDGEMENT], graph))
 
 
 def is_complete(store: Store, graph: Mapping[str, Stage], settings: Settings, content: str) -> bool:

@@ -18,9 +18,23 @@ def pretend_run(
     up_to: str | None = None,
     run_id: str | None = None,
     within_tolerance: bool = True,
+    same_documents: bool = False,
 ) -> None:
-    """Move every pointer as a run does; ``up_to`` is the last asset that was reached."""
+    """Move every pointer as a run does.
+
+    Args:
+        up_to: the last asset that was reached.
+        within_tolerance: the endpoint answered as the checkpoint does.
+        same_documents: the texts came out as those in use, although the corpus is another.
+    """
     for name, stage in graph.items():
+        if same_documents and name == "documents":
+            inputs = {MANIFEST: str(store.pointer(MANIFEST)["version"])}
+            key, documents = stage.key(settings, inputs, {}), store.current(name)
+            assert documents is not None
+            store.record_key(name, key, documents.version, inputs)
+            store.point(documents, key, "computed", 0.1, run_id)
+            continue
         artifact, key = _artifact(store, stage, settings, within_tolerance)
         store.point(artifact, key, "computed", 0.1, run_id)
         if name == up_to:

@@ -107,6 +107,28 @@ def test_other_settings_do_not_make_other_content(home):
     assert home.trained(content)
 
 
+def test_settings_that_make_the_graph_grow_or_a_run_part_of_the_way_do_not_either(home):
+    content = home.write("A")
+    home.run()
+    home.settings = load_settings(
+        None, None, [f"corpus.path={home.corpus}", "prep.mining_rounds=2", "finetune.hard_negatives=1"], {}
+    )
+    home.graph = stages(home.settings)
+    assert home.trained(content)
+    home.run(up_to="qa_pairs")
+    assert home.trained(content)
+
+
+def test_a_file_that_no_text_is_read_from_is_trained_on_once_a_run_has_seen_it(home):
+    home.write("A")
+    home.run()
+    (home.corpus / "picture.png").write_bytes(b"x")
+    content = corpus_fingerprint(home.corpus)
+    assert not home.trained(content)
+    home.run(same_documents=True)
+    assert home.trained(content)
+
+
 def test_an_endpoint_outside_its_tolerance_is_not_complete(home):
     content = home.write("A")
     home.run(within_tolerance=False)
