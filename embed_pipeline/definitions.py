@@ -19,6 +19,7 @@ from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.executor import build_executor
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
+from embed_pipeline.defs.promotion import build_promotion
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
@@ -62,7 +63,7 @@ def build_defs(
     return dg.Definitions(
         assets=[build_asset(stage, settings, store) for stage in graph.values()],
         asset_checks=build_checks(settings, store.home),
-        jobs=[job],
+        jobs=[job, build_promotion(store.home)],
         sensors=[sensor],
         schedules=[schedule],
         executor=build_executor(settings, store, graph),

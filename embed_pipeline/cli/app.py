@@ -14,7 +14,7 @@ import typer
 
 from embed_pipeline import __version__
 from embed_pipeline.cli import keep
-from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, homes_used
+from embed_pipeline.cli.options import Command, Context, Examination, Force, Plan, To, Writing, homes_used
 from embed_pipeline.errors import DiskFullError, EmbedPipelineError, InputError, SettingsError, disk_full
 
 app = typer.Typer(
@@ -114,6 +114,34 @@ def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) 
     )
     if code:
         raise typer.Exit(code)
+
+
+@app.command(cls=Writing)
+def promote(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Id of a run with overrides, or how it begins; history lists them.")],
+    plan: Plan = False,
+) -> None:
+    """Take an experiment over: write its settings into the settings file, then run; what is known is not computed."""
+    from embed_pipeline.cli.promote import promote_run
+
+    code = promote_run(ctx.obj, run, plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(cls=Command)
+def history(ctx: typer.Context) -> None:
+    """Every run of this home: who started it, what it computed, the verdict, what went wrong."""
+    from embed_pipeline.cli import output
+    from embed_pipeline.cli.history import history_rows, history_table
+
+    context: Context = ctx.obj
+    rows = history_rows(context.home)
+    if context.as_json:
+        output.print_json({"runs": rows})
+    else:
+        output.out().print(history_table(rows))
 
 
 @app.command(cls=Command)

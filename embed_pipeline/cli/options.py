@@ -152,6 +152,12 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
 
+class Writing(Command):
+    """A command that may be given a settings file which it makes."""
+
+    checks_settings = False
+
+
 class Examination(Command):
     """A command whose finding it is that settings or the home cannot be read."""
 

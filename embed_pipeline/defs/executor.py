@@ -5,7 +5,7 @@ What an earlier run has computed and the pointer names is not executed at all; s
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -29,14 +29,21 @@ from embed_pipeline.stages.interrupts import stoppable
 from embed_pipeline.store.artifacts import Store
 
 # What the process has imported from which the step processes are forked. Importing it touches no GPU.
-PRELOADED = ["embed_pipeline.definitions", "polars", "torch", "sentence_transformers"]
+LIGHT = ["embed_pipeline.definitions", "polars"]
+HEAVY = [*LIGHT, "torch", "sentence_transformers"]
+FEW_ASSETS = 3
+"""For so many assets the heavy imports are not worth their seconds."""
+
+Create = Callable[[Sequence[str]], Executor]
+"""Makes the executor inside, of the modules to be preloaded."""
 
 
 class WavesExecutor(Executor):
     """Gives another executor the steps of a run in waves, and only those that are needed."""
 
-    def __init__(self, inner: Executor, settings: Settings, store: Store, graph: Mapping[str, Stage]) -> None:
-        self.inner = inner
+    def __init__(self, create: Create, settings: Settings, store: Store, graph: Mapping[str, Stage]) -> None:
+        self.inner = create(LIGHT)
+        self._create = create
         self._settings = settings
         self._store = store
         self._graph = graph
@@ -64,10 +71,13 @@ class WavesExecutor(Executor):
         yield _begun(plan_context)
         request = RunRequest.of(plan_context.dagster_run, self._settings, self._graph)
         record = RunRecord(self._store, request, plan_context.instance)
-        run = RunInWaves(self.inner, plan_context, execution_plan, steps, request, self._store, self._graph, record)
+        run = RunInWaves(self._choose, plan_context, execution_plan, steps, request, self._store, self._graph, record)
         hold = hold_home(self._store.home, request.holder, plan_context)
-        with stoppable(record.end_by_force) as stop, hold, record.kept(stop):
+        with stoppable(record.end_by_force) as stop, record.kept(stop), hold:
             yield from run.events()
+
+    def _choose(self, assets: int) -> Executor:
+        return self._create(LIGHT if assets <= FEW_ASSETS else HEAVY)
 
 
 def build_executor(settings: Settings, store: Store, graph: Mapping[str, Stage]) -> dg.ExecutorDefinition:
@@ -77,12 +87,14 @@ def build_executor(settings: Settings, store: Store, graph: Mapping[str, Stage])
 
     @dg.executor(name=inner.name, config_schema=inner.config_schema.as_field(), requirements=requirements)
     def in_waves(init_context: InitExecutorContext) -> WavesExecutor:
-        config: dict[str, Any] = dict(init_context.executor_config)
-        if settings.executor == "multiprocess":
-            config.setdefault("start_method", {"forkserver": {"preload_modules": PRELOADED}})
-        create = inner.executor_creation_fn
-        assert create is not None
-        return WavesExecutor(create(init_context._replace(executor_config=config)), settings, store, graph)
+        def create(preloaded: Sequence[str]) -> Executor:
+            config: dict[str, Any] = dict(init_context.executor_config)
+            if settings.executor == "multiprocess":
+                config.setdefault("start_method", {"forkserver": {"preload_modules": list(preloaded)}})
+            assert inner.executor_creation_fn is not None
+            return inner.executor_creation_fn(init_context._replace(executor_config=config))
+
+        return WavesExecutor(create, settings, store, graph)
 
     return in_waves
 

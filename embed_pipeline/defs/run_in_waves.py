@@ -1,6 +1,6 @@
 """One run, wave after wave: assets first, their checks with them, then what follows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
@@ -25,7 +25,7 @@ class RunInWaves:
 
     def __init__(
         self,
-        executor: Executor,
+        choose: Callable[[int], Executor],
         context: PlanOrchestrationContext,
         plan: ExecutionPlan,
         steps: Steps,
@@ -34,7 +34,7 @@ class RunInWaves:
         graph: Mapping[str, Stage],
         record: RunRecord,
     ) -> None:
-        self._executor = executor
+        self._choose = choose
         self._context = context
         self._plan = plan
         self._steps = steps
@@ -54,6 +54,8 @@ class RunInWaves:
 
     def events(self) -> Iterator[DagsterEvent]:
         """Execute."""
+        left_out = [name for name in self._steps.assets if name not in self._waves.chosen]
+        self._record.watch(self._waves.up_to_date, self._waves.blocked, left_out)
         yield from self._execute(self._steps.others)
         while wave := self._waves.next():
             yield from self._wave(wave)
@@ -94,19 +96,25 @@ class RunInWaves:
         """
         if not step_keys:
             return
+        executor = self._executor
         job = self._context.job.get_definition()
         config = ResolvedRunConfig.build(job, self._context.run_config)
         wave = self._plan.build_subset_plan(step_keys, job, config)
         context = PlanOrchestrationContext(
             self._context.plan_data._replace(execution_plan=wave),
             self._context.log,
-            self._executor,
+            executor,
             self._context.output_capture,
         )
-        for event in self._executor.execute(context, wave):
+        for event in executor.execute(context, wave):
             self._record.note(event)
             yield event
         raise_if_stopped()
+
+    @cached_property
+    def _executor(self) -> Executor:
+        """Chosen when the first step is executed, by how many assets may be."""
+        return self._choose(len(self._waves.chosen) - len(self._waves.up_to_date))
 
     def _unchecked(self, name: str) -> list[CheckStep]:
         return [
@@ -155,7 +163,9 @@ class RunInWaves:
         return found
 
     def _summary(self) -> Iterator[DagsterEvent]:
-        self._record.decided(self._waves.up_to_date, self._waves.blocked)
+        if self._request.experiment:
+            line = "an experiment: the home stays as it is, nothing is deployed; embed-pipeline promote takes it over"
+            yield DagsterEvent.engine_event(self._context, line, EngineEventData())
         count = len(self._waves.up_to_date)
         if count:
             line = f"{count} of {len(self._steps.assets)} assets are up to date: {', '.join(self._waves.up_to_date)}"

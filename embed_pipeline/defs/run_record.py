@@ -41,6 +41,7 @@ class RunRecord:
         self._executed: list[str] = []
         self._up_to_date: Mapping[str, str] = {}
         self._blocked: Sequence[str] = ()
+        self._left_out: Sequence[str] = ()
         self._started = _now()
         self._stop = Stop()
 
@@ -59,9 +60,9 @@ class RunRecord:
         """These assets are executed."""
         self._executed += names
 
-    def decided(self, up_to_date: Mapping[str, str], blocked: Sequence[str]) -> None:
-        """What was not executed, because it need not be, or must not."""
-        self._up_to_date, self._blocked = up_to_date, blocked
+    def watch(self, up_to_date: Mapping[str, str], blocked: Sequence[str], left_out: Sequence[str]) -> None:
+        """What is not executed, growing: it need not be; something before it failed; experiments leave it out."""
+        self._up_to_date, self._blocked, self._left_out = up_to_date, blocked, left_out
 
     @contextmanager
     def kept(self, stop: Stop) -> Iterator[None]:
@@ -106,7 +107,7 @@ class RunRecord:
     def _forget_plans(self) -> None:
         log = self._instance.event_log_storage
         if isinstance(log, EventLog):
-            log.forget_plans(self._request.run_id, [dg.AssetKey(name) for name in self._up_to_date])
+            log.forget_plans(self._request.run_id, [dg.AssetKey(name) for name in (*self._up_to_date, *self._left_out)])
 
     def _note_failure(self, step: str, data: Any) -> None:
         if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":

@@ -98,14 +98,20 @@ def test_a_folder_is_shown_with_its_files(definitions, instance):
 
 def test_a_launchpad_override_is_part_of_the_key_and_does_not_stick(definitions, instance, tmp_path):
     before = toy.launch(definitions, instance)
-    changed = toy.launch(definitions, instance, overrides=["finetune.epochs=9"])
-    assert outcomes(changed) == {"names": "reused", "model": "computed", "score": "computed"}
-    assert data_versions(changed)["model"] != data_versions(before)["model"]
-    made = Store(tmp_path / "home").current("model")
+    changed = toy.run(definitions, instance, overrides=["finetune.epochs=9"])
+    made = Store(tmp_path / "home").of_run(changed.run_id, "model")
     assert made.manifest().settings == {"finetune.epochs": 9}
+    assert made.version != data_versions(before)["model"]
     back = toy.launch(definitions, instance)
     assert outcomes(back) == dict.fromkeys(toy.STAGES, "reused")
     assert data_versions(back) == data_versions(before)
+
+
+def test_charts_schema_and_sample_are_kept_where_something_was_computed(definitions, instance):
+    toy.launch(definitions, instance)
+    reused: Mapping[str, Any] = materialization(toy.launch(definitions, instance), "names").metadata
+    assert {"outcome", "names", "share"} <= set(reused)
+    assert not {"sample", "dagster/column_schema", "chart: lengths"} & set(reused)
 
 
 def test_force_in_the_launchpad_recomputes_that_asset_alone(definitions, instance):
@@ -209,9 +215,12 @@ def test_a_dagster_pandas_type_refuses_rows_that_break_its_constraints(instance,
         frame = pairs_of({"q1": ("why?", ["d#0"])}).with_columns(complexity=pl.lit(complexity * 3, pl.Int64))
         run.write_table(frame)
 
-    built = toy.toy_defs(toy.settings_of(tmp_path), tmp_path / "home", {"qa_pairs": qa_pairs})
-    assert toy.launch(built, instance, overrides=["sdg.min_complexity=1"]).success
-    refused = toy.launch(built, instance, overrides=["sdg.min_complexity=2"])
+    def launched(complexity: int) -> dg.ExecuteInProcessResult:
+        settings = toy.settings_of(tmp_path, f"sdg.min_complexity={complexity}")
+        return toy.launch(toy.toy_defs(settings, tmp_path / "home", {"qa_pairs": qa_pairs}), instance)
+
+    assert launched(1).success
+    refused = launched(2)
     assert not refused.success
     (failed,) = [event for event in refused.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "complexity" in str(failed.step_failure_data)

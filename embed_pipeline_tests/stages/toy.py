@@ -1,10 +1,13 @@
 """A graph of three stages that takes milliseconds, as Dagster assets."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 
 from embed_pipeline import charts
 from embed_pipeline.defs.assets import build_asset
@@ -92,10 +95,32 @@ def toy_defs(
     )
 
 
+def run(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    assets: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+    **pipeline: object,
+) -> dg.DagsterRun:
+    """Run it as the command line and the web UI do: with the executor of the definitions."""
+    job = definitions.resolve_job_def(f"{JOB}_0")
+    config: dict[str, Any] = {
+        "resources": {"pipeline": {"config": pipeline}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+    chosen = frozenset(dg.AssetKey(name) for name in assets) or None
+    made = instance.create_run_for_job(job, run_config=config, tags=tags, asset_selection=chosen)
+    for _ in execute_run_iterator(InMemoryJob(job), made, instance):
+        pass
+    ended = instance.get_run_by_id(made.run_id)
+    assert ended is not None
+    return ended
+
+
 def launch(
     definitions: dg.Definitions, instance: dg.DagsterInstance, retries: int = 0, **pipeline: object
 ) -> dg.ExecuteInProcessResult:
-    """Run everything with a launchpad config for the resource ``pipeline``."""
+    """Run everything in process, without the executor, with a launchpad config for the resource ``pipeline``."""
     config: dict[str, Any] = {
         "resources": {"pipeline": {"config": pipeline}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

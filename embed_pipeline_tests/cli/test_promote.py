@@ -1,0 +1,91 @@
+"""``promote RUN``: the overrides of an experiment become lines of the settings file, then everything runs."""
+
+import pytest
+
+from embed_pipeline.cli import run as run_command
+from embed_pipeline.cli.options import Context
+from embed_pipeline.cli.promote import promote_run
+from embed_pipeline.errors import SettingsError
+from embed_pipeline.store.history import History
+
+RECORD = {
+    "run_id": "aaaa1111",
+    "started": "2026-01-02T03:04:05+00:00",
+    "status": "succeeded",
+    "overrides": ["finetune.epochs=7", "eval.resamples=300"],
+    "errors": [],
+}
+FILE = """# what we have found
+finetune:
+  epochs: 3      # by hand
+"""
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """What would be run; the runs themselves are tested elsewhere."""
+    calls = []
+
+    def run(settings, home, to, force, *, plan, **_):
+        calls.append((settings, plan))
+        return 0
+
+    monkeypatch.setattr(run_command, "run", run)
+    for name in ("HOME", "CONFIG", "PROFILE", "OVERRIDES"):
+        monkeypatch.setenv(f"EMBED_PIPELINE_{name}", "")  # restored afterwards; export() sets them
+    return calls
+
+
+def context(folder, config, overrides=()):
+    History(folder / "home").write(RECORD)
+    return Context(folder / "home", True, None, None, config, True, tuple(overrides), False)
+
+
+def test_only_its_lines_change_and_the_run_has_its_settings(tmp_path, ran, capsys):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(FILE)
+    assert promote_run(context(tmp_path, file), "aaaa", plan=False) == 0
+    assert file.read_text() == FILE.replace("3 ", "7 ") + "eval:\n  resamples: 300\n"
+    ((settings, planned),) = ran
+    assert (settings.finetune.epochs, settings.eval.resamples, planned) == (7, 300, False)
+    told = capsys.readouterr().err
+    assert "+  epochs: 7" in told
+    assert f"{file}: written" in told
+
+
+def test_a_plan_writes_nothing(tmp_path, ran, capsys):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(FILE)
+    promote_run(context(tmp_path, file), "aaaa", plan=True)
+    assert file.read_text() == FILE
+    ((settings, planned),) = ran
+    assert (settings.finetune.epochs, planned) == (7, True)
+    assert "would be written" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_made(tmp_path, ran):
+    file = tmp_path / "new.yaml"
+    promote_run(context(tmp_path, file), "aaaa", plan=False)
+    assert file.read_text() == "finetune:\n  epochs: 7\neval:\n  resamples: 300\n"
+    assert ran[0][0].finetune.epochs == 7
+
+
+def test_without_a_file_it_says_to_name_one(tmp_path, ran):
+    with pytest.raises(SettingsError, match="name one with --config"):
+        promote_run(context(tmp_path, None), "aaaa", plan=False)
+    assert ran == []
+
+
+def test_what_is_given_besides_must_not_hide_it(tmp_path, ran):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(FILE)
+    with pytest.raises(SettingsError, match=r"would hide finetune\.epochs"):
+        promote_run(context(tmp_path, file, ["finetune.epochs=2"]), "aaaa", plan=False)
+    assert file.read_text() == FILE
+
+
+def test_an_unknown_run_is_refused_and_nothing_is_written(tmp_path, ran):
+    file = tmp_path / "pipeline.yaml"
+    with pytest.raises(SettingsError, match="not in the history"):
+        promote_run(context(tmp_path, file), "bbbb", plan=False)
+    assert not file.exists()
