@@ -135,7 +135,8 @@ class Command(TyperCommand):
     it is made.
     """
 
-    is_examination = False
+    checks_settings = True
+    checks_home = True
 
     def __init__(self, *, params: list[click.Parameter], **others: Any) -> None:
         super().__init__(params=[*params, *_SHARED.params], **others)
@@ -144,10 +145,10 @@ class Command(TyperCommand):
         """Run the command with its own options."""
         assert _SHARED.callback is not None
         context = _SHARED.callback(**{str(one.name): ctx.params.pop(str(one.name)) for one in _SHARED.params})
-        if not self.is_examination:
+        if self.checks_home:
             check_home(context.home)
-            if context.given:
-                context.settings  # noqa: B018  read, for the error
+        if self.checks_settings and context.given:
+            context.settings  # noqa: B018  read, for the error
         ctx.obj = context
         return super().invoke(ctx)
 
@@ -161,7 +162,8 @@ class Writing(Command):
 class Examination(Command):
     """A command whose finding it is that settings or the home cannot be read."""
 
-    is_examination = True
+    checks_settings = False
+    checks_home = False
 
 
 def home_of(home: Path | None) -> Path:
