@@ -5,9 +5,8 @@ them again without it. Models stay, since they hold no text; they are named, for
 :mod:`embed_pipeline.stages.erase` removes what is found here.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +15,14 @@ from typing import Any
 from embed_pipeline.errors import ArtifactError, InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.records import TableRow, passage_text
-from embed_pipeline.store.artifacts import MANIFEST, Artifact, Store
+from embed_pipeline.stages.lineage import LISTING, SOURCE, ancestors, artifacts, inputs_of, made_from, plain
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.store.strings import WEIGHTS, strings_in, strings_of
 from embed_pipeline.text.traces import Traces
 
-SOURCE, LISTING = "documents", "corpus_manifest"
 ASKED = ("question", "answer", "judgement", "detail")
 """Columns with what was written about a document."""
 LEAST_NAME = 5
-Name = tuple[str, str]
-"""An asset and a version of it."""
 
 
 @dataclass
@@ -87,7 +84,7 @@ def find(home: Path, names: Sequence[str]) -> Purge:
     """
     store, wanted = Store(home), set(names)
     every = artifacts(store)
-    sources = {one: rows for one in every if _plain(one.asset) == SOURCE and (rows := _named_rows(one, wanted))}
+    sources = {one: rows for one in every if plain(one.asset) == SOURCE and (rows := _named_rows(one, wanted))}
     rows = [row for held in sources.values() for row in held]
     unknown = sorted(wanted - {row[column] for row in rows for column in ("doc_id", "path")})
     if unknown:
@@ -97,15 +94,13 @@ def find(home: Path, names: Sequence[str]) -> Purge:
         )
     purge = Purge(home, rows, Traces(row["text"] for row in rows))
     purge.also_in = _leave_out_others(purge, sources)
-    listings = [
-        one for one in every if _plain(one.asset) == LISTING and _named_rows(one, {row["path"] for row in rows})
-    ]
-    inputs = {(one.asset, one.version): _inputs(store, one) for one in every}
-    made = _made_from([*sources, *listings], every, inputs)
+    listings = [one for one in every if plain(one.asset) == LISTING and _named_rows(one, {row["path"] for row in rows})]
+    inputs = {(one.asset, one.version): inputs_of(store, one) for one in every}
+    made = made_from([*sources, *listings], every, inputs)
     quoting = [one for one in every if one not in made and not is_model(one) and _quotes(one, purge.quoted)]
     purge.doomed = quoting + [one for one in made if not is_model(one)]
     trained = {(one.asset, one.version) for one in made if "training_set" in one.asset and _quotes(one, purge.quoted)}
-    purge.models = {one: bool(trained & _ancestors((one.asset, one.version), inputs)) for one in made if is_model(one)}
+    purge.models = {one: bool(trained & ancestors((one.asset, one.version), inputs)) for one in made if is_model(one)}
     _learn_what_was_asked(purge)
     return purge
 
@@ -127,17 +122,6 @@ def require_gone(purge: Purge, corpus: Path | None) -> None:
         )
 
 
-def artifacts(store: Store) -> list[Artifact]:
-    """Every artifact of a home."""
-    manifests = sorted(store.root.glob(f"*/*/{MANIFEST}"))
-    return [Artifact(path.parents[1].name, path.parent.name, path.parent) for path in manifests]
-
-
-def _plain(asset: str) -> str:
-    """The name without that of the variant: ``contracts__documents`` are documents as well."""
-    return asset.rpartition("__")[2]
-
-
 def is_model(artifact: Artifact) -> bool:
     """Whether it holds weights."""
     return any(path.suffix in WEIGHTS for path in artifact.path.rglob("*"))
@@ -150,7 +134,7 @@ def _still_there(purge: Purge, root: Path) -> Iterator[Path]:
             yield root / path
     single = {row["path"] for row in purge.rows} - of_many
     yield from (root / path for path in sorted(single) if (root / path).is_file())
-    listings = [one for one in purge.doomed if _plain(one.asset) == LISTING]
+    listings = [one for one in purge.doomed if plain(one.asset) == LISTING]
     contents = {(row["bytes"], row["sha256"]) for one in listings for row in _named_rows(one, single)}
     sizes = {size for size, _ in contents}
     for path in root.rglob("*"):
@@ -169,50 +153,6 @@ def _named_rows(artifact: Artifact, names: set[str]) -> list[dict[str, Any]]:
         return table.filter(pl.any_horizontal(pl.col(columns).is_in(sorted(names)))).collect().to_dicts()
     except (ArtifactError, OSError, pl.exceptions.PolarsError):
         return []
-
-
-def _inputs(store: Store, artifact: Artifact) -> set[Name]:
-    """What an artifact was made from, by its manifest and by every key that leads to it."""
-    found: set[Name] = set()
-    for path in (store.root / artifact.asset / "keys").glob("*.json"):
-        try:
-            known = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            continue
-        if known.get("version") == artifact.version:
-            found |= set(known.get("inputs", {}).items())
-    try:
-        return found | set(artifact.manifest().inputs.items())
-    except ArtifactError:
-        return found
-
-
-def _made_from(
-    sources: Sequence[Artifact], every: Sequence[Artifact], inputs: Mapping[Name, set[Name]]
-) -> list[Artifact]:
-    """The sources and everything made from them, what was made last first, and ``documents`` last of all: by them a
-    purge that was stopped is begun again.
-    """
-    begins = {SOURCE: 1, LISTING: 0}
-    depth = {(one.asset, one.version): begins[_plain(one.asset)] for one in sources}
-    changed = True
-    while changed:
-        changed = False
-        for name, needed in inputs.items():
-            found = max((depth[one] + 1 for one in needed if one in depth), default=-1)
-            if found > depth.get(name, -1):
-                depth[name], changed = found, True
-    made = [one for one in every if (one.asset, one.version) in depth]
-    return sorted(made, key=lambda one: (_plain(one.asset) == SOURCE, -depth[one.asset, one.version]))
-
-
-def _ancestors(name: Name, inputs: Mapping[Name, set[Name]]) -> set[Name]:
-    found, waiting = set[Name](), [name]
-    while waiting:
-        for one in inputs.get(waiting.pop(), set()) - found:
-            found.add(one)
-            waiting.append(one)
-    return found
 
 
 def _quotes(artifact: Artifact, traces: Traces) -> bool:

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -50,7 +51,13 @@ def fill(home: Path) -> None:
     with temporary_folder(store.staging("checkpoint"), "new") as staged:
         (staged / DATA).mkdir()
         (staged / DATA / "model.safetensors").write_bytes(b"weights")
-        values = {"asset": "checkpoint", "key": "k", "stage_version": "1", "settings": {}, "external": {}}
+        values: dict[str, Any] = {
+            "asset": "checkpoint",
+            "key": "k",
+            "stage_version": "1",
+            "settings": {},
+            "external": {},
+        }
         values |= {"inputs": {"training_set": training_set.version}, "started": "", "seconds": 1.0}
         made = store.commit(staged, values | {"host": "", "device": "", "libraries": {}})
     store.point(made, "k", "computed", 1.0)

@@ -1,8 +1,10 @@
 """What a purge finds, what it leaves to others, and that one that was killed can be begun again."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -24,15 +26,22 @@ ASKED = {"anna.md": "who keeps the two dozen bees of amber", "valve.md": "what d
 
 
 def commit(
-    store: Store, asset: str, rows: list[dict[str, object]], *inputs: Artifact, files: dict[str, str] | None = None
+    store: Store, asset: str, rows: Sequence[dict[str, Any]], *inputs: Artifact, files: dict[str, str] | None = None
 ) -> Artifact:
     key = sha256_text(f"{asset} {rows} {[one.version for one in inputs]}")
     with temporary_folder(store.staging(asset), "new") as staged:
         (staged / DATA).mkdir()
-        pl.DataFrame(rows).write_parquet(staged / DATA / "table.parquet")
+        pl.DataFrame(list(rows)).write_parquet(staged / DATA / "table.parquet")
         for name, text in (files or {}).items():
             (staged / DATA / name).write_text(text)
-        values = {"asset": asset, "key": key, "stage_version": "1", "settings": {}, "external": {}, "started": ""}
+        values: dict[str, Any] = {
+            "asset": asset,
+            "key": key,
+            "stage_version": "1",
+            "settings": {},
+            "external": {},
+            "started": "",
+        }
         values |= {"inputs": {one.asset: one.version for one in inputs}, "seconds": 1.0}
         made = store.commit(staged, values | {"host": "", "device": "", "libraries": {}})
     store.point(made, key, "computed", 1.0, run_id="run")
@@ -44,7 +53,9 @@ def fill(home: Path, names: tuple[str, ...] = ("anna.md", "valve.md"), prefix: s
     texts = {name: TEXTS[name] for name in names}
     listing = [{"path": name, "bytes": len(text), "sha256": sha256_text(text)} for name, text in texts.items()]
     manifest = commit(store, "corpus_manifest", listing)
-    rows = [{"doc_id": name, "path": name, "title": "", "text": text} for name, text in texts.items()]
+    rows: list[dict[str, Any]] = [
+        {"doc_id": name, "path": name, "title": "", "text": text} for name, text in texts.items()
+    ]
     documents = commit(store, f"{prefix}documents", rows, manifest)
     passages = commit(
         store, f"{prefix}passages", [row | {"passage_id": f"{row['doc_id']}#0"} for row in rows], documents

@@ -141,7 +141,7 @@ def test_a_damaged_database_is_named(home, tmp_path):
 
 def members(target: Path) -> dict[str, bytes]:
     with tarfile.open(target) as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+        return {one.name: tar.extractfile(one).read() for one in tar}
 
 
 def rewritten(target: Path, **changed: bytes | None) -> None:
