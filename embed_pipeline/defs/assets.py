@@ -57,7 +57,7 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
             yield observed(result, stage, store, pipeline, context)
             yield as_before(stage.name, context.instance)
         else:
-            version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external)
+            version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external, stage, settings)
             yield dg.Output(result, data_version=version, tags=made_from)
             yield fresh(stage.name)
 
