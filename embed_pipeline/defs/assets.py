@@ -75,7 +75,7 @@ def _run(
     os.environ.setdefault("TQDM_DISABLE", "1")
     with stoppable(), reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
-            result = run_stage(stage, pipeline.settings(settings), store, inputs, stage.name in pipeline.force)
+            result = run_stage(stage, pipeline.settings(settings), store, inputs, pipeline.forces(stage))
         except EmbedPipelineError as error:
             raise to_failure(error) from error
         announce(result)

@@ -47,10 +47,12 @@ def parse_batches(batches: Iterable[FileBatch], processes: int) -> Iterator[Pars
         yield from map(parse_batch, batches)
         return
     with ExitStack() as stack:
+        workers = [stack.enter_context(_worker()) for _ in range(processes)]
         idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
-        for _ in range(processes):
-            idle.put(stack.enter_context(_worker()))
+        for worker in workers:
+            idle.put(worker)
         threads = stack.enter_context(ThreadPoolExecutor(processes))
+        stack.enter_context(_killed_on_error(workers, threads))
         waiting: deque[Future[Parsed]] = deque()
         for batch in batches:
             waiting.append(threads.submit(_ask_one, idle, batch))
@@ -74,6 +76,18 @@ def _worker() -> "Iterator[subprocess.Popen[bytes]]":
     finally:
         with suppress(BrokenPipeError):
             process.communicate()  # the end of its input is the end of it
+
+
+@contextmanager
+def _killed_on_error(workers: "list[subprocess.Popen[bytes]]", threads: ThreadPoolExecutor) -> Iterator[None]:
+    """Nobody waits for files that are no longer wanted, after Ctrl-C for example."""
+    try:
+        yield
+    except BaseException:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.kill()
+        raise
 
 
 def _ask_one(idle: "SimpleQueue[subprocess.Popen[bytes]]", batch: FileBatch) -> Parsed:

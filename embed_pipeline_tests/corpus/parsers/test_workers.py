@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import pytest
 
@@ -51,3 +52,20 @@ def test_default_processes(monkeypatch):
     assert 1 <= default_processes() <= 8
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
     assert default_processes() == 8
+
+
+def test_nobody_waits_for_what_is_no_longer_wanted(tmp_path, monkeypatch):
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(120)\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    batches = iter([FileBatch(tmp_path, [("a.md", "")], 1)] * 3)
+
+    def interrupted():
+        yield from batches
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(parse_batches(interrupted(), 2))
+    assert time.monotonic() - began < 30
