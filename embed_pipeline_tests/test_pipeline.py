@@ -175,7 +175,7 @@ def told(user: User, *more: str) -> tuple[dict[str, str], dict[str, str], set[st
     graph = stages(settings)
     status = status_rows(settings, user.home)
     by_command = {row["asset"]: "; ".join(row["reasons"]) for row in status if row["state"] != "fresh"}
-    with dg.DagsterInstance.from_config(str(user.home / "dagster")) as instance:
+    with dg.DagsterInstance.get() as instance:
         look(instance, settings, WatchedStore(user.home), graph)
         keys = {dg.AssetCheckKey(dg.AssetKey(name), CHECK): name for name in graph}
         records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
@@ -190,8 +190,9 @@ def told(user: User, *more: str) -> tuple[dict[str, str], dict[str, str], set[st
     return by_command, shown, stale
 
 
-def test_the_web_ui_says_what_status_says(user, tmp_path):
+def test_the_web_ui_says_what_status_says(user, tmp_path, monkeypatch):
     """One change after another, each undone or run away before the next."""
+    monkeypatch.setenv("DAGSTER_HOME", str(user.home / "dagster"))
     document = sorted(user.corpus.iterdir())[0]
     original = document.read_text()
     assert told(user) == ({}, {}, set())

@@ -60,7 +60,7 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
             yield observed(result, stage, store, pipeline, context)
             yield as_before(stage.name, context.instance)
         else:
-            version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external)
+            version, made_from = dg.DataVersion(result.artifact.version), provenance(result.external, stage, settings)
             yield dg.Output(result, data_version=version, tags=made_from)
             yield fresh(stage.name)
 
@@ -85,8 +85,8 @@ def _run(
     os.environ.setdefault("TQDM_DISABLE", "1")
     with stoppable(), reporting(_Both(LogReporter(context.log.info), current_reporter())):
         try:
-            forced, run_id = stage.name in pipeline.force, context.run.run_id
-            chosen = pipeline.settings(settings)
+            chosen, run_id = pipeline.settings(settings), context.run.run_id
+            forced = pipeline.forces(stage)
             result = run_stage(stage, chosen, store, inputs, forced, origin=lambda: origin_of(run_id))
         except EmbedPipelineError as error:
             raise to_failure(error) from error

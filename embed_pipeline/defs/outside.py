@@ -12,11 +12,13 @@ observation would leave the assets behind it stale for ever.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 
 from embed_pipeline.defs import OWNERS
 from embed_pipeline.errors import EmbedPipelineError
+from embed_pipeline.files import sha256_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import External, Stage, Version
 from embed_pipeline.stages.graph import stages
@@ -27,18 +29,32 @@ VERSION_TAG = "dagster/data_version"
 GIVEN_TAG = "dagster/data_version_is_user_provided"
 INPUT_TAG = "dagster/input_data_version/"
 
-# What a stage calls it -> the asset, and what it is.
-NAMES = {
-    "corpus": ("corpus_folder", "The documents of corpus.path, by content."),
-    "tokenizer": ("tokenizer", "The base model's tokenizer, which measures passages."),
-    "base_model": ("base_model", "The base model's files and how it encodes (base_model, encoder)."),
-    "prompts": ("prompts", "The prompts of the language model, those of sdg.prompts among them."),
-    "import_from": ("imported_questions", "The questions brought along (sdg.import_from)."),
-    "gold": ("gold_questions", "The gold set (eval.gold)."),
-    "teacher": ("teacher", "The model that is distilled from (finetune.teacher)."),
-    "cross_encoder": ("cross_encoder", "The model that denoises negatives (prep.cross_encoder)."),
-    "llm": ("denoising_model", "The language model that denoises negatives, and its prompt."),
-    "tensorrt": ("tensorrt", "Whether and with what a TensorRT engine can be built on this machine."),
+
+class Kind(NamedTuple):
+    """One kind of thing outside; ``settings`` say which one it is."""
+
+    key: str
+    about: str
+    settings: tuple[str, ...]
+
+
+MODEL = ("base_model", "encoder")
+# By the name that stages use.
+KINDS = {
+    "corpus": Kind("corpus_folder", "The documents of corpus.path, by content.", ("corpus.path",)),
+    "tokenizer": Kind("tokenizer", "The base model's tokenizer, which measures passages.", MODEL),
+    "base_model": Kind("base_model", "The base model's files and how it encodes (base_model, encoder).", MODEL),
+    "prompts": Kind("prompts", "The prompts of the language model, those of sdg.prompts among them.", ("sdg.prompts",)),
+    "import_from": Kind("imported_questions", "The questions brought along (sdg.import_from).", ("sdg.import_from",)),
+    "gold": Kind("gold_questions", "The gold set (eval.gold).", ("eval.gold",)),
+    "teacher": Kind("teacher", "The model that is distilled from (finetune.teacher).", ("finetune.teacher",)),
+    "cross_encoder": Kind(
+        "cross_encoder", "The model that denoises negatives (prep.cross_encoder).", ("prep.cross_encoder",)
+    ),
+    "llm": Kind(
+        "denoising_model", "The language model that denoises negatives, and its prompt.", ("sdg.llm", "sdg.prompts")
+    ),
+    "tensorrt": Kind("tensorrt", "Whether and with what a TensorRT engine can be built on this machine.", ()),
 }
 # Asset that stands for something running -> the asset of what runs, and what it is.
 PROCESSES = {
@@ -51,11 +67,13 @@ class Outside:
     """What was found outside.
 
     Attributes:
-        versions: by the name that stages use.
+        settings: of the pipeline.
+        versions: by the key of the asset.
         problems: why something has no version, in words.
     """
 
-    versions: Mapping[str, str]
+    settings: Settings
+    versions: dict[str, str]
     problems: tuple[str, ...]
 
     def seen_by(self, graph: Mapping[str, Stage]) -> dict[str, Stage]:
@@ -63,20 +81,50 @@ class Outside:
         return {name: replace(stage, external=self._of(stage)) for name, stage in graph.items()}
 
     def _of(self, stage: Stage) -> External:
-        look = stage.external
-        return lambda settings: {name: _constant(self.versions[name]) for name in look(settings)}
+        found = {name: self.versions[key] for name, key in _keys(stage, self.settings).items()}
+        return lambda _: {name: _constant(version) for name, version in found.items()}
 
 
 def outside_keys(stage: Stage, settings: Settings) -> list[str]:
-    """The external assets that a stage depends on."""
-    names = stage.external(stage.derive(settings))
+    """The external assets that a stage depends on.
+
+    Args:
+        settings: of the pipeline; a stage with settings of its own may look at another corpus, model and so on, and
+            then has an asset of its own for it.
+    """
     process = [PROCESSES[stage.name][0]] if stage.name in PROCESSES else []
-    return [_key(name) for name in names] + process
+    return [*_keys(stage, settings).values(), *process]
+
+
+def _keys(stage: Stage, settings: Settings) -> dict[str, str]:
+    """What the stage calls it -> the asset."""
+    own = stage.derive(settings)
+    return {name: _key(name, stage.name, own, settings) for name in stage.external(own)}
+
+
+def _key(name: str, stage: str, own: Settings, settings: Settings) -> str:
+    kind = KINDS.get(name)
+    if kind is None:
+        return name
+    chosen = [str(_value(own, setting)) for setting in kind.settings]
+    if chosen == [str(_value(settings, setting)) for setting in kind.settings]:
+        return kind.key
+    owner = stage.rpartition("__")[0]
+    return f"{owner}__{kind.key}" if owner else f"{kind.key}_{sha256_json(chosen)[:8]}"
+
+
+def _value(settings: Settings, name: str) -> object:
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def outside_assets(graph: Mapping[str, Stage], settings: Settings) -> list[dg.AssetSpec]:
     """All of them, for these settings."""
-    about = dict([*NAMES.values(), *PROCESSES.values()])
+    about = dict(PROCESSES.values())
+    for stage in graph.values():
+        about |= {key: KINDS[name].about for name, key in _keys(stage, settings).items() if name in KINDS}
     keys = dict.fromkeys(key for stage in graph.values() for key in outside_keys(stage, settings))
     return [
         dg.AssetSpec(key, group_name=GROUP, description=about.get(key), kinds={"external"}, owners=OWNERS)
@@ -84,9 +132,10 @@ def outside_assets(graph: Mapping[str, Stage], settings: Settings) -> list[dg.As
     ]
 
 
-def provenance(external: Mapping[str, str]) -> dict[str, str]:
+def provenance(external: Mapping[str, str], stage: Stage, settings: Settings) -> dict[str, str]:
     """Tags of a materialization that say what it was made from, whatever has been reported so far."""
-    return {f"{INPUT_TAG}{_key(name)}": version for name, version in external.items()}
+    keys = _keys(stage, settings)
+    return {f"{INPUT_TAG}{keys[name]}": version for name, version in external.items()}
 
 
 def names_outside(tags: Mapping[str, str], stage: Stage, settings: Settings) -> bool:
@@ -99,12 +148,13 @@ def look_outside(graph: Mapping[str, Stage], settings: Settings, home: Path) -> 
     versions: dict[str, str] = {}
     problems: list[str] = []
     for stage in graph.values():
+        keys = _keys(stage, settings)
         for name, version in stage.external(stage.derive(settings)).items():
             try:
-                versions[name] = version(home)
+                versions[keys[name]] = version(home)
             except EmbedPipelineError as error:
                 problems.append(str(error))
-    return Outside(versions, tuple(dict.fromkeys(problems)))
+    return Outside(settings, versions, tuple(dict.fromkeys(problems)))
 
 
 def report_outside(
@@ -117,8 +167,7 @@ def report_outside(
     """
     chosen = stages(settings) if graph is None else graph
     found = look_outside(chosen, settings, store.home)
-    wanted = {_key(name): version for name, version in found.versions.items()}
-    wanted |= _processes(instance, chosen, settings, store)
+    wanted = found.versions | _processes(instance, chosen, settings, store)
     told = _told(instance, wanted)
     for key, version in wanted.items():
         if told.get(key) != version:
@@ -175,10 +224,6 @@ def _tags(instance: dg.DagsterInstance, keys: Sequence[str]) -> dict[str, Mappin
         if entry is not None and entry.asset_materialization is not None:
             found[key.to_user_string()] = entry.asset_materialization.tags or {}
     return found
-
-
-def _key(name: str) -> str:
-    return NAMES[name][0] if name in NAMES else name
 
 
 def _constant(version: str) -> Version:

@@ -1,16 +1,13 @@
 """What a run can be given in the launchpad."""
 
-from typing import Any
-
 import dagster as dg
 from pydantic import Field
 
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.protected import refuse_protected
 from embed_pipeline.settings.sources import with_overrides
-
-PREFILLED: dict[str, Any] = {"resources": {"pipeline": {"config": {"overrides": [], "force": []}}}}
-"""What the launchpad shows before anything is typed."""
+from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.graph import GROUPS
 
 
 class PipelineResource(dg.ConfigurableResource[None]):
@@ -27,6 +24,10 @@ class PipelineResource(dg.ConfigurableResource[None]):
         default=[],
         description="Assets or stages to compute even if nothing changed, for example ['metrics'] or ['eval'].",
     )
+
+    def forces(self, stage: Stage) -> bool:
+        """Whether this asset, or the stage of the command line that it belongs to, is to be computed in any case."""
+        return any(name == stage.name or stage.group in GROUPS.get(name, (name,)) for name in self.force)
 
     def settings(self, base: Settings) -> Settings:
         """The settings of this run.

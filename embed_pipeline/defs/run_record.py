@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -136,8 +137,7 @@ class RunRecord:
             "experiment": request.experiment,
             "overrides": list(request.overrides),
             "force": list(request.force),
-            **changed_settings(request.settings),
-            "git": git_revision(os.environ.get("EMBED_PIPELINE_CONFIG")),
+            **self._origin,
             "assets": assets,
             **(self._figures() if ended else {"verdict": None, "ndcg_at_10": {}}),
             "errors": self._errors,
@@ -145,12 +145,17 @@ class RunRecord:
         History(self._store.home).write(record)
         return record
 
+    @cached_property
+    def _origin(self) -> dict[str, Any]:
+        revision = git_revision(os.environ.get("EMBED_PIPELINE_CONFIG"))
+        return {**changed_settings(self._request.settings), "git": revision}
+
     def _assets(self) -> dict[str, dict[str, Any]]:
         """Outcome, version, key and seconds of every asset of the run that was decided on."""
         found: dict[str, dict[str, Any]] = {}
         for name in self._executed:
             done = self._store.outcome_of_run(self._request.run_id, name)
-            known = {field: done[field] for field in ("outcome", "version", "key", "seconds") if field in done}
+            known: dict[str, Any] = {field: done[field] for field in ("outcome", "version", "key", "seconds") if field in done}
             found[name] = known or {"outcome": "failed"}
         for name, version in self._up_to_date.items():
             found[name] = {"outcome": self._outcome(name, version), "version": version, "seconds": 0.0}

@@ -147,6 +147,13 @@ def test_a_typo_in_the_launchpad_is_an_error_before_anything_runs(definitions, i
     assert nearest in str(failure.get_dagster_event().job_failure_data.error)
 
 
+def test_a_stage_of_the_command_line_can_be_forced(definitions, instance, tmp_path):
+    toy.run(definitions, instance)
+    run = toy.run(definitions, instance, force=["finetune"])
+    assert executed(instance, run) == ["model", "model_enough_names"]
+    assert record_of(tmp_path, run)["assets"]["model"]["outcome"] == "computed"
+
+
 def test_the_record_says_who_asked_for_what(definitions, instance, tmp_path):
     run = toy.run(definitions, instance, tags={"dagster/sensor_name": "corpus_sensor"}, force=["model"])
     record = record_of(tmp_path, run)

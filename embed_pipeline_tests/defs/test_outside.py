@@ -14,7 +14,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
-from embed_pipeline.defs.outside import outside_keys, report_outside
+from embed_pipeline.defs.outside import outside_assets, outside_keys, report_outside
 from embed_pipeline.defs.up_to_date import CHECK, look
 from embed_pipeline.files import write_json, write_text
 from embed_pipeline.settings import Settings
@@ -318,6 +318,26 @@ def test_a_stage_depends_on_what_it_names_and_its_names_cost_nothing():
     settings = load_settings(None, None, (), {})
     assert outside_keys(costly, settings) == ["gold_questions", "something"]
     assert outside_keys(endpoint, settings) == ["endpoint_process"]
+
+
+def test_a_stage_that_looks_at_another_corpus_has_an_asset_of_its_own_for_it(tmp_path):
+    def elsewhere(settings: Settings) -> Settings:
+        corpus = settings.corpus.model_copy(update={"path": tmp_path / "other" / "corpus"})
+        return settings.model_copy(update={"corpus": corpus})
+
+    (tmp_path / "other").mkdir()
+    toy.corpus_of(tmp_path, "ann")
+    toy.corpus_of(tmp_path / "other", "bob")
+    variant, unnamed = (replace(toy.names, name=name, derive=elsewhere) for name in ("contracts__names", "other"))
+    settings = toy.settings_of(tmp_path)
+    graph = {one.name: one for one in (toy.names, variant, unnamed)}
+    assert outside_keys(toy.names, settings) == ["corpus_folder"]
+    assert outside_keys(variant, settings) == ["contracts__corpus_folder"]
+    (hashed,) = outside_keys(unnamed, settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = report_outside(instance, settings, Store(tmp_path / "home"), graph)
+    assert found.versions["corpus_folder"] != found.versions["contracts__corpus_folder"] == found.versions[hashed]
+    assert {spec.key.to_user_string() for spec in outside_assets(graph, settings)} == set(found.versions)
 
 
 @pytest.mark.parametrize(

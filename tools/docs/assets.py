@@ -72,9 +72,9 @@ def _asset(stage: Any) -> str:
 
 def _outside() -> list[tuple[str, str]]:
     """Every external asset that settings can add, and what it is."""
-    from embed_pipeline.defs.outside import NAMES, PROCESSES
+    from embed_pipeline.defs.outside import KINDS, PROCESSES
 
-    return [*NAMES.values(), *PROCESSES.values()]
+    return [*((kind.key, kind.about) for kind in KINDS.values()), *PROCESSES.values()]
 
 
 def _checks() -> list[Row]:
