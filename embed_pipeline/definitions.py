@@ -3,7 +3,7 @@
 Dagster reads the module attribute ``defs``; the command line and the tests call :func:`build_defs` with
 settings of their own. Which settings and which home the web UI works with comes from the environment:
 ``EMBED_PIPELINE_CONFIG``, ``EMBED_PIPELINE_PROFILE``, ``EMBED_PIPELINE_OVERRIDES`` (a JSON list),
-``EMBED_PIPELINE_HOME``.
+``EMBED_PIPELINE_HOME``; without them ``./pipeline.yaml`` and ``./.embed_pipeline``, as on the command line.
 """
 
 import json
@@ -19,8 +19,10 @@ from embed_pipeline.defs.automation import build_automation
 from embed_pipeline.defs.checks import build_checks
 from embed_pipeline.defs.executor import build_executor
 from embed_pipeline.defs.io_managers import FolderIOManager, TableIOManager
+from embed_pipeline.defs.outside import outside_assets
 from embed_pipeline.defs.promotion import build_promotion
 from embed_pipeline.defs.resources import PipelineResource
+from embed_pipeline.defs.up_to_date import build_outside_sensor
 from embed_pipeline.defs.variants import MAIN_JOB, main_job, variant_jobs
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
@@ -39,11 +41,19 @@ def home_folder(environment: Mapping[str, str] | None = None) -> Path:
     return Path(values.get("EMBED_PIPELINE_HOME") or DEFAULT_HOME).expanduser().resolve()
 
 
+def settings_file() -> Path | None:
+    """``$EMBED_PIPELINE_CONFIG`` (none, where it is empty), else ``./pipeline.yaml``, if there is one."""
+    named = os.environ.get("EMBED_PIPELINE_CONFIG")
+    if named is not None:
+        return Path(named) if named else None
+    beside = Path("pipeline.yaml")
+    return beside.resolve() if beside.is_file() else None
+
+
 def settings_from_environment() -> Settings:
     """The settings the web UI works with."""
-    config = os.environ.get("EMBED_PIPELINE_CONFIG")
     overrides = json.loads(os.environ.get("EMBED_PIPELINE_OVERRIDES") or "[]")
-    return load_settings(Path(config) if config else None, os.environ.get("EMBED_PIPELINE_PROFILE") or None, overrides)
+    return load_settings(settings_file(), os.environ.get("EMBED_PIPELINE_PROFILE") or None, overrides)
 
 
 def build_defs(
@@ -62,10 +72,10 @@ def build_defs(
     job = main_job(graph)
     sensor, schedule = build_automation(settings, job)
     return dg.Definitions(
-        assets=[build_asset(stage, settings, store) for stage in graph.values()],
+        assets=[*(build_asset(stage, settings, store) for stage in graph.values()), *outside_assets(graph, settings)],
         asset_checks=build_checks(settings, store.home),
         jobs=[job, *variant_jobs(settings, graph), build_promotion(store.home)],
-        sensors=[sensor],
+        sensors=[sensor, build_outside_sensor(settings, store, graph)],
         schedules=[schedule],
         executor=build_executor(settings, store, graph),
         resources={

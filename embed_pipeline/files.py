@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,29 @@ def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_SETTLED_NS = 2_000_000_000
+_remembered: dict[tuple[str, int, int, int], str] = {}
+
+
+def remembered_sha256(path: Path) -> str:
+    """:func:`sha256_file` of a file that is looked at again and again: read anew only when it has changed.
+
+    Told by inode, size and time of the last change; what changed within the last two seconds is not remembered, since
+    a second change could have the same time.
+
+    Raises:
+        OSError: as :func:`sha256_file`.
+    """
+    stat = path.stat()
+    known = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    digest = _remembered.get(known)
+    if digest is None:
+        digest = sha256_file(path)
+        if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
+            _remembered[known] = digest
+    return digest
 
 
 def hash_tree(folder: Path) -> dict[str, tuple[int, str]]:

@@ -172,3 +172,28 @@ def test_temporary_folders_of_killed_processes_are_removed_and_those_of_living_o
         with files.temporary_folder(tmp_path, "other"):
             assert mine.is_dir()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_remembered_hash_is_that_of_the_file_whatever_happens_to_it(tmp_path):
+    path = tmp_path / "file"
+    for text in ("a", "b", "bb", "b"):  # each right after the other: the time of the change may be the same
+        path.write_text(text)
+        assert files.remembered_sha256(path) == files.sha256_file(path)
+    other = tmp_path / "other"
+    other.write_text("c")
+    other.replace(path)
+    assert files.remembered_sha256(path) == files.sha256_file(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        files.remembered_sha256(path)
+
+
+def test_a_file_that_rests_is_read_once(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("a")
+    os.utime(path, (0, 0))
+    first = files.remembered_sha256(path)
+    monkeypatch.setattr(files, "sha256_file", lambda path: "read again")
+    assert files.remembered_sha256(path) == first
+    os.utime(path, (0, 1))
+    assert files.remembered_sha256(path) == "read again"

@@ -12,9 +12,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import httpx
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
+from embed_pipeline.cli.inspect import status_rows
+from embed_pipeline.definitions import build_defs
+from embed_pipeline.defs.up_to_date import CHECK, look
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.graph import stages
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.watched import WatchedStore
 from embed_pipeline_tests.finetune.build import tiny_model
 from embed_pipeline_tests.ports import free_port
 
@@ -156,6 +166,88 @@ def test_status_and_show(user):
     row = metrics["comparison"]["synthetic"]["ndcg@10"]
     assert set(row) >= {"base", "tuned", "delta", "ci95", "p"}
     assert set(metrics["test_sets"]["synthetic"]) >= {"base", "tuned", "bm25", "hybrid"}
+
+
+def told(user: User, *more: str) -> tuple[dict[str, str], dict[str, str], set[str]]:
+    """What the command line says is not fresh, what the pages of the web UI say after a tick, what Dagster says."""
+    overrides = [word for word in (*user.options, *more) if "=" in word]
+    settings = load_settings(None, None, overrides, {})
+    graph = stages(settings)
+    status = status_rows(settings, user.home)
+    by_command = {row["asset"]: "; ".join(row["reasons"]) for row in status if row["state"] != "fresh"}
+    with dg.DagsterInstance.from_config(str(user.home / "dagster")) as instance:
+        look(instance, settings, WatchedStore(user.home), graph)
+        keys = {dg.AssetCheckKey(dg.AssetKey(name), CHECK): name for name in graph}
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+        evaluations = {
+            keys[key]: record.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
+            for key, record in records.items()
+        }
+        shown = {name: str(one.description) for name, one in evaluations.items() if not one.passed}
+        assets = build_defs(settings, user.home).resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(instance, assets, LoadingContextForTest(instance))
+        stale = {name for name in graph if resolver.get_status(dg.AssetKey(name)).value != "FRESH"}
+    return by_command, shown, stale
+
+
+def test_the_web_ui_says_what_status_says(user, tmp_path):
+    """One change after another, each undone or run away before the next."""
+    document = sorted(user.corpus.iterdir())[0]
+    original = document.read_text()
+    assert told(user) == ({}, {}, set())
+
+    os.utime(document)
+    assert told(user) == ({}, {}, set())
+
+    document.write_text(original + "\n\nThe crew keeps a paper copy of this page.\n")
+    by_command, shown, stale = told(user)
+    assert shown == by_command
+    assert shown["corpus_manifest"] == "corpus changed"
+    assert shown["endpoint_metrics"].startswith("follows ")
+    assert stale == {"corpus_manifest"}
+    document.write_text(original)
+    assert told(user) == ({}, {}, set())
+
+    by_command, shown, stale = told(user, "--set", "eval.resamples=300")
+    assert shown == by_command
+    assert (shown["base_metrics"], "metrics" in stale) == ("setting eval.resamples changed", True)
+
+    gold = tmp_path / "gold"
+    (gold / "qrels").mkdir(parents=True)
+    (gold / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "how is the tether reeled in?"}))
+    (gold / "qrels" / "test.tsv").write_text(f"q\t{document.name}\t1")
+    by_command, shown, stale = told(user, "--set", f"eval.gold={gold}")
+    assert shown == by_command
+    assert shown["base_metrics"] == "gold changed"
+    assert {"base_metrics", "metrics", "endpoint_metrics"} <= stale
+    assert told(user) == ({}, {}, set())
+
+    checkpoint = Store(user.home).current("checkpoint")
+    assert checkpoint is not None
+    weights = checkpoint.file("model.safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + b"?")
+    by_command, shown, _ = told(user)
+    assert shown == by_command
+    assert shown["checkpoint"] == "stored artifact damaged"
+    weights.write_bytes(whole)
+    assert told(user) == ({}, {}, set())
+
+    user.stop()
+    by_command, shown, stale = told(user)
+    assert shown == by_command == {"endpoint": "not running any more, or failed its last check"}
+    assert stale == {"endpoint"}
+    user.outcomes()
+    assert told(user) == ({}, {}, set())
+
+
+def test_another_port_is_told_with_all_that_it_makes_run(user):
+    user.options += ["--set", f"deploy.port={free_port()}"]
+    try:
+        plan = user.plan()
+    finally:
+        del user.options[-2:]
+    assert plan == {"endpoint": ["setting deploy.port changed"], "endpoint_metrics": ["follows endpoint"]}
 
 
 def test_port_in_use_is_refused(user, tmp_path):

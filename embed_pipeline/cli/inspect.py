@@ -1,6 +1,7 @@
 """``status``, ``show`` and ``doctor``: what there is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from embed_pipeline.cli import output
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.graph import assets_of, stages
-from embed_pipeline.stages.plan import make_plan
 from embed_pipeline.stages.provenance import SHOWN_ON, provenance
+from embed_pipeline.stages.status import asset_statuses
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.store.names import plain_name
 
@@ -21,25 +22,7 @@ SAMPLE_ROWS = 3
 
 def status_rows(settings: Settings, home: Path) -> list[dict[str, Any]]:
     """One row per asset, as ``status --json`` prints them."""
-    store = Store(home)
-    steps = make_plan(stages(settings).values(), settings, store)
-    rows = []
-    for name, step in steps.items():
-        pointer = store.pointer(name)
-        fresh = step.action == "reuse" and step.version == pointer.get("version")
-        state = "missing" if not pointer else "fresh" if fresh else "stale"
-        reasons = list(step.reasons) or ["an earlier result fits; the next run takes it up again"]
-        rows.append(
-            {
-                "asset": name,
-                "group": step.stage.group,
-                "state": state,
-                "reasons": reasons if state == "stale" else [],
-                "version": pointer.get("version"),
-                "materialized_at": pointer.get("materialized_at"),
-            }
-        )
-    return rows
+    return [asdict(one) for one in asset_statuses(stages(settings), settings, Store(home))]
 
 
 def show_artifact(name: str, home: Path) -> dict[str, Any]:

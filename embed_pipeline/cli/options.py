@@ -120,14 +120,16 @@ class Context:
         return shlex.join(words)
 
     def export(self) -> None:
-        """Let processes that load the definitions see the same settings and home."""
+        """Let processes that load the definitions see the same settings and home, in whatever folder they run."""
+        from embed_pipeline.settings.sources import absolute_overrides
+
         os.environ["EMBED_PIPELINE_HOME"] = str(self.home)
         os.environ["EMBED_PIPELINE_CONFIG"] = str(self.config or "")
         os.environ["EMBED_PIPELINE_PROFILE"] = self.profile or ""
-        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(self._settings_given())
+        os.environ["EMBED_PIPELINE_OVERRIDES"] = json.dumps(absolute_overrides(self._settings_given()))
 
     def _settings_given(self) -> list[str]:
-        corpus = [f"corpus.path={json.dumps(str(self.corpus), ensure_ascii=False)}"] if self.corpus else []
+        corpus = [f"corpus.path={self.corpus}"] if self.corpus else []  # absolute, hence taken verbatim
         return [*self.overrides, *corpus]
 
 

@@ -94,7 +94,7 @@ def plan_table(steps: Mapping[str, PlanStep], names: Sequence[str]) -> Table:
 
 def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Every asset: fresh, stale (why), missing."""
-    table = Table("asset", "group", "state", "version", "materialized", "why", box=None, header_style="bold")
+    table = Table("asset", "group", "state", "version", "computed", "why", box=None, header_style="bold")
     colours = {"fresh": "green", "stale": "yellow", "missing": "red"}
     for row in rows:
         table.add_row(
@@ -102,7 +102,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["group"],
             f"[{colours[row['state']]}]{row['state']}[/]",
             (row["version"] or "")[:12],
-            row["materialized_at"] or "",
+            row["computed_at"] or "",
             "; ".join(row["reasons"]),
         )
     return table

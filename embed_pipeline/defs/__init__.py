@@ -1,1 +1,3 @@
-"""The Dagster layer: one file per stage, thin over the library."""
+"""The Dagster layer: thin over the library."""
+
+OWNERS = ["team:embed-pipeline"]

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from embed_pipeline.defs import OWNERS
 from embed_pipeline.defs.experiments import observed
+from embed_pipeline.defs.outside import outside_keys, provenance
 from embed_pipeline.defs.provenance import origin_of
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
+from embed_pipeline.defs.up_to_date import as_before, fresh, up_to_date_spec
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.progress import LogReporter, Reporter, current_reporter, reporting
 from embed_pipeline.settings import Settings
@@ -17,7 +20,6 @@ from embed_pipeline.stages.interrupts import stoppable
 from embed_pipeline.stages.run import StageResult, announce, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
-OWNERS = ["team:embed-pipeline"]
 GPU_TAG = {"embed_pipeline/device": "gpu"}
 # What every executor needs to put a step on a GPU follows from the one tag.
 GPU_OP_TAGS = {
@@ -36,7 +38,8 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
         group_name=stage.group,
         description=stage.description,
         ins={name: dg.AssetIn(key=name, dagster_type=dg.Any) for name in stage.inputs},
-        deps=list(stage.after),
+        deps=[*stage.after, *outside_keys(stage, settings)],
+        check_specs=[up_to_date_spec(stage.name)],
         code_version=stage.code_version(settings),
         kinds=set(stage.kinds),
         owners=OWNERS,
@@ -49,12 +52,15 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
     )
     def materialize(
         context: dg.AssetExecutionContext, pipeline: PipelineResource, **inputs: Artifact
-    ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation]:
+    ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation | dg.AssetCheckResult]:
         result = _run(context, stage, settings, pipeline, store, inputs)
         if pipeline.overrides:
             yield observed(result, stage, store, pipeline, context)
+            yield as_before(stage.name, context.instance)
         else:
-            yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))
+            version, made_from = dg.DataVersion(result.artifact.version), provenance(stage.name, result.external)
+            yield dg.Output(result, data_version=version, tags=made_from)
+            yield fresh(stage.name)
 
     return materialize
 

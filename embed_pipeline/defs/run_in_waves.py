@@ -10,6 +10,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.executor.base import Executor
 from dagster._core.system_config.objects import ResolvedRunConfig
 
+from embed_pipeline.defs.outside import names_outside, report_outside
 from embed_pipeline.defs.run_record import RunRecord
 from embed_pipeline.defs.run_request import RunRequest
 from embed_pipeline.defs.steps import CheckStep, Steps
@@ -40,6 +41,7 @@ class RunInWaves:
         self._steps = steps
         self._request = request
         self._store = store
+        self._graph = graph
         self._record = record
         self._passed = PassedChecks(store.home)
         self._waves = Waves(
@@ -54,6 +56,8 @@ class RunInWaves:
 
     def events(self) -> Iterator[DagsterEvent]:
         """Execute."""
+        if not self._request.experiment:
+            report_outside(self._context.instance, self._request.settings, self._store, self._graph)
         left_out = [name for name in self._steps.assets if name not in self._waves.chosen]
         self._record.watch(self._waves.up_to_date, self._waves.blocked, left_out)
         yield from self._execute(self._steps.others)
@@ -141,11 +145,11 @@ class RunInWaves:
         return check.settings_part(self._waves.graph[check.asset].derive(self._request.settings))
 
     def _is_recorded(self, stage: Stage, version: str) -> bool:
-        """Whether Dagster shows this version, made by this code, as the latest of the asset."""
-        tags = self._latest.get(stage.name, {})
-        return tags.get(DATA_VERSION_TAG) == version and (
-            self._request.experiment or tags.get(CODE_VERSION_TAG) == stage.code_version(self._request.settings)
-        )
+        """Whether Dagster shows this version, made by this code from what lies outside, as the latest of the asset."""
+        tags, settings = self._latest.get(stage.name, {}), self._request.settings
+        if tags.get(DATA_VERSION_TAG) != version or self._request.experiment:
+            return tags.get(DATA_VERSION_TAG) == version
+        return tags.get(CODE_VERSION_TAG) == stage.code_version(settings) and names_outside(tags, stage, settings)
 
     @cached_property
     def _latest(self) -> dict[str, Mapping[str, str]]:

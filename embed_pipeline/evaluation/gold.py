@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.files import remembered_sha256, sha256_json
 from embed_pipeline.formats.beir import CORPUS, QUERIES, qrels_path, read_retrieval_set
 from embed_pipeline.records import RetrievalSet
 
@@ -35,6 +35,8 @@ def gold_fingerprint(folder: Path) -> str:
     required = (folder / QUERIES, qrels_path(folder, _SPLIT))
     optional = [folder / CORPUS] if (folder / CORPUS).is_file() else []
     try:
-        return sha256_json({path.relative_to(folder).as_posix(): sha256_file(path) for path in (*required, *optional)})
+        return sha256_json(
+            {path.relative_to(folder).as_posix(): remembered_sha256(path) for path in (*required, *optional)}
+        )
     except OSError as error:
         raise InputError(f"eval.gold {folder}: {error.filename} cannot be read: {error.strerror}.") from None

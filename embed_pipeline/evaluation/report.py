@@ -12,8 +12,8 @@ from markupsafe import Markup
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, deciding_set
 from embed_pipeline.files import write_text
 from embed_pipeline.records import RetrievalSet
+from embed_pipeline.store.reports import REPORT
 
-REPORT = "report.html"
 SYSTEMS = ("bm25", "hybrid", "base", "tuned")
 CHART_METRICS = ("ndcg@10", "recall@10")
 EXAMPLES = 10

@@ -7,7 +7,10 @@ pooling stay in fp32.
 
 import ctypes
 import importlib.util
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,26 +66,26 @@ class EngineReport:
 
 def tensorrt_unavailable() -> str | None:
     """Why no engine can be built here, or None."""
-    if not _has_driver() or not _torch_sees_gpu():
+    if not _gpu_is_there():
         return "no NVIDIA GPU was found"
     if importlib.util.find_spec("tensorrt") is None:
         return "the tensorrt package is not installed (pip install 'embed-pipeline[gpu]')"
     return None
 
 
-def _has_driver() -> bool:
-    """Whether NVIDIA's driver can be loaded; asked first, because importing torch takes seconds."""
+@cache
+def _gpu_is_there() -> bool:
+    """Whether torch can use a GPU; it is asked in a process of its own, for those who plan and do not compute."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return False
-    return True
+        return False  # without the driver there is none, and no need to ask
+    if "torch" in sys.modules:
+        import torch
 
-
-def _torch_sees_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
+        return torch.cuda.is_available()
+    question = "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 1)"
+    return subprocess.run([sys.executable, "-c", question], check=False, capture_output=True).returncode == 0
 
 
 def build_engine(onnx_folder: Path, output: Path, settings: ExportSettings) -> EngineReport:

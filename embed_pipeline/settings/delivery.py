@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from embed_pipeline.settings.section import Section, formerly_keyed, runtime
 
@@ -50,6 +50,13 @@ class DeploySettings(Section):
     tolerance: float = Field(0.01, ge=0, description="Endpoint against checkpoint, metrics at k >= 5.")
     startup_seconds: float = runtime(60.0, "Longest wait for the endpoint to become healthy.", gt=0)
     threads: int = runtime(0, "ONNX Runtime threads; 0: all cores.", ge=0)
+
+    @field_validator("host")
+    @classmethod
+    def _is_an_address(cls, host: str) -> str:
+        if not host or any(char.isspace() or char in "/@?#[]" for char in host):
+            raise ValueError("must be an address of this machine or its name, such as 127.0.0.1, 0.0.0.0 or localhost")
+        return host
 
 
 class AutomationSettings(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from embed_pipeline.settings.section import Section, runtime
+from embed_pipeline.settings.section import Section, formerly_keyed, runtime
 
 
 class LoraSettings(Section):
@@ -46,7 +46,7 @@ class FinetuneSettings(Section):
         description="in_batch: InfoNCE over the batch's passages; group: over the question's own positive and "
         "negatives, as the reference; margin_mse, kl: distilled from a teacher's scores.",
     )
-    teacher: str | None = Field(None, description="Cross-encoder or embedding model (hub id, folder) distilled from.")
+    teacher: str | None = formerly_keyed(None, "Cross-encoder or embedding model (hub id, folder) distilled from.")
     matryoshka_dimensions: tuple[int, ...] = Field((), description="Smaller sizes that should be useful prefixes.")
     false_negative_margin: float | None = Field(
         None, ge=0, description="In-batch passages scoring above the positive plus this are left out; null: off."

@@ -7,7 +7,7 @@ pydantic-settings puts them together; what a value given as text means is decide
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ from embed_pipeline.settings.variants import VARIED, spread
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
+PLACES = ("corpus.path", "sdg.import_from", "sdg.prompts", "eval.gold")
+"""Settings that name a file or a folder."""
+MODELS = ("base_model", "finetune.teacher", "prep.cross_encoder")
+"""Settings that name a folder or something else."""
 _SHOWN = 120
 """Characters of a value that an error shows."""
 
@@ -71,6 +75,26 @@ def load_settings(
             names.pop(name, None)  # so that what wins stands last
             names[name] = place
     return _validated(sources, names, str(file) if file is not None else "")
+
+
+def absolute_overrides(overrides: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
+    """Overrides that mean the same in every folder.
+
+    Behind each that names a file or a folder comes one with its absolute path; those of the environment come first.
+
+    Raises:
+        SettingsError: as :func:`load_settings`.
+    """
+    found = _places(_TextSource(_environment_texts(environment)))
+    for override, source in zip(overrides, reversed(_from_overrides(overrides)), strict=True):
+        found += [override, *_places(source)]
+    return found
+
+
+def _places(source: PydanticBaseSettingsSource) -> list[str]:
+    """Overrides for the absolute paths that a source names; such a path is never taken for anything but text."""
+    named = _named_in(source(), (*PLACES, *MODELS))
+    return [f"{name}={owner[key]}" for name, owner, key in named if Path(owner[key]).is_absolute()]
 
 
 def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
@@ -209,19 +233,26 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    for name, key in (("corpus", "path"), ("sdg", "import_from"), ("sdg", "prompts"), ("eval", "gold")):
-        section = values.get(name)
-        if isinstance(section, dict) and isinstance(section.get(key), str):
-            section[key] = str(_path(f"{name}.{key}", section[key], folder))
-    if isinstance(values.get("base_model"), str) and values["base_model"]:
-        model = _path("base_model", values["base_model"], folder)
-        if model.is_dir():  # else a hub id or a package
-            values["base_model"] = str(model)
+    for name, owner, key in _named_in(values, PLACES):
+        owner[key] = str(_path(name, owner[key], folder))
+    for name, owner, key in _named_in(values, MODELS):
+        model = _path(name, owner[key], folder) if owner[key] else None
+        if model is not None and model.is_dir():  # else a hub id or a package
+            owner[key] = str(model)
     if isinstance(values.get("variants"), dict):
         values["variants"] = spread(values["variants"])
         for name, own in values["variants"].items():
             values["variants"][name] = _anchored(_without_empty_sections(own), folder)
     return values
+
+
+def _named_in(values: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Those of the dotted names that have a text, with the section and the key that hold it."""
+    for name in names:
+        section, _, key = name.rpartition(".")
+        owner = values.get(section) if section else values
+        if isinstance(owner, dict) and isinstance(owner.get(key), str):
+            yield name, owner, key
 
 
 def _path(name: str, text: str, folder: Path) -> Path:

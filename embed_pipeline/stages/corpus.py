@@ -4,9 +4,9 @@ from pathlib import Path
 
 from embed_pipeline import charts, tables
 from embed_pipeline.errors import SettingsError
-from embed_pipeline.files import sha256_file, write_json
+from embed_pipeline.files import remembered_sha256, write_json
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact
 
@@ -32,19 +32,27 @@ def corpus_folder(settings: Settings) -> Path:
     return settings.corpus.path.expanduser()
 
 
-def corpus_external(settings: Settings) -> dict[str, str]:
+def corpus_external(settings: Settings) -> dict[str, Version]:
     """Content of the corpus folder."""
+    return {"corpus": lambda home: _corpus_version(settings, home)}
+
+
+def _corpus_version(settings: Settings, home: Path) -> str:
     from embed_pipeline.corpus.manifest import corpus_fingerprint
 
-    return {"corpus": corpus_fingerprint(corpus_folder(settings))}
+    return corpus_fingerprint(corpus_folder(settings))
 
 
-def tokenizer_external(settings: Settings) -> dict[str, str]:
+def tokenizer_external(settings: Settings) -> dict[str, Version]:
     """The base model's tokenizer, which measures passages."""
+    return {"tokenizer": lambda _: _tokenizer_version(settings)}
+
+
+def _tokenizer_version(settings: Settings) -> str:
     from embed_pipeline.encoders.base_model import find_base_model
 
     model = find_base_model(settings.base_model, settings.encoder.revision, settings.encoder.sha256)
-    return {"tokenizer": sha256_file(model.path / "tokenizer.json")}
+    return remembered_sha256(model.path / "tokenizer.json")
 
 
 @stage(

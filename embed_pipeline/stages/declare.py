@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from embed_pipeline.encoders.spec import Encoder, EncoderSpec
 
 Storage = Literal["table", "folder", "model", "json"]
+Version = Callable[[Path], str]
+"""Finds the version of something outside the store; takes the home, which may remember what was hashed."""
+
+External = Callable[[Settings], Mapping[str, Version]]
+"""What lies outside the store, for these settings: name -> how its version is found.
+
+Asking for the names costs nothing and never fails; finding a version may hash files, and refuses what is missing."""
 
 
 @dataclass
@@ -123,8 +130,9 @@ class Stage:
     inputs: tuple[str, ...]
     after: tuple[str, ...]
     settings: tuple[str, ...]
-    external: Callable[[Settings], dict[str, str]]
+    external: External
     alive: Callable[[Artifact, Settings, Path], bool]
+    moved: Callable[[Artifact, Settings], str | None]
     storage: Storage
     schema: "type[dy.Schema] | None"
     device: Literal["cpu", "gpu"]
@@ -144,6 +152,14 @@ class Stage:
     def settings_part(self, settings: Settings) -> dict[str, Any]:
         """The settings that can change this stage's result."""
         return self.derive(settings).key_part(self.settings)
+
+    def outside(self, settings: Settings, home: Path) -> dict[str, str]:
+        """Versions of what lies outside the store and decides the result.
+
+        Raises:
+            EmbedPipelineError: something is missing or cannot be read.
+        """
+        return {name: version(home) for name, version in self.external(self.derive(settings)).items()}
 
     def key(self, settings: Settings, versions: Mapping[str, str], external: Mapping[str, str]) -> str:
         """Key of this stage's work, given the versions of its inputs and what lies outside the store."""
@@ -175,7 +191,7 @@ def has_setting(name: str, model: type[BaseModel] = Settings) -> bool:
     return section is not None and has_setting(rest, section)
 
 
-def no_external(settings: Settings) -> dict[str, str]:
+def no_external(settings: Settings) -> dict[str, Version]:
     """Nothing outside the store decides the result."""
     return {}
 
@@ -183,6 +199,10 @@ def no_external(settings: Settings) -> dict[str, str]:
 def always_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
     """The files are all there is."""
     return True
+
+
+def never_moved(artifact: Artifact, settings: Settings) -> None:
+    """Whatever is brought back to life is what it was."""
 
 
 def stage(
@@ -193,9 +213,10 @@ def stage(
     settings: Sequence[str] = (),
     schema: "type[dy.Schema] | None" = None,
     after: Sequence[str] = (),
-    external: Callable[[Settings], dict[str, str]] = no_external,
+    external: External = no_external,
     looks_at: Sequence[str] | None = None,
     alive: Callable[[Artifact, Settings, Path], bool] = always_alive,
+    moved: Callable[[Artifact, Settings], str | None] = never_moved,
     device: Literal["cpu", "gpu"] = "cpu",
     kinds: Sequence[str] = (),
     family: str | None = None,
@@ -212,9 +233,10 @@ def stage(
         settings: dotted names of the settings (or whole sections) that can change the result.
         schema: of ``table.parquet``.
         after: assets that must have succeeded before, without being part of the key.
-        external: hashes of files outside the store that decide the result.
-        looks_at: dotted names of the settings (or whole sections) that say which files these are.
+        external: what outside the store decides the result; see :data:`External`.
+        looks_at: dotted names of the settings (or whole sections) that say what this is.
         alive: whether a stored artifact still stands for something real (a running endpoint).
+        moved: why one that is not alive would become another when it is brought back, in words; None if it would not.
         device: gpu assets carry the GPU tags and pool.
         kinds: badges in the UI.
         family, alternative: see :class:`Stage`.
@@ -235,6 +257,7 @@ def stage(
             settings=tuple(settings),
             external=external,
             alive=alive,
+            moved=moved,
             storage=storage,
             schema=schema,
             device=device,

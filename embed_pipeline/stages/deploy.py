@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from embed_pipeline import tables
 from embed_pipeline.files import write_json
@@ -23,6 +24,15 @@ def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
     return open_target(facts["target"], home, settings.deploy).is_serving(facts)
 
 
+def endpoint_moved(artifact: Artifact, settings: Settings) -> str | None:
+    """Its artifact names the address, which deploy.host and deploy.port may have changed since."""
+    facts: Endpoint = artifact.json("endpoint")
+    served, deploy = urlsplit(facts["url"]), settings.deploy
+    if served.port != deploy.port:
+        return "setting deploy.port changed"
+    return "setting deploy.host changed" if facts["url"] != f"http://{deploy.host}:{deploy.port}" else None
+
+
 @stage(
     group="deploy",
     version="1",
@@ -30,6 +40,7 @@ def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
     settings=("deploy.target", "deploy.model", "deploy.model_name", "deploy.host", "deploy.port"),
     after=("metrics", "tensorrt_engine"),
     alive=endpoint_alive,
+    moved=endpoint_moved,
     kinds=("onnx", "http"),
 )
 def endpoint(run: StageRun, onnx_model: Artifact, onnx_int8_model: Artifact) -> None:

@@ -6,7 +6,7 @@ from embed_pipeline import charts, tables
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, gold_external, retrieval_sets
 from embed_pipeline.stages.provenance import report_lines
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from embed_pipeline.records import RetrievalSet
 
 
-def base_evaluation_external(settings: Settings) -> dict[str, str]:
+def base_evaluation_external(settings: Settings) -> dict[str, Version]:
     """The gold set and the base model."""
     return gold_external(settings) | base_model_external(settings)
 

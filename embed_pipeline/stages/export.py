@@ -1,18 +1,23 @@
 """export: ONNX, INT8 and TensorRT."""
 
 import random
+from pathlib import Path
 
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.store.artifacts import Artifact
 
 
-def tensorrt_external(settings: Settings) -> dict[str, str]:
+def tensorrt_external(settings: Settings) -> dict[str, Version]:
     """Whether and with what an engine can be built here."""
+    return {"tensorrt": _tensorrt}
+
+
+def _tensorrt(home: Path) -> str:
     from embed_pipeline.export.tensorrt_engine import tensorrt_unavailable
 
-    return {"tensorrt": tensorrt_unavailable() or "available"}
+    return tensorrt_unavailable() or "available"
 
 
 @stage(

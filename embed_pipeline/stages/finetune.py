@@ -2,23 +2,28 @@
 
 from embed_pipeline import charts
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external
+from embed_pipeline.stages.declare import StageRun, Version, stage
+from embed_pipeline.stages.inputs import BASE_MODEL, base_model_version
 from embed_pipeline.store.artifacts import Artifact
 
 
-def training_external(settings: Settings) -> dict[str, str]:
-    """The base model and, when distilling, the teacher; called before anything runs, so it refuses early.
+def training_external(settings: Settings) -> dict[str, Version]:
+    """The base model and, when distilling, the teacher; an objective that lacks what it needs is refused here."""
+    model = {"base_model": lambda _: _model_to_train(settings)}
+    return model if settings.finetune.teacher is None else model | {"teacher": lambda _: _teacher(settings)}
 
-    Raises:
-        SettingsError: the objective lacks what it needs.
-    """
+
+def _model_to_train(settings: Settings) -> str:
     from embed_pipeline.finetune.objectives import check_objective
+
+    check_objective(settings.finetune)  # before anything is computed
+    return base_model_version(settings)
+
+
+def _teacher(settings: Settings) -> str:
     from embed_pipeline.finetune.teacher import teacher_version
 
-    check_objective(settings.finetune)
-    teacher = teacher_version(settings.finetune)
-    return base_model_external(settings) | ({} if teacher is None else {"teacher": teacher})
+    return str(teacher_version(settings.finetune))
 
 
 @stage(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Version
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -21,11 +22,16 @@ def uses_llm(settings: Settings) -> bool:
     return sdg.names_engine or (sdg.engine == "auto" and sdg.llm.base_url is not None)
 
 
-def base_model_external(settings: Settings) -> dict[str, str]:
-    """The base model's content and how it encodes."""
+def base_model_version(settings: Settings) -> str:
+    """Of the base model's content and how it encodes."""
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
-    return {"base_model": base_encoder_spec(settings.base_model, settings.encoder).version()}
+    return base_encoder_spec(settings.base_model, settings.encoder).version()
+
+
+def base_model_external(settings: Settings) -> dict[str, Version]:
+    """The base model's content and how it encodes."""
+    return {"base_model": lambda _: base_model_version(settings)}
 
 
 def responses(home: Path) -> "ResponseStore":
@@ -35,11 +41,16 @@ def responses(home: Path) -> "ResponseStore":
     return ResponseStore(home / "cache" / "responses.sqlite")
 
 
-def gold_external(settings: Settings) -> dict[str, str]:
+def gold_external(settings: Settings) -> dict[str, Version]:
     """Content of the gold set."""
+    gold = settings.eval.gold
+    return {} if gold is None else {"gold": lambda _: _gold_version(gold)}
+
+
+def _gold_version(folder: Path) -> str:
     from embed_pipeline.evaluation.gold import gold_fingerprint
 
-    return {} if settings.eval.gold is None else {"gold": gold_fingerprint(settings.eval.gold.expanduser())}
+    return gold_fingerprint(folder.expanduser())
 
 
 def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":

@@ -9,6 +9,8 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.store.artifacts import Store
 
+NOT_ALIVE = "not running any more, or failed its last check"
+
 
 @dataclass(frozen=True)
 class PlanStep:
@@ -51,7 +53,8 @@ def plan_stage(
         EmbedPipelineError: what lies outside the store (corpus, base model, gold set) cannot be read.
     """
     settings = declared.derive(settings)
-    external = declared.external(settings)  # looked at even when inputs are unknown: what is missing shows early
+    # Looked at even when inputs are unknown: what is missing shows early.
+    external = declared.outside(settings, store.home)
     changing = [name for name in declared.inputs if inputs[name] is None]
     if changing:
         reasons = ("forced",) if forced else tuple(f"follows {name}" for name in changing)
@@ -63,8 +66,11 @@ def plan_stage(
     known = store.lookup(declared.name, key, declared.family)
     if known is not None and declared.alive(known, settings, store.home):
         return PlanStep(declared, "reuse", (), known.version, key)
-    reasons = _why(declared, store, declared.settings_part(settings), versions, external, alive=known is None)
-    return PlanStep(declared, "compute", reasons, known.version if known is not None else None, key)
+    if known is not None:
+        moved = declared.moved(known, settings)
+        return PlanStep(declared, "compute", (moved or NOT_ALIVE,), known.version if moved is None else None, key)
+    reasons = _why(declared, store, declared.settings_part(settings), versions, external)
+    return PlanStep(declared, "compute", reasons, None, key)
 
 
 def _why(
@@ -73,10 +79,7 @@ def _why(
     part: Mapping[str, Any],
     versions: Mapping[str, str],
     external: Mapping[str, str],
-    alive: bool,
 ) -> tuple[str, ...]:
-    if not alive:
-        return ("not running any more, or failed its last check",)
     current = store.current(declared.name)
     if current is None:
         return ("never computed",)

@@ -8,7 +8,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, responses
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.names import plain_name
@@ -85,26 +85,34 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 
 
-def denoising_external(settings: Settings) -> dict[str, str]:
+def denoising_external(settings: Settings) -> dict[str, Version]:
     """Who denoises: the cross-encoder, or the language model with its prompt."""
+    chosen = settings.prep
+    if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
+        name = chosen.cross_encoder
+        return {"cross_encoder": lambda _: _cross_encoder_version(name)}
+    return {"llm": lambda _: _judge_version(settings)} if chosen.denoise == "llm" else {}
+
+
+def _cross_encoder_version(name: str) -> str:
     from embed_pipeline.encoders.base_model import find_base_model
+
+    return find_base_model(name, setting=CROSS_ENCODER).content_sha256
+
+
+def _judge_version(settings: Settings) -> str:
     from embed_pipeline.llm.prices import check_budget
     from embed_pipeline.llm.prompts import prompt_texts
 
-    chosen = settings.prep
-    if chosen.denoise == "cross_encoder" and chosen.cross_encoder is not None:
-        return {"cross_encoder": find_base_model(chosen.cross_encoder, setting=CROSS_ENCODER).content_sha256}
-    if chosen.denoise == "llm":
-        llm = settings.sdg.llm
-        if llm.base_url is None:
-            raise SettingsError("prep.denoise is llm, but sdg.llm.base_url is not set; set it or use cross_encoder.")
-        check_budget(settings.sdg)  # before anything is computed
-        prompt = prompt_texts(settings.sdg.prompts)["relevance"]
-        return {"llm": sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])}
-    return {}
+    llm = settings.sdg.llm
+    if llm.base_url is None:
+        raise SettingsError("prep.denoise is llm, but sdg.llm.base_url is not set; set it or use cross_encoder.")
+    check_budget(settings.sdg)  # before anything is computed
+    prompt = prompt_texts(settings.sdg.prompts)["relevance"]
+    return sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])
 
 
-def mining_external(settings: Settings) -> dict[str, str]:
+def mining_external(settings: Settings) -> dict[str, Version]:
     """The base model, and who denoises."""
     return base_model_external(settings) | denoising_external(settings)
 

@@ -9,7 +9,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Literal
@@ -34,12 +34,13 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a run of one stage gave."""
+    """What a run of one stage gave; ``external``: versions of what lay outside the store, as it saw them."""
 
     artifact: Artifact
     outcome: Outcome
     key: str
     seconds: float
+    external: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_stage(
@@ -61,7 +62,7 @@ def run_stage(
     """
     began = time.monotonic()
     settings = declared.derive(settings)
-    external = declared.external(settings)
+    external = declared.outside(settings, store.home)
     versions = {name: inputs[name].version for name in declared.inputs}
     key = declared.key(settings, versions, external)
     with store.lock(declared.name, key):
@@ -71,7 +72,7 @@ def run_stage(
         if known is not None and declared.alive(known, settings, store.home):
             seconds = time.monotonic() - began
             outcome: Outcome = "skipped" if "skipped" in known.manifest().summary else "reused"
-            return StageResult(known, outcome, key, seconds)
+            return StageResult(known, outcome, key, seconds, external)
         try:
             artifact, skipped = _compute(declared, settings, store, inputs, key, external, origin())
         except Exception as error:
@@ -79,7 +80,7 @@ def run_stage(
             if full is None:
                 raise
             raise full from error
-    return StageResult(artifact, "skipped" if skipped else "computed", key, time.monotonic() - began)
+    return StageResult(artifact, "skipped" if skipped else "computed", key, time.monotonic() - began, external)
 
 
 def _compute(

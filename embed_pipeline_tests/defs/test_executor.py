@@ -77,7 +77,7 @@ def test_what_dagster_does_not_know_is_told_it(definitions, instance):
     with dg.DagsterInstance.ephemeral() as fresh:
         run = toy.run(definitions, fresh)
         assert executed(fresh, run) == ["names", "model", "model_enough_names", "score"]
-        assert {key.to_user_string() for key in fresh.all_asset_keys()} == set(toy.STAGES)
+        assert {key.to_user_string() for key in fresh.all_asset_keys()} == {*toy.STAGES, "corpus_folder"}
 
 
 def test_a_refusal_stays_one_and_its_sentence_is_the_error(definitions, instance, tmp_path):

@@ -104,6 +104,14 @@ def test_where_the_endpoint_listens_changes_no_key():
     assert elsewhere.key_part(["deploy", "deploy.port"]) == Settings().key_part(["deploy", "deploy.port"])
 
 
+def test_a_teacher_counts_by_its_content_wherever_it_lies():
+    given = ["finetune.objective=kl", "finetune.hard_negatives=1"]
+    here, there = (load_settings(None, "cpu", [*given, f"finetune.teacher=/{place}"], {}) for place in ("a", "b"))
+    graph = stages(here)
+    assert graph["checkpoint"].settings_part(here) == graph["checkpoint"].settings_part(there)
+    assert "teacher" in graph["checkpoint"].external(here)
+
+
 def test_what_was_keyed_formerly_stands_in_the_key_with_its_default():
     class Place(Section):
         port: int = formerly_keyed(8808, "no result depends on it")

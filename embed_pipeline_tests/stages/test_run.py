@@ -17,7 +17,7 @@ from embed_pipeline.files import sha256_file, write_json, write_text
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.plan import describe_plan, make_plan
 from embed_pipeline.stages.run import StageResult, announce, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -29,8 +29,8 @@ def corpus_file(settings: Settings) -> Path:
     return settings.corpus.path / "words.txt"
 
 
-def corpus_hash(settings: Settings) -> dict[str, str]:
-    return {"corpus": sha256_file(corpus_file(settings))}
+def corpus_hash(settings: Settings) -> dict[str, Version]:
+    return {"corpus": lambda _: sha256_file(corpus_file(settings))}
 
 
 def switched_on(artifact: Artifact, settings: Settings, home: Path) -> bool:
@@ -291,7 +291,7 @@ def test_the_manifest_tells_how_the_artifact_came_to_be(home):
     assert manifest.inputs == {"words": done["words"].artifact.version}
     assert (manifest.device, manifest.cost, manifest.stage_version) == ("gpu", {"tokens": 5.0}, "3")
     assert manifest.libraries["polars"] == pl.__version__
-    assert done["words"].artifact.manifest().external == corpus_hash(settings_of(home))
+    assert done["words"].artifact.manifest().external == words.outside(settings_of(home), home)
 
 
 def test_a_plan_in_one_line(home):

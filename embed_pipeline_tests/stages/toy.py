@@ -18,16 +18,17 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.declare import Stage, StageRun, stage
+from embed_pipeline.stages.declare import Stage, StageRun, Version, stage
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import CorpusManifest
 
 JOB = "pipeline"
 
 
-def corpus_hash(settings: Settings) -> dict[str, str]:
+def corpus_hash(settings: Settings) -> dict[str, Version]:
     assert settings.corpus.path is not None
-    return {"corpus": sha256_file(settings.corpus.path / "names.txt")}
+    file = settings.corpus.path / "names.txt"
+    return {"corpus": lambda _: sha256_file(file)}
 
 
 @stage(group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",))

@@ -32,6 +32,10 @@ def assets_page() -> str:
 """)
     rows = [(f"`{one.name}`", one.group, ", ".join(one.inputs)) for one in more.values() if one.name not in STAGES]
     parts.append(table(("Asset", "Group", "Inputs"), rows))
+    parts.append(
+        "\n## Outside\n\nWhat an asset looks at outside of the pipeline stands in the web UI as an asset too.\n"
+    )
+    parts.append(table(("Asset", "What it is"), [(f"`{key}`", about) for key, about in _outside()]))
     parts.append("\n## Blocking checks\n\nA check that fails stops what follows.\n")
     parts.append(table(("Check", "Asset", "Holds when"), _checks()))
     return "\n".join(parts)
@@ -64,6 +68,13 @@ def _asset(stage: Any) -> str:
     }
     listed = "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
     return f"\n### {stage.name}\n\n{plain(stage.description)}\n\n{listed}\n"
+
+
+def _outside() -> list[tuple[str, str]]:
+    """Every external asset that settings can add, and what it is."""
+    from embed_pipeline.defs.outside import NAMES, PROCESSES
+
+    return [*NAMES.values(), *PROCESSES.values()]
 
 
 def _checks() -> list[Row]:

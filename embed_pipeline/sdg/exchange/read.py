@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.files import remembered_sha256, sha256_json
 from embed_pipeline.formats import sdg_records
 from embed_pipeline.formats.beir import QUERIES
 from embed_pipeline.formats.rows import SUFFIXES
@@ -70,11 +70,11 @@ def import_fingerprint(path: Path) -> str:
 def _fingerprint(path: Path) -> str:
     training = _training_files(path)
     if training:
-        return sha256_json([sha256_file(file) for file in dict.fromkeys([*training, *text_files(training)])])
+        return sha256_json([remembered_sha256(file) for file in dict.fromkeys([*training, *text_files(training)])])
     if not _is_recipe(path):
         return own_fingerprint(path)
     files = sdg_records.record_files(path) if path.is_dir() else [path]
-    return sha256_json([sha256_file(file) for file in files])
+    return sha256_json([remembered_sha256(file) for file in files])
 
 
 def _existing(path: Path) -> Path:

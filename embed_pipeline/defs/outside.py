@@ -1,0 +1,195 @@
+"""What lies outside the store, as Dagster sees it: external assets whose versions are reported when they change.
+
+::
+
+    corpus_folder ─ corpus_manifest         base_model ─ splits, checkpoint …        endpoint_process ─ endpoint
+
+An artifact says which version of them it was made from (:func:`provenance`), so Dagster calls an asset stale once
+another version is reported, and fresh again when the old one comes back. Versions are reported as materializations: an
+observation would leave the assets behind it stale for ever.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dagster as dg
+
+from embed_pipeline.defs import OWNERS
+from embed_pipeline.errors import EmbedPipelineError
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import External, Stage, Version
+from embed_pipeline.stages.graph import stages
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.names import plain_name, variant_asset, variant_of
+
+GROUP = "outside"
+VERSION_TAG = "dagster/data_version"
+GIVEN_TAG = "dagster/data_version_is_user_provided"
+INPUT_TAG = "dagster/input_data_version/"
+
+# What a stage calls it -> the asset, and what it is.
+NAMES = {
+    "corpus": ("corpus_folder", "The documents of corpus.path, by content."),
+    "tokenizer": ("tokenizer", "The base model's tokenizer, which measures passages."),
+    "base_model": ("base_model", "The base model's files and how it encodes (base_model, encoder)."),
+    "prompts": ("prompts", "The prompts of the language model, those of sdg.prompts among them."),
+    "import_from": ("imported_questions", "The questions brought along (sdg.import_from)."),
+    "gold": ("gold_questions", "The gold set (eval.gold)."),
+    "teacher": ("teacher", "The model that is distilled from (finetune.teacher)."),
+    "cross_encoder": ("cross_encoder", "The model that denoises negatives (prep.cross_encoder)."),
+    "llm": ("denoising_model", "The language model that denoises negatives, and its prompt."),
+    "variants": ("declared_variants", "The variants, as the settings declare them."),
+    "tensorrt": ("tensorrt", "Whether and with what a TensorRT engine can be built on this machine."),
+}
+# Asset that stands for something running -> the asset of what runs, and what it is.
+PROCESSES = {
+    "endpoint": ("endpoint_process", "The server of the endpoint; another version each time it was found dead.")
+}
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What was found outside.
+
+    Attributes:
+        versions: by the name that stages use, that of a variant before it where one of its own uses it.
+        problems: why something has no version, in words.
+    """
+
+    versions: Mapping[str, str]
+    problems: tuple[str, ...]
+
+    def seen_by(self, graph: Mapping[str, Stage]) -> dict[str, Stage]:
+        """The same stages, which see these versions instead of looking again."""
+        return {name: replace(stage, external=self._of(stage)) for name, stage in graph.items()}
+
+    def _of(self, stage: Stage) -> External:
+        look = stage.external
+        return lambda settings: {name: _constant(self.versions[_seen(stage.name, name)]) for name in look(settings)}
+
+
+def outside_keys(stage: Stage, settings: Settings) -> list[str]:
+    """The external assets that a stage depends on."""
+    names = stage.external(stage.derive(settings))
+    process = [PROCESSES[stage.name][0]] if stage.name in PROCESSES else []
+    return [_key(_seen(stage.name, name)) for name in names] + process
+
+
+def outside_assets(graph: Mapping[str, Stage], settings: Settings) -> list[dg.AssetSpec]:
+    """All of them, for these settings."""
+    about = dict([*NAMES.values(), *PROCESSES.values()])
+    keys = dict.fromkeys(key for stage in graph.values() for key in outside_keys(stage, settings))
+    return [
+        dg.AssetSpec(key, group_name=GROUP, description=about.get(plain_name(key)), kinds={"external"}, owners=OWNERS)
+        for key in keys
+    ]
+
+
+def provenance(asset: str, external: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a materialization that say what it was made from, whatever has been reported so far."""
+    return {f"{INPUT_TAG}{_key(_seen(asset, name))}": version for name, version in external.items()}
+
+
+def names_outside(tags: Mapping[str, str], stage: Stage, settings: Settings) -> bool:
+    """Whether the tags of a materialization name everything outside; those made by older versions name nothing."""
+    return all(f"{INPUT_TAG}{key}" in tags for key in outside_keys(stage, settings))
+
+
+def look_outside(graph: Mapping[str, Stage], settings: Settings, home: Path) -> Outside:
+    """Find the version of everything outside; what cannot be found is told, and the rest still found."""
+    versions: dict[str, str] = {}
+    problems: list[str] = []
+    for stage in graph.values():
+        for name, version in stage.external(stage.derive(settings)).items():
+            try:
+                versions[_seen(stage.name, name)] = version(home)
+            except EmbedPipelineError as error:
+                problems.append(str(error))
+    return Outside(versions, tuple(dict.fromkeys(problems)))
+
+
+def report_outside(
+    instance: dg.DagsterInstance, settings: Settings, store: Store, graph: Mapping[str, Stage] | None = None
+) -> Outside:
+    """Tell Dagster the version of everything outside that has changed since it was last told.
+
+    A run calls it before its first step, the sensor at every tick. Never fails: what cannot be looked at is among the
+    problems.
+    """
+    chosen = stages(settings) if graph is None else graph
+    found = look_outside(chosen, settings, store.home)
+    wanted = {_key(name): version for name, version in found.versions.items()}
+    wanted |= _processes(instance, chosen, settings, store)
+    told = _told(instance, wanted)
+    for key, version in wanted.items():
+        if told.get(key) != version:
+            tags = {VERSION_TAG: version, GIVEN_TAG: "true"}
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset_key=key, tags=tags))
+    return found
+
+
+def _processes(
+    instance: dg.DagsterInstance, graph: Mapping[str, Stage], settings: Settings, store: Store
+) -> dict[str, str]:
+    """Versions of what should be running.
+
+    While it runs, that which its asset was made with, so that the asset is fresh; once it is found dead, the next
+    number, so that the asset is stale until it is made anew.
+    """
+    versions = {}
+    for name, (key, _) in PROCESSES.items():
+        if name not in graph:
+            continue
+        told = _told(instance, [key]).get(key, "0")
+        made_with = _tags(instance, [name]).get(name, {}).get(f"{INPUT_TAG}{key}")
+        if made_with is None:
+            versions[key] = told
+        elif _is_alive(graph[name], settings, store):
+            versions[key] = made_with
+        else:
+            versions[key] = _next(told) if told == made_with else told
+    return versions
+
+
+def _is_alive(stage: Stage, settings: Settings, store: Store) -> bool:
+    artifact = store.current(stage.name)
+    if artifact is None or not store.is_intact(artifact):
+        return True  # not the process is what is missing; the plan tells what is
+    return stage.alive(artifact, stage.derive(settings), store.home)
+
+
+def _next(version: str) -> str:
+    """The number after this one; the first after what Dagster writes for what it was never told."""
+    return str(int(version) + 1) if version.isdecimal() else "1"
+
+
+def _told(instance: dg.DagsterInstance, keys: Iterable[str]) -> dict[str, str]:
+    """Key -> version last reported."""
+    return {key: tags[VERSION_TAG] for key, tags in _tags(instance, list(keys)).items() if VERSION_TAG in tags}
+
+
+def _tags(instance: dg.DagsterInstance, keys: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Key -> tags of its latest materialization."""
+    records = instance.get_latest_materialization_events([dg.AssetKey(key) for key in keys])
+    found: dict[str, Mapping[str, str]] = {}
+    for key, entry in records.items():
+        if entry is not None and entry.asset_materialization is not None:
+            found[key.to_user_string()] = entry.asset_materialization.tags or {}
+    return found
+
+
+def _seen(asset: str, name: str) -> str:
+    """The name under which an asset's own graph sees something: a variant may have another corpus, or gold set."""
+    variant = variant_of(asset)
+    return name if variant is None else variant_asset(variant, name)
+
+
+def _key(name: str) -> str:
+    plain, variant = plain_name(name), variant_of(name)
+    known = NAMES[plain][0] if plain in NAMES else plain
+    return known if variant is None else variant_asset(variant, known)
+
+
+def _constant(version: str) -> Version:
+    return lambda _: version
