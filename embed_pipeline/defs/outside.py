@@ -23,6 +23,7 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import External, Stage, Version
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.names import variant_asset, variant_of
 
 GROUP = "outside"
 VERSION_TAG = "dagster/data_version"
@@ -54,6 +55,7 @@ KINDS = {
     "llm": Kind(
         "denoising_model", "The language model that denoises negatives, and its prompt.", ("sdg.llm", "sdg.prompts")
     ),
+    "variants": Kind("declared_variants", "The variants, as the settings declare them.", ()),
     "tensorrt": Kind("tensorrt", "Whether and with what a TensorRT engine can be built on this machine.", ()),
 }
 # Asset that stands for something running -> the asset of what runs, and what it is.
@@ -109,8 +111,8 @@ def _key(name: str, stage: str, own: Settings, settings: Settings) -> str:
     chosen = [str(_value(own, setting)) for setting in kind.settings]
     if chosen == [str(_value(settings, setting)) for setting in kind.settings]:
         return kind.key
-    owner = stage.rpartition("__")[0]
-    return f"{owner}__{kind.key}" if owner else f"{kind.key}_{sha256_json(chosen)[:8]}"
+    owner = variant_of(stage)
+    return variant_asset(owner, kind.key) if owner else f"{kind.key}_{sha256_json(chosen)[:8]}"
 
 
 def _value(settings: Settings, name: str) -> object:

@@ -1,4 +1,4 @@
-"""The job that takes an experiment over, for the web UI."""
+"""The job that takes an experiment or a variant over, for the web UI."""
 
 import json
 import os
@@ -15,7 +15,7 @@ JOB = "promote"
 class Promotion(dg.Config):
     """What is to be promoted."""
 
-    run_id: str = Field(description="Id of the run with overrides, or how it begins.")
+    run_id: str = Field(description="A variant, or the id of a run with overrides, or how it begins.")
 
 
 def build_promotion(home: Path) -> dg.JobDefinition:
@@ -43,7 +43,7 @@ def build_promotion(home: Path) -> dg.JobDefinition:
         if process.returncode:
             raise dg.Failure(last.removeprefix("error: "), {"exit_code": process.returncode}, allow_retries=False)
 
-    @dg.job(name=JOB, description="Take an experiment over: write its settings into the settings file, then run.")
+    @dg.job(name=JOB, description="Take an experiment or a variant over: write its settings into the file, then run.")
     def promote() -> None:
         promote_run()
 

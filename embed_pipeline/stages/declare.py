@@ -234,7 +234,7 @@ def stage(
         schema: of ``table.parquet``.
         after: assets that must have succeeded before, without being part of the key.
         external: what outside the store decides the result; see :data:`External`.
-        looks_at: dotted names of the settings (or whole sections) that say which files these are.
+        looks_at: dotted names of the settings (or whole sections) that say what this is.
         alive: whether a stored artifact still stands for something real (a running endpoint).
         moved: why one that is not alive would become another when it is brought back, in words; None if it would not.
         device: gpu assets carry the GPU tags and pool.

@@ -7,7 +7,7 @@ from embed_pipeline import tables
 from embed_pipeline.files import sha256_json, write_text
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import variant_settings
-from embed_pipeline.stages.declare import Stage, StageRun, always_alive
+from embed_pipeline.stages.declare import Stage, StageRun, Version, always_alive, never_moved
 from embed_pipeline.stages.variants import MAIN, asset_in, differing
 from embed_pipeline.store.artifacts import Artifact
 
@@ -38,6 +38,7 @@ def comparison_stages(settings: Settings, graph: Mapping[str, Stage]) -> list[St
             settings=(),
             external=_declared,
             alive=always_alive,
+            moved=never_moved,
             storage="table",
             schema=tables.VariantComparison,
             device="cpu",
@@ -101,9 +102,10 @@ def set_version(test_set: str, settings: Settings, parts: Mapping[str, Artifact]
     return sha256_json([judged, None if brings_passages else parts["passages"].version])
 
 
-def _declared(settings: Settings) -> dict[str, str]:
+def _declared(settings: Settings) -> dict[str, Version]:
     """What the variants are, as the table tells."""
-    return {"variants": sha256_json(settings.model_dump(mode="json")["variants"])}
+    declared = sha256_json(settings.model_dump(mode="json")["variants"])
+    return {"variants": lambda _: declared}
 
 
 def _write(run: StageRun, rows: list[dict[str, Any]]) -> None:

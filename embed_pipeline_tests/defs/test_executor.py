@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import reconstructable
 
-from embed_pipeline.defs.checks import blocking_check
+from embed_pipeline.defs.checks import Place, blocking_check
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -31,7 +31,7 @@ def instance():
 
 
 def enough_names(settings: Settings) -> dg.AssetChecksDefinition:
-    @blocking_check(settings, "model", ["sdg.min_questions"], inputs=["names"])
+    @blocking_check(Place(settings, toy.STAGES), "model", ["sdg.min_questions"], inputs=["names"])
     def enough_names(chosen: Settings, model: Artifact, names: Artifact) -> dg.AssetCheckResult:
         """At least two names."""
         found = model.json("model")["names"]

@@ -6,14 +6,14 @@ import shutil
 import pytest
 
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.provenance import ancestors, provenance, report_lines
 from embed_pipeline.stages.run import run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
 
-def external(settings) -> dict[str, str]:
-    return {"base_model": "abcdef" * 4, "prompts": "1"}
+def external(settings) -> dict[str, Version]:
+    return {"base_model": lambda _: "abcdef" * 4, "prompts": lambda _: "1"}
 
 
 @stage(group="corpus", version="1", storage="json")

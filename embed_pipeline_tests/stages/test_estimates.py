@@ -1,0 +1,23 @@
+"""What --plan says of the cost of variants."""
+
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.estimates import llm_estimates
+from embed_pipeline.stages.graph import selection, stages
+from embed_pipeline.stages.plan import make_plan
+from embed_pipeline.store.artifacts import Store
+
+WRITER = "sdg.llm.base_url: http://127.0.0.1:1/v1, sdg.llm.model: gpt-4o-mini"
+
+
+def test_each_graph_is_estimated_by_its_own_settings_and_what_is_shared_once(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# Valve\n\n" + "The valve releases gas when the lung is too full. " * 200)
+    more = f"{WRITER}, sdg.questions_per_1000_tokens: 20"
+    variants = f"variants={{asked: {{{WRITER}}}, more: {{{more}}}, tuned: {{finetune.epochs: 4}}}}"
+    settings = load_settings(None, None, [variants, f"corpus.path={tmp_path / 'docs'}"], {})
+    graph, store = stages(settings), Store(tmp_path / "home")
+    names = selection(None, graph, ["asked", "more", "tuned"])
+    found = llm_estimates(make_plan([graph[name] for name in names], settings, store), settings, store)
+    assert set(found) == {"asked__qa_candidates", "more__qa_candidates"}
+    few, many = found["asked__qa_candidates"].as_json(), found["more__qa_candidates"].as_json()
+    assert few["completion_tokens"] < many["completion_tokens"]
