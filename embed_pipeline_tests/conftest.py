@@ -21,7 +21,14 @@ settings.register_profile(
 )
 settings.load_profile("bounded")
 
-WHOLE_RUNS = ("test_pipeline", "test_rounds_and_sweep", "test_training_data_run", "cli/test_app", "finetune/test_train")
+WHOLE_RUNS = (
+    "test_pipeline",
+    "test_stopping",
+    "test_rounds_and_sweep",
+    "test_training_data_run",
+    "cli/test_app",
+    "finetune/test_train",
+)
 """Files of few but long tests: first, so that no worker is left alone with one of them at the end."""
 
 
