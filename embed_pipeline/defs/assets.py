@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from embed_pipeline.defs.experiments import observed
+from embed_pipeline.defs.experiments import observed, require_type
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.defs.types import table_type
 from embed_pipeline.errors import EmbedPipelineError
@@ -51,6 +51,7 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
     ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation]:
         result = _run(context, stage, settings, pipeline, store, inputs)
         if pipeline.overrides:
+            require_type(type_of_output, result)  # which Dagster checks of outputs alone
             yield observed(result, stage, store, pipeline, context)
         else:
             yield dg.Output(result, data_version=dg.DataVersion(result.artifact.version))

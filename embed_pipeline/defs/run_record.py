@@ -155,7 +155,9 @@ class RunRecord:
         found: dict[str, dict[str, Any]] = {}
         for name in self._executed:
             done = self._store.outcome_of_run(self._request.run_id, name)
-            known: dict[str, Any] = {field: done[field] for field in ("outcome", "version", "key", "seconds") if field in done}
+            known: dict[str, Any] = {
+                field: done[field] for field in ("outcome", "version", "key", "seconds") if field in done
+            }
             found[name] = known or {"outcome": "failed"}
         for name, version in self._up_to_date.items():
             found[name] = {"outcome": self._outcome(name, version), "version": version, "seconds": 0.0}
