@@ -23,6 +23,7 @@ settings.load_profile("bounded")
 
 WHOLE_RUNS = (
     "test_pipeline",
+    "test_stopping",
     "test_rounds_and_sweep",
     "test_variants_run",
     "test_training_data_run",

@@ -6,6 +6,7 @@ SIGTERM.
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +45,6 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
-STOPPED = 130
 
 
 def main() -> None:
@@ -66,8 +66,17 @@ def main() -> None:
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
-    except KeyboardInterrupt:
-        _fail("stopped; finished stages are kept, run again to go on", STOPPED)
+    except KeyboardInterrupt as stop:
+        by = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
+        _fail("stopped; finished stages are kept, run again to go on", 128 + by)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, before or after a run has handlers of its own."""
+
+
+def _terminated(_number: int, _frame: object) -> None:
+    raise _Terminated
 
 
 def _check_databases() -> None:
@@ -137,6 +146,7 @@ def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
 def _run(
     context: Context, to: str | None, force: list[str] | None, plan: bool, variants: list[str] | None = None
 ) -> None:
+    signal.signal(signal.SIGTERM, _terminated)
     from embed_pipeline.cli import run as run_command
 
     again = {verb: context.command(verb) for verb in ("ui", "stop")}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import dagster as dg
 
 from embed_pipeline.defs import OWNERS
-from embed_pipeline.defs.experiments import observed
+from embed_pipeline.defs.experiments import observed, require_type
 from embed_pipeline.defs.outside import outside_keys, provenance
 from embed_pipeline.defs.provenance import origin_of
 from embed_pipeline.defs.resources import PipelineResource
@@ -57,6 +57,7 @@ def build_asset(stage: Stage, settings: Settings, store: Store) -> dg.AssetsDefi
     ) -> Iterator[dg.Output[StageResult] | dg.AssetObservation | dg.AssetCheckResult]:
         result = _run(context, stage, settings, pipeline, store, inputs)
         if pipeline.overrides:
+            require_type(type_of_output, result)  # which Dagster checks of outputs alone
             yield observed(result, stage, store, pipeline, context)
             yield as_before(stage.name, context.instance)
         else:

@@ -54,7 +54,9 @@ class EventLog(SqliteEventLogStorage):
         """Give the room of what was dropped back; not worth waiting for where the web UI is reading right now."""
         with (
             contextlib.suppress(sqlite3.OperationalError),
-            contextlib.closing(sqlite3.connect(self.path_for_shard(run_id), isolation_level=None)) as connection,
+            contextlib.closing(
+                sqlite3.connect(self.path_for_shard(run_id), timeout=1, isolation_level=None)
+            ) as connection,
         ):
             connection.execute("VACUUM")
 

@@ -38,6 +38,19 @@ def observed(
     )
 
 
+def require_type(declared: dg.DagsterType | None, result: StageResult) -> None:
+    """Check what an experiment made as Dagster checks the output of an asset.
+
+    Raises:
+        Failure: it breaks the type's constraints.
+    """
+    if declared is None:
+        return
+    found = dg.check_dagster_type(declared, result)
+    if not found.success:
+        raise dg.Failure(f"{result.artifact.asset}: {found.description}", {"exit_code": 1}, allow_retries=False)
+
+
 def override_tags(overrides: list[str]) -> dict[str, str]:
     """``override/<setting>: <value>``, in the letters and the length that Dagster allows in a tag."""
     tags = {}

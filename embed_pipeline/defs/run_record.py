@@ -1,6 +1,7 @@
 """The record of a run as it goes: what became of every asset and check, in words, for ``<home>/history``."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -92,6 +93,7 @@ class RunRecord:
 
     def end_by_force(self) -> None:
         """The last words of a run that does not notice that it was stopped."""
+        sys.stderr.write(f"error: {STOPPED}\n")
         self._note_stop()
         self._write("stopped")
         run = self._instance.get_run_by_id(self._request.run_id)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.store.artifacts import MANIFEST, Artifact, Store
+from embed_pipeline.store.names import plain_name
 
 SOURCE, LISTING = "documents", "corpus_manifest"
 Name = tuple[str, str]
@@ -15,11 +16,6 @@ def artifacts(store: Store) -> list[Artifact]:
     """Every artifact of a home."""
     manifests = sorted(store.root.glob(f"*/*/{MANIFEST}"))
     return [Artifact(path.parents[1].name, path.parent.name, path.parent) for path in manifests]
-
-
-def plain(asset: str) -> str:
-    """The name without that of the variant: ``contracts__documents`` are documents as well."""
-    return asset.rpartition("__")[2]
 
 
 def inputs_of(store: Store, artifact: Artifact) -> set[Name]:
@@ -48,7 +44,7 @@ def made_from(
         inputs: of every artifact, see :func:`inputs_of`.
     """
     begins = {SOURCE: 1, LISTING: 0}
-    depth = {(one.asset, one.version): begins[plain(one.asset)] for one in sources}
+    depth = {(one.asset, one.version): begins[plain_name(one.asset)] for one in sources}
     changed = True
     while changed:
         changed = False
@@ -57,7 +53,7 @@ def made_from(
             if depth.get(name, -1) < found <= len(inputs):
                 depth[name], changed = found, True
     made = [one for one in every if (one.asset, one.version) in depth]
-    return sorted(made, key=lambda one: (plain(one.asset) == SOURCE, -depth[one.asset, one.version]))
+    return sorted(made, key=lambda one: (plain_name(one.asset) == SOURCE, -depth[one.asset, one.version]))
 
 
 def ancestors(name: Name, inputs: Mapping[Name, set[Name]]) -> set[Name]:

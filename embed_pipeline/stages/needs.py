@@ -18,6 +18,7 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.model_size import ModelSize, base_model_size, training_bytes
 from embed_pipeline.stages.plan import PlanStep
 from embed_pipeline.store.artifacts import Manifest, Store
+from embed_pipeline.store.names import plain_name
 
 PROCESS_BYTES = 1_000_000_000
 """A run with its libraries and a model of a few megabytes."""
@@ -167,7 +168,7 @@ def _bytes(manifest: Manifest) -> int:
 
 def _plain(asset: str) -> str:
     """Without the names of variant and round."""
-    name = asset.rpartition("__")[2]
+    name = plain_name(asset)
     return next((known for known in MODELS if name.startswith(f"{known}_") and name not in MODELS), name)
 
 

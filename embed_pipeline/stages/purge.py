@@ -15,8 +15,9 @@ from typing import Any
 from embed_pipeline.errors import ArtifactError, InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.records import TableRow, passage_text
-from embed_pipeline.stages.lineage import LISTING, SOURCE, ancestors, artifacts, inputs_of, made_from, plain
+from embed_pipeline.stages.lineage import LISTING, SOURCE, ancestors, artifacts, inputs_of, made_from
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.names import plain_name
 from embed_pipeline.store.strings import WEIGHTS, strings_in, strings_of
 from embed_pipeline.text.traces import Traces
 
@@ -84,7 +85,7 @@ def find(home: Path, names: Sequence[str]) -> Purge:
     """
     store, wanted = Store(home), set(names)
     every = artifacts(store)
-    sources = {one: rows for one in every if plain(one.asset) == SOURCE and (rows := _named_rows(one, wanted))}
+    sources = {one: rows for one in every if plain_name(one.asset) == SOURCE and (rows := _named_rows(one, wanted))}
     rows = [row for held in sources.values() for row in held]
     unknown = sorted(wanted - {row[column] for row in rows for column in ("doc_id", "path")})
     if unknown:
@@ -94,7 +95,9 @@ def find(home: Path, names: Sequence[str]) -> Purge:
         )
     purge = Purge(home, rows, Traces(row["text"] for row in rows))
     purge.also_in = _leave_out_others(purge, sources)
-    listings = [one for one in every if plain(one.asset) == LISTING and _named_rows(one, {row["path"] for row in rows})]
+    listings = [
+        one for one in every if plain_name(one.asset) == LISTING and _named_rows(one, {row["path"] for row in rows})
+    ]
     inputs = {(one.asset, one.version): inputs_of(store, one) for one in every}
     made = made_from([*sources, *listings], every, inputs)
     quoting = [one for one in every if one not in made and not is_model(one) and _quotes(one, purge.quoted)]
@@ -134,7 +137,7 @@ def _still_there(purge: Purge, root: Path) -> Iterator[Path]:
             yield root / path
     single = {row["path"] for row in purge.rows} - of_many
     yield from (root / path for path in sorted(single) if (root / path).is_file())
-    listings = [one for one in purge.doomed if plain(one.asset) == LISTING]
+    listings = [one for one in purge.doomed if plain_name(one.asset) == LISTING]
     contents = {(row["bytes"], row["sha256"]) for one in listings for row in _named_rows(one, single)}
     sizes = {size for size, _ in contents}
     for path in root.rglob("*"):

@@ -145,12 +145,22 @@ def test_a_stage_command_twice_then_touch_edit_and_undo(tmp_path, corpus):
     assert Path(shown["path"]).is_dir()
 
 
-def test_second_run_on_the_same_home(tmp_path, corpus):
-    from embed_pipeline.store.home_lock import home_lock
+def test_second_run_on_the_same_home_waits_and_says_for_whom_and_gc_refuses(tmp_path, corpus):
+    from embed_pipeline.store.home_lock import Holder, home_lock
 
-    with home_lock(tmp_path / "home"):
-        result = cli("run", "--to", "documents", "--corpus", str(corpus), "--home", "home", cwd=tmp_path)
-    refused(result, "another run")
+    command = [sys.executable, "-m", "embed_pipeline.cli", "run", "--to", "documents", "--corpus", str(corpus)]
+    with home_lock(tmp_path / "home", Holder.here("sensor", "0123456789ab")):
+        refused(cli("gc", "--home", "home", cwd=tmp_path), "run 01234567, started by sensor")
+        waiting = subprocess.Popen(
+            [*command, "--home", "home"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        assert waiting.stderr is not None
+        assert "assets to compute" in waiting.stderr.readline()
+        assert waiting.stderr.readline().startswith("waiting for run 01234567, started by sensor")
+        assert waiting.poll() is None
+    _, said = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, said
+    assert "documents: computed" in said
 
 
 def test_show_names_what_is_missing(tmp_path):

@@ -222,6 +222,9 @@ def test_a_dagster_pandas_type_refuses_rows_that_break_its_constraints(instance,
     assert launched(1).success
     refused = launched(2)
     assert not refused.success
+    tried = toy.toy_defs(toy.settings_of(tmp_path), tmp_path / "home", {"qa_pairs": qa_pairs})
+    assert toy.run(tried, instance, overrides=["sdg.min_complexity=1"]).is_success
+    assert not toy.run(tried, instance, overrides=["sdg.min_complexity=2"]).is_success
     (failed,) = [event for event in refused.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "complexity" in str(failed.step_failure_data)
 
