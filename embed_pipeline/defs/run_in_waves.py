@@ -1,6 +1,7 @@
 """One run, wave after wave: assets first, their checks with them, then what follows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
@@ -146,10 +147,20 @@ class RunInWaves:
 
     def _is_recorded(self, stage: Stage, version: str) -> bool:
         """Whether Dagster shows this version, made by this code from what lies outside, as the latest of the asset."""
+        if self._is_due(stage):
+            return False
         tags, settings = self._latest.get(stage.name, {}), self._request.settings
         if tags.get(DATA_VERSION_TAG) != version or self._request.experiment:
             return tags.get(DATA_VERSION_TAG) == version
         return tags.get(CODE_VERSION_TAG) == stage.code_version(settings) and names_outside(tags, stage, settings)
+
+    def _is_due(self, stage: Stage) -> bool:
+        """Whether Dagster must hear again that the endpoint is up to date, before it calls it overdue."""
+        hours = self._request.settings.automation.max_age_hours
+        if stage.name != "endpoint" or hours is None or self._request.experiment:
+            return False
+        last = datetime.fromisoformat(self._store.pointer(stage.name)["materialized_at"])
+        return datetime.now(UTC) - last > timedelta(hours=hours / 2)
 
     @cached_property
     def _latest(self) -> dict[str, Mapping[str, str]]:

@@ -60,13 +60,13 @@ class AutomationSettings(Section):
         None, "The endpoint counts as overdue in the web UI when it was last brought up to date longer ago.", gt=0
     )
     webhook_url: Annotated[str | None, AfterValidator(_web_address)] = runtime(
-        None, "Address that is told of failures, verdicts and what waits for a confirmation."
+        None, "Address that is told of failures, verdicts and what waits for a confirmation.", protected="address"
     )
     webhook_url_env: str | None = runtime(
-        None, "Environment variable that holds this address, where it is a secret.", min_length=1
+        None, "Environment variable that holds this address, where it is a secret.", protected="secret", min_length=1
     )
     ui_url: Annotated[str | None, AfterValidator(_web_address)] = runtime(
-        None, "Address of the web UI as its readers reach it, for links in what is sent."
+        None, "Address of the web UI as its readers reach it, for links in what is sent.", protected="address"
     )
 
     @model_validator(mode="before")
