@@ -18,10 +18,13 @@ def main(role: str, options: dict[str, object]) -> None:
         os.environ.pop(name, None)
     end_with(int(str(options.pop("lifeline"))))
     if role == "code":
-        from embed_pipeline.webui.code_server import serve
+        from embed_pipeline.webui import code_server
+
+        code_server.serve(**options)  # type: ignore[arg-type]
     else:
-        from embed_pipeline.webui.web_server import serve
-    serve(**options)  # type: ignore[arg-type]
+        from embed_pipeline.webui import web_server
+
+        web_server.serve(**options)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,17 @@ class Child:
     Args:
         log: file for what it and its runs say; None: standard error.
         lifeline: descriptor of the pipe it ends with.
+        others: further descriptors that it inherits.
     """
 
     def __init__(
-        self, role: str, options: Mapping[str, Any], environment: Mapping[str, str], log: Path | None, lifeline: int
+        self,
+        role: str,
+        options: Mapping[str, Any],
+        environment: Mapping[str, str],
+        log: Path | None,
+        lifeline: int,
+        others: Sequence[int] = (),
     ) -> None:
         self.role = role
         self._log = log
@@ -44,7 +51,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=target or sys.stderr.fileno(),
                 stderr=target or sys.stderr.fileno(),
-                pass_fds=[lifeline],
+                pass_fds=[lifeline, *others],
                 start_new_session=True,
             )
         finally:

@@ -120,7 +120,7 @@ def _foreign(headers: Headers) -> Response:
 
 
 def _is_graphql(request: Request) -> bool:
-    return request.scope["path"].rstrip("/") == "/graphql"
+    return str(request.scope["path"]).rstrip("/") == "/graphql"
 
 
 def _refused_by_its_body(request: Request, body: bytes, user: User | None) -> Response | None:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from embed_pipeline.deploy.ports import require_free_port
-from embed_pipeline.errors import HomeBusyError, SettingsError, WebUIError
+from embed_pipeline.errors import HomeBusyError, PortInUseError, SettingsError, WebUIError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import VARIABLE, write_snapshot
@@ -72,6 +72,7 @@ class Supervisor:
     Raises:
         SettingsError: the settings cannot be read.
         HomeBusyError: another web UI serves the home: each would take the other's place at the code server.
+        PortInUseError: somebody listens on the port.
         DagsterStateError: a database of Dagster is damaged.
     """
 
@@ -86,6 +87,7 @@ class Supervisor:
         self.settings = source.read()
         self._folder = prepare_dagster_home(home)
         self._lock = _alone(self._folder)
+        self._listening = _listening(serving)
         self._serving = serving
         self._tell = tell
         self._module = module
@@ -105,6 +107,7 @@ class Supervisor:
 
     def __exit__(self, *reason: object) -> None:
         stop([*self._children, *self._retired])
+        self._listening.close()
         os.close(self._held)
         os.close(self._lifeline)
         shutil.rmtree(self._sockets, ignore_errors=True)
@@ -131,13 +134,14 @@ class Supervisor:
         web = {
             "workspace": str(self._workspace),
             "state": str(self._state),
+            "listening": self._listening.fileno(),
             "host": serving.host,
             "port": serving.port,
             "names": list(serving.names),
             "access": str(serving.access) if serving.access is not None else None,
             "trusted_proxies": list(serving.trusted_proxies),
         }
-        self._web = self._child("web", web)
+        self._web = self._child("web", web, inherited=[self._listening.fileno()])
         if not _await(lambda: _answers(serving), self._children, wanted, START_SECONDS):
             return self._must_have_stopped(wanted)
         return True
@@ -189,8 +193,14 @@ class Supervisor:
         options = {"socket": str(path), "location": LOCATION, "module": self._module}
         return self._child("code", options, {VARIABLE: str(snapshot)}), path
 
-    def _child(self, role: str, options: dict[str, Any], environment: dict[str, str] | None = None) -> Child:
-        return Child(role, options, {**FEW_ARENAS, **(environment or {})}, self._log, self._lifeline)
+    def _child(
+        self,
+        role: str,
+        options: dict[str, Any],
+        environment: dict[str, str] | None = None,
+        inherited: Sequence[int] = (),
+    ) -> Child:
+        return Child(role, options, {**FEW_ARENAS, **(environment or {})}, self._log, self._lifeline, inherited)
 
     def _must_have_stopped(self, wanted: Callable[[], bool]) -> bool:
         """False where the user stopped it.
@@ -218,7 +228,6 @@ def serve_ui(home: Path, source: SettingsSource, serving: Serving, announce: Cal
         SettingsError: the settings or the access file cannot be used.
         WebUIError: a process ended by itself.
     """
-    require_free_port(serving.host, serving.port, "the web UI's port", "--port N")
     with _stopped() as stopped, Supervisor(home, source, serving, _say) as supervisor:
         if supervisor.start(lambda: not stopped.is_set()):
             announce(serving.url)
@@ -236,6 +245,19 @@ def _alone(folder: Path) -> FileLock:
             f"{folder.parent}: another web UI serves this home; stop that one first, or choose another --home."
         ) from None
     return lock
+
+
+def _listening(serving: Serving) -> socket.socket:
+    """The socket that the web server is given: whoever answers there is ours."""
+    require_free_port(serving.host, serving.port, "the web UI's port", "--port N")
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
+    try:
+        return socket.create_server((serving.host, serving.port), family=family, backlog=128)
+    except OSError as error:
+        raise PortInUseError(
+            f"the web UI's port {serving.port} on {serving.host} cannot be used ({error.strerror}); choose another one "
+            "with --port N."
+        ) from error
 
 
 @contextlib.contextmanager

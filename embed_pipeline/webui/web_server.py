@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import sys
 from importlib import resources
 from pathlib import Path
@@ -23,12 +24,20 @@ OURS = "/embed_pipeline"
 
 
 def serve(
-    workspace: str, state: str, host: str, port: int, names: list[str], access: str | None, trusted_proxies: list[str]
+    workspace: str,
+    state: str,
+    listening: int,
+    host: str,
+    port: int,
+    names: list[str],
+    access: str | None,
+    trusted_proxies: list[str],
 ) -> None:
     """Serve until a signal comes.
 
     Args:
         workspace: file that names the code server.
+        listening: descriptor of the socket that listens on host and port.
         state: file in which the supervisor keeps what there is to tell about the settings.
         names: under which requests are answered, besides those of this machine.
         access: the access file; None: no login.
@@ -46,17 +55,16 @@ def serve(
         app = Webserver(context, Path(state)).create_asgi_app()
         login = Login(Path(access), port) if access is not None else None
         with running_daemon(context) as failed:
+            config = uvicorn.Config(
+                Guard(app, ServedNames(host, port, names), login),
+                log_level="warning",
+                server_header=False,
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=trusted_proxies,
+                timeout_graceful_shutdown=3,
+            )
             try:
-                uvicorn.run(
-                    Guard(app, ServedNames(host, port, names), login),
-                    host=host,
-                    port=port,
-                    log_level="warning",
-                    server_header=False,
-                    proxy_headers=bool(trusted_proxies),
-                    forwarded_allow_ips=trusted_proxies,
-                    timeout_graceful_shutdown=3,
-                )
+                uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])
             finally:
                 if failed.is_set():
                     sys.exit(1)
@@ -83,7 +91,7 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
     def build_routes(self) -> list[BaseRoute]:
         """Ours before Dagster's, whose last one takes every path."""
         ours = [Route(f"{OURS}/state", self._state_endpoint), Route(f"{OURS}/notice.js", _notice_endpoint)]
-        return [*ours, *super().build_routes()]
+        return [*ours, *super().build_routes()]  # type: ignore[no-untyped-call]
 
     async def _state_endpoint(self, request: Request) -> Response:
         try:

@@ -83,7 +83,12 @@ def test_a_name_that_is_none_is_refused():
 
 def test_the_access_file_of_the_home_is_used(tmp_path, monkeypatch):
     served = []
-    monkeypatch.setattr(supervisor, "serve_ui", lambda home, source, serving, announce: served.append(serving) or 0)
+
+    def serve(home, source, serving, announce):
+        served.append(serving)
+        return 0
+
+    monkeypatch.setattr(supervisor, "serve_ui", serve)
     assert invoke("ui", "--home", "here").exit_code == 0
     invoke("access", "add", "ci", "--role", "viewer", "--token", "--home", "here")
     assert invoke("ui", "--home", "here", "--host", "0.0.0.0").exit_code == 0

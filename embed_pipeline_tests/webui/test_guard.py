@@ -69,7 +69,10 @@ class Small:
 
     def connect(self, **options):
         return websockets.sync.client.connect(
-            f"ws://127.0.0.1:{self.port}/graphql", subprotocols=["graphql-ws"], proxy=None, **options
+            f"ws://127.0.0.1:{self.port}/graphql",
+            subprotocols=[websockets.Subprotocol("graphql-ws")],
+            proxy=None,
+            **options,
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def settings_are(ui: Ui, text: str) -> None:
 
 def test_the_terminal_has_the_address_and_nothing_else_and_the_log_has_the_rest(ui):
     assert ui.said() == f"web UI: {ui.url}    (Ctrl-C stops it)\n"
-    assert "DaemonCoordinator" in (log := (ui.home / "dagster" / "ui.log").read_text()) or "daemon" in log
+    log = ui.home / "dagster" / "ui.log"
+    wait_until(lambda: "Instance is configured with the following daemons" in log.read_text(), 30, log.read_text)
     assert (ui.home / "dagster" / "ui.log").stat().st_mode & 0o077 == 0
 
 
@@ -159,6 +161,15 @@ def test_a_damaged_database_is_named_with_what_to_delete(tmp_path):
     assert f"{database}: Dagster's database is damaged" in ui.said()
     assert "rm -f" in ui.said()
     assert "the list of runs" in ui.said()
+
+
+def test_a_port_that_somebody_has_is_told_before_anything_starts(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ui = Ui(tmp_path, "--corpus", str(corpus_of(tmp_path)), "--port", str(port))
+        assert ui.process.wait(60) == 2
+    assert f"the web UI's port {port} on 127.0.0.1 cannot be used" in ui.said()
+    assert "--port N" in ui.said()
 
 
 def test_wrong_settings_are_an_error_before_anything_starts(tmp_path):
