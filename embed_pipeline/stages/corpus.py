@@ -9,6 +9,7 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact
+from embed_pipeline.store.home import is_home
 
 LISTING = ("corpus.max_file_mb",)
 READING = (*LISTING, "corpus.min_document_chars", "corpus.near_duplicate_threshold")
@@ -38,9 +39,12 @@ def corpus_external(settings: Settings) -> dict[str, Version]:
 
 
 def _corpus_version(settings: Settings, home: Path) -> str:
+    """By a home's memory of the files; a folder that is no home yet, as of --plan, gets none."""
+    from embed_pipeline.corpus.fingerprint_cache import cache_file, cached_fingerprint
     from embed_pipeline.corpus.manifest import corpus_fingerprint
 
-    return corpus_fingerprint(corpus_folder(settings))
+    folder = corpus_folder(settings)
+    return cached_fingerprint(folder, cache_file(home, folder)) if is_home(home) else corpus_fingerprint(folder)
 
 
 def tokenizer_external(settings: Settings) -> dict[str, Version]:
