@@ -49,7 +49,7 @@ def test_a_variant_is_a_group_with_its_own_lineage_and_code_version(defs):
     graph = defs.resolve_asset_graph()
     checkpoint = graph.get(dg.AssetKey("deep__checkpoint"))
     assert checkpoint.group_name == "deep"
-    assert checkpoint.parent_keys == {dg.AssetKey("deep__training_set"), dg.AssetKey("deep__base_model")}
+    assert checkpoint.parent_keys == {dg.AssetKey("deep__training_set"), dg.AssetKey("base_model")}
     assert checkpoint.code_version != graph.get(dg.AssetKey("checkpoint")).code_version
     assert graph.get(dg.AssetKey("deep__mined_negatives_round_1")).parent_keys >= {dg.AssetKey("splits")}
     listing = [graph.get(dg.AssetKey(name)).parent_keys for name in ("corpus_manifest", "contracts__corpus_manifest")]
