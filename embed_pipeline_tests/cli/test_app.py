@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -344,24 +345,56 @@ def test_unreadable_files_are_skipped_by_name_and_the_run_goes_on(tmp_path, corp
     assert "broken.pdf" in set(skipped["path"])
 
 
-@pytest.mark.parametrize("size", ["900k", "1200k"])
-def test_full_disk(tmp_path, size):
-    """A home on a file system with no room: one clear line, exit code 2, and no half-written artifact."""
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 60 MB."""
     home = tmp_path / "small"
     home.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(home)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(home)], capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting a small file system needs root")
-    try:
-        folder = tmp_path / "corpus"
-        folder.mkdir()
-        for number in range(12):  # words that do not compress
-            words = [f"{(number * 7919 + index * 104729) % 9999991:x}" for index in range(30_000)]
-            (folder / f"{number}.txt").write_text(" ".join(words) + ".")
-        result = cli("run", "--to", "documents", "--corpus", str(folder), "--home", str(home), cwd=tmp_path)
-        refused(result, "no space left")
-        for manifest in home.glob("artifacts/*/*/manifest.json"):
-            json.loads(manifest.read_text())
-        assert not list(home.glob("artifacts/*/.*.tmp"))
-    finally:
-        subprocess.run(["umount", str(home)], check=True)
+    yield home
+    subprocess.run(["umount", str(home)], check=True)
+
+
+@pytest.fixture
+def dense(tmp_path: Path) -> Path:
+    """Documents of 2.4 MB, of words that do not compress."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(12):
+        words = [f"{(number * 7919 + index * 104729) % 9999991:x}" for index in range(30_000)]
+        (folder / f"{number}.txt").write_text(" ".join(words) + ".")
+    return folder
+
+
+def fill_up(folder: Path, left: int) -> None:
+    (folder / "filler").write_bytes(bytes(shutil.disk_usage(folder).free - left))
+
+
+def test_a_disk_that_is_clearly_too_small_is_refused_before_anything_is_computed(small_disk, dense, tmp_path):
+    fill_up(small_disk, 5_000_000)
+    result = cli("run", "--to", "documents", "--corpus", str(dense), "--home", str(small_disk), cwd=tmp_path)
+    refused(result, "5 MB are free", "nothing was computed")
+    assert not list(small_disk.glob("artifacts/*"))
+
+
+@pytest.mark.parametrize("left", [900_000, 1_200_000])
+def test_full_disk(small_disk, dense, tmp_path, left):
+    """A disk that becomes full during a run: one clear line, exit code 2, and no half-written artifact."""
+    command = [sys.executable, "-m", "embed_pipeline.cli", "run", "--to", "documents", "--corpus", str(dense)]
+    with subprocess.Popen(
+        [*command, "--home", str(small_disk)], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        said = ""
+        while "needs" not in said:  # from here on nobody looks at the room that there is
+            line = running.stderr.readline()
+            assert line, said
+            said += line
+        fill_up(small_disk, left)
+        out, more = running.communicate(timeout=120)
+    refused(subprocess.CompletedProcess(command, running.returncode, out, said + more), "no space left")
+    for manifest in small_disk.glob("artifacts/*/*/manifest.json"):
+        json.loads(manifest.read_text())
+    assert not list(small_disk.glob("artifacts/*/.*.tmp"))
