@@ -276,7 +276,7 @@ def ui(
 ) -> None:
     """Dagster's web UI and daemon."""
     from embed_pipeline.cli.ui import access_file, serve_ui
-    from embed_pipeline.webui.supervisor import Serving
+    from embed_pipeline.webui.address import Serving
 
     path = access_file(ctx.obj.home, access)
     names, proxies = tuple(allow_host or ()), tuple(trusted_proxy or ())

@@ -11,7 +11,7 @@ from embed_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from embed_pipeline.cli.options import Context
-    from embed_pipeline.webui.supervisor import Serving
+    from embed_pipeline.webui.address import Serving
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

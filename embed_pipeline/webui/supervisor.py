@@ -6,7 +6,6 @@ starts with the new ones; only when it answers does it take the place of the fir
 """
 
 import contextlib
-import http.client
 import os
 import shutil
 import signal
@@ -16,17 +15,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from embed_pipeline.deploy.ports import require_free_port
-from embed_pipeline.errors import HomeBusyError, PortInUseError, SettingsError, WebUIError
+from embed_pipeline.errors import HomeBusyError, SettingsError, WebUIError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import VARIABLE, write_snapshot
+from embed_pipeline.webui.address import Serving, answers, listening
 from embed_pipeline.webui.children import FEW_ARENAS, Child, stop
 from embed_pipeline.webui.dagster_home import prepare_dagster_home
 from embed_pipeline.webui.settings_watch import SettingsSource, SettingsWatch, differences, summary
@@ -35,31 +33,6 @@ from embed_pipeline.webui.workspace import LOCATION, write_workspace
 START_SECONDS = 180.0
 LOOK_SECONDS = 0.5
 LARGEST_LOG = 10_000_000  # bytes
-
-
-@dataclass(frozen=True)
-class Serving:
-    """Where and for whom the web UI is served.
-
-    Attributes:
-        names: under which requests are answered, besides those of this machine.
-        access: the access file; None: everybody who reaches the port may do everything.
-        trusted_proxies: addresses of proxies before it.
-        verbose: what the processes say goes to the terminal, not to a file.
-    """
-
-    host: str
-    port: int
-    names: tuple[str, ...] = ()
-    access: Path | None = None
-    trusted_proxies: tuple[str, ...] = ()
-    verbose: bool = False
-
-    @property
-    def url(self) -> str:
-        """Where this machine reaches it."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 class Supervisor:
@@ -87,7 +60,7 @@ class Supervisor:
         self.settings = source.read()
         self._folder = prepare_dagster_home(home)
         self._lock = _alone(self._folder)
-        self._listening = _listening(serving)
+        self._listening = listening(serving)
         self._serving = serving
         self._tell = tell
         self._module = module
@@ -142,7 +115,7 @@ class Supervisor:
             "trusted_proxies": list(serving.trusted_proxies),
         }
         self._web = self._child("web", web, inherited=[self._listening.fileno()])
-        if not _await(lambda: _answers(serving), self._children, wanted, START_SECONDS):
+        if not _await(lambda: answers(serving), self._children, wanted, START_SECONDS):
             return self._must_have_stopped(wanted)
         return True
 
@@ -247,19 +220,6 @@ def _alone(folder: Path) -> FileLock:
     return lock
 
 
-def _listening(serving: Serving) -> socket.socket:
-    """The socket that the web server is given: whoever answers there is ours."""
-    require_free_port(serving.host, serving.port, "the web UI's port", "--port N")
-    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
-    try:
-        return socket.create_server((serving.host, serving.port), family=family, backlog=128)
-    except OSError as error:
-        raise PortInUseError(
-            f"the web UI's port {serving.port} on {serving.host} cannot be used ({error.strerror}); choose another one "
-            "with --port N."
-        ) from error
-
-
 @contextlib.contextmanager
 def _stopped() -> Iterator[threading.Event]:
     """An event that Ctrl-C, SIGTERM and the end of the terminal set."""
@@ -294,18 +254,6 @@ def _listens(path: Path) -> bool:
         except OSError:
             return False
         return True
-
-
-def _answers(serving: Serving) -> bool:
-    host, _, port = serving.url.removeprefix("http://").rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=10)
-    try:
-        connection.request("GET", "/server_info", headers={"Host": f"127.0.0.1:{serving.port}"})
-        return connection.getresponse().status < 500
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def _ended(child: Child, log: Path | None) -> WebUIError:

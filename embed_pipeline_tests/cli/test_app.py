@@ -252,6 +252,8 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         options += ["--set", f"sdg.llm.base_url={server.url}"]
         unpriced = cli(*options, "--plan", cwd=tmp_path)
         assert "calls to a language model (roughly)" in unpriced.stdout
+        host = server.url.split("/")[2]
+        assert f"which send text of the corpus to {host}" in unpriced.stdout
         assert "cost unknown (set sdg.llm.prompt_price and completion_price)" in unpriced.stdout
         options += ["--set", "sdg.llm.prompt_price=1", "--set", "sdg.llm.completion_price=2"]
         rough = json.loads(cli(*options, "--plan", "--json", cwd=tmp_path).stdout)["llm"]["qa_candidates"]
@@ -261,6 +263,7 @@ def test_the_plan_says_what_the_questions_will_cost_and_the_cap_stops_cleanly(tm
         stopped = cli(*options, "--set", "sdg.budget_usd=0.012", cwd=tmp_path)
         assert stopped.returncode == 1
         assert "Traceback" not in stopped.stderr
+        assert stopped.stderr.count(f"text of the corpus is sent to {host} (sdg.llm.base_url)") == 1
         (error,) = [line for line in stopped.stderr.splitlines() if line.startswith("error: ")]
         assert "sdg.budget_usd 0.012 is reached" in error and "run again" in error
         spent = (author.answered["prompt_tokens"] + 2 * author.answered["completion_tokens"]) / 1e6
