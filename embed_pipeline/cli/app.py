@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,7 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
+STOPPED = "stopped; finished stages are kept, run again to go on"
 
 
 def main() -> None:
@@ -46,9 +49,19 @@ def main() -> None:
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
+    except KeyboardInterrupt:
+        _fail(STOPPED, 128 + signal.SIGINT)
+
+
+@contextmanager
+def _stopped_in_words() -> Iterator[None]:
+    """For what happens around a run, which has handlers of its own; typer would end without a word."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
     except KeyboardInterrupt as stop:
-        by = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
-        _fail("stopped; finished stages are kept, run again to go on", 128 + by)
+        sys.stderr.write(f"error: {STOPPED}\n")
+        raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
 
 
 class _Terminated(KeyboardInterrupt):
@@ -113,14 +126,14 @@ def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
 
 
 def _run(context: Context, to: str | None, force: list[str] | None, plan: bool) -> None:
-    signal.signal(signal.SIGTERM, _terminated)
-    from embed_pipeline.cli import run as run_command
+    with _stopped_in_words():
+        from embed_pipeline.cli import run as run_command
 
-    again = {verb: context.command(verb) for verb in ("ui", "stop")}
-    context.export()
-    code = run_command.run(
-        context.settings, context.home, to, force or [], plan=plan, as_json=context.as_json, again=again
-    )
+        again = {verb: context.command(verb) for verb in ("ui", "stop")}
+        context.export()
+        code = run_command.run(
+            context.settings, context.home, to, force or [], plan=plan, as_json=context.as_json, again=again
+        )
     if code:
         raise typer.Exit(code)
 
@@ -132,9 +145,10 @@ def promote(
     plan: Plan = False,
 ) -> None:
     """Take an experiment over: write its settings into the settings file, then run; what is known is not computed."""
-    from embed_pipeline.cli.promote import promote_run
+    with _stopped_in_words():
+        from embed_pipeline.cli.promote import promote_run
 
-    code = promote_run(ctx.obj, run, plan)
+        code = promote_run(ctx.obj, run, plan)
     if code:
         raise typer.Exit(code)
 
