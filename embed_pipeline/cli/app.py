@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +47,7 @@ app = typer.Typer(
 
 MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
+STOPPED = "stopped; finished stages are kept, run again to go on"
 
 
 def main() -> None:
@@ -66,9 +69,19 @@ def main() -> None:
         if isinstance(error, OSError):
             _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
         raise
+    except KeyboardInterrupt:
+        _fail(STOPPED, 128 + signal.SIGINT)
+
+
+@contextmanager
+def _stopped_in_words() -> Iterator[None]:
+    """For what happens around a run, which has handlers of its own; typer would end without a word."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
     except KeyboardInterrupt as stop:
-        by = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
-        _fail("stopped; finished stages are kept, run again to go on", 128 + by)
+        sys.stderr.write(f"error: {STOPPED}\n")
+        raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
 
 
 class _Terminated(KeyboardInterrupt):
@@ -146,21 +159,21 @@ def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
 def _run(
     context: Context, to: str | None, force: list[str] | None, plan: bool, variants: list[str] | None = None
 ) -> None:
-    signal.signal(signal.SIGTERM, _terminated)
-    from embed_pipeline.cli import run as run_command
+    with _stopped_in_words():
+        from embed_pipeline.cli import run as run_command
 
-    again = {verb: context.command(verb) for verb in ("ui", "stop")}
-    context.export()
-    code = run_command.run(
-        context.settings,
-        context.home,
-        to,
-        force or [],
-        plan=plan,
-        as_json=context.as_json,
-        again=again,
-        variants=variants or [],
-    )
+        again = {verb: context.command(verb) for verb in ("ui", "stop")}
+        context.export()
+        code = run_command.run(
+            context.settings,
+            context.home,
+            to,
+            force or [],
+            plan=plan,
+            as_json=context.as_json,
+            again=again,
+            variants=variants or [],
+        )
     if code:
         raise typer.Exit(code)
 
@@ -174,9 +187,10 @@ def promote(
     plan: Plan = False,
 ) -> None:
     """Take a variant or an experiment over: write its settings into the settings file, then run what is not known."""
-    from embed_pipeline.cli.promote import promote_named
+    with _stopped_in_words():
+        from embed_pipeline.cli.promote import promote_named
 
-    code = promote_named(ctx.obj, name, plan)
+        code = promote_named(ctx.obj, name, plan)
     if code:
         raise typer.Exit(code)
 

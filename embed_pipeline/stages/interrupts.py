@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,9 +73,12 @@ def stoppable(last_words: Callable[[], object] = lambda: None) -> Iterator[Stop]
     watcher = threading.Thread(target=stop.watch, args=(reader, last_words), daemon=True, name="stop")
     watcher.start()
     _active.append(stop)
+    told = sys.unraisablehook
+    sys.unraisablehook = lambda what: None if _is_stop(what.exc_type) else told(what)
     try:
         yield stop
     finally:
+        sys.unraisablehook = told
         _active.remove(stop)
         stop.end()
         signal.set_wakeup_fd(before)
@@ -91,6 +95,11 @@ def raise_if_stopped() -> None:
     """
     if _active and _active[-1].signal is not None:
         raise KeyboardInterrupt
+
+
+def _is_stop(kind: type[BaseException]) -> bool:
+    """Where Python itself swallows a stop, in a finalizer for example, it would print its trace."""
+    return not issubclass(kind, Exception)
 
 
 def _end(code: int, last_words: Callable[[], object]) -> None:

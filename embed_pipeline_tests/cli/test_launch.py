@@ -43,6 +43,7 @@ def run(tmp_path, monkeypatch):
         return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job(JOB, job.selection)]))
 
     monkeypatch.setattr(launch, "build_defs", build)
+    monkeypatch.setattr(launch, "job_of", lambda *_: JOB)
 
     def go(*overrides: str, names: list[str] = NAMES, force: tuple[str, ...] = ()):
         return execute(toy.settings_of(tmp_path, *overrides), tmp_path / "home", names, force)

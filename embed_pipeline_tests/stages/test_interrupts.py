@@ -94,6 +94,21 @@ with interrupts.stoppable(lambda: print("last words", flush=True)):
     assert not _lives(child)
 
 
+def test_a_stop_that_python_swallows_prints_no_trace(capsys):
+    class Finalized:
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    before = sys.unraisablehook
+    with stoppable():
+        Finalized(KeyboardInterrupt())
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == ""
+
+
 def test_within_another_block_and_in_another_thread_the_outer_one_counts():
     inner: list[Stop] = []
 
