@@ -157,6 +157,7 @@ def test_second_run_on_the_same_home_waits_and_says_for_whom_and_gc_refuses(tmp_
         )
         assert waiting.stderr is not None
         assert "assets to compute" in waiting.stderr.readline()
+        assert waiting.stderr.readline().startswith("needs ")
         assert waiting.stderr.readline().startswith("waiting for run 01234567, started by sensor")
         assert waiting.poll() is None
     _, said = waiting.communicate(timeout=120)
