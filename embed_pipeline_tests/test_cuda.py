@@ -34,7 +34,7 @@ def spec(tmp_path_factory):
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(vocabulary), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, is_causal=False,
+        num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, is_causal=False,  # type: ignore[call-arg]
     )  # fmt: skip
     LlamaModel(config).save_pretrained(folder)
     lengths = {"max_query_length": 32, "max_passage_length": 32}
@@ -61,7 +61,7 @@ def test_a_search_finds_what_the_cpu_finds():
     chosen = np.random.default_rng(0)
     queries, passages = (chosen.integers(-2, 3, (count, 8)).astype(np.float32) for count in (20, 5000))
     for found, wanted in zip(top_k(queries, passages, 50, DEVICE), top_k(queries, passages, 50), strict=True):
-        assert np.array_equal(found, wanted)
+        np.testing.assert_array_equal(found, wanted)
 
 
 def rows(count: int) -> list[TrainingRow]:

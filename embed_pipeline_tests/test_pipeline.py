@@ -180,8 +180,7 @@ def told(user: User, *more: str) -> tuple[dict[str, str], dict[str, str], set[st
         keys = {dg.AssetCheckKey(dg.AssetKey(name), CHECK): name for name in graph}
         records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
         evaluations = {
-            keys[key]: record.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
-            for key, record in records.items()
+            keys[key]: record.event.dagster_event.asset_check_evaluation_data for key, record in records.items()
         }
         shown = {name: str(one.description) for name, one in evaluations.items() if not one.passed}
         assets = build_defs(settings, user.home).resolve_asset_graph()

@@ -54,8 +54,8 @@ def _trim_history(context: Context, plan: bool) -> dict[str, Any]:
         return {"count": 0, "bytes": 0}
     import dagster as dg
 
-    from embed_pipeline.cli.launch import prepare_dagster_home
     from embed_pipeline.defs.history import trim_history
+    from embed_pipeline.webui.dagster_home import prepare_dagster_home
 
     prepare_dagster_home(context.home)
     with dg.DagsterInstance.get() as instance:
@@ -107,8 +107,8 @@ def _history_of(context: Context, holds: "Callable[[Iterable[str]], bool]", plan
         return 0
     import dagster as dg
 
-    from embed_pipeline.cli.launch import prepare_dagster_home
     from embed_pipeline.defs.history import erase, runs_that_hold
+    from embed_pipeline.webui.dagster_home import prepare_dagster_home
 
     prepare_dagster_home(context.home)
     with dg.DagsterInstance.get() as instance:

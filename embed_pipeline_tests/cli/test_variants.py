@@ -25,7 +25,7 @@ def context(tmp_path):
             "profile": None,
             "as_json": False,
         } | options
-        return Context.of(overrides=list(overrides), **chosen)  # type: ignore[arg-type]
+        return Context.of(overrides=list(overrides), **chosen)
 
     return context
 

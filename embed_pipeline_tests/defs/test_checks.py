@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -48,7 +49,7 @@ def result(name: str, artifact: dict[str, Artifact], *overrides: str, launchpad:
     """Run one check of the real list."""
     declared = build_checks(load_settings(None, None, overrides, {}), HOME)
     (check,) = [one for one in declared if name in {spec.name for spec in one.check_specs}]
-    evaluations = check(pipeline=PipelineResource(overrides=list(launchpad)), **artifact)
+    evaluations: Any = check(pipeline=PipelineResource(overrides=list(launchpad)), **artifact)
     found = next(evaluations)
     assert isinstance(found, dg.AssetCheckResult)
     if found.passed:

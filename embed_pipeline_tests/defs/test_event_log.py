@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from embed_pipeline.cli.launch import prepare_dagster_home
 from embed_pipeline.defs.event_log import PAGE_BYTES, EventLog
+from embed_pipeline.webui.dagster_home import prepare_dagster_home
 from embed_pipeline_tests.stages import toy
 
 

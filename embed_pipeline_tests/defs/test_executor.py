@@ -171,7 +171,12 @@ def test_the_second_run_waits_and_says_for_whom(definitions, instance, tmp_path)
     ended = threading.Event()
     with home_lock(tmp_path / "home", Holder.here("schedule", "0123456789ab")):
         runs = []
-        waiting = threading.Thread(target=lambda: (runs.append(toy.run(definitions, instance)), ended.set()))
+
+        def run():
+            runs.append(toy.run(definitions, instance))
+            ended.set()
+
+        waiting = threading.Thread(target=run)
         waiting.start()
         deadline = time.monotonic() + 20
         said: list[str] = []

@@ -69,7 +69,7 @@ class Pipeline:
     def tick(self) -> str:
         return str(look(self.instance, self.settings, self.watched, GRAPH).skip_message)
 
-    def run(self, **pipeline: object) -> None:
+    def run(self, **pipeline: Any) -> None:
         definitions = toy.toy_defs(self.settings, self.home, GRAPH)
         assert toy.run(definitions, self.instance, **pipeline).is_success
 

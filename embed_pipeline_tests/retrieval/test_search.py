@@ -105,5 +105,5 @@ def test_without_faiss_torch_searches(monkeypatch):
     expected = top_k(queries, passages, 30)
     monkeypatch.setitem(sys.modules, "faiss", None)
     for found, wanted in zip(top_k(queries, passages, 30), expected, strict=True):
-        assert np.array_equal(found, wanted)
+        np.testing.assert_array_equal(found, wanted)
     assert gpu.number_of("cuda") is None

@@ -56,7 +56,8 @@ def home(tmp_path):
 
     def run(*overrides: str, run_id: str = "first", prefix: str = "") -> dict[str, Artifact]:
         given = ["sdg.llm.base_url=http://user.example/v1", "sdg.llm.model=writer", *overrides]
-        settings, found = load_settings(None, None, given, {}), {}
+        settings = load_settings(None, None, given, {})
+        found: dict[str, Artifact] = {}
         origin = {"run": run_id, "git": "c0ffee"}
         for declared in (documents, qa_candidates, mined_negatives, checkpoint, metrics):
             names = {one: f"{prefix}{one}" for one in (declared.name, *declared.inputs)}

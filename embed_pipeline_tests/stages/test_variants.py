@@ -197,7 +197,7 @@ def test_a_stage_says_which_settings_decide_what_it_looks_at_outside(stage, over
     settings = load_settings(None, None, [*overrides, f"corpus.path={tmp_path}"], {})
     found: dict[str, object] = {}
     with suppress(EmbedPipelineError):  # of a file that is not there: what was read until then counts
-        found |= stage.external(Recorded(settings, read))  # type: ignore[arg-type]
+        found |= stage.external(Recorded(settings, read))
     for version in found.values():
         if callable(version):
             with suppress(EmbedPipelineError):

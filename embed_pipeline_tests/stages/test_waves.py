@@ -33,7 +33,7 @@ def execute(waves: Waves, name: str) -> None:
 
 def complete(waves: Waves) -> list[str]:
     """Every asset that was executed, in order."""
-    executed = []
+    executed: list[str] = []
     while wave := waves.next():
         for name in wave.execute:
             execute(waves, name)
