@@ -5,6 +5,7 @@ from pathlib import Path
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.store.artifacts import MANIFEST, Store
+from embed_pipeline.store.names import variant_asset
 
 ASSET = "metrics"
 REPORT = "report.html"
@@ -13,7 +14,7 @@ _VERSION = re.compile(r"[0-9a-f]{8,64}")
 
 
 def find_report(store: Store, version: str) -> Path:
-    """The report.html of a version of ``metrics``.
+    """The report.html of a version of ``metrics``, of a variant's too.
 
     Args:
         version: whole, or its beginning (8 characters or more) as the web UI shows it, or ``current``. It may come
@@ -33,12 +34,13 @@ def _folder(store: Store, version: str) -> Path:
         return artifact.folder
     if not _VERSION.fullmatch(version):
         raise InputError("a report is named by the version of metrics, 8 to 64 of the characters 0-9 and a-f.")
-    found = [folder for folder in sorted((store.root / ASSET).glob(f"{version}*")) if _has_report(folder)]
+    assets = [store.root / ASSET, *sorted(store.root.glob(variant_asset("*", ASSET)))]
+    found = {folder.name: folder for one in assets for folder in one.glob(f"{version}*") if _has_report(folder)}
     if not found:
         raise InputError(f"there is no report of version {version} of {ASSET}; embed-pipeline gc may have removed it.")
     if len(found) > 1:
         raise InputError(f"more than one version of {ASSET} begins with {version}; name more of it.")
-    return found[0]
+    return next(iter(found.values()))
 
 
 def _has_report(folder: Path) -> bool:

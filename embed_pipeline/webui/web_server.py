@@ -1,6 +1,7 @@
 """The web process: Dagster's own web server behind the guard, and its daemon."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -14,10 +15,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from embed_pipeline.errors import InputError
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.reports import find_report
 from embed_pipeline.webui.daemon import running_daemon
 from embed_pipeline.webui.guard import Guard
 from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
+from embed_pipeline.webui.refusals import refusal
 from embed_pipeline.webui.workspace import open_workspace
 
 OURS = "/embed_pipeline"
@@ -90,7 +95,11 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
 
     def build_routes(self) -> list[BaseRoute]:
         """Ours before Dagster's, whose last one takes every path."""
-        ours = [Route(f"{OURS}/state", self._state_endpoint), Route(f"{OURS}/notice.js", _notice_endpoint)]
+        ours = [
+            Route(f"{OURS}/state", self._state_endpoint),
+            Route(f"{OURS}/notice.js", _notice_endpoint),
+            Route(f"{OURS}/report/{{version:path}}", _report_endpoint),
+        ]
         return [*ours, *super().build_routes()]  # type: ignore[no-untyped-call]
 
     async def _state_endpoint(self, request: Request) -> Response:
@@ -106,3 +115,14 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
 async def _notice_endpoint(_: Request) -> Response:
     text = resources.files("embed_pipeline.webui").joinpath("notice.js").read_text("utf-8")
     return Response(text, media_type="application/javascript", headers={"Cache-Control": "no-cache"})
+
+
+def _report_endpoint(request: Request) -> Response:
+    """The report of a version of metrics; a page of its own that may neither run scripts nor load anything."""
+    store = Store(Path(os.environ["EMBED_PIPELINE_HOME"]))
+    try:
+        page = find_report(store, request.path_params["version"]).read_text("utf-8")
+    except InputError as error:
+        return refusal(request.headers, 404, str(error), "The page of metrics in the web UI names the one in use.")
+    policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})

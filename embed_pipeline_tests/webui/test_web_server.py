@@ -1,0 +1,53 @@
+"""What the web process answers besides Dagster: the report of a version of metrics."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline_tests.store.test_reports import commit
+from embed_pipeline_tests.webui.served import Ui, corpus_of
+
+REPORT = "<!doctype html><title>Report</title><script>alert(1)</script><p>nDCG@10 of <b>tuned</b></p>"
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory) -> Iterator[Ui]:
+    folder = tmp_path_factory.mktemp("web")
+    store = Store(folder / "home")
+    report = commit(store, REPORT)
+    store.point(report, "key", "computed", 1.0)
+    found = Ui(folder, "--corpus", str(corpus_of(folder)))
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.stop()
+
+
+def get(ui: Ui, version: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"{ui.url}/embed_pipeline/report/{version}", headers=headers, timeout=30, trust_env=False)
+
+
+def test_a_report_is_a_page_that_runs_no_script(ui):
+    artifact = Store(ui.home).current("metrics")
+    for version in ("current", artifact.version[:12]):
+        answer = get(ui, version)
+        assert (answer.status_code, answer.text) == (200, REPORT)
+        assert answer.headers["content-type"].startswith("text/html")
+        policy = answer.headers["content-security-policy"]
+        assert "sandbox" in policy.split("; ")
+        assert "default-src 'none'" in policy.split("; ")
+
+
+def test_what_is_no_report_is_told(ui):
+    for version in ("0" * 12, "..%2F..%2Fhome.json", "history"):
+        answer = get(ui, version)
+        assert answer.status_code == 404
+        assert "report" in answer.json()["errors"][0]["message"]
+
+
+def test_a_page_elsewhere_cannot_have_it(ui):
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    assert get(ui, "current", **headers).status_code == 403
