@@ -62,7 +62,8 @@ def _artifacts(home: Path, deep: bool) -> Iterator[Finding]:
         again = "the next run makes it again"
         if artifact.asset.endswith(("qa_candidates", "qa_pairs")):
             again += "; replies of the language model are taken from the cache"
-        yield finding("artifacts", "fail", f"{artifact.asset} {artifact.version[:12]}: {wrong}; {again}")
+        named = f"{artifact.asset} {artifact.version[:12]}".rstrip()
+        yield finding("artifacts", "warn", f"{named}: {wrong}; {again}")
     if not damaged:
         yield finding("artifacts", "ok", f"those in use are whole ({'every byte' if deep else 'sizes; --deep: bytes'})")
 

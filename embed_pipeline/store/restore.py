@@ -93,12 +93,16 @@ def _unpack(source: Path, folder: Path) -> BackupHeader:
                 name = _safe_name(member, source)
                 if name == HEADER:
                     continue
+                if name in found:
+                    raise HomeError(f"{source}: holds {name} twice. Nothing was restored.")
                 if name == LISTING:
                     listing = _ENTRIES.validate_python(_json(tar, member))
                     break
                 content = tar.extractfile(member)
                 assert content is not None
                 found[name] = FileEntry(bytes=member.size, sha256=_copy(content, folder / name))
+            if listing is not None and (more := tar.next()) is not None:
+                raise HomeError(f"{source}: holds {more.name!r} after its list of files. Nothing was restored.")
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if getattr(error, "errno", None) is not None:  # of the disk, not of the backup
             raise
