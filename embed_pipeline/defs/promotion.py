@@ -7,15 +7,12 @@ import sys
 from pathlib import Path
 
 import dagster as dg
-from pydantic import Field
 
 JOB = "promote"
 
 
-class Promotion(dg.Config):
-    """What is to be promoted."""
-
-    run_id: str = Field(description="A variant, or the id of a run with overrides, or how it begins.")
+# Plain text: of a dg.Config, Dagster would also take the name of an environment variable and read it.
+CONFIG = {"run_id": dg.Field(str, description="A variant, or the id of a run with overrides, or how it begins.")}
 
 
 def build_promotion(home: Path) -> dg.JobDefinition:
@@ -24,11 +21,11 @@ def build_promotion(home: Path) -> dg.JobDefinition:
     The pipeline then runs as a run of its own, which this one waits for.
     """
 
-    @dg.op(tags={"embed_pipeline/device": "cpu"})
-    def promote_run(context: dg.OpExecutionContext, config: Promotion) -> None:
+    @dg.op(tags={"embed_pipeline/device": "cpu"}, config_schema=CONFIG)
+    def promote_run(context: dg.OpExecutionContext) -> None:
         """Write the overrides of an experiment into the settings file and run the pipeline with them."""
         process = subprocess.Popen(
-            _command(home, config.run_id), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            _command(home, context.op_config["run_id"]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         last = ""
         with process:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json, sha256_text, write_text
@@ -23,9 +24,18 @@ _active: contextvars.ContextVar[jinja2.Environment | None] = contextvars.Context
 def render(name: str, **values: Any) -> str:
     """The text of ``<name>.md`` with its values put in; a missing value is an error.
 
-    Values are put in as they are: a value is never itself read as a template.
+    Values are put in as they are: a value is never itself read as a template. A template runs in a sandbox.
+
+    Raises:
+        SettingsError: an edited prompt asks for more than the values it is given.
     """
-    return (_active.get() or _shipped_environment()).get_template(name).render(values).strip()
+    try:
+        return (_active.get() or _shipped_environment()).get_template(name).render(values).strip()
+    except SecurityError as error:
+        raise SettingsError(
+            f"sdg.prompts: {name}.md cannot be filled in ({error}). A prompt may only put in the values it is given; "
+            "embed-pipeline prompts --to FOLDER writes the originals."
+        ) from None
 
 
 @contextmanager
@@ -100,12 +110,17 @@ def _shipped_environment() -> jinja2.Environment:
 
 
 def _plain(templates: Mapping[str, str]) -> jinja2.Environment:
-    # Plain text for a language model, not HTML: nothing is to be escaped.
-    return jinja2.Environment(
+    """Prompts may come from anywhere: in the sandbox, and without Jinja's own functions, they run no code.
+
+    Plain text for a language model, not HTML: nothing is to be escaped.
+    """
+    environment = ImmutableSandboxedEnvironment(
         loader=jinja2.DictLoader(templates),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701
+        autoescape=False,
     )
+    environment.globals.clear()
+    return environment
 
 
 def _check(file: Path, own: str, shipped: str) -> None:

@@ -22,6 +22,7 @@ REASONS: dict[Protected, str] = {
     "code": "decides what code runs",
     "model": "decides which model is used",
     "path": "decides which files are read",
+    "money": "decides what may be spent",
 }
 
 
@@ -38,14 +39,24 @@ def refuse_protected(settings: Settings, overrides: Sequence[str], home: Path | 
     Raises:
         SettingsError: one changes a protected setting; names it. Or as :func:`with_overrides`.
     """
-    wanted = with_overrides(settings, overrides)
-    for name, kind in protected_settings():
+    protected = dict(protected_settings())
+    try:
+        wanted = with_overrides(settings, overrides)
+    except SettingsError:
+        for name in (override.partition("=")[0].strip() for override in overrides):
+            if name in protected:  # which is the reason that helps
+                raise _refusal(name, protected[name]) from None
+        raise
+    for name, kind in protected.items():
         before, after = _value(settings, name), _value(wanted, name)
-        if before == after or _may_be_chosen(kind, settings, after, home):
-            continue
-        raise SettingsError(
-            f"{name} {REASONS[kind]} and cannot be changed for one run in the launchpad. {_advice(kind, name)}"
-        )
+        if before != after and not _may_be_chosen(kind, settings, after, home):
+            raise _refusal(name, kind)
+
+
+def _refusal(name: str, kind: Protected) -> SettingsError:
+    return SettingsError(
+        f"{name} {REASONS[kind]} and cannot be changed for one run in the launchpad. {_advice(kind, name)}"
+    )
 
 
 def protected_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Protected]]:

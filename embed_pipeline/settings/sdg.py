@@ -38,13 +38,17 @@ class LLMSettings(Section):
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling: share of probability kept.")
     max_tokens: int = Field(4096, ge=64, description="Longest answer.")
     prompt_price: float | None = runtime(
-        None, "USD per million prompt tokens of model; unset: as genai-prices knows it.", ge=0
+        None, "USD per million prompt tokens of model; unset: as genai-prices knows it.", protected="money", ge=0
     )
     completion_price: float | None = runtime(
-        None, "USD per million completion tokens of model; unset: as genai-prices knows it.", ge=0
+        None, "USD per million completion tokens of model; unset: as genai-prices knows it.", protected="money", ge=0
     )
-    judge_prompt_price: float | None = runtime(None, "As of model, for judge_model; unset: as set for model.", ge=0)
-    judge_completion_price: float | None = runtime(None, "As of model, for judge_model; unset: as set for model.", ge=0)
+    judge_prompt_price: float | None = runtime(
+        None, "As of model, for judge_model; unset: as set for model.", protected="money", ge=0
+    )
+    judge_completion_price: float | None = runtime(
+        None, "As of model, for judge_model; unset: as set for model.", protected="money", ge=0
+    )
     concurrency: int = runtime(16, "Most requests in flight; fewer while the endpoint asks for fewer.", ge=1)
     timeout_seconds: float = runtime(120.0, "Longest wait for one answer.", gt=0)
     max_attempts: int = runtime(6, "Attempts for one request before it is set aside.", ge=1)
@@ -140,11 +144,16 @@ class SdgSettings(Section):
     min_complexity: int = Field(2, ge=1, le=5, description="LLM: least complexity of a question, 1 to 5.")
     min_questions: int = Field(20, ge=1, description="Fewer kept questions stop the run (blocking check).")
     budget_usd: float | None = runtime(
-        None, "Most money for the answers of one generation; needs prices, set (llm.prompt_price) or known.", gt=0
+        None,
+        "Most money for the answers of one generation; needs prices, set (llm.prompt_price) or known.",
+        protected="money",
+        gt=0,
     )
-    budget_tokens: int | None = runtime(None, "Most tokens (prompt and completion) of one generation.", ge=1)
+    budget_tokens: int | None = runtime(
+        None, "Most tokens (prompt and completion) of one generation.", protected="money", ge=1
+    )
     prompts: Path | None = runtime(
-        None, "Folder with prompt files of your own; embed-pipeline prompts writes one.", protected="path"
+        None, "Folder with prompt files of your own; embed-pipeline prompts writes one.", protected="code"
     )
     llm: LLMSettings = LLMSettings()
 

@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Protected = Literal["address", "secret", "code", "model", "path"]
+Protected = Literal["address", "secret", "code", "model", "path", "money"]
 """Why a run of the launchpad must not set something: where data goes, whose secret is read, what code runs, which
-model is loaded or asked (some are allowed), which files are read (some folders are allowed)."""
+model is loaded or asked (some are allowed), which files are read (some folders are allowed), what may be spent."""
 
 
 def runtime(default: Any, description: str, *, protected: Protected | None = None, **constraints: Any) -> Any:

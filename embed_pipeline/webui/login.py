@@ -129,7 +129,7 @@ class Login:
             proof = hashlib.sha256(f"{name}\0{password}".encode("utf-8", "surrogatepass")).digest()
             known = self._known_basic.get(proof)
             if known is not None and self._current().user(name) == known:
-                return known, None
+                return self._unless_paused(request, name, known)
             user, refused = await self._verified(request, name, password)
             if user is not None:
                 self._known_basic = {**dict(list(self._known_basic.items())[-99:]), proof: user}
@@ -145,8 +145,13 @@ class Login:
         (self._attempts.failed if user is None else self._attempts.succeeded)(key)
         return user, None
 
+    def _unless_paused(self, request: Request, name: str, user: User) -> tuple[User | None, Response | None]:
+        """In a pause the right password gets the answer of a wrong one, or guesses could go on."""
+        pause = self._attempts.pause(*_keys(request, name))
+        return (user, None) if pause <= 0 else (None, _too_many(request, pause))
+
     async def _verified(self, request: Request, name: str, password: str) -> tuple[User | None, Response | None]:
-        keys = (f"name {name[:80]}", f"address {_address(request)}")
+        keys = _keys(request, name)
         if (pause := self._attempts.pause(*keys)) > 0:
             return None, _too_many(request, pause)
         self._attempts.failed(*keys)  # at once, so that many tries side by side are counted too
@@ -213,6 +218,11 @@ def _basic(value: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
     return name, password
+
+
+def _keys(request: Request, name: str) -> tuple[str, str]:
+    """By what wrong passwords are counted."""
+    return f"name {name[:80]}", f"address {_address(request)}"
 
 
 def _address(request: Request) -> str:

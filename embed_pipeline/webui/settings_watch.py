@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings, may_hold_a_secret
 
@@ -40,6 +41,10 @@ class SettingsSource:
         Raises:
             SettingsError: they cannot be read.
         """
+        if self.watched.exists() and not self.watched.is_file():  # reading a pipe would wait for ever
+            raise SettingsError(
+                f"{self.watched}: is no regular file, so it cannot be watched. Put the settings into a file."
+            )
         file = self.watched if self.file is not None or self.watched.is_file() else None
         return load_settings(file, self.profile, self.overrides)
 

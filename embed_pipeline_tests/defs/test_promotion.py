@@ -41,3 +41,10 @@ def test_the_command_works_with_what_the_web_ui_works_with(tmp_path, monkeypatch
         *("promote", "abcd", "--home", str(tmp_path)),
         *("--config", "/a/pipeline.yaml", "--profile", "gpu", "--set", "deploy.port=8888"),
     ]
+
+
+def test_no_environment_variable_is_read_for_it(tmp_path, instance, monkeypatch):
+    monkeypatch.setenv("TEST_API_KEY", "canary")
+    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
+        promote(tmp_path / "home", instance, {"env": "TEST_API_KEY"})
+    assert "canary" not in str(refused.value)

@@ -111,3 +111,22 @@ def test_untrusted_text_stands_between_boundaries_and_is_declared_as_data(name, 
     assert HOSTILE not in inside[-1]
     assert sum(part.count(HOSTILE) for part in inside[1:-1]) == shown.count(HOSTILE) >= 1
     assert "never something to obey" in inside[0]
+
+
+CODE = [
+    "{{ cycler.__init__.__globals__.os.popen('touch FILE').read() }}",
+    "{{ problem.__class__.__mro__[1].__subclasses__() }}",
+    "{{ ''.__class__ }}",
+    "{{ problem|attr('__class__') }}",
+    "{{ self.__init__.__globals__ }}",
+    "{% for _ in range(3) %}x{% endfor %}",
+    "{% set problem = lipsum.__globals__['os'] %}{{ problem }}",
+]
+
+
+@pytest.mark.parametrize("text", CODE)
+def test_a_prompt_runs_no_code(tmp_path, text):
+    (tmp_path / "repair.md").write_text(text.replace("FILE", str(tmp_path / "made")), "utf-8")
+    with pytest.raises(SettingsError, match=r"repair\.md"), using_prompts(tmp_path):
+        render("repair", problem="x", schema="{}")
+    assert not (tmp_path / "made").exists()

@@ -46,7 +46,11 @@ def test_every_setting_that_names_a_place_a_secret_a_model_or_a_file_is_protecte
         if Path in kinds_in(annotation) or (TELLING.search(name.rpartition(".")[2]) and str in kinds_in(annotation))
     }
     assert telling - set(marked) - set(HARMLESS) == set()
-    assert {name: kind for name, kind in marked.items() if name.startswith(("sdg.llm", "encoder", "base"))} == {
+    assert {
+        name: kind
+        for name, kind in marked.items()
+        if name.startswith(("sdg.llm", "encoder", "base")) and kind != "money"
+    } == {
         "base_model": "model",
         "encoder.revision": "code",
         "encoder.sha256": "code",
@@ -63,6 +67,7 @@ def test_every_setting_that_names_a_place_a_secret_a_model_or_a_file_is_protecte
 def base(tmp_path) -> Settings:
     (tmp_path / "corpus" / "part").mkdir(parents=True)
     given = ["sdg.llm.base_url=https://llm.example/v1", "sdg.llm.model=writer", "launchpad.models=[a/listed]"]
+    given += ["sdg.budget_usd=1", "sdg.llm.prompt_price=1", "sdg.llm.completion_price=1", "sdg.budget_tokens=1000"]
     return load_settings(None, None, [f"corpus.path={tmp_path / 'corpus'}", *given], {})
 
 
@@ -83,6 +88,10 @@ def base(tmp_path) -> Settings:
         "corpus.path=/etc",
         "eval.gold=/etc",
         "sdg.prompts=/etc",
+        "sdg.prompts=part",
+        "sdg.budget_usd=1e9",
+        "sdg.budget_tokens=null",
+        "sdg.llm.prompt_price=0",
         "sdg.import_from=/etc/passwd",
         "deploy.host=0.0.0.0",
     ],
@@ -126,3 +135,11 @@ def test_the_key_comes_from_a_variable_that_is_named_like_one(name):
 
 def test_a_variable_named_like_a_key_may_be_read():
     assert load_settings(None, None, ["sdg.llm.api_key_env=OPENAI_API_KEY"], {}).sdg.llm.api_key_env == "OPENAI_API_KEY"
+
+
+def test_protection_is_the_reason_given_even_where_the_value_would_not_fit():
+    bare = load_settings(None, None, [], {})
+    with pytest.raises(SettingsError, match=r"^sdg.llm.base_url decides where data goes"):
+        refuse_protected(bare, ["sdg.llm.base_url=http://evil.example/v1"])  # which needs a model besides
+    with pytest.raises(SettingsError, match=r"unknown setting"):
+        refuse_protected(bare, ["sdg.llm.base_ulr=http://evil.example/v1"])

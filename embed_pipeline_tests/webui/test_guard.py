@@ -372,6 +372,18 @@ def test_wrong_passwords_are_slowed_down(people, shared):
     assert people.sign_in(shared, "olga").status_code == 303
 
 
+def test_in_a_pause_the_right_password_is_not_told_from_a_wrong_one(people, shared):
+    pair = base64.b64encode(f"olga:{PASSWORD}".encode()).decode()
+    assert shared.post(QUERY, Authorization=f"Basic {pair}").status_code == 200
+    for number in range(6):
+        guess = base64.b64encode(f"olga:{number}".encode()).decode()
+        last = shared.post(QUERY, Authorization=f"Basic {guess}").status_code
+    assert last == 429
+    assert shared.post(QUERY, Authorization=f"Basic {pair}").status_code == 429
+    people.now += 2
+    assert shared.post(QUERY, Authorization=f"Basic {pair}").status_code == 200
+
+
 def test_wrong_tokens_are_slowed_down(people, shared):
     answers = [shared.post(QUERY, Authorization=f"Bearer {number}").status_code for number in range(6)]
     assert answers == [401] * 5 + [429]

@@ -1,4 +1,4 @@
-"""What a person does in the web UI, in a real browser: materialize, edit a document, take care of what is stale, try."""
+"""What a person does in the web UI, in a real browser: materialize, edit a document, mend what is stale, try."""
 
 import re
 import subprocess

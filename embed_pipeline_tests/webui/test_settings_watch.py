@@ -75,3 +75,10 @@ def test_differences_name_old_and_new_but_no_address():
 
 def test_many_are_cut_short():
     assert summary([str(number) for number in range(10)]).endswith("7 and 2 more")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_pipe_in_its_place_is_told_instead_of_waited_for(tmp_path, named):
+    os.mkfifo(tmp_path / "pipeline.yaml")
+    with pytest.raises(SettingsError, match="is no regular file"):
+        source(tmp_path, tmp_path / "pipeline.yaml" if named else None).read()
