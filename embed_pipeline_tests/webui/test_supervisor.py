@@ -62,7 +62,7 @@ def test_an_override_of_a_protected_setting_ends_the_run_in_a_line(ui):
     assert ui.finished(run) == "FAILURE"
     failures = ui.graphql(
         "query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {"
-        "... on ExecutionStepFailureEvent { failureMetadata { description } } } } } }",
+        "... on RunFailureEvent { error { message } } } } } }",
         {"id": run},
     )
     assert "sdg.llm.base_url decides where data goes" in str(failures)
@@ -117,7 +117,7 @@ def test_memory_at_rest(ui):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_when_it_ends_and_a_run_under_way_is_told_as_stopped(tmp_path, sent):
+def test_nothing_is_left_when_it_ends_and_a_run_under_way_is_told_as_stopped(tmp_path, monkeypatch, sent):
     corpus = corpus_of(tmp_path)
     for number in range(3000):
         (corpus / f"page_{number}.md").write_text(
@@ -132,7 +132,8 @@ def test_nothing_is_left_when_it_ends_and_a_run_under_way_is_told_as_stopped(tmp
         assert len(started) > 2
         assert ui.stop(sent) == (-9 if sent == signal.SIGKILL else 0)
         wait_until(lambda: not any(alive(one) for one in started), 40, lambda: [one for one in started if alive(one)])
-    with dg.DagsterInstance.from_config(str(ui.home / "dagster")) as instance:
+    monkeypatch.setenv("DAGSTER_HOME", str(ui.home / "dagster"))
+    with dg.DagsterInstance.get() as instance:
         assert instance.get_run_by_id(run).status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
