@@ -8,8 +8,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +26,7 @@ from embed_pipeline.cli.options import (
     Writing,
     homes_used,
 )
+from embed_pipeline.cli.stopping import stopped_in_words
 from embed_pipeline.errors import (
     DagsterStateError,
     DiskFullError,
@@ -71,25 +70,6 @@ def main() -> None:
         raise
     except KeyboardInterrupt:
         _fail(STOPPED, 128 + signal.SIGINT)
-
-
-@contextmanager
-def _stopped_in_words() -> Iterator[None]:
-    """For what happens around a run, which has handlers of its own; typer would end without a word."""
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"error: {STOPPED}\n")
-        raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, before or after a run has handlers of its own."""
-
-
-def _terminated(_number: int, _frame: object) -> None:
-    raise _Terminated
 
 
 def _check_databases() -> None:
@@ -159,7 +139,7 @@ def sweep(ctx: typer.Context, force: Force = None, plan: Plan = False) -> None:
 def _run(
     context: Context, to: str | None, force: list[str] | None, plan: bool, variants: list[str] | None = None
 ) -> None:
-    with _stopped_in_words():
+    with stopped_in_words(STOPPED):
         from embed_pipeline.cli import run as run_command
 
         again = {verb: context.command(verb) for verb in ("ui", "stop")}
@@ -187,7 +167,7 @@ def promote(
     plan: Plan = False,
 ) -> None:
     """Take a variant or an experiment over: write its settings into the settings file, then run what is not known."""
-    with _stopped_in_words():
+    with stopped_in_words(STOPPED):
         from embed_pipeline.cli.promote import promote_named
 
         code = promote_named(ctx.obj, name, plan)

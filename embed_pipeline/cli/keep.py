@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embed_pipeline.cli.options import Context
+from embed_pipeline.cli.stopping import stopped_in_words
 
 if TYPE_CHECKING:
     from embed_pipeline.store.artifacts import Artifact
@@ -25,6 +26,7 @@ KINDS = {
 """What is told of each kind."""
 
 
+@stopped_in_words("stopped; what is removed is removed, run it again for the rest")
 def gc(ctx: typer.Context, plan: Plan = False) -> None:
     """Remove what no pointer, no release and no run needs, down to the settings keep.*; nothing that cost money."""
     from embed_pipeline.stages.embeddings import encoders_in_use
@@ -62,6 +64,7 @@ def _trim_history(context: Context, plan: bool) -> dict[str, Any]:
         return trim_history(instance, context.settings.keep.runs, dry_run=plan)
 
 
+@stopped_in_words("stopped; run it again")
 def purge(
     ctx: typer.Context,
     documents: Annotated[
@@ -117,9 +120,9 @@ def _history_of(context: Context, holds: "Callable[[Iterable[str]], bool]", plan
 
 def _models(context: Context, models: "Mapping[Artifact, bool]") -> list[dict[str, Any]]:
     from embed_pipeline.store.artifacts import Store
-    from embed_pipeline.store.releases import current_release, releases
+    from embed_pipeline.store.releases import releases
 
-    store, served, there = Store(context.home), current_release(context.home), releases(context.home)
+    store, served, there = Store(context.home), _served_model(context.home), releases(context.home)
     return [
         {
             "asset": model.asset,
@@ -127,10 +130,19 @@ def _models(context: Context, models: "Mapping[Artifact, bool]") -> list[dict[st
             "in_use": store.pointer(model.asset).get("version") == model.version,
             "trained_on_it": trained,
             "releases": [one.release_id for one in there if one.model_version == model.version],
-            "served": served is not None and served.model_version == model.version,
+            "served": served == model.version,
         }
         for model, trained in models.items()
     ]
+
+
+def _served_model(home: Path) -> str | None:
+    """Version of the model that the home's server, which follows the pointer, answers with; None where it is stopped."""
+    from embed_pipeline.deploy.local import running_server
+    from embed_pipeline.store.releases import current_release
+
+    release = current_release(home)
+    return release.model_version if release is not None and running_server(home) is not None else None
 
 
 def _purge_lines(report: Mapping[str, Any], plan: bool) -> Iterator[str]:
@@ -163,6 +175,7 @@ def _model_line(model: Mapping[str, Any]) -> str:
     return f"{model['asset']} {model['version'][:12]} {words}{' (' + ', '.join(notes) + ')' if notes else ''}"
 
 
+@stopped_in_words("stopped; nothing was saved, and a file that was there is as it was")
 def backup(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="The file to write, for example home.tar.gz.")],
@@ -178,6 +191,7 @@ def backup(
     ctx.obj.tell(report, text)
 
 
+@stopped_in_words("stopped; what was at --home is as it was, or the backup is there as a whole")
 def restore(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],

@@ -1,5 +1,6 @@
 """``promote``: a variant or an experiment becomes what the home is."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from embed_pipeline.cli import output
 from embed_pipeline.cli.options import Context
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.differences import changed_since
 from embed_pipeline.settings.edit import changed_lines, edited, set_values
 from embed_pipeline.settings.promotion import override_values, refuse_hidden, variant_values
 from embed_pipeline.settings.sources import nearest, variant_settings, with_overrides
@@ -21,6 +23,10 @@ def promote_named(context: Context, name: str, plan: bool) -> int:
     Raises:
         SettingsError: there is neither, or no settings file.
     """
+    if not name.strip():
+        raise SettingsError(
+            "promote: the id is empty; give that of a run (embed-pipeline history lists them) or a variant."
+        )
     variants = list(_before(context).settings.variants)
     if name in variants:
         return promote_variant(context, name, plan)
@@ -33,7 +39,8 @@ def promote_named(context: Context, name: str, plan: bool) -> int:
 def promote_run(context: Context, run: str, plan: bool) -> int:
     """Write the overrides of an experiment into the settings file, then run the pipeline; the exit code.
 
-    What the experiment computed is taken up by its key: nothing is trained again.
+    What the experiment computed is taken up by its key: nothing is trained again, unless other settings have changed
+    since, which is told.
 
     Raises:
         SettingsError: there is no such experiment, or no settings file.
@@ -47,7 +54,12 @@ def promote_run(context: Context, run: str, plan: bool) -> int:
     before = _before(context).settings
     values = override_values(before, overrides)
     refuse_hidden(values, context.over_the_file(), who)
-    return _write_and_run(context, context.config, values, with_overrides(before, overrides), plan)
+    planned = with_overrides(before, overrides)
+    differing = changed_since(record, planned)
+    if differing:
+        output.err().print(_warning(who, differing), markup=False, soft_wrap=True)
+    told = {"differs": {name: {"then": then, "now": now} for name, (then, now) in differing.items()}}
+    return _write_and_run(context, context.config, values, planned, plan, told)
 
 
 def promote_variant(context: Context, variant: str, plan: bool) -> int:
@@ -65,13 +77,25 @@ def promote_variant(context: Context, variant: str, plan: bool) -> int:
     return _write_and_run(context, context.config, values, variant_settings(context.settings, variant), plan)
 
 
+def _warning(who: str, differing: Mapping[str, tuple[Any, Any]]) -> str:
+    listed = ", ".join(f"{name}: {json.dumps(then)} -> {json.dumps(now)}" for name, (then, now) in differing.items())
+    return f"warning: {who} ran with other settings, so what it measured is not what is promoted: {listed}"
+
+
 def _before(context: Context) -> Context:
     """The context without a settings file that is yet to be made."""
     there = context.config is not None and context.config.is_file()
     return context if there else replace(context, config=None)
 
 
-def _write_and_run(context: Context, file: Path, values: Mapping[str, Any], planned: Settings, plan: bool) -> int:
+def _write_and_run(
+    context: Context,
+    file: Path,
+    values: Mapping[str, Any],
+    planned: Settings,
+    plan: bool,
+    told: Mapping[str, Any] | None = None,
+) -> int:
     from embed_pipeline.cli import run as run_command
 
     lines = _would_change(file, values) if plan else set_values(file, values)
@@ -79,7 +103,7 @@ def _write_and_run(context: Context, file: Path, values: Mapping[str, Any], plan
     again = {verb: context.command(verb) for verb in ("ui", "stop")}
     context.export()
     settings = planned if plan else replace(context).settings  # read anew
-    told = {"file": str(file), "changed": lines}
+    told = {"file": str(file), "changed": lines, **(told or {})}
     return run_command.run(settings, context.home, None, [], plan=plan, as_json=context.as_json, again=again, told=told)
 
 

@@ -9,6 +9,8 @@ import time
 import dagster as dg
 import psutil
 
+from embed_pipeline.defs.event_log import EventLog
+
 LOOKED_AT = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -40,9 +42,22 @@ def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             instance.report_run_canceled(run, cause)
         else:
             instance.report_run_failed(run, cause)
+        _forget_plans(instance, run.run_id)
         buried.append(run.run_id)
     _free_slots_of_ended_runs(instance)
     return buried
+
+
+def _forget_plans(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Leave every asset that the run did not make as it was shown before."""
+    log = instance.event_log_storage
+    if not isinstance(log, EventLog):
+        return
+    made, planned = (
+        {entry.get_dagster_event().asset_key for entry in instance.all_logs(run_id, of_type=kind)}
+        for kind in (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    )
+    log.forget_plans(run_id, [key for key in planned - made if key is not None], as_before=True)
 
 
 def _free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:

@@ -23,6 +23,7 @@ from embed_pipeline.defs.run_in_waves import RunInWaves
 from embed_pipeline.defs.run_record import RunRecord
 from embed_pipeline.defs.run_request import RunRequest
 from embed_pipeline.defs.steps import Steps
+from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.interrupts import stoppable
@@ -62,15 +63,20 @@ class WavesExecutor(Executor):
         """Run what must be run; the events of it.
 
         Raises:
-            SettingsError: an override or a forced asset of this run is unknown; nothing has run.
+            SettingsError: an override or a forced asset of this run is refused; nothing has run.
         """
         steps = Steps.of(execution_plan, plan_context, self._graph)
         if not steps.assets and not steps.checks_alone:  # a job that is no run of the pipeline
             yield from self.inner.execute(plan_context, execution_plan)
             return
         yield _begun(plan_context)
-        request = RunRequest.of(plan_context.dagster_run, self._settings, self._graph)
-        record = RunRecord(self._store, request, plan_context.instance)
+        given = RunRequest.given(plan_context.dagster_run, self._settings)
+        try:
+            request = given.applied(self._graph)
+        except SettingsError as refusal:
+            RunRecord(self._store, given, plan_context.instance, steps.assets).refused(refusal)
+            raise
+        record = RunRecord(self._store, request, plan_context.instance, steps.assets)
         run = RunInWaves(self._choose, plan_context, execution_plan, steps, request, self._store, self._graph, record)
         hold = hold_home(self._store.home, request.holder, plan_context)
         with stoppable(record.end_by_force) as stop, record.kept(stop), hold:

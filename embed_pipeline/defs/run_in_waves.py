@@ -59,8 +59,7 @@ class RunInWaves:
         """Execute."""
         if not self._request.experiment:
             report_outside(self._context.instance, self._request.settings, self._store, self._graph)
-        left_out = [name for name in self._steps.assets if name not in self._waves.chosen]
-        self._record.watch(self._waves.up_to_date, self._waves.blocked, left_out)
+        self._record.watch(self._waves.up_to_date, self._waves.blocked)
         yield from self._execute(self._steps.others)
         while wave := self._waves.next():
             yield from self._wave(wave)

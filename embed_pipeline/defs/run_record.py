@@ -14,7 +14,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 
 from embed_pipeline.defs.event_log import EventLog
 from embed_pipeline.defs.run_request import EXPERIMENT, RunRequest
-from embed_pipeline.errors import ArtifactError, EmbedPipelineError
+from embed_pipeline.errors import ArtifactError, EmbedPipelineError, SettingsError
 from embed_pipeline.settings.differences import changed_settings, git_revision
 from embed_pipeline.stages.interrupts import Stop
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -28,22 +28,27 @@ LONGEST = 400
 class RunRecord:
     """What became of a run.
 
+    Args:
+        steps: asset -> key of its step, of every asset that the run was to make.
+
     Attributes:
         failed_steps: keys of the steps that failed.
         passed_steps: keys of those that did not.
     """
 
-    def __init__(self, store: Store, request: RunRequest, instance: dg.DagsterInstance) -> None:
+    def __init__(
+        self, store: Store, request: RunRequest, instance: dg.DagsterInstance, steps: Mapping[str, str]
+    ) -> None:
         self.failed_steps: set[str] = set()
         self.passed_steps: set[str] = set()
         self._store = store
         self._request = request
         self._instance = instance
+        self._steps = steps
         self._errors: list[dict[str, Any]] = []
         self._executed: list[str] = []
         self._up_to_date: Mapping[str, str] = {}
         self._blocked: Sequence[str] = ()
-        self._left_out: Sequence[str] = ()
         self._started = _now()
         self._stop = Stop()
 
@@ -62,9 +67,14 @@ class RunRecord:
         """These assets are executed."""
         self._executed += names
 
-    def watch(self, up_to_date: Mapping[str, str], blocked: Sequence[str], left_out: Sequence[str]) -> None:
-        """What is not executed, growing: it need not be; something before it failed; experiments leave it out."""
-        self._up_to_date, self._blocked, self._left_out = up_to_date, blocked, left_out
+    def watch(self, up_to_date: Mapping[str, str], blocked: Sequence[str]) -> None:
+        """What is not executed, growing: it need not be; something before it failed."""
+        self._up_to_date, self._blocked = up_to_date, blocked
+
+    def refused(self, error: SettingsError) -> None:
+        """Write the record of a run that was given what it must not be given; nothing of it has run."""
+        self._note_error(str(error), error.exit_code)
+        self._end("failed")
 
     @contextmanager
     def kept(self, stop: Stop) -> Iterator[None]:
@@ -87,9 +97,7 @@ class RunRecord:
                 self._note_error(*_error_line(error, self._request.run_id))
             raise
         finally:
-            record = self._write(status)
-            self._instance.add_run_tags(self._request.run_id, self._tags(record))
-            self._forget_plans()
+            self._end(status)
 
     def end_by_force(self) -> None:
         """The last words of a run that does not notice that it was stopped."""
@@ -99,6 +107,7 @@ class RunRecord:
         run = self._instance.get_run_by_id(self._request.run_id)
         if run is not None and not run.is_finished:
             self._instance.report_run_failed(run, "stopped; the work did not end by itself, so its process was ended")
+        self._forget_plans("stopped")
 
     def _note_stop(self) -> None:
         if not any(error["text"].endswith(STOPPED) for error in self._errors):
@@ -107,10 +116,25 @@ class RunRecord:
             if error["text"].endswith(STOPPED):
                 error["exit_code"] = self._stop.exit_code
 
-    def _forget_plans(self) -> None:
+    def _end(self, status: str) -> None:
+        record = self._write(status)
+        self._instance.add_run_tags(self._request.run_id, self._tags(record))
+        self._forget_plans(status)
+
+    def _forget_plans(self, status: str) -> None:
+        """Leave every asset that the run did not come to as it was shown before.
+
+        An asset that failed is shown so, but not by an experiment: it says nothing of what the home holds.
+        """
         log = self._instance.event_log_storage
-        if isinstance(log, EventLog):
-            log.forget_plans(self._request.run_id, [dg.AssetKey(name) for name in (*self._up_to_date, *self._left_out)])
+        if not isinstance(log, EventLog):
+            return
+        shown = self.passed_steps
+        if status != "stopped" and not self._request.experiment:
+            shown = shown | self.failed_steps
+        undone = [dg.AssetKey(name) for name, step in self._steps.items() if step not in shown]
+        as_before = status != "succeeded" or self._request.experiment
+        log.forget_plans(self._request.run_id, undone, as_before=as_before)
 
     def _note_failure(self, step: str, data: Any) -> None:
         if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":

@@ -1,7 +1,7 @@
 """What was asked of a run: settings, overrides, force, by whom."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -39,18 +39,21 @@ class RunRequest:
     started_by: str
 
     @classmethod
-    def of(cls, run: dg.DagsterRun, base: Settings, graph: Mapping[str, Stage]) -> "RunRequest":
-        """As its run config and tags say.
+    def given(cls, run: dg.DagsterRun, base: Settings) -> "RunRequest":
+        """As its run config and tags say, word for word: nothing is checked, and the settings are those of the home."""
+        given = _given(run.run_config)
+        overrides, force = tuple(given.get("overrides") or ()), tuple(given.get("force") or ())
+        return cls(run.run_id, base, base, overrides, force, started_by(run.tags))
+
+    def applied(self, graph: Mapping[str, Stage]) -> "RunRequest":
+        """The same with the overrides in the settings, and the assets that are meant by ``force``.
 
         Raises:
             SettingsError: a setting, its value, or a forced asset is unknown; names the nearest.
         """
-        given = _given(run.run_config)
-        resource = PipelineResource(overrides=given.get("overrides") or [], force=given.get("force") or [])
-        forced = [asset for name in resource.force for asset in assets_of(name, graph)]
-        return cls(
-            run.run_id, base, resource.settings(base), tuple(resource.overrides), tuple(forced), started_by(run.tags)
-        )
+        resource = PipelineResource(overrides=list(self.overrides), force=list(self.force))
+        forced = [asset for name in self.force for asset in assets_of(name, graph)]
+        return replace(self, settings=resource.settings(self.base), force=tuple(forced))
 
     @property
     def experiment(self) -> bool:

@@ -2,15 +2,20 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
 from embed_pipeline.settings.pipeline import Settings
+from embed_pipeline.settings.section import can_change_results, protection, sections_of
 from embed_pipeline.settings.sources import PROFILES, load_settings
 
 GIT_SECONDS = 5.0
+ALLOWANCES = "launchpad."
+"""They say which models a run may use, not which one it uses."""
 
 
 def changed_settings(settings: Settings) -> dict[str, Any]:
@@ -25,6 +30,33 @@ def changed_settings(settings: Settings) -> dict[str, Any]:
         found[profile] = {name: _told(name, value) for name, value in own.items() if value != usual.get(name)}
     closest = min(PROFILES, key=lambda profile: len(found[profile]))
     return {"profile": closest, "settings": found[closest]}
+
+
+def changed_since(record: Mapping[str, Any], settings: Settings) -> dict[str, tuple[Any, Any]]:
+    """Settings that can change a result and are not those of a run: dotted name -> (then, now).
+
+    Args:
+        record: of the run, with what :func:`changed_settings` said of it; one without leaves nothing to be compared.
+        settings: those of now.
+    """
+    profile = record.get("profile")
+    if profile not in PROFILES:
+        return {}
+    then = _flat(load_settings(None, profile, (), {}).model_dump(mode="json")) | dict(record["settings"])
+    now = {name: _told(name, value) for name, value in _flat(settings.model_dump(mode="json")).items()}
+    deciding = tuple(f"{name}." for name in _deciding(Settings) if not name.startswith(ALLOWANCES))
+    names = [name for name in {**then, **now} if f"{name}.".startswith(deciding)]  # a dictionary has names of its own
+    return {name: (then.get(name), now.get(name)) for name in names if then.get(name) != now.get(name)}
+
+
+def _deciding(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Settings that can change a result: by what they are, or by what lies where they point."""
+    sections = sections_of(model)
+    for field in model.model_fields:
+        if field in sections:
+            yield from _deciding(sections[field], f"{prefix}{field}.")
+        elif can_change_results(model, field) or protection(model, field) in ("path", "model"):
+            yield f"{prefix}{field}"
 
 
 def git_revision(file: str | Path | None) -> str | None:

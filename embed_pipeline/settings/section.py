@@ -85,6 +85,11 @@ def in_key(model: type[BaseModel], field: str) -> bool:
     return _extra(model, field).get("in_key") is not False
 
 
+def can_change_results(model: type[BaseModel], field: str) -> bool:
+    """Whether a result depends on the value of a field itself, not at most on what lies where it points."""
+    return _extra(model, field).get("in_key") not in (False, "default")
+
+
 def is_added(model: type[BaseModel], field: str) -> bool:
     """Whether a field came after the first homes."""
     return _extra(model, field).get("in_key") == "unless"

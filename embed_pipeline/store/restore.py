@@ -76,8 +76,9 @@ def _swap(fresh: Path, home: Path) -> None:
     home.rename(old)
     try:
         fresh.rename(home)
-    except OSError:
-        old.rename(home)
+    except BaseException:
+        if not home.exists():
+            old.rename(home)
         raise
     remove_tree(old)
 

@@ -1,10 +1,12 @@
 """``promote RUN``: the overrides of an experiment become lines of the settings file, then everything runs."""
 
+import re
+
 import pytest
 
 from embed_pipeline.cli import run as run_command
 from embed_pipeline.cli.options import Context
-from embed_pipeline.cli.promote import promote_run
+from embed_pipeline.cli.promote import promote_named, promote_run
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.store.history import History
 
@@ -89,3 +91,44 @@ def test_an_unknown_run_is_refused_and_nothing_is_written(tmp_path, ran):
     with pytest.raises(SettingsError, match="not in the history"):
         promote_run(context(tmp_path, file), "bbbb", plan=False)
     assert not file.exists()
+
+
+def test_what_the_run_had_otherwise_is_told_in_one_line_before_anything_is_written(tmp_path, ran, capsys):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(FILE)
+    settings = {
+        "finetune.epochs": 7,
+        "eval.resamples": 300,
+        "prep.seed": 9,
+        "deploy.port": 9999,
+        "launchpad.models": ["m"],
+    }
+    record = RECORD | {"profile": "cpu", "settings": settings}
+    home = context(tmp_path, file, ["finetune.learning_rate=0.5"])
+    History(tmp_path / "home").write(record)
+    promote_run(home, "aaaa", plan=True)
+    told = capsys.readouterr().err
+    (line,) = [line for line in told.splitlines() if line.startswith("warning:")]
+    assert "run aaaa1111 ran with other settings" in line
+    assert "prep.seed: 9 -> 42" in line
+    assert re.search(r"finetune.learning_rate: \S+ -> 0\.5", line)
+    assert "deploy.port" not in line
+    assert "launchpad" not in line
+    assert "finetune.epochs" not in line
+
+
+def test_a_run_with_the_settings_of_now_is_promoted_without_a_warning(tmp_path, ran, capsys):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(FILE)
+    home = context(tmp_path, file)
+    History(tmp_path / "home").write(
+        RECORD | {"profile": "cpu", "settings": {"finetune.epochs": 7, "eval.resamples": 300}}
+    )
+    promote_run(home, "aaaa", plan=False)
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_id_is_one_sentence(tmp_path, ran, name):
+    with pytest.raises(SettingsError, match=r"the id is empty; give that of a run"):
+        promote_named(context(tmp_path, tmp_path / "pipeline.yaml"), name, plan=True)

@@ -14,6 +14,7 @@ import pytest
 from dagster._core.definitions.reconstruct import reconstructable
 
 from embed_pipeline.defs.checks import Place, blocking_check
+from embed_pipeline.defs.run_request import STARTED_BY
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -137,14 +138,27 @@ def test_a_selection_takes_the_rest_as_it_is(definitions, instance):
 
 @pytest.mark.parametrize(
     ("given", "nearest"),
-    [({"force": ["modle"]}, "did you mean model"), ({"overrides": ["finetune.epoch=9"]}, "finetune.epochs")],
+    [
+        ({"force": ["modle"]}, "did you mean model"),
+        ({"overrides": ["finetune.epoch=9"]}, "finetune.epochs"),
+        ({"overrides": ["finetune.epochs=9", "sdg.llm.api_key_env=HOME"]}, "sdg.llm.api_key_env"),
+    ],
 )
-def test_a_typo_in_the_launchpad_is_an_error_before_anything_runs(definitions, instance, given, nearest):
-    run = toy.run(definitions, instance, **given)
+def test_what_is_refused_of_the_launchpad_is_an_error_before_anything_runs(
+    definitions, instance, tmp_path, given, nearest
+):
+    run = toy.run(definitions, instance, tags={STARTED_BY: "ui"}, **given)
     assert run.status is dg.DagsterRunStatus.FAILURE
     assert executed(instance, run) == []
     (failure,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     assert nearest in str(failure.get_dagster_event().job_failure_data.error)
+    record = record_of(tmp_path, run)
+    assert (record["status"], record["started_by"], record["assets"]) == ("failed", "ui", {})
+    assert {"overrides": record["overrides"], "force": record["force"]} == {"overrides": [], "force": [], **given}
+    ((text, code),) = [(error["text"], error["exit_code"]) for error in record["errors"]]
+    assert nearest in text
+    assert code == 2
+    assert record["experiment"] == ("overrides" in given)
 
 
 def test_a_stage_of_the_command_line_can_be_forced(definitions, instance, tmp_path):
