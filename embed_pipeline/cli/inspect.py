@@ -47,7 +47,7 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{name} has not been computed in {home}. Run embed-pipeline run, or choose another --home."
         )
-    manifest = artifact.manifest()
+    manifest = Store(home).last_made(artifact)
     shown: dict[str, Any] = {
         "asset": name,
         "version": artifact.version,

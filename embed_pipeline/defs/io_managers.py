@@ -28,7 +28,7 @@ class ArtifactIOManager(dg.IOManager):
         """Point to the result and show it."""
         artifact = obj.artifact
         self.store.point(artifact, obj.key, obj.outcome, obj.seconds, context.run_id)
-        manifest = artifact.manifest()
+        manifest = self.store.last_made(artifact)
         context.add_output_metadata(
             {
                 "outcome": obj.outcome,

@@ -73,13 +73,14 @@ class StageRun:
 
         It is not part of the key: two homes with another history may hold different results for the same key.
         """
-        current = Store(self.home).current(self.declared.name)
+        store = Store(self.home)
+        current = store.current(self.declared.name)
         if current is None:
             return None
-        if not Store(self.home).is_intact(current):
+        if not store.is_intact(current):
             say(f"{self.declared.name}: the artifact in use is damaged, so nothing is taken over from it")
             return None
-        same = current.manifest().settings == self.declared.settings_part(self.settings)
+        same = store.last_made(current).settings == self.declared.settings_part(self.settings)
         return current if same else None
 
     def encoder(self, spec: "EncoderSpec") -> "Encoder":

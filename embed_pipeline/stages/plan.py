@@ -84,7 +84,7 @@ def _why(
     if current is None:
         return ("never computed",)
     try:
-        before = current.manifest()
+        before = store.last_made(current)
     except ArtifactError:
         return ("stored artifact damaged",)
     reasons = []

@@ -1,10 +1,15 @@
-"""Where an artifact comes from, read off the manifests: settings, base model, corpus, questions, git revision, run."""
+"""Where an artifact comes from: settings, base model, corpus, questions, git revision, run.
 
-from collections.abc import Mapping
+Other work may give the same content later. People are told of the work done last, see ``Store.last_made``; what stands
+in an artifact itself is read off the manifests, which never change.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact, Manifest, Store
 from embed_pipeline.store.names import plain_name
 
@@ -12,12 +17,19 @@ SHOWN_ON = ("checkpoint", "metrics", "endpoint", "endpoint_metrics")
 """The assets whose origin people ask for."""
 LINKED = ("corpus_manifest", "qa_pairs", "training_set", "checkpoint", "metrics")
 SHORT = 12
+BEHIND_THE_MODEL = (*BASE_MODEL, "corpus", "sdg", "prep", "finetune", "sweep")
+"""Settings and sections that a model comes from; what is measured, exported and served afterwards is none of it."""
 
 
-def ancestors(artifact: Artifact, store: Store) -> dict[str, Manifest]:
+def ancestors(
+    artifact: Artifact, store: Store, read: Callable[[Artifact], Manifest] = Artifact.manifest
+) -> dict[str, Manifest]:
     """The manifest of an artifact and of everything it was made from, by the plain name of the asset, nearest first.
 
     What the store has not kept is left out, with what stands behind it. Of several rounds there is one entry each.
+
+    Args:
+        read: gives the manifest of one of them; ``store.last_made`` tells of the work done last.
     """
     found: dict[str, Manifest] = {}
     waiting = [artifact]
@@ -26,7 +38,7 @@ def ancestors(artifact: Artifact, store: Store) -> dict[str, Manifest]:
         if plain_name(one.asset) in found:
             continue
         try:
-            manifest = one.manifest()
+            manifest = read(one)
         except ArtifactError:
             continue
         found[plain_name(one.asset)] = manifest
@@ -41,23 +53,30 @@ def provenance(artifact: Artifact, store: Store) -> dict[str, Any]:
         ``{"profile", "settings": {name: value}, "base_model", "base_model_version", "corpus_version", "documents",
         "questions", "questions_from", "cost": {name: amount}, "git", "run", "upstream": {asset: version}}``
     """
-    known = ancestors(artifact, store)
+    known = ancestors(artifact, store, store.last_made)
+    own = store.last_made(artifact)
     # The settings of the model are those of its training: what follows it may have been made by a later run.
-    trained = known.get("checkpoint", artifact.manifest())
-    origin, own = trained.origin, artifact.manifest().origin
+    trained = known.get("checkpoint", own)
+    origin = trained.origin
     facts: dict[str, Any] = {
         "profile": origin.get("profile"),
-        "settings": origin.get("settings"),
+        "settings": _behind_the_model(origin.get("settings")),
         "base_model": origin.get("base_model"),
         **lineage(known),
         "cost": _cost(known) or None,
-        "git": own.get("git"),
-        "run": own.get("run"),
+        "git": own.origin.get("git"),
+        "run": own.origin.get("run"),
         "upstream": {
             one.asset: one.version for name, one in known.items() if name in LINKED and one.asset != artifact.asset
         },
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _behind_the_model(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if settings is None:
+        return None
+    return {name: value for name, value in settings.items() if name.partition(".")[0] in BEHIND_THE_MODEL}
 
 
 def lineage(known: Mapping[str, Manifest]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def run_stage(
     with store.lock(declared.name, key):
         known = None if force else store.lookup(declared.name, key, declared.family)
         if known is not None and known.asset != declared.name:
-            known = store.adopt(known, declared.name, versions)
+            known = store.adopt(known, declared.name, key, versions)
         if known is not None and declared.alive(known, settings, store.home):
             seconds = time.monotonic() - began
             outcome: Outcome = "skipped" if "skipped" in known.manifest().summary else "reused"

@@ -60,6 +60,6 @@ def _status(step: PlanStep, store: Store) -> AssetStatus:
 
 def _computed_at(store: Store, name: str, version: str | None) -> str | None:
     try:
-        return None if version is None else store.handle(name, version).manifest().started
+        return None if version is None else store.last_made(store.handle(name, version)).started
     except ArtifactError:
         return None

@@ -5,7 +5,7 @@
     <home>/artifacts/<asset>/
         <version>/data/…            the content, never changed
         <version>/manifest.json     its existence proves the content whole
-        keys/<key>.json             key -> version: this work is known
+        keys/<key>.json             key -> version: this work is known, and what it was
         current.json                the pointer: version in use
     <home>/runs/<run id>/<asset>.json   the version one run produced or reused
     <home>/work/<asset>-<key>/          scratch that survives a kill (training checkpoints)
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import (
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 DATA = "data"
 POINTER = "current.json"
+WORK = ("stage_version", "settings", "external", "started", "seconds", "origin")
+"""What ``keys/<key>.json`` tells of a piece of work beside ``version`` and ``inputs``: fields of :class:`Manifest`."""
 
 
 class FileEntry(BaseModel):
@@ -64,6 +66,8 @@ class Manifest(BaseModel):
     ``seconds``, ``started``, ``host``, ``device``, ``libraries`` and ``origin`` describe the run that made it; they
     are not part of the version. ``origin`` holds its settings that differ from a profile, its id, and the git revision
     of the settings file.
+
+    The file tells of the first work that gave this content, for ever; :meth:`Store.last_made` of the last.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -209,7 +213,7 @@ class Store:
 
     def version_of(self, asset: str, key: str) -> str | None:
         """The version recorded for a key, intact or not, else None."""
-        return self._read(self.root / asset / "keys" / f"{key}.json").get("version")
+        return self._read(self._key_file(asset, key)).get("version")
 
     def handle(self, asset: str, version: str) -> Artifact:
         """Handle on a version, without looking whether it exists."""
@@ -224,13 +228,36 @@ class Store:
         """``{"version", "key", "outcome", "seconds", "materialized_at"}``, or empty."""
         return self._read(self.root / asset / POINTER)
 
+    def made_by(self, artifact: Artifact, key: str) -> Manifest:
+        """The manifest, but of the work of this key: its inputs, and what :data:`WORK` names.
+
+        It is the manifest as it stands where nobody knows that work: the key gives another version, or its file is
+        damaged or from a time when it held less.
+
+        Raises:
+            ArtifactError: the manifest is missing or damaged.
+        """
+        manifest, known = artifact.manifest(), self._read(self._key_file(artifact.asset, key))
+        if known.get("version") != artifact.version or not {"inputs", *WORK} <= known.keys():
+            return manifest
+        work = {name: known[name] for name in ("inputs", *WORK)}
+        try:
+            return Manifest.model_validate({**manifest.model_dump(), **work, "key": key})
+        except ValidationError:
+            return manifest
+
+    def last_made(self, artifact: Artifact) -> Manifest:
+        """The manifest, but of the work that the pointer names, if it names this artifact; see :meth:`made_by`."""
+        pointer = self.pointer(artifact.asset)
+        in_use = pointer.get("version") == artifact.version
+        return self.made_by(artifact, str(pointer.get("key"))) if in_use else artifact.manifest()
+
     def was_made_from(self, asset: str, version: str, inputs: Mapping[str, str]) -> bool:
         """Whether known work has given this version from these inputs, with whatever settings."""
-        known = self.root / asset / "keys"
-        latest = known / f"{self.pointer(asset).get('key')}.json"
+        latest = self._key_file(asset, str(self.pointer(asset).get("key")))
         return any(
             (work := self._read(file)).get("version") == version and work.get("inputs") == dict(inputs)
-            for file in (latest, *known.glob("*.json"))
+            for file in (latest, *latest.parent.glob("*.json"))
         )
 
     def of_run(self, run_id: str, asset: str) -> Artifact | None:
@@ -300,20 +327,27 @@ class Store:
                 staged.rename(artifact.folder)
                 fsync_folder(artifact.folder.parent)
         self._intact[(artifact.asset, version)] = True
-        self.record_key(manifest.asset, manifest.key, version, manifest.inputs)
+        work = manifest.model_dump(mode="json", include=set(WORK))
+        self.record_key(manifest.asset, manifest.key, version, manifest.inputs, work)
         shutil.rmtree(self.home / "work" / f"{manifest.asset}-{manifest.key[:16]}", ignore_errors=True)
         return artifact
 
-    def adopt(self, artifact: Artifact, asset: str, inputs: Mapping[str, str]) -> Artifact:
-        """The content of an artifact as one of ``asset`` as well, made from ``inputs``; files are shared."""
-        values = artifact.manifest().model_dump(exclude={"version", "files"}) | {"asset": asset, "inputs": dict(inputs)}
+    def adopt(self, artifact: Artifact, asset: str, key: str, inputs: Mapping[str, str]) -> Artifact:
+        """The content that ``key`` gave as an artifact of ``asset`` as well, made from ``inputs``; files are shared."""
+        made = self.made_by(artifact, key).model_dump(exclude={"version", "files"})
+        values = made | {"asset": asset, "key": key, "inputs": dict(inputs)}
         with temporary_folder(self.staging(asset), "new") as staged:
             shutil.copytree(artifact.path, staged / DATA, copy_function=_link_or_copy)
             return self.commit(staged, values)
 
-    def record_key(self, asset: str, key: str, version: str, inputs: Mapping[str, str]) -> None:
-        """Remember that ``key`` gives ``version``."""
-        write_json(self.root / asset / "keys" / f"{key}.json", {"version": version, "inputs": dict(inputs)})
+    def record_key(
+        self, asset: str, key: str, version: str, inputs: Mapping[str, str], work: Mapping[str, Any] | None = None
+    ) -> None:
+        """Remember that ``key`` gives ``version``, and what that work was: the fields that :data:`WORK` names."""
+        write_json(self._key_file(asset, key), {"version": version, "inputs": dict(inputs), **(work or {})})
+
+    def _key_file(self, asset: str, key: str) -> Path:
+        return self.root / asset / "keys" / f"{key}.json"
 
     def point(self, artifact: Artifact, key: str, outcome: str, seconds: float, run_id: str | None = None) -> None:
         """Move the pointer, for one run and for everybody."""

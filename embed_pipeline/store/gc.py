@@ -117,7 +117,7 @@ def kept_artifacts(store: Store, more: int = 0) -> list[Artifact]:
             continue
         kept[asset, version] = artifact
         try:
-            waiting += list(artifact.manifest().inputs.items())
+            waiting += [*artifact.manifest().inputs.items(), *store.last_made(artifact).inputs.items()]
         except ArtifactError:  # damaged: doctor tells it, and what it was made from is in use or is made again
             continue
     return list(kept.values())

@@ -32,12 +32,12 @@ def values(key: str, asset: str = "table") -> dict[str, object]:
     }
 
 
-def commit(store: Store, key: str, content: str, name: str = "file.txt") -> Artifact:
+def commit(store: Store, key: str, content: str, name: str = "file.txt", **changed: object) -> Artifact:
     with temporary_folder(store.staging("table"), "new") as staged:
         path = staged / DATA / name
         path.parent.mkdir(parents=True)
         path.write_text(content)
-        return store.commit(staged, values(key))
+        return store.commit(staged, values(key) | changed)
 
 
 def leftovers(store: Store) -> list[str]:
@@ -73,6 +73,42 @@ def test_the_same_content_from_another_key_is_the_same_version(store):
     assert first == second
     assert store.lookup("table", "k1") == store.lookup("table", "k2") == first
     assert first.manifest().key == "k1"  # immutable: the first maker's manifest stays
+
+
+def test_a_key_tells_what_its_work_was(store):
+    first, second = commit(store, "k1", "hello"), commit(store, "k2", "hello", inputs={"up": "w"}, started="2027")
+    made = store.made_by(second, "k2")
+    assert (made.key, made.inputs, made.started, made.settings) == ("k2", {"up": "w"}, "2027", {"a": 1})
+    assert made.files == first.manifest().files
+    assert store.made_by(first, "k1") == first.manifest()
+    assert store.last_made(first) == first.manifest()  # no pointer yet
+    store.point(second, "k2", "computed", 1.0)
+    assert Store(store.home).last_made(first) == made
+    other = commit(store, "k3", "other")
+    store.point(other, "k3", "computed", 1.0)
+    assert store.last_made(first) == first.manifest()  # the pointer names another
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "gone"}, {"seconds": "soon"}, {"inputs": 7}, {"settings": None}, "older", "cut", "removed"],
+)
+def test_of_a_key_that_tells_nothing_the_manifest_is_told(store, change):
+    made = commit(store, "k1", "hello")
+    commit(store, "k2", "hello", inputs={"up": "w"})
+    store.point(made, "k2", "computed", 1.0)
+    file = store.root / "table" / "keys" / "k2.json"
+    known = json.loads(file.read_text())
+    if change == "older":
+        file.write_text(json.dumps({"version": made.version, "inputs": {"up": "w"}}))
+    elif change == "cut":
+        file.write_text(file.read_text()[:-9])
+    elif change == "removed":
+        file.unlink()
+    else:
+        file.write_text(json.dumps(known | change))
+    assert Store(store.home).last_made(made) == made.manifest()
+    assert made.manifest().inputs == {"up": "v"}
 
 
 @settings(max_examples=8)

@@ -22,8 +22,8 @@ def store(tmp_path):
     return Store(tmp_path / "home")
 
 
-def commit(store: Store, asset: str, content: str, inputs: dict[str, str] | None = None) -> Artifact:
-    key = f"key-{asset}-{content}"
+def commit(store: Store, asset: str, content: str, inputs: dict[str, str] | None = None, key: str = "") -> Artifact:
+    key = key or f"key-{asset}-{content}"
     with temporary_folder(store.staging(asset), "new") as staged:
         (staged / DATA).mkdir()
         (staged / DATA / "file").write_text(content)
@@ -71,6 +71,17 @@ def test_the_inputs_of_what_is_in_use_stay(store):
     collect(store.home)
     assert used.file("file").exists()
     assert newer.file("file").exists()
+
+
+def test_what_it_was_last_made_from_stays_as_well(store):
+    first = commit(store, "source", "first")
+    commit(store, "model", "m", {"source": first.version})
+    second = commit(store, "source", "second")
+    commit(store, "model", "m", {"source": second.version}, key="again")
+    commit(store, "source", "third")
+    collect(store.home)
+    assert first.file("file").exists()
+    assert second.file("file").exists()
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing(store):
