@@ -2,7 +2,8 @@
 
     python -m tools.screenshots --home .embed_pipeline --config examples/loft_stations/pipeline.yaml
 
-Writes docs/images/report.png (the report's beginning) and docs/images/graph.png (the graph in the web UI).
+Writes docs/images/report.png (the report's beginning), docs/images/graph.png (the graph in the web UI) and
+docs/images/stale.png (why an asset is stale: a web UI with one setting more).
 """
 
 import argparse
@@ -39,7 +40,7 @@ SECONDS = 120  # until the web UI answers
 
 
 def main() -> None:
-    """Take both pictures."""
+    """Take the pictures."""
     from playwright.sync_api import sync_playwright
 
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -55,6 +56,8 @@ def main() -> None:
         _save(_report(browser, report), DOCS / "images" / "report.png")
         with _web_ui(given.home.resolve(), given.config.resolve()) as url:
             _save(_graph(browser, url), DOCS / "images" / "graph.png")
+        with _web_ui(given.home.resolve(), given.config.resolve(), "--set", "finetune.epochs=2") as url:
+            _save(_stale(browser, url), DOCS / "images" / "stale.png")
         browser.close()
 
 
@@ -91,13 +94,24 @@ def _graph(browser: "Browser", url: str) -> bytes:
     return page.screenshot()
 
 
+def _stale(browser: "Browser", url: str) -> bytes:
+    """The check that says why the checkpoint is stale, as the sensor of the web UI has found it."""
+    page = browser.new_page(viewport={"width": 1100, "height": 520})
+    page.set_default_timeout(90_000)
+    page.goto(f"{url}/assets/checkpoint?view=checks&checkDetail=up_to_date")
+    page.get_by_text("setting finetune.epochs changed").first.wait_for()
+    page.get_by_text("Hide navigation").click()
+    page.wait_for_timeout(2000)
+    return page.screenshot()
+
+
 @contextmanager
-def _web_ui(home: Path, config: Path) -> Iterator[str]:
+def _web_ui(home: Path, config: Path, *options: str) -> Iterator[str]:
     """Address of a web UI that runs inside the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = ["-m", f"{PACKAGE}.cli", "ui", "--home", str(home), "--config", str(config), "--port", str(port)]
+    words = ["-m", f"{PACKAGE}.cli", "ui", "--home", str(home), "--config", str(config), "--port", str(port), *options]
     with TemporaryFile() as log:
         server = subprocess.Popen([sys.executable, *words], stdout=log, stderr=log)
         try:
