@@ -137,7 +137,7 @@ def _models(context: Context, models: "Mapping[Artifact, bool]") -> list[dict[st
 
 
 def _served_model(home: Path) -> str | None:
-    """Version of the model that the home's server, which follows the pointer, answers with; None where it is stopped."""
+    """Version of the model that the home's server (it follows the pointer) answers with; None where it is stopped."""
     from embed_pipeline.deploy.local import running_server
     from embed_pipeline.store.releases import current_release
 
