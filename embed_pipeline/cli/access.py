@@ -10,7 +10,7 @@ from embed_pipeline.cli.ui import access_file
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.webui.accounts import Accounts, add_user, remove_user
 
-PASSWORD_VARIABLE = "EMBED_PIPELINE_ACCESS_PASSWORD"  # noqa: S105  the name of the variable
+PASSWORD_VARIABLE = "EMBED_PIPELINE_ACCESS_PASSWORD"  # noqa: S105  the name of the variable  # pragma: allowlist secret
 
 
 ACTIONS = ("add", "remove", "list")

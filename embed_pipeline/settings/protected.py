@@ -18,7 +18,7 @@ from embed_pipeline.settings.sources import with_overrides
 
 REASONS: dict[Protected, str] = {
     "address": "decides where data goes",
-    "secret": "decides whose secret is read",
+    "secret": "decides whose secret is read",  # pragma: allowlist secret
     "code": "decides what code runs",
     "model": "decides which model is used",
     "path": "decides which files are read",

@@ -2,7 +2,7 @@
 
 ::
 
-    {"users": {"anna": {"role": "operator", "password": "scrypt$16384$8$5$<salt>$<hash>"},
+    {"users": {"anna": {"role": "operator", "password": "scrypt$<n>$<r>$<p>$<salt>$<hash>"},
                "ci":   {"role": "viewer",   "token": "<sha256 of the token>"}}}
 
 Passwords are kept as scrypt (RFC 7914) with a salt each, with the parameters that OWASP names; tokens are random and

@@ -11,7 +11,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.webui import supervisor
 from embed_pipeline.webui.accounts import Accounts
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
 
 
 @pytest.fixture(autouse=True)

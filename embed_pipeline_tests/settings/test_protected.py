@@ -58,7 +58,7 @@ def test_every_setting_that_names_a_place_a_secret_a_model_or_a_file_is_protecte
         "sdg.llm.base_url": "address",
         "sdg.llm.model": "model",
         "sdg.llm.judge_model": "model",
-        "sdg.llm.api_key_env": "secret",
+        "sdg.llm.api_key_env": "secret",  # pragma: allowlist secret
         "sdg.llm.allowed_key_variables": "secret",
     }
 
@@ -134,6 +134,7 @@ def test_the_key_comes_from_a_variable_that_is_named_like_one(name):
 
 
 def test_a_variable_named_like_a_key_may_be_read():
+    # pragma: allowlist nextline secret
     assert load_settings(None, None, ["sdg.llm.api_key_env=OPENAI_API_KEY"], {}).sdg.llm.api_key_env == "OPENAI_API_KEY"
 
 

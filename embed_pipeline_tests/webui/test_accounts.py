@@ -7,7 +7,7 @@ import pytest
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.webui.accounts import Accounts, add_user, remove_user
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
 
 
 def test_a_password_lets_in_and_is_not_kept(tmp_path):
@@ -71,6 +71,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "users",
     [[], {"a": {"role": "viewer"}}, {"a": {"role": "root", "token": "00"}}, {"a": {"role": "viewer", "password": "x"}},
+     # pragma: allowlist nextline secret
      {"a": {"role": "viewer", "password": "scrypt$a$8$1$00$00"}}, {"a": {"role": "viewer", "token": "xyz"}}, {"a": 1}],
 )  # fmt: skip
 def test_a_file_that_is_none_is_refused(tmp_path, users):

@@ -24,7 +24,7 @@ from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
 from embed_pipeline_tests.ports import free_port
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
 MUTATION = {"query": "mutation { launch }"}
 QUERY = {"query": "{ runs }"}
 

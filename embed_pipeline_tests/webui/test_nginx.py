@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "sharing.md"
 NAME = "embed.example.org"
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # pragma: allowlist secret
 MUTATION = {"query": LAUNCH, "variables": {"params": parameters("corpus_manifest")}}
 
 
