@@ -2,8 +2,8 @@
 
 ::
 
-    {"users": {"anna": {"role": "operator", "password": "scrypt$<n>$<r>$<p>$<salt>$<hash>"},
-               "ci":   {"role": "viewer",   "token": "<sha256 of the token>"}}}
+    {"users": {"anna": {"role": "operator", "password": scrypt$n$r$p$salt$hash},
+               "ci":   {"role": "viewer",   "token": SHA-256 of the token}}}
 
 Passwords are kept as scrypt (RFC 7914) with a salt each, with the parameters that OWASP names; tokens are random and
 long, so that a plain hash is enough. Only the owner may read the file.
