@@ -13,7 +13,8 @@ from typing import Any
 
 import jinja2
 from jinja2 import meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json, sha256_text, write_text

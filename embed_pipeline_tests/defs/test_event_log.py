@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -84,7 +85,7 @@ def test_a_check_that_was_not_asked_again_shows_its_last_answer(instance, tmp_pa
     assert shown.evaluation.passed
 
 
-REFUSED = {"overrides": ["finetune.epoch=9"]}
+REFUSED: dict[str, Any] = {"overrides": ["finetune.epoch=9"]}
 STOPPED_BY_AN_ERROR = {"overrides": ["finetune.epochs=13"]}
 
 
@@ -103,7 +104,7 @@ def shown(instance) -> dict[str, tuple[str, ...]]:
         context = LoadingContextForTest(instance)
         check = await AssetCheckExecutionRecord.gen(context, dg.AssetCheckKey(dg.AssetKey("model"), "fine"))
         assert check is not None
-        found = {"fine": (check.run_id, (await check.resolve_status(context)).value)}
+        found: dict[str, tuple[str, ...]] = {"fine": (check.run_id, (await check.resolve_status(context)).value)}
         for name in toy.STAGES:
             health = await AssetMaterializationHealthState.compute_for_asset(dg.AssetKey(name), None, context)
             found[name] = (str(health.latest_terminal_run_id), health.health_status.value)
