@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the encoder, the search and the training do on a GPU: results.json and results.md, see README.md.
+# What the encoder, the search and the training do on a GPU: results.json and results.md, see ../gpu.md.
 #   benchmarks/gpu/run.sh [--quick] [--out FOLDER] [--model FOLDER] [--minutes N] [--only SECTION ...]
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
