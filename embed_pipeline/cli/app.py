@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 a stage or a check failed; 2 wrong usage, settings or inpu
 SIGTERM.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -54,6 +55,7 @@ def main() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a stop that meets a closing connection: a trace
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()

@@ -104,9 +104,14 @@ def corpus(tmp_path_factory) -> Path:
     for name in ("valve", "drum", "cradle"):
         (folder / "corpus" / f"{name}.md").write_text(TEXT.format(name))
     command = [sys.executable, "-m", "embed_pipeline.cli", "run", "--to", "passages", "--set", "corpus.path=corpus"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, env=plain_environment())
     assert done.returncode == 0, done.stderr
     return folder / "corpus"
+
+
+def plain_environment() -> dict[str, str]:
+    """Without what commands that other tests ran in this process have left: their home, and who may open it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("EMBED_PIPELINE")}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +120,9 @@ def ui(corpus) -> Iterator[WebUI]:
     port, log = free_port(), corpus.parent / "ui.log"
     command = [sys.executable, "-m", "embed_pipeline.cli", "ui", "--port", str(port), "--set", "corpus.path=corpus"]
     with log.open("wb") as file:
-        server = subprocess.Popen(command, stdout=file, stderr=file, cwd=corpus.parent, start_new_session=True)
+        server = subprocess.Popen(
+            command, stdout=file, stderr=file, cwd=corpus.parent, start_new_session=True, env=plain_environment()
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: server.poll() is not None or _answers(address), 120, "the web UI answers")
