@@ -72,6 +72,9 @@ def main() -> None:
         raise
     except KeyboardInterrupt:
         _fail(STOPPED, 128 + signal.SIGINT)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # one that comes while Python is ending prints no trace
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _check_databases() -> None:
