@@ -32,7 +32,7 @@ demo-again: .venv/.installed ## The demo once more; fails if it computes anythin
 
 # --- Tests ---
 
-.PHONY: test coverage browser
+.PHONY: test coverage browser stopping
 test: .venv/.installed ## The test suite, in parallel (WORKERS=N); ends with the slowest tests
 	$(PYTEST) $(PARALLEL) --junitxml .test-report.xml
 
@@ -41,6 +41,9 @@ coverage: .venv/.installed ## The test suite with coverage, processes included; 
 	$(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+stopping: .venv/.installed ## Whole runs stopped by signals at random moments (two minutes; not part of make test)
+	STOPPING=1 $(PYTEST) embed_pipeline_tests/test_stopping.py
 
 browser: ## Chromium for the test of the web UI, if there is none (Debian and Ubuntu)
 	command -v chromium chromium-browser google-chrome >/dev/null || \
