@@ -17,7 +17,6 @@ PASSWORD = "correct horse battery"  # pragma: allowlist secret
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EMBED_PIPELINE_HOME", raising=False)
 
 
 def invoke(*arguments, **options):

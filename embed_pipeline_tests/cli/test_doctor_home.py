@@ -17,8 +17,7 @@ from embed_pipeline_tests.store.test_gc import commit
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("DAGSTER_HOME", "")
+def home(tmp_path) -> Path:
     folder = tmp_path / "home"
     open_home(folder)
     commit(Store(folder), "table", "content")

@@ -35,7 +35,6 @@ def enough_names(model: Artifact) -> dg.AssetCheckResult:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Run the toy graph in a home, as the command line runs the real one."""
-    monkeypatch.setenv("DAGSTER_HOME", "")  # restored afterwards; execute() sets it
     toy.corpus_of(tmp_path)
 
     def build(settings, home):

@@ -45,8 +45,6 @@ DOCUMENT = "# Valve OA-7\n\nThe valve releases lift gas when the lung is too ful
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("HOME", "CONFIG", "PROFILE", "OVERRIDES"):  # commands set them for processes they start
-        monkeypatch.setenv(f"EMBED_PIPELINE_{name}", "")
     monkeypatch.setattr(
         ui, "serve_ui", lambda context, serving: typer.echo(json.dumps({"home": str(context.home), "url": serving.url}))
     )
@@ -225,7 +223,6 @@ def test_dagsters_own_tools_take_the_file_beside_them_unless_told_otherwise(tmp_
     from embed_pipeline.definitions import settings_from_environment
 
     (tmp_path / "pipeline.yaml").write_text("finetune: {epochs: 5}\ncorpus: {path: docs}\n")
-    monkeypatch.delenv("EMBED_PIPELINE_CONFIG")
     settings = settings_from_environment()
     assert (settings.finetune.epochs, settings.corpus.path) == (5, tmp_path / "docs")
     assert settings == Context.of().settings

@@ -33,8 +33,6 @@ def ran(monkeypatch):
         return 0
 
     monkeypatch.setattr(run_command, "run", run)
-    for name in ("HOME", "CONFIG", "PROFILE", "OVERRIDES"):
-        monkeypatch.setenv(f"EMBED_PIPELINE_{name}", "")  # restored afterwards; export() sets them
     return calls
 
 

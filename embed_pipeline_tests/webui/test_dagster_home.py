@@ -33,8 +33,7 @@ def history(tmp_path_factory):
 
 
 @pytest.fixture
-def home(history, tmp_path, monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", "")
+def home(history, tmp_path):
     return shutil.copytree(history, tmp_path / "home")
 
 
