@@ -1,6 +1,5 @@
 """What a GraphQL request would do."""
 
-import contextlib
 import json
 
 import pytest
@@ -62,7 +61,31 @@ def test_of_a_key_that_stands_twice_the_last_counts_as_for_the_server():
     assert request_of(body)["query"] == json.loads(body)["query"] == "mutation { b }"
 
 
-@given(st.binary())
-def test_any_bytes_have_an_answer(body):
-    with contextlib.suppress(BadRequestError):
-        request_of(body)
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
+)
+OBJECTS = st.dictionaries(st.sampled_from(["query", "variables", "operationName"]), VALUES)
+
+
+@given(st.binary() | (VALUES | OBJECTS).map(lambda value: json.dumps(value).encode()))
+def test_a_body_is_refused_unless_it_is_one_object_with_a_text_under_query(body):
+    """Whatever the bytes: no other error than the refusal."""
+    try:
+        sent = json.loads(body)
+    except ValueError:
+        sent = None
+    if isinstance(sent, dict) and isinstance(sent.get("query"), str):
+        assert request_of(body) == sent
+    else:
+        with pytest.raises(BadRequestError):
+            request_of(body)
+
+
+@given(st.text() | st.lists(st.sampled_from(["mutation", "query", "{", "}", "a", "#", '"', "\n", "..."])).map(" ".join))
+def test_of_any_document_it_is_said_whether_it_changes_something_or_that_it_cannot_be_parsed(document):
+    """Whatever the text: no other error than the refusal."""
+    try:
+        changes = changes_something(document)
+    except BadRequestError:
+        changes = False
+    assert not changes or "mutation" in document
