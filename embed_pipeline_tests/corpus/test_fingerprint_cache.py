@@ -27,15 +27,6 @@ from embed_pipeline.store.home import open_home
 
 
 @pytest.fixture
-def corpus(tmp_path):
-    root = tmp_path / "corpus"
-    (root / "sub").mkdir(parents=True)
-    (root / "b.txt").write_text("bee")
-    (root / "sub" / "a.md").write_text("# A")
-    return root
-
-
-@pytest.fixture
 def hashed(monkeypatch):
     """The names of the files whose content was read."""
     names = []

@@ -19,15 +19,6 @@ def reasons(root, settings=SETTINGS):
     return dict(scan_corpus(root, settings).select("path", "reason").rows())
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    root = tmp_path / "corpus"
-    (root / "sub").mkdir(parents=True)
-    (root / "b.txt").write_text("bee")
-    (root / "sub" / "a.md").write_text("# A")
-    return root
-
-
 def test_readable_files_are_listed_with_size_and_hash_in_order(corpus):
     frame = scan_corpus(corpus, SETTINGS)
     assert frame["path"].to_list() == ["b.txt", "sub/a.md"]

@@ -20,18 +20,6 @@ from embed_pipeline_tests.prep.build import pairs_of
 from embed_pipeline_tests.stages import toy
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def definitions(tmp_path):
-    toy.corpus_of(tmp_path)
-    return toy.toy_defs(toy.settings_of(tmp_path), tmp_path / "home")
-
-
 def materialization(result: dg.ExecuteInProcessResult, asset: str) -> dg.AssetMaterialization:
     (found,) = [
         event.step_materialization_data.materialization

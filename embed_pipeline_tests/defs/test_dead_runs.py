@@ -20,12 +20,6 @@ ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(LOCATION, "__repository__"), "pi
 
 
 @pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
 def dead_pid():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()

@@ -22,12 +22,6 @@ from embed_pipeline_tests.stages import toy
 
 
 @pytest.fixture
-def definitions(tmp_path):
-    toy.corpus_of(tmp_path)
-    return toy.toy_defs(toy.settings_of(tmp_path), tmp_path / "home")
-
-
-@pytest.fixture
 def instance(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "elsewhere")
     prepare_dagster_home(tmp_path / "home")

@@ -25,12 +25,6 @@ from embed_pipeline_tests.stages import toy
 FOLDER = "TOY_FOLDER"
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
 def enough_names(settings: Settings) -> dg.AssetChecksDefinition:
     @blocking_check(Place(settings, toy.STAGES), "model", ["sdg.min_questions"], inputs=["names"])
     def enough_names(chosen: Settings, model: Artifact, names: Artifact) -> dg.AssetCheckResult:

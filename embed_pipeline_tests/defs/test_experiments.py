@@ -21,12 +21,6 @@ STAGES = {**toy.STAGES, "server": server}
 
 
 @pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
 def definitions(tmp_path):
     toy.corpus_of(tmp_path)
     return toy.toy_defs(toy.settings_of(tmp_path), tmp_path / "home", STAGES)

@@ -7,12 +7,6 @@ from embed_pipeline.defs import promotion
 from embed_pipeline.defs.promotion import build_promotion
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
 def promote(home, instance, run_id):
     config = {
         "ops": {"promote_run": {"config": {"run_id": run_id}}},
@@ -22,8 +16,6 @@ def promote(home, instance, run_id):
 
 
 def test_an_unknown_run_is_refused_in_the_words_of_the_command(tmp_path, instance, monkeypatch):
-    for name in ("CONFIG", "PROFILE", "OVERRIDES"):
-        monkeypatch.delenv(f"EMBED_PIPELINE_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
     result = promote(tmp_path / "home", instance, "abcd")
     assert not result.success

@@ -1,8 +1,8 @@
 """What a purge finds, what it leaves to others, and that one that was killed can be begun again."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from embed_pipeline.stages import erase
 from embed_pipeline.stages.purge import find, require_gone
 from embed_pipeline.store.artifacts import DATA, Artifact, Store
 from embed_pipeline.store.content_cache import ContentCache
+from embed_pipeline_tests.kills import killed_after
 
 ANNA = "Anna Quill lives at 7 Heron Lane and keeps two dozen amber bees behind the shed."
 SHARED = "Every station keeps a paper copy of the lofting table in the hut."
@@ -138,7 +139,7 @@ def test_a_document_that_is_still_there_is_refused_also_under_another_name(tmp_p
         require_gone(found, corpus)
 
 
-def test_a_purge_that_was_killed_is_done_by_the_next(tmp_path, monkeypatch):
+def test_a_purge_that_was_killed_is_done_by_the_next(tmp_path):
     """The process ends after each of its removals, one after the other."""
     steps = 0
     while True:
@@ -146,37 +147,10 @@ def test_a_purge_that_was_killed_is_done_by_the_next(tmp_path, monkeypatch):
         fill(home)
         write_json(home / "history" / "run.json", {"said": ANNA})
         write_json(home / "work" / "x" / "rows.json", [ANNA])
-        if not killed_after(home, steps, monkeypatch):
+        if not killed_after(steps, partial(purge, home, "anna.md")):
             break
         with suppress(InputError):  # all that was left of it were files without a name, which are gone now
             purge(home, "anna.md")
         assert not holds(home, "Heron Lane"), steps
         steps += 1
     assert steps > 20
-
-
-class Killed(BaseException):
-    """Nothing catches it on its way."""
-
-
-def killed_after(home: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    left = steps
-    with monkeypatch.context() as patched:
-
-        def counting(real):
-            def step(*given, **options):
-                nonlocal left
-                if left == 0:
-                    raise Killed
-                left -= 1
-                return real(*given, **options)
-
-            return step
-
-        for name in ("unlink", "rmdir", "rename"):
-            patched.setattr(os, name, counting(getattr(os, name)))
-        try:
-            purge(home, "anna.md")
-        except Killed:
-            return True
-    return False

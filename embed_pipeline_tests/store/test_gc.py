@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from embed_pipeline.store.artifacts import DATA, Artifact, Store
 from embed_pipeline.store.content_cache import ContentCache
 from embed_pipeline.store.gc import DAYS_TO_GO_ON, collect
 from embed_pipeline.store.releases import create_release, point_to
+from embed_pipeline_tests.kills import killed_after
 
 NOTHING: dict[str, object] = {"removed": [], "bytes": 0, "kinds": {}}
 
@@ -206,7 +208,7 @@ def test_a_damaged_manifest_does_not_end_it(store):
     assert not old.folder.exists()
 
 
-def test_a_kill_at_any_moment_leaves_a_home_that_is_whole(tmp_path, monkeypatch):
+def test_a_kill_at_any_moment_leaves_a_home_that_is_whole(tmp_path):
     """The process ends after each of its removals of a file or a folder, one after the other."""
     steps = 0
     while True:
@@ -216,7 +218,7 @@ def test_a_kill_at_any_moment_leaves_a_home_that_is_whole(tmp_path, monkeypatch)
         current = commit(store, "model", "new", {"source": used.version})
         commit(store, "source", "newer")
         (store.work_folder("model", "killed") / "part").write_text("x")
-        if not _collect_killed_after(store.home, steps, monkeypatch):
+        if not killed_after(steps, partial(collect, store.home)):
             break
         fresh = Store(store.home)
         assert fresh.lookup("model", "key-model-new") == current
@@ -227,30 +229,3 @@ def test_a_kill_at_any_moment_leaves_a_home_that_is_whole(tmp_path, monkeypatch)
         assert not list(store.home.rglob("*.tmp"))
         steps += 1
     assert steps > 5
-
-
-class Killed(BaseException):
-    """Nothing catches it on its way."""
-
-
-def _collect_killed_after(home: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    left = steps
-    with monkeypatch.context() as patched:
-
-        def counting(real):
-            def step(*given, **options):
-                nonlocal left
-                if left == 0:
-                    raise Killed
-                left -= 1
-                return real(*given, **options)
-
-            return step
-
-        for name in ("unlink", "rmdir", "rename"):
-            patched.setattr(os, name, counting(getattr(os, name)))
-        try:
-            collect(home)
-        except Killed:
-            return True
-    return False
