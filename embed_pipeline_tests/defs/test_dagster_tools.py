@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import STAGES
 from embed_pipeline_tests.ports import free_port
+from embed_pipeline_tests.processes import end, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -38,15 +38,14 @@ def clone(tmp_path_factory) -> Path:
     (folder / "docs" / "valve.md").write_text("# The valve\n\n" + "The valve is checked every spring. " * 20)
     (folder / "pipeline.yaml").write_text("corpus: {path: docs}\nfinetune: {epochs: 7}\n")
     command = [sys.executable, "-m", "embed_pipeline.cli", "run", "--to", "corpus_manifest"]
-    done = subprocess.run(command, cwd=folder, env=plain(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def plain() -> dict[str, str]:
-    """The environment of somebody who has set nothing."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EMBED_PIPELINE", "DAGSTER"))}
-    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
+def environment() -> dict[str, str]:
+    """With the command beside this Python on the path, and this package to be imported."""
+    return os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
 
 
 @pytest.fixture(params=[["dagster", "dev", "-w", "workspace.yaml"], ["dg", "dev"]], ids=["dagster dev", "dg dev"])
@@ -56,31 +55,23 @@ def shown(request: pytest.FixtureRequest, clone: Path) -> Iterator[Any]:
     with log.open("wb") as file:
         process = subprocess.Popen(
             [str(BIN / request.param[0]), *request.param[1:], "-p", str(port)],
-            cwd=clone, env=plain(), stdout=file, stderr=file, start_new_session=True,
+            cwd=clone, env=environment(), stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
     try:
-        yield answer_of(f"http://127.0.0.1:{port}/graphql", process, log)
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
-
-
-def answer_of(url: str, process: "subprocess.Popen[bytes]", log: Path) -> Any:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+        wait_until(lambda: process.poll() is not None or answer(port) is not None, 120, log.read_text)
         assert process.poll() is None, log.read_text()
-        try:
-            answer = httpx.post(url, json={"query": QUERY}, timeout=60, trust_env=False)
-            if answer.is_success:
-                return answer.json()["data"]
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"no answer within 120 s: {log.read_text()}")
+        yield answer(port)
+    finally:
+        end(process, signal.SIGINT)
+
+
+def answer(port: int) -> Any:
+    """None before there is one."""
+    try:
+        got = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": QUERY}, timeout=60, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return got.json()["data"] if got.is_success else None
 
 
 def test_home_and_settings_are_those_of_the_command_line(shown, clone):

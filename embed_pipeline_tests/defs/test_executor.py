@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +19,7 @@ from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.store.history import History
 from embed_pipeline.store.home_lock import Holder, home_lock
+from embed_pipeline_tests.processes import wait_until
 from embed_pipeline_tests.stages import toy
 
 FOLDER = "TOY_FOLDER"
@@ -175,6 +175,14 @@ def test_the_record_says_who_asked_for_what(definitions, instance, tmp_path):
     assert (run.tags["embed_pipeline/computed"], run.tags["embed_pipeline/reused"]) == ("3", "0")
 
 
+def told(instance) -> list[str]:
+    """What runs say of whom they wait for."""
+    logs = [entry for record in instance.get_run_records() for entry in instance.all_logs(record.dagster_run.run_id)]
+    return [
+        entry.user_message for entry in logs if "waiting for run 01234567, started by schedule" in entry.user_message
+    ]
+
+
 def test_the_second_run_waits_and_says_for_whom(definitions, instance, tmp_path):
     ended = threading.Event()
     with home_lock(tmp_path / "home", Holder.here("schedule", "0123456789ab")):
@@ -186,20 +194,10 @@ def test_the_second_run_waits_and_says_for_whom(definitions, instance, tmp_path)
 
         waiting = threading.Thread(target=run)
         waiting.start()
-        deadline = time.monotonic() + 20
-        said: list[str] = []
-        while not said and time.monotonic() < deadline:
-            time.sleep(0.05)
-            found = [record.dagster_run.run_id for record in instance.get_run_records()]
-            said = [
-                entry.user_message
-                for run_id in found
-                for entry in instance.all_logs(run_id)
-                if "waiting for run 01234567, started by schedule" in entry.user_message
-            ]
-        assert len(said) == 1
+        wait_until(lambda: told(instance), 60)
+        assert len(told(instance)) == 1
         assert not ended.is_set()
-    waiting.join(30)
+    assert ended.wait(60)
     assert runs[0].is_success
 
 
@@ -228,7 +226,7 @@ def test_a_run_that_waits_can_be_stopped(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline().startswith("waiting for run 01234567, started by cli")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     assert said.strip() == "FAILURE"
     (record,) = History(tmp_path / "home").all()
     assert record["status"] == "stopped"

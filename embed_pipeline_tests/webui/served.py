@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from embed_pipeline_tests.ports import free_port
+from embed_pipeline_tests.processes import end, wait_until
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -110,16 +110,4 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Ui]:
         ui.wait()
         yield ui
     finally:
-        if ui.process.poll() is None:
-            try:
-                ui.stop()
-            except subprocess.TimeoutExpired:
-                os.killpg(ui.process.pid, signal.SIGKILL)
-                ui.process.wait(10)
-
-
-def wait_until(true: Callable[[], Any], seconds: float, said: Callable[[], Any] = str) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {said()}"
-        time.sleep(0.2)
+        end(ui.process)

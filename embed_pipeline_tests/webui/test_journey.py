@@ -11,6 +11,7 @@ import pytest
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.history import History
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
+from embed_pipeline_tests.processes import wait_until
 from embed_pipeline_tests.webui.served import Ui, corpus_of, serving
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
@@ -28,8 +29,6 @@ def ui(tmp_path_factory) -> Iterator[Ui]:
 
 def run_by(ui: Ui, before: set[str]) -> str:
     """The run that was started, ended well."""
-    from embed_pipeline_tests.webui.served import wait_until
-
     wait_until(lambda: set(ui.runs()) - before, 60, ui.runs)
     (run_id,) = set(ui.runs()) - before
     assert ui.finished(run_id) == "SUCCESS"

@@ -17,7 +17,8 @@ import websockets.sync.client
 from embed_pipeline.webui.accounts import add_user
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
 from embed_pipeline_tests.ports import free_port
-from embed_pipeline_tests.webui.served import LAUNCH, RUNS, Ui, corpus_of, parameters, serving, wait_until
+from embed_pipeline_tests.processes import wait_until
+from embed_pipeline_tests.webui.served import LAUNCH, RUNS, Ui, corpus_of, parameters, serving
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 OPENSSL = shutil.which("openssl")

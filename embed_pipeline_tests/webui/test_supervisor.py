@@ -11,7 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from embed_pipeline_tests.webui.served import Ui, corpus_of, serving, wait_until
+from embed_pipeline_tests.processes import wait_until
+from embed_pipeline_tests.webui.served import Ui, corpus_of, serving
 
 KEYED = '{ assetNodes(assetKeys: [{path: ["passages"]}]) { opVersion } }'
 
