@@ -24,9 +24,9 @@ from embed_pipeline.errors import HomeBusyError, SettingsError, WebUIError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import VARIABLE, write_snapshot
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 from embed_pipeline.webui.address import Serving, answers, listening
 from embed_pipeline.webui.children import FEW_ARENAS, Child, stop
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
 from embed_pipeline.webui.settings_watch import SettingsSource, SettingsWatch, differences, summary
 from embed_pipeline.webui.workspace import LOCATION, write_workspace
 
@@ -46,7 +46,7 @@ class Supervisor:
         SettingsError: the settings cannot be read.
         HomeBusyError: another web UI serves the home: each would take the other's place at the code server.
         PortInUseError: somebody listens on the port.
-        DagsterStateError: a database of Dagster is damaged.
+        DatabaseError: a database of Dagster is damaged.
     """
 
     def __init__(
