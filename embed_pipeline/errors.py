@@ -12,7 +12,6 @@
     │   ├── HomeError             the home is of a newer version, or a backup cannot be used
     │   ├── DatabaseError         a database of the home is damaged or cannot be written
     │   ├── PortInUseError        the endpoint's port belongs to somebody else
-    │   ├── DagsterStateError     Dagster's own database in the home is damaged
     │   └── DiskFullError         no space left; nothing half-written remains
     ├── WebUIError                exit code 1: a process of the web UI ended by itself
     └── StageError                exit code 1: a stage or a check failed
@@ -73,10 +72,6 @@ class DatabaseError(UserError):
 
 class PortInUseError(UserError):
     """The endpoint's port is taken by another program."""
-
-
-class DagsterStateError(UserError):
-    """Dagster's own database in the home is damaged."""
 
 
 class DiskFullError(UserError):

@@ -136,3 +136,10 @@ class LineWriter(Protocol):
     """A function that takes one line."""
 
     def __call__(self, line: str, /) -> object: ...
+
+
+def spoken(seconds: float) -> str:
+    """A duration as people say it: ``"45 s"``, ``"12 min"``, ``"1.5 h"``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -6,7 +6,6 @@ A confirmation is one file of the home, ``automation/confirmed.json``. It holds 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from embed_pipeline.automation.trained import files_trained_on
@@ -15,7 +14,7 @@ from embed_pipeline.corpus.fingerprint_cache import StillHashing, cache_file, re
 from embed_pipeline.corpus.sources.detect import CorpusKind
 from embed_pipeline.corpus.walk import CANNOT_BE_READ, Found, found_in, open_source
 from embed_pipeline.errors import InputError, SettingsError
-from embed_pipeline.files import write_json
+from embed_pipeline.files import now_text, write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.corpus import corpus_folder
 from embed_pipeline.store.artifacts import Store
@@ -130,7 +129,7 @@ def confirm(settings: Settings, store: Store) -> str | None:
     assert isinstance(view, CorpusView)
     waiting = to_confirm(view, settings, store)
     if waiting is not None:
-        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        moment = now_text()
         write_json(store.home / CONFIRMED, {"content": view.content, "what": waiting, "at": moment})
     return waiting
 

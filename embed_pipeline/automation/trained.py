@@ -15,6 +15,7 @@ from embed_pipeline.errors import ArtifactError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.graph import with_upstream
+from embed_pipeline.stages.provenance import ancestors
 from embed_pipeline.store.artifacts import Artifact, Store
 
 MANIFEST, MODEL, JUDGEMENT, MEASURED = "corpus_manifest", "checkpoint", "metrics", "endpoint_metrics"
@@ -83,21 +84,10 @@ def files_trained_on(store: Store) -> dict[str, tuple[int, str]] | None:
 
 
 def _manifest_behind(store: Store, asset: str) -> Artifact | None:
+    """The listing of the corpus that an asset in use goes back to, by the work done last."""
     start = store.current(asset)
-    waiting, seen = [start] if start is not None else [], set()
-    while waiting:
-        artifact = waiting.pop()
-        if artifact.asset == MANIFEST:
-            return artifact
-        try:
-            inputs = artifact.manifest().inputs
-        except ArtifactError:
-            continue
-        for name, version in inputs.items():
-            if (name, version) not in seen:
-                seen.add((name, version))
-                waiting.append(store.handle(name, version))
-    return None
+    found = ancestors(start, store, store.last_made).get(MANIFEST) if start is not None else None
+    return store.handle(MANIFEST, found.version) if found is not None else None
 
 
 def _is_one_story(store: Store, graph: Mapping[str, Stage], names: list[str]) -> bool:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from embed_pipeline import __version__
-from embed_pipeline.cli import keep
+from embed_pipeline.cli import keep, look, servers
 from embed_pipeline.cli.options import (
     Command,
     Context,
@@ -29,13 +29,12 @@ from embed_pipeline.cli.options import (
 )
 from embed_pipeline.cli.stopping import stopped_in_words
 from embed_pipeline.errors import (
-    DagsterStateError,
+    DatabaseError,
     DiskFullError,
     EmbedPipelineError,
-    InputError,
-    SettingsError,
     disk_full,
 )
+from embed_pipeline.files import existing_part
 
 app = typer.Typer(
     name="embed-pipeline",
@@ -45,7 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODEL_FILES = ("model.onnx", "tokenizer.json", "encoder.json")
 LEAST_FREE_BYTES = 1_000_000
 STOPPED = "stopped; finished stages are kept, run again to go on"
 
@@ -55,8 +53,9 @@ def main() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a stop that meets a closing connection: a trace
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Where a stop meets a connection that is being closed, it would print a trace.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     try:
         app()
     except EmbedPipelineError as error:
@@ -79,20 +78,19 @@ def main() -> None:
 
 def _check_databases() -> None:
     """End with the database's name, where it is one of Dagster's that cannot be read."""
-    from embed_pipeline.webui.dagster_home import require_readable_databases
+    from embed_pipeline.store.dagster_home import require_readable_databases
 
     for home in homes_used:
         try:
             require_readable_databases(home)
-        except DagsterStateError as damage:
+        except DatabaseError as damage:
             _fail(str(damage), damage.exit_code)
 
 
 def _no_space_left(error: Exception) -> DiskFullError | None:
     """SQLite tells a full disk only as "disk I/O error": look at the disk itself."""
     for home in homes_used:
-        place = next(path for path in (home, *home.parents) if path.exists())
-        if shutil.disk_usage(place).free < LEAST_FREE_BYTES:
+        if shutil.disk_usage(existing_part(home)).free < LEAST_FREE_BYTES:
             return DiskFullError(
                 f"{home}: no space left on the disk ({type(error).__name__}). Free some space or choose another "
                 "--home, then run again; finished stages are kept."
@@ -181,53 +179,6 @@ def promote(
 
 
 @app.command(cls=Command)
-def history(ctx: typer.Context) -> None:
-    """Every run of this home: who started it, what it computed, the verdict, what went wrong."""
-    from embed_pipeline.cli import output
-    from embed_pipeline.cli.history import history_rows, history_table
-
-    context: Context = ctx.obj
-    rows = history_rows(context.home)
-    if context.as_json:
-        output.print_json({"runs": rows})
-    else:
-        output.out().print(history_table(rows))
-
-
-@app.command(cls=Command)
-def variants(ctx: typer.Context) -> None:
-    """The main settings and the variants side by side: what differs, and what it came to."""
-    from embed_pipeline.cli import output
-    from embed_pipeline.cli.variants import print_overview, variants_overview
-
-    context: Context = ctx.obj
-    overview = variants_overview(context.settings, context.home)
-    if context.as_json:
-        output.print_json({"variants": overview})
-    else:
-        print_overview(overview)
-
-
-@app.command(cls=Command)
-def status(ctx: typer.Context) -> None:
-    """Every asset: fresh, stale (and why), or missing."""
-    from embed_pipeline.cli import inspect, output
-    from embed_pipeline.webui.dagster_home import damaged_databases
-
-    context: Context = ctx.obj
-    for path, reason in damaged_databases(context.home):
-        sys.stderr.write(f"{path}: Dagster's database is damaged ({reason}); embed-pipeline ui says what to delete\n")
-    rows = inspect.status_rows(context.settings, context.home)
-    waiting = inspect.waiting(context.settings, context.home)
-    if context.as_json:
-        output.print_json({"assets": rows, "to_confirm": waiting})
-    else:
-        output.out().print(output.status_table(rows))
-        if waiting is not None:
-            output.out().print(f"waiting for embed-pipeline confirm: {waiting}", markup=False, soft_wrap=True)
-
-
-@app.command(cls=Command)
 def confirm(ctx: typer.Context) -> None:
     """Let the sensor and the schedule retrain on a corpus that shrank; it holds for what the folder holds now."""
     from embed_pipeline.automation.corpus_watch import confirm as confirm_corpus
@@ -236,117 +187,6 @@ def confirm(ctx: typer.Context) -> None:
     what = confirm_corpus(ctx.obj.settings, Store(ctx.obj.home))
     said = f"confirmed: {what}" if what is not None else "nothing waits for a confirmation"
     ctx.obj.tell({"confirmed": what}, said)
-
-
-@app.command(cls=Command)
-def show(
-    ctx: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="An asset, for example metrics or qa_pairs.")],
-) -> None:
-    """Where an artifact lies, its version, what it holds; `show metrics` prints the comparison."""
-    from embed_pipeline.cli import inspect, output
-
-    context: Context = ctx.obj
-    shown = inspect.show_artifact(artifact, context.home)
-    if context.as_json:
-        output.print_json(shown)
-    else:
-        inspect.print_artifact(artifact, shown)
-
-
-@app.command(cls=Command)
-def ui(
-    ctx: typer.Context,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the web UI.")] = 3000,
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; another than loopback needs an access file.")
-    ] = "127.0.0.1",
-    allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", help="Name it is reached by, of a proxy before it; repeatable.")
-    ] = None,
-    access: Annotated[
-        Path | None, typer.Option("--access", help="Access file; else access.json in the home, if there is one.")
-    ] = None,
-    trusted_proxy: Annotated[
-        list[str] | None,
-        typer.Option("--trusted-proxy", help="Address of a proxy whose X-Forwarded headers are believed; repeatable."),
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Everything Dagster says goes to the terminal.")] = False,
-) -> None:
-    """Dagster's web UI and daemon."""
-    from embed_pipeline.cli.ui import access_file, serve_ui
-    from embed_pipeline.webui.address import Serving
-
-    path = access_file(ctx.obj.home, access)
-    names, proxies = tuple(allow_host or ()), tuple(trusted_proxy or ())
-    known = path if access is not None or path.exists() else None
-    sys.exit(serve_ui(ctx.obj, Serving(host, port, names, known, proxies, verbose)))
-
-
-@app.command(cls=Command)
-def access(
-    ctx: typer.Context,
-    action: Annotated[str, typer.Argument(help="add, remove or list.", metavar="ACTION")],
-    name: Annotated[str | None, typer.Argument(help="Name of the user.")] = None,
-    role: Annotated[
-        str | None, typer.Option("--role", help="Of a user that is added: viewer (looks) or operator (runs).")
-    ] = None,
-    token: Annotated[
-        bool, typer.Option("--token", help="Print a token for a program; else a password is asked for.")
-    ] = False,
-    file: Annotated[Path | None, typer.Option("--access", help="Access file; else access.json in the home.")] = None,
-) -> None:
-    """Say who may open the web UI."""
-    from embed_pipeline.cli.access import change_access
-
-    change_access(ctx.obj, action, name, role, token, file)
-
-
-@app.command(cls=Command)
-def serve(
-    ctx: typer.Context,
-    model: Annotated[Path, typer.Option("--model", help="Folder with model.onnx, tokenizer.json, encoder.json.")],
-    host: Annotated[str | None, typer.Option("--host", help="Else deploy.host.")] = None,
-    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Else deploy.port.")] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", help="Name clients pass as model; else deploy.model_name.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=0, help="ONNX Runtime threads, 0: all cores; else deploy.threads.")
-    ] = None,
-) -> None:
-    """The embeddings server alone, for one model folder."""
-    missing = [name for name in MODEL_FILES if not (model / name).is_file()]
-    if missing:
-        raise InputError(
-            f"--model {model}: holds no {', '.join(missing)}; embed-pipeline show onnx_model names a folder."
-        )
-    from embed_pipeline.serving.server import serve as serve_model
-
-    deploy = ctx.obj.settings.deploy
-    name = model_name or deploy.model_name
-    serve_model(
-        model=model,
-        host=host or deploy.host,
-        port=port or deploy.port,
-        model_name=name,
-        threads=deploy.threads if threads is None else threads,
-        announce=lambda url: ctx.obj.tell({"url": url, "model": name}, f"{name}: {url}/v1/embeddings"),
-    )
-
-
-@app.command(cls=Command)
-def stop(ctx: typer.Context) -> None:
-    """Stop the endpoint."""
-    from embed_pipeline.deploy.targets import open_target
-    from embed_pipeline.settings import DeploySettings
-
-    try:
-        deploy = ctx.obj.settings.deploy
-    except SettingsError:  # of a ./pipeline.yaml that nobody named: the home is enough to stop what runs there
-        deploy = DeploySettings()
-    stopped = open_target(deploy.target, ctx.obj.home, deploy).stop()
-    ctx.obj.tell({"stopped": stopped}, "stopped" if stopped else "no endpoint was running")
 
 
 @app.command(cls=Command)
@@ -376,26 +216,10 @@ def records(
     ctx.obj.tell({"file": str(written), "questions": questions}, f"{written}: {questions} questions")
 
 
-app.command(cls=Command)(keep.gc)
-app.command(cls=Command)(keep.purge)
-app.command(cls=Command)(keep.backup)
-app.command(cls=Command)(keep.restore)
-
-
-@app.command(cls=Examination)
-def doctor(
-    ctx: typer.Context,
-    deep: Annotated[bool, typer.Option("--deep", help="Read every byte of artifacts and databases.")] = False,
-) -> None:
-    """Check the installation, the GPU, the LLM, the settings and the home."""
-    from embed_pipeline.cli import inspect, output
-    from embed_pipeline.cli.doctor import examine
-
-    context: Context = ctx.obj
-    findings = examine(lambda: context.settings, context.home, deep)
-    if context.as_json:
-        output.print_json({"checks": findings})
-    else:
-        inspect.print_findings(findings)
-    if any(finding["state"] == "fail" for finding in findings):
-        raise typer.Exit(1)
+for _command in (
+    *(look.status, look.show, look.history, look.variants),
+    *(servers.ui, servers.access, servers.serve, servers.stop),
+    *(keep.gc, keep.purge, keep.backup, keep.restore),
+):
+    app.command(cls=Command)(_command)
+app.command(cls=Examination)(look.doctor)

@@ -13,6 +13,7 @@ from embed_pipeline.cli.doctor_home import examine_home
 from embed_pipeline.cli.packages import Accelerator, Finding, examine_packages, finding, installed
 from embed_pipeline.encoders.loopback import is_loopback
 from embed_pipeline.errors import EmbedPipelineError
+from embed_pipeline.files import existing_part
 from embed_pipeline.settings import Settings
 
 LEAST_FREE_GB = 2.0
@@ -66,7 +67,7 @@ def _providers() -> tuple[str, ...]:
 
 
 def _disk(home: Path) -> Finding:
-    existing = next(path for path in (home, *home.parents) if path.exists())
+    existing = existing_part(home)
     free = shutil.disk_usage(existing).free / 1e9
     if not os.access(existing, os.W_OK):
         return finding("home", "fail", f"{existing} is not writable")

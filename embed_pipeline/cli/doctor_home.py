@@ -121,7 +121,7 @@ def _dagster(home: Path) -> list[Finding]:
         return []
     import dagster as dg
 
-    from embed_pipeline.webui.dagster_home import prepare_dagster_home
+    from embed_pipeline.store.dagster_home import prepare_dagster_home
 
     prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance:

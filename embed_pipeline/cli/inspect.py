@@ -81,8 +81,8 @@ def export_questions(home: Path, folder: Path) -> tuple[Path, int]:
         raise SettingsError(
             f"qa_pairs has not been computed in {home}. Run embed-pipeline sdg, or choose another --home."
         )
-    passages = store.handle("passages", pairs.manifest().inputs["passages"])
-    documents = store.handle("documents", passages.manifest().inputs["documents"])
+    passages = store.handle("passages", store.last_made(pairs).inputs["passages"])
+    documents = store.handle("documents", store.last_made(passages).inputs["documents"])
     frame = pairs.frame()
     return export_records(frame, documents.frame(), passages.frame(), folder), frame.height
 

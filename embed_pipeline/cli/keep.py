@@ -57,7 +57,7 @@ def _trim_history(context: Context, plan: bool) -> dict[str, Any]:
     import dagster as dg
 
     from embed_pipeline.defs.history import trim_history
-    from embed_pipeline.webui.dagster_home import prepare_dagster_home
+    from embed_pipeline.store.dagster_home import prepare_dagster_home
 
     prepare_dagster_home(context.home)
     with dg.DagsterInstance.get() as instance:
@@ -111,7 +111,7 @@ def _history_of(context: Context, holds: "Callable[[Iterable[str]], bool]", plan
     import dagster as dg
 
     from embed_pipeline.defs.history import erase, runs_that_hold
-    from embed_pipeline.webui.dagster_home import prepare_dagster_home
+    from embed_pipeline.store.dagster_home import prepare_dagster_home
 
     prepare_dagster_home(context.home)
     with dg.DagsterInstance.get() as instance:

@@ -16,8 +16,8 @@ from embed_pipeline.defs.variants import VARIANTS_JOB, job_of
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 from embed_pipeline.store.history import History
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from embed_pipeline.corpus.fingerprint_cache import RACY_SECONDS, StillHashing
 from embed_pipeline.defs.assets import to_failure
 from embed_pipeline.defs.dead_runs import bury_dead_runs
 from embed_pipeline.defs.notifications import build_notifications, tell_of_confirmation
-from embed_pipeline.defs.past_runs import ATTEMPT, CONTENT, STARTED_BY, is_busy, next_attempt, past_runs
+from embed_pipeline.defs.past_runs import ATTEMPT, CONTENT, is_busy, next_attempt, past_runs
+from embed_pipeline.defs.run_request import STARTED_BY
 from embed_pipeline.errors import EmbedPipelineError, InputError, SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage

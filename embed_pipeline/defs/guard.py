@@ -8,7 +8,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._utils.interrupts import pop_captured_interrupt
 
-from embed_pipeline.progress import say
+from embed_pipeline.progress import say, spoken
 from embed_pipeline.store.home_lock import Holder, home_lock
 
 PAUSES = (30.0, 60.0, 300.0, 900.0)
@@ -40,11 +40,7 @@ class _Waiting:
         if waited < self._next:
             return
         self._next = waited + (self._pauses.pop(0) if len(self._pauses) > 1 else self._pauses[0])
-        so_far = f", {_spoken(waited)} so far" if waited >= 1 else ""
+        so_far = f", {spoken(waited)} so far" if waited >= 1 else ""
         line = f"waiting for {other or 'another run'} to end{so_far}; Ctrl-C, or Terminate in the web UI, gives up"
         self._log.info(line)
         say(line)
-
-
-def _spoken(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

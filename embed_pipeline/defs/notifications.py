@@ -4,7 +4,6 @@ No text of a document is sent, nor a message that could quote one: of a failure 
 model its verdict and figures. The body has a ``text``, which is what Slack and its kin show.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,8 +114,8 @@ def figures_of(store: Store, run_id: str) -> dict[str, Any]:
     """Verdict and nDCG@10 by test set of the model that a run measured anew; empty where it measured none."""
     metrics = store.of_run(run_id, JUDGEMENT)
     try:
-        outcome = json.loads((store.home / "runs" / run_id / f"{JUDGEMENT}.json").read_text("utf-8"))["outcome"]
-        summary = metrics.json("summary") if metrics is not None and outcome == "computed" else None
+        computed = store.outcome_of_run(run_id, JUDGEMENT).get("outcome") == "computed"
+        summary = metrics.json("summary") if metrics is not None and computed else None
     except (ArtifactError, OSError, ValueError):
         return {}
     if summary is None:

@@ -20,6 +20,7 @@ from embed_pipeline.defs import OWNERS
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.dotted import value_at
 from embed_pipeline.stages.declare import External, Stage, Version
 from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
@@ -108,18 +109,11 @@ def _key(name: str, stage: str, own: Settings, settings: Settings) -> str:
     kind = KINDS.get(name)
     if kind is None:
         return name
-    chosen = [str(_value(own, setting)) for setting in kind.settings]
-    if chosen == [str(_value(settings, setting)) for setting in kind.settings]:
+    chosen = [str(value_at(own, setting)) for setting in kind.settings]
+    if chosen == [str(value_at(settings, setting)) for setting in kind.settings]:
         return kind.key
     owner = variant_of(stage)
     return variant_asset(owner, kind.key) if owner else f"{kind.key}_{sha256_json(chosen)[:8]}"
-
-
-def _value(settings: Settings, name: str) -> object:
-    value: object = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def outside_assets(graph: Mapping[str, Stage], settings: Settings) -> list[dg.AssetSpec]:

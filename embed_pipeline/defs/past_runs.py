@@ -1,14 +1,12 @@
 """The runs of a job as automation remembers them: which corpus they were about, and how they ended."""
 
-from typing import Any
-
 import dagster as dg
 
 from embed_pipeline.automation.retraining import End, PastRun
 from embed_pipeline.automation.trained import MANIFEST, content_of
+from embed_pipeline.defs.run_request import STARTED_BY, overrides_of
 from embed_pipeline.store.artifacts import Store
 
-STARTED_BY = "embed_pipeline/started_by"
 CONTENT = "embed_pipeline/corpus"
 ATTEMPT = "embed_pipeline/attempt"
 UNFINISHED = [
@@ -45,7 +43,7 @@ def past_runs(instance: dg.DagsterInstance, job: str, store: Store) -> list[Past
         by_hand = run.tags.get(STARTED_BY) not in _BY_ITSELF
         end = _ENDS[run.status]
         content = _content(run, store)
-        if content is None or is_experiment(run) or (by_hand and end == "success"):
+        if content is None or overrides_of(run) or (by_hand and end == "success"):
             continue
         found.append(PastRun(content, end, record.end_time or record.update_timestamp.timestamp(), by_hand))
     return found
@@ -56,12 +54,6 @@ def next_attempt(instance: dg.DagsterInstance, content: str) -> int:
     runs = instance.get_runs(dg.RunsFilter(tags={CONTENT: content}))
     numbers = [int(run.tags[ATTEMPT]) for run in runs if run.tags.get(ATTEMPT, "").isdecimal()]
     return max(numbers, default=0) + 1
-
-
-def is_experiment(run: dg.DagsterRun) -> bool:
-    """Whether a run has settings of its own, from the launchpad."""
-    config: Any = run.run_config
-    return bool(config.get("resources", {}).get("pipeline", {}).get("config", {}).get("overrides"))
 
 
 def _content(run: dg.DagsterRun, store: Store) -> str | None:

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from embed_pipeline.defs.event_log import EventLog
 from embed_pipeline.defs.run_request import EXPERIMENT, RunRequest
 from embed_pipeline.errors import ArtifactError, EmbedPipelineError, SettingsError
+from embed_pipeline.files import now_text
 from embed_pipeline.settings.differences import changed_settings, git_revision
 from embed_pipeline.stages.interrupts import Stop
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -49,7 +49,7 @@ class RunRecord:
         self._executed: list[str] = []
         self._up_to_date: Mapping[str, str] = {}
         self._blocked: Sequence[str] = ()
-        self._started = _now()
+        self._started = now_text()
         self._stop = Stop()
 
     def note(self, event: DagsterEvent) -> None:
@@ -156,7 +156,7 @@ class RunRecord:
         record: dict[str, Any] = {
             "run_id": request.run_id,
             "started": self._started,
-            "finished": _now() if ended else None,
+            "finished": now_text() if ended else None,
             "status": status,
             "started_by": request.started_by,
             "pid": os.getpid(),
@@ -259,7 +259,3 @@ def _error_line(error: Exception, run_id: str) -> tuple[str, int]:
         return str(error), error.exit_code
     text = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST]}"
     return f"{text} (embed-pipeline ui shows the whole trace of run {run_id})", 1
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -41,9 +41,8 @@ class RunRequest:
     @classmethod
     def given(cls, run: dg.DagsterRun, base: Settings) -> "RunRequest":
         """As its run config and tags say, word for word: nothing is checked, and the settings are those of the home."""
-        given = _given(run.run_config)
-        overrides, force = tuple(given.get("overrides") or ()), tuple(given.get("force") or ())
-        return cls(run.run_id, base, base, overrides, force, started_by(run.tags))
+        force = tuple(_given(run.run_config).get("force") or ())
+        return cls(run.run_id, base, base, overrides_of(run), force, started_by(run.tags))
 
     def applied(self, graph: Mapping[str, Stage]) -> "RunRequest":
         """The same with the overrides in the settings, and the assets that are meant by ``force``.
@@ -68,6 +67,11 @@ class RunRequest:
     def chosen(self, assets: Sequence[str], graph: Mapping[str, Stage]) -> list[str]:
         """The assets to run of those asked for: an experiment deploys nothing."""
         return [name for name in assets if not (self.experiment and graph[name].group == "deploy")]
+
+
+def overrides_of(run: dg.DagsterRun) -> tuple[str, ...]:
+    """The settings of its own that a run was given in the launchpad, word for word; such a run is an experiment."""
+    return tuple(_given(run.run_config).get("overrides") or ())
 
 
 def started_by(tags: Mapping[str, str]) -> str:

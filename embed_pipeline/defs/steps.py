@@ -9,6 +9,7 @@ from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.dotted import value_at
 from embed_pipeline.stages.declare import Stage
 
 SETTINGS_OF_CHECK = "embed_pipeline/settings"
@@ -40,7 +41,7 @@ class CheckStep:
     def settings_part(self, settings: Settings) -> dict[str, Any]:
         """The values of these settings, as JSON."""
         values = settings.model_dump(mode="json")
-        return values if self.settings is None else {name: _value(values, name) for name in self.settings}
+        return values if self.settings is None else {name: value_at(values, name) for name in self.settings}
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,3 @@ def _check_step(step: str, key: dg.AssetCheckKey, context: PlanOrchestrationCont
     given = graph.get_check_spec(key).metadata.get(SETTINGS_OF_CHECK)
     settings = getattr(given, "value", given)
     return CheckStep(step, key, name_of(key.asset_key), looks_at, None if settings is None else tuple(settings))
-
-
-def _value(values: Mapping[str, Any], name: str) -> Any:
-    found: Any = values
-    for part in name.split("."):
-        found = found[part]
-    return found

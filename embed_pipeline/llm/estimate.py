@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from embed_pipeline.llm.endpoint import host_of
 from embed_pipeline.llm.prices import described_sources, prices_of
 from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.progress import spoken
 from embed_pipeline.settings import SdgSettings
 
 # Completion tokens of usual answers, for what was never asked; and how long an unknown endpoint takes.
@@ -96,7 +97,7 @@ class Estimate:
         return (
             f"{stored}about {self.calls:,} calls to a language model{roughly}{where}, "
             f"{_in_words(self.prompt_tokens)} prompt and {_in_words(self.completion_tokens)} completion tokens, "
-            f"{money}, {_duration(self.seconds)}"
+            f"{money}, about {spoken(self.seconds)}"
         )
 
     def as_json(self) -> dict[str, object]:
@@ -142,9 +143,3 @@ def _seconds(step: Step, pace: float | None) -> float:
 
 def _in_words(tokens: float) -> str:
     return f"{tokens / 1e6:.1f} million" if tokens >= 1e6 else f"{round(tokens, -3):,.0f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from embed_pipeline.settings.dotted import flat
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.section import can_change_results, protection, sections_of
 from embed_pipeline.settings.sources import PROFILES, load_settings
@@ -23,10 +24,10 @@ def changed_settings(settings: Settings) -> dict[str, Any]:
 
     Of an address only scheme, host and path are told: people write keys behind them.
     """
-    own = _flat(settings.model_dump(mode="json"))
+    own = flat(settings.model_dump(mode="json"))
     found: dict[str, dict[str, Any]] = {}
     for profile in PROFILES:
-        usual = _flat(load_settings(None, profile, (), {}).model_dump(mode="json"))
+        usual = flat(load_settings(None, profile, (), {}).model_dump(mode="json"))
         found[profile] = {name: _told(name, value) for name, value in own.items() if value != usual.get(name)}
     closest = min(PROFILES, key=lambda profile: len(found[profile]))
     return {"profile": closest, "settings": found[closest]}
@@ -42,8 +43,8 @@ def changed_since(record: Mapping[str, Any], settings: Settings) -> dict[str, tu
     profile = record.get("profile")
     if profile not in PROFILES:
         return {}
-    then = _flat(load_settings(None, profile, (), {}).model_dump(mode="json")) | dict(record["settings"])
-    now = {name: _told(name, value) for name, value in _flat(settings.model_dump(mode="json")).items()}
+    then = flat(load_settings(None, profile, (), {}).model_dump(mode="json")) | dict(record["settings"])
+    now = {name: _told(name, value) for name, value in flat(settings.model_dump(mode="json")).items()}
     deciding = tuple(f"{name}." for name in _deciding(Settings) if not name.startswith(ALLOWANCES))
     names = [name for name in {**then, **now} if f"{name}.".startswith(deciding)]  # a dictionary has names of its own
     return {name: (then.get(name), now.get(name)) for name in names if then.get(name) != now.get(name)}
@@ -84,10 +85,3 @@ def _told(name: str, value: Any) -> Any:
         address = urlsplit(value)
         return f"{address.scheme}://{address.hostname}{f':{address.port}' if address.port else ''}{address.path}"
     return value
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found

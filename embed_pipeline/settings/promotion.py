@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings.dotted import value_at
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.settings_yaml import read_yaml
 from embed_pipeline.settings.sources import with_overrides
@@ -23,7 +24,7 @@ def override_values(settings: Settings, overrides: Sequence[str]) -> dict[str, A
     """
     wanted = with_overrides(settings, overrides).model_dump(mode="json")
     names = [override.partition("=")[0].strip() for override in overrides]
-    return {name: _at(wanted, name) for name in dict.fromkeys(names)}
+    return {name: value_at(wanted, name) for name in dict.fromkeys(names)}
 
 
 def refuse_hidden(values: Mapping[str, Any], given: Mapping[str, str], where: str) -> None:
@@ -52,9 +53,3 @@ def variant_values(file: Path, variant: str) -> dict[str, Any]:
     if variant not in declared:
         raise SettingsError(f"{file}: declares no variant {variant}, so it cannot be promoted there.")
     return dict(dotted(declared[variant]))
-
-
-def _at(values: Any, name: str) -> Any:
-    for part in name.split("."):
-        values = values[part]
-    return values

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings.dotted import value_at
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.section import Protected, protection, sections_of
 from embed_pipeline.settings.sources import with_overrides
@@ -48,7 +49,7 @@ def refuse_protected(settings: Settings, overrides: Sequence[str], home: Path | 
                 raise _refusal(name, protected[name]) from None
         raise
     for name, kind in protected.items():
-        before, after = _value(settings, name), _value(wanted, name)
+        before, after = value_at(settings, name), value_at(wanted, name)
         if before != after and not _may_be_chosen(kind, settings, after, home):
             raise _refusal(name, kind)
 
@@ -79,7 +80,7 @@ def _may_be_chosen(kind: Protected, settings: Settings, value: Any, home: Path |
 
 
 def _models_in_use(settings: Settings) -> set[str]:
-    found = {_value(settings, name) for name, kind in protected_settings() if kind == "model"}
+    found = {value_at(settings, name) for name, kind in protected_settings() if kind == "model"}
     return {value for value in found if isinstance(value, str)}
 
 
@@ -90,10 +91,3 @@ def _advice(kind: Protected, name: str) -> str:
     if kind == "path":
         return f"Name something inside of corpus.path. {usual.replace('it', name, 1)}"
     return usual
-
-
-def _value(settings: BaseModel, name: str) -> Any:
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value

@@ -133,6 +133,6 @@ def _handle(steps: Mapping[str, PlanStep], store: Store, name: str) -> Artifact 
 
 def _input(store: Store, artifact: Artifact, name: str) -> Artifact:
     """The artifact of that name, in the main graph or a variant, that another was made from."""
-    inputs = artifact.manifest().inputs
+    inputs = store.last_made(artifact).inputs
     (asset,) = (one for one in inputs if plain_name(one) == name)
     return store.handle(asset, inputs[asset])

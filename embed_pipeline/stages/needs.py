@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 
 from embed_pipeline.errors import ArtifactError, DiskFullError
+from embed_pipeline.files import existing_part
+from embed_pipeline.progress import spoken
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.model_size import ModelSize, base_model_size, training_bytes
 from embed_pipeline.stages.plan import PlanStep
@@ -56,7 +58,7 @@ class Needs:
 
     def line(self) -> str:
         """The same in one line."""
-        time = _spoken(self.seconds) if self.seconds is not None else "time unknown (no earlier run to go by)"
+        time = f"about {spoken(self.seconds)}" if self.seconds is not None else "time unknown (no earlier run to go by)"
         return (
             f"{time}, up to {_gb(self.disk_bytes)} disk and {_gb(self.memory_bytes)} memory; "
             f"{_gb(self.free_disk_bytes)} disk and {_gb(self.free_memory_bytes)} memory are free"
@@ -79,7 +81,7 @@ class Needs:
 def estimate_needs(steps: Mapping[str, PlanStep], settings: Settings, store: Store) -> Needs:
     """What a run of these steps will need."""
     computing = [name for name, step in steps.items() if step.action == "compute"]
-    free = (shutil.disk_usage(_existing(store.home)).free, free_memory())
+    free = (shutil.disk_usage(existing_part(store.home)).free, free_memory())
     if not computing:
         return Needs(0.0, 0, 0, *free, ())
     before = {name: found for name in computing if (found := _last(store, name)) is not None}
@@ -176,21 +178,11 @@ def _is_model(asset: str) -> bool:
     return _plain(asset) in MODELS
 
 
-def _existing(path: Path) -> Path:
-    return next(one for one in (path, *path.parents) if one.exists())
-
-
 def _size(path: Path) -> int:
     try:
         return path.lstat().st_size if path.is_file() else 0
     except OSError:
         return 0
-
-
-def _spoken(seconds: float) -> str:
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
 def _gb(size: int) -> str:

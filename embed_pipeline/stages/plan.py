@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.dotted import flat
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.store.artifacts import Store
 
@@ -90,20 +91,10 @@ def _why(
     reasons = []
     if before.stage_version != declared.version:
         reasons.append(f"stage version {before.stage_version} -> {declared.version}")
-    reasons += [f"setting {name} changed" for name in _differing(_flat(before.settings), _flat(part))]
+    reasons += [f"setting {name} changed" for name in _differing(flat(before.settings), flat(part))]
     reasons += [f"input {name} changed" for name in _differing(before.inputs, versions)]
     reasons += [f"{name} changed" for name in _differing(before.external, external)]
     return tuple(reasons) or ("stored artifact damaged",)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{name}."))
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

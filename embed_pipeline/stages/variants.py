@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.dotted import value_at
 from embed_pipeline.settings.section import keyed, plain
 from embed_pipeline.settings.sources import nearest, variant_settings, with_values
 from embed_pipeline.settings.variants import VARIED, dotted
@@ -123,9 +124,7 @@ def _same(one: Stage, other: Stage, names: Mapping[str, str], own: Settings, set
 
 def _value(settings: Settings, name: str) -> Any:
     """A setting as a plain value; of a section what is part of keys."""
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
+    value = value_at(settings, name)
     return keyed(value) if isinstance(value, BaseModel) else plain(value)
 
 

@@ -21,7 +21,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from embed_pipeline.files import (
     fsync_folder,
     fsync_tree,
     hash_tree,
+    now_text,
     sha256_file,
     sha256_json,
     temporary_folder,
@@ -363,7 +363,7 @@ class Store:
             "key": key,
             "outcome": outcome,
             "seconds": round(seconds, 3),
-            "materialized_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "materialized_at": now_text(),
         }
         if run_id is not None:
             write_json(self.home / "runs" / run_id / f"{artifact.asset}.json", value)

@@ -22,14 +22,13 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from embed_pipeline.errors import HomeError
-from embed_pipeline.files import fsync_folder
+from embed_pipeline.files import fsync_folder, now_text
 from embed_pipeline.progress import track
 from embed_pipeline.store.artifacts import FileEntry
 from embed_pipeline.store.home import HOME_FILE, check_home, is_home, open_home
@@ -76,7 +75,7 @@ def back_up(home: Path, target: Path, caches: bool = True) -> dict[str, Any]:
         raise HomeError(f"{home}: is no home of embed_pipeline; choose one with --home.")
     if target.resolve().is_relative_to(home.resolve()):
         raise HomeError(f"{target}: lies in the home that is to be saved; choose a place outside of it.")
-    header = BackupHeader(home_version=open_home(home).version, created=_now(), caches=caches)
+    header = BackupHeader(home_version=open_home(home).version, created=now_text(), caches=caches)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -90,10 +89,6 @@ def back_up(home: Path, target: Path, caches: bool = True) -> dict[str, Any]:
     fsync_folder(target.parent)
     total = sum(entry.bytes for entry in entries.values())
     return {"file": str(target), "files": len(entries), "bytes": total, "size": target.stat().st_size}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _write(file: IO[bytes], home: Path, header: BackupHeader) -> dict[str, FileEntry]:

@@ -1,5 +1,6 @@
 """The SQLite files of a home: whether they are whole, and what a damaged one costs."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -8,8 +9,15 @@ from pathlib import Path
 
 from embed_pipeline.errors import DatabaseError
 
-MOST_BYTES = 2**28
+MOST_BYTES = 2**26
 """Larger files are read page by page only when that is asked for."""
+HISTORY = {
+    "runs.db": "the web UI's list of runs",
+    "index.db": "the web UI's history of every asset",
+    "schedules.db": "whether sensor and schedule are switched on",
+}
+"""What Dagster's databases hold; any other is the log of one run."""
+_MAGIC = b"SQLite format 3\0"
 _DAMAGED = ("malformed", "not a database", "no such column", "no such table", "has no column", "values were supplied")
 _NOT_ALLOWED = ("readonly", "unable to open", "permission", "access")
 _BUSY_SECONDS = 5
@@ -47,11 +55,10 @@ def remedy(path: Path) -> Remedy:
         return Remedy(f"the folder {path.parent}", "its embeddings are computed again, which costs time and no money")
     if path.name == "cross_encoder.sqlite":
         return Remedy(beside, "its scores are computed again, which costs time and no money")
-    if path.suffix == ".db":
+    if path.suffix == ".db":  # Dagster's
+        lost = HISTORY.get(path.name, f"the log of run {path.stem}")
         return Remedy(
-            beside,
-            "what the web UI shows of past runs is lost, and whether sensor and schedule are on; no artifact, no "
-            "model, nothing that cost money",
+            f"it (rm -f {shlex.quote(str(path))}*)", f"{lost} is lost; no artifact, no model, nothing that cost money"
         )
     return Remedy(beside, "what it held is made again")
 
@@ -89,15 +96,23 @@ def databases(home: Path) -> list[Path]:
 def damage(path: Path, deep: bool = False) -> str | None:
     """What is wrong with a database, with what to do; None where nothing is, or where it is in use.
 
+    It is opened as whoever uses it opens it: a connection that may only read leaves files beside the database.
+
     Args:
-        deep: read every page also of a large one.
+        deep: read every page also of a large one, and more than the first bytes of the log of a run.
     """
     try:
-        if not path.stat().st_size:
+        size = path.stat().st_size
+        if not size:
             return None  # made, and not written to yet
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as one:
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                return _trouble(path, "file is not a database")
+        if path.suffix == ".db" and path.name not in HISTORY and not deep:
+            return None
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)) as one:
             one.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if deep or path.stat().st_size <= MOST_BYTES:
+            if deep or size <= MOST_BYTES:
                 (said,) = one.execute("PRAGMA quick_check(1)").fetchone()
                 if said != "ok":
                     return f"{path}: the database is damaged ({said.splitlines()[0]}). {remedy(path)}"

@@ -8,7 +8,6 @@ It is written when a home is first written to. Homes made before there was one a
 marked when they are next written to; their layout is that of version 1.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embed_pipeline import __version__
 from embed_pipeline.errors import HomeError
-from embed_pipeline.files import write_json
+from embed_pipeline.files import now_text, write_json
 
 HOME_FILE = "home.json"
 HOME_VERSION = 1
@@ -86,7 +85,7 @@ def open_home(home: Path) -> HomeMark:
     """
     mark = check_home(home)
     if mark is None:
-        mark = HomeMark(version=HOME_VERSION, created=datetime.now(UTC).isoformat(timespec="seconds"))
+        mark = HomeMark(version=HOME_VERSION, created=now_text())
         write_json(home / HOME_FILE, mark.model_dump())
     return mark
 

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from embed_pipeline.errors import HomeBusyError
-from embed_pipeline.files import write_json
+from embed_pipeline.files import now_text, write_json
 
 LOCK = "run.lock"
 HOLDER = "run.lock.json"
@@ -42,7 +41,7 @@ class Holder:
     @classmethod
     def here(cls, started_by: str, run_id: str | None = None) -> "Holder":
         """This process, from now on."""
-        return cls(os.getpid(), started_by, datetime.now(UTC).isoformat(timespec="seconds"), run_id)
+        return cls(os.getpid(), started_by, now_text(), run_id)
 
     def __str__(self) -> str:
         what = f"run {self.run_id[:8]}, started by {self.started_by}" if self.run_id else self.started_by

@@ -5,12 +5,11 @@ again every time.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from embed_pipeline import __version__
-from embed_pipeline.files import sha256_json, write_json
+from embed_pipeline.files import now_text, sha256_json, write_json
 
 
 class PassedChecks:
@@ -27,7 +26,7 @@ class PassedChecks:
         """It has."""
         file = self._file(check, versions, settings)
         if not file.is_file():
-            passed = datetime.now(UTC).isoformat(timespec="seconds")
+            passed = now_text()
             write_json(file, {"check": check, "versions": dict(versions), "run_id": run_id, "passed": passed})
 
     def _file(self, check: str, versions: Mapping[str, str | None], settings: Mapping[str, Any]) -> Path:

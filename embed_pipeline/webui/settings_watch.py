@@ -1,12 +1,13 @@
 """The settings file of a web UI, looked at again and again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.dotted import flat
 from embed_pipeline.settings.sources import load_settings, may_hold_a_secret
 
 NAME = "pipeline.yaml"
@@ -74,14 +75,6 @@ def differences(before: Settings, after: Settings) -> list[str]:
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted names to values; lists are values."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
 
 
 def summary(changes: Sequence[str]) -> str:

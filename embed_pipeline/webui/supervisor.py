@@ -24,9 +24,9 @@ from embed_pipeline.errors import HomeBusyError, SettingsError, WebUIError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import VARIABLE, write_snapshot
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 from embed_pipeline.webui.address import Serving, answers, listening
 from embed_pipeline.webui.children import FEW_ARENAS, Child, stop
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
 from embed_pipeline.webui.settings_watch import SettingsSource, SettingsWatch, differences, summary
 from embed_pipeline.webui.workspace import LOCATION, write_workspace
 
@@ -46,7 +46,7 @@ class Supervisor:
         SettingsError: the settings cannot be read.
         HomeBusyError: another web UI serves the home: each would take the other's place at the code server.
         PortInUseError: somebody listens on the port.
-        DagsterStateError: a database of Dagster is damaged.
+        DatabaseError: a database of Dagster is damaged.
     """
 
     def __init__(
@@ -119,8 +119,11 @@ class Supervisor:
             return self._must_have_stopped(wanted)
         return True
 
-    def look(self) -> None:
+    def look(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Once more at the processes and at the settings file.
+
+        Args:
+            wanted: whether to go on waiting for definitions with new settings.
 
         Raises:
             WebUIError: a process has ended; with what it said last.
@@ -130,9 +133,9 @@ class Supervisor:
                 raise _ended(child, self._log)
         self._retired = [child for child in self._retired if not child.ended]
         if self._watch.has_changed():
-            self._read_again()
+            self._read_again(wanted)
 
-    def _read_again(self) -> None:
+    def _read_again(self, wanted: Callable[[], bool]) -> None:
         try:
             settings = self._watch.source.read()
         except SettingsError as error:
@@ -142,9 +145,12 @@ class Supervisor:
         if not changes:
             self._show()
             return
+        self._tell(f"the settings file has changed, its settings are being loaded: {summary(changes)}")
         child, path = self._start_code(settings)
-        if not _await(lambda: _listens(path), [child], lambda: True, START_SECONDS):
+        if not _await(lambda: _listens(path), [child], wanted, START_SECONDS):
             stop([child], 1.0)
+            if not wanted():
+                return
             self._refuse(f"{self._watch.source.watched}: no definitions with these settings:\n{child.last_lines()}")
             return
         write_workspace(self._workspace, path)
@@ -152,7 +158,7 @@ class Supervisor:
         if old is not None:  # a run in it goes on with the settings it began with
             old.retire()
             self._retired.append(old)
-        self._tell(f"settings read anew: {summary(changes)}")
+        self._tell("settings read anew; runs started from now on work with them")
         self._show(changes=changes)
 
     def _refuse(self, problem: str) -> None:
@@ -205,7 +211,7 @@ def serve_ui(home: Path, source: SettingsSource, serving: Serving, announce: Cal
         if supervisor.start(lambda: not stopped.is_set()):
             announce(serving.url)
         while not stopped.wait(LOOK_SECONDS):
-            supervisor.look()
+            supervisor.look(lambda: not stopped.is_set())
     return 0
 
 

@@ -10,9 +10,9 @@ from embed_pipeline.cli.doctor_home import examine_home
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 from embed_pipeline.store.home import open_home
 from embed_pipeline.store.home_lock import Holder, home_lock
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
 from embed_pipeline_tests.store.test_gc import commit
 
 

@@ -18,8 +18,8 @@ from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import HomeBusyError
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 from embed_pipeline.store.home_lock import home_lock
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
 from embed_pipeline_tests.stages import toy
 
 NAMES = list(toy.STAGES)

@@ -11,7 +11,8 @@ import pytest
 
 from embed_pipeline.automation.corpus_watch import confirm
 from embed_pipeline.defs.automation import build_automation
-from embed_pipeline.defs.past_runs import CONTENT, STARTED_BY
+from embed_pipeline.defs.past_runs import CONTENT
+from embed_pipeline.defs.run_request import STARTED_BY
 from embed_pipeline.files import sha256_file
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import stages

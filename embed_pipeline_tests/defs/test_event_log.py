@@ -17,7 +17,7 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.files import write_json
 from embed_pipeline.stages.declare import StageRun, stage
 from embed_pipeline.store.artifacts import Artifact
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 from embed_pipeline_tests.stages import toy
 
 

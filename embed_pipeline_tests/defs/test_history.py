@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from embed_pipeline.defs.history import old_runs, trim_history
-from embed_pipeline.webui.dagster_home import prepare_dagster_home
+from embed_pipeline.store.dagster_home import prepare_dagster_home
 
 
 @dg.asset

@@ -11,8 +11,8 @@ from contextlib import closing
 import dagster as dg
 import pytest
 
-from embed_pipeline.errors import DagsterStateError
-from embed_pipeline.webui.dagster_home import damaged_databases, prepare_dagster_home, require_readable_databases
+from embed_pipeline.errors import DatabaseError
+from embed_pipeline.store.dagster_home import damaged_databases, prepare_dagster_home, require_readable_databases
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def history(tmp_path_factory):
     home = tmp_path_factory.mktemp("history")
     script = (
         "import sys, dagster as dg\nfrom pathlib import Path\n"
-        "from embed_pipeline.webui.dagster_home import prepare_dagster_home\n"
+        "from embed_pipeline.store.dagster_home import prepare_dagster_home\n"
         "@dg.asset\ndef one(): pass\n"
         "prepare_dagster_home(Path(sys.argv[1]))\n"
         "with dg.DagsterInstance.get() as instance:\n"
@@ -44,14 +44,14 @@ def database(home, name):
 
 def test_sound_ones_are_sound(home, tmp_path):
     assert len(list((home / "dagster").rglob("*.db"))) >= 3
-    assert list(damaged_databases(home)) == []
+    assert damaged_databases(home) == []
     require_readable_databases(tmp_path / "no such home")
 
 
 @pytest.mark.parametrize(
     ("name", "lost"),
-    [("runs.db", "the list of runs"), ("index.db", "the history of every asset"),
-     ("schedules.db", "whether the sensor and the schedule are switched on")],
+    [("runs.db", "the web UI's list of runs"), ("index.db", "the web UI's history of every asset"),
+     ("schedules.db", "whether sensor and schedule are switched on")],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", ["garbage", "header", "pages", "cut"])
 def test_a_damaged_one_is_named_and_what_to_delete_makes_it_work_again(home, name, lost, damage):
@@ -67,13 +67,13 @@ def test_a_damaged_one_is_named_and_what_to_delete_makes_it_work_again(home, nam
             "cut": whole[: len(whole) // 2],
         }[damage]
     )
-    with pytest.raises(DagsterStateError) as refused:
+    with pytest.raises(DatabaseError) as refused:
         prepare_dagster_home(home)
     message = str(refused.value)
-    assert message.startswith(f"{path}: Dagster's database is damaged")
+    assert message.startswith(f"{path}: the database is damaged")
     assert lost in message
-    assert "Nothing that cost money" in message
-    command = message.partition("delete it: ")[2].partition(" — ")[0]
+    assert "no artifact, no model, nothing that cost money" in message
+    command = message.partition("Delete it (")[2].partition(")")[0]
     assert shlex.split(command)[0] == "rm"
     subprocess.run(command, shell=True, check=True)
     prepare_dagster_home(home)
@@ -84,18 +84,18 @@ def test_a_damaged_one_is_named_and_what_to_delete_makes_it_work_again(home, nam
 def test_the_log_of_one_run(home):
     (path,) = (found for found in (home / "dagster").rglob("*.db") if len(found.stem) == 36)
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(DagsterStateError, match=f"the log of run {path.stem}"):
+    with pytest.raises(DatabaseError, match=f"the log of run {path.stem}"):
         require_readable_databases(home)
 
 
 def test_one_that_is_in_use_is_no_damage(home):
     with closing(sqlite3.connect(database(home, "runs.db"))) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        assert list(damaged_databases(home)) == []
+        assert damaged_databases(home) == []
         connection.rollback()
 
 
 def test_one_that_was_only_just_made_is_no_damage(tmp_path):
     (tmp_path / "dagster").mkdir()
     (tmp_path / "dagster" / "new.db").touch()
-    assert list(damaged_databases(tmp_path)) == []
+    assert damaged_databases(tmp_path) == []
