@@ -160,7 +160,7 @@ def test_a_damaged_database_is_named_with_what_to_delete(tmp_path):
     database.write_bytes(os.urandom(5000))
     ui = Ui(tmp_path, "--corpus", str(corpus_of(tmp_path)))
     assert ui.process.wait(60) == 2
-    assert f"{database}: Dagster's database is damaged" in ui.said()
+    assert f"{database}: the database is damaged" in ui.said()
     assert "rm -f" in ui.said()
     assert "the list of runs" in ui.said()
 
