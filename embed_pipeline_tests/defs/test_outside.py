@@ -344,7 +344,7 @@ def test_a_stage_that_looks_at_another_corpus_has_an_asset_of_its_own_for_it(tmp
     ("overrides", "more"),
     [
         ((), {}),
-        (("eval.gold=/g",), dict.fromkeys(("base_metrics", "metrics", "endpoint_metrics"), {"gold_questions"})),
+        (("eval.gold=/g",), {name: {"gold_questions"} for name in ("base_metrics", "metrics", "endpoint_metrics")}),
         (("sdg.import_from=/q",), {"qa_candidates": {"imported_questions"}}),
         (
             ("sdg.llm.base_url=http://localhost:1/v1", "sdg.llm.model=m"),

@@ -162,7 +162,7 @@ def test_a_damaged_database_is_named_with_what_to_delete(tmp_path):
     assert ui.process.wait(60) == 2
     assert f"{database}: the database is damaged" in ui.said()
     assert "rm -f" in ui.said()
-    assert "the list of runs" in ui.said()
+    assert "list of runs is lost" in ui.said()
 
 
 def test_a_port_that_somebody_has_is_told_before_anything_starts(tmp_path):
