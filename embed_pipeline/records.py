@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 QUERY_TYPES = ("multi_hop", "structural", "contextual", "keyword", "paraphrase", "inverse_cloze", "imported")
 REASONING_TYPES = ("factual", "relational", "inferential", "temporal", "procedural", "causal", "visual")
 SPLITS = ("train", "validation", "test")
+SetKind = Literal["gold", "synthetic", "general", "validation"]
+"""Judged by people; generated with its answers; general knowledge, which shows what was forgotten; for choosing."""
 TableRow = Mapping[str, Any]
 """A row of one of the pipeline's tables (:mod:`embed_pipeline.tables`): column -> value."""
 
@@ -24,11 +26,14 @@ class RetrievalSet:
     """A corpus, queries and relevance judgements, as in a BEIR folder.
 
     Attributes:
-        name: "gold", "synthetic", "validation".
+        name: "gold" or the name of a gold set, "synthetic", "validation".
         passages: id -> text as the encoder sees it (:func:`passage_text`).
         queries: id -> text.
         qrels: query id -> {passage id: relevance >= 1}. Every query has at least one.
         query_slices: query id -> {slice name: value}, for example {"query_type": "keyword"}.
+        clusters: query id -> what it shares with others that makes them depend on one another: the component of the
+            splits, or the document of its passage. A query that is missing stands alone.
+        kind: where the judgements come from.
     """
 
     name: str
@@ -36,6 +41,8 @@ class RetrievalSet:
     queries: Mapping[str, str]
     qrels: Mapping[str, Mapping[str, int]]
     query_slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
+    kind: SetKind = "gold"
 
 
 @dataclass(frozen=True)

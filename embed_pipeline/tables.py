@@ -265,11 +265,22 @@ class VariantComparison(dy.Schema):
     differs = _text("The settings that differ from the main ones, with the variant's values.")
 
 
+class Runs(dy.Schema):
+    """What a system found for each query; queries that found nothing have no row."""
+
+    test_set = _text("The test set.", primary_key=True)
+    system = _text("base, bm25 or tuned; the fused ones are made of these.", primary_key=True)
+    query_id = _text("Query.", primary_key=True)
+    rank = _count("1 is the best.", min=1, primary_key=True)
+    passage_id = _text("Passage found.")
+    score = dy.Float64(nullable=False, description="Cosine, or BM25's score.")
+
+
 class QueryMetrics(dy.Schema):
     """Per-query scores of one system on one test set, at every cut-off."""
 
     test_set = _text("gold or synthetic.", primary_key=True)
-    system = _text("base, tuned, bm25, hybrid or endpoint.", primary_key=True)
+    system = _text("base, bm25, hybrid, convex, tuned, hybrid_tuned, convex_tuned, tuned@256 …", primary_key=True)
     query_id = _text("Query.", primary_key=True)
     metric = _text("ndcg@k, recall@k, precision@k, map@k or mrr@k.", primary_key=True)
     value = dy.Float64(nullable=False, min=0, max=1, description="Score; 0 for a query missing from the run.")

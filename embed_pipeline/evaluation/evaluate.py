@@ -1,4 +1,4 @@
-"""Base, BM25, hybrid, tuned and endpoint on every test set."""
+"""Every system on every test set: before training, after it, and through the endpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import polars as pl
 from embed_pipeline import tables
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.errors import InputError
-from embed_pipeline.evaluation.baselines import bm25_run, hybrid_run
 from embed_pipeline.evaluation.compare import Comparison, compare, verdict
+from embed_pipeline.evaluation.fusion_weight import FusionWeight, choose_weight
 from embed_pipeline.evaluation.metrics import (
     DECIMALS,
     QueryScores,
@@ -20,89 +20,147 @@ from embed_pipeline.evaluation.metrics import (
     score_run,
     to_frame,
 )
-from embed_pipeline.evaluation.retrieve import dense_run
+from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+from embed_pipeline.evaluation.runs import run_frame, run_of
+from embed_pipeline.evaluation.systems import BASE_SYSTEMS, STORED, base_runs, depth, tuned_runs
 from embed_pipeline.progress import task
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 
-BASE_SYSTEMS = ("base", "bm25", "hybrid")
 SLICE_METRICS = ("ndcg@10", "recall@10")
 MIN_SLICE_QUERIES = 5
 _RECIPE_NAMES = {"NDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision"}
 
 
 @dataclass(frozen=True, eq=False)
-class TunedEvaluation:
-    """The tuned model against its base.
+class BaseEvaluation:
+    """What was there before training.
 
     Attributes:
-        query_metrics: :class:`embed_pipeline.tables.QueryMetrics`, system "tuned" only.
-        metrics: :class:`embed_pipeline.tables.Metrics`, every metric and slice.
+        query_metrics: :class:`embed_pipeline.tables.QueryMetrics` of base, bm25, hybrid and convex.
+        runs: :class:`embed_pipeline.tables.Runs` of base and bm25.
+        fusion: weight of the dense side in the convex combination, and what chose it.
+    """
+
+    query_metrics: pl.DataFrame
+    runs: pl.DataFrame
+    fusion: FusionWeight
+
+
+@dataclass(frozen=True, eq=False)
+class TunedEvaluation:
+    """The tuned model against what could be used instead.
+
+    Attributes:
+        query_metrics: :class:`embed_pipeline.tables.QueryMetrics` of tuned, hybrid_tuned, convex_tuned, and of the
+            model cut to smaller dimensions.
+        runs: :class:`embed_pipeline.tables.Runs` of tuned.
+        metrics: :class:`embed_pipeline.tables.Metrics`, tuned against base: every metric and slice.
         summary: what ``show metrics --json`` prints.
     """
 
     query_metrics: pl.DataFrame
+    runs: pl.DataFrame
     metrics: pl.DataFrame
     summary: dict[str, Any]
 
 
-def evaluate_base(sets: Sequence[RetrievalSet], encoder: Encoder, settings: EvalSettings) -> pl.DataFrame:
-    """Score base, bm25 and hybrid (reciprocal rank fusion of the two) on every test set.
+def evaluate_base(
+    sets: Sequence[RetrievalSet],
+    encoder: Encoder,
+    settings: EvalSettings,
+    development: RetrievalSet | None = None,
+) -> BaseEvaluation:
+    """Score base, bm25, and the two fused by ranks (hybrid) and by scores (convex) on every test set.
 
-    Returns:
-        :class:`embed_pipeline.tables.QueryMetrics`.
+    Args:
+        development: questions judged by people, of no test set, that may choose the weight of the fusion.
 
     Raises:
         InputError: there is no test set.
     """
     _refuse_none(sets)
-    k = max(settings.ks)
-    frames = []
+    k = depth(settings)
+    fusion = FusionWeight()
+    if development is not None:
+        fusion = choose_weight(development, bm25_run(development, k), dense_run(development, encoder, k), k, settings)
+    scores, runs = [], []
     for test_set in sets:
-        dense, sparse = dense_run(test_set, encoder, k), bm25_run(test_set, k)
-        runs = {"base": dense, "bm25": sparse, "hybrid": hybrid_run([dense, sparse], k)}
-        frames += [
-            to_frame(score_run(test_set, runs[system], settings.ks), test_set.name, system) for system in BASE_SYSTEMS
-        ]
-    return _concat(frames)
+        found = base_runs(test_set, encoder, k, fusion.weight)
+        scores += [to_frame(score_run(test_set, found[one], settings.ks), test_set.name, one) for one in found]
+        runs += [run_frame(found[one], test_set.name, one) for one in found if one in STORED]
+    return BaseEvaluation(
+        tables.validate(tables.QueryMetrics, pl.concat(scores)), tables.validate(tables.Runs, pl.concat(runs)), fusion
+    )
 
 
 def evaluate_tuned(
-    sets: Sequence[RetrievalSet], encoder: Encoder, base_scores: pl.DataFrame, settings: EvalSettings
+    sets: Sequence[RetrievalSet],
+    encoder: Encoder,
+    before: BaseEvaluation,
+    settings: EvalSettings,
+    development: RetrievalSet | None = None,
 ) -> TunedEvaluation:
-    """Score the tuned model, compare it with the base query by query, and decide.
+    """Score the tuned model alone and fused, compare it with the base query by query, and decide.
 
     Args:
         sets: the sets given to :func:`evaluate_base`.
         encoder: the tuned model.
-        base_scores: what :func:`evaluate_base` returned.
+        before: what :func:`evaluate_base` returned.
         settings: the same cut-offs.
+        development: the questions given to :func:`evaluate_base`.
 
     Raises:
         InputError: there is no test set.
-        ArtifactError, StageError: ``base_scores`` were made from other queries or cut-offs.
+        ArtifactError, StageError: ``before`` was made from other queries or cut-offs.
     """
     _refuse_none(sets)
-    frames, rows = [], []
-    means: dict[str, dict[str, dict[str, float]]] = {}
+    k = depth(settings)
+    fusion = FusionWeight()
+    if development is not None:
+        fusion = choose_weight(development, bm25_run(development, k), dense_run(development, encoder, k), k, settings)
+    scores, runs = [], []
+    systems: dict[str, dict[str, QueryScores]] = {}
+    for test_set in sets:
+        name = test_set.name
+        stored = {one: from_frame(before.query_metrics, name, one, settings.ks) for one in BASE_SYSTEMS}
+        found = tuned_runs(test_set, encoder, run_of(before.runs, name, "bm25"), k, fusion.weight)
+        scored = {one: score_run(test_set, run, settings.ks) for one, run in found.items()}
+        scores += [to_frame(of_system, name, one) for one, of_system in scored.items()]
+        runs += [run_frame(found["tuned"], name, "tuned")]
+        systems[name] = {**stored, **scored}
+    metrics, summary = _compared(sets, systems, settings)
+    return TunedEvaluation(
+        tables.validate(tables.QueryMetrics, pl.concat(scores)),
+        tables.validate(tables.Runs, pl.concat(runs)),
+        metrics,
+        summary | {"fusion": {"base": before.fusion.as_json(), "tuned": fusion.as_json()}},
+    )
+
+
+def _compared(
+    sets: Sequence[RetrievalSet], systems: Mapping[str, Mapping[str, QueryScores]], settings: EvalSettings
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Rows of :class:`embed_pipeline.tables.Metrics`, and the summary."""
+    rows: list[dict[str, Any]] = []
     comparisons: dict[str, dict[str, Comparison]] = {}
     for test_set in sets:
-        tuned = score_run(test_set, dense_run(test_set, encoder, max(settings.ks)), settings.ks)
-        stored = {name: from_frame(base_scores, test_set.name, name, settings.ks) for name in BASE_SYSTEMS}
-        frames.append(to_frame(tuned, test_set.name, "tuned"))
-        systems = {"base": stored["base"], "tuned": tuned, "bm25": stored["bm25"], "hybrid": stored["hybrid"]}
-        means[test_set.name] = {system: mean_scores(scores) for system, scores in systems.items()}
-        comparisons[test_set.name] = compare(stored["base"], tuned, settings)
-        rows += _metric_rows(test_set, stored["base"], tuned, comparisons[test_set.name], settings)
+        base, tuned = systems[test_set.name]["base"], systems[test_set.name]["tuned"]
+        comparisons[test_set.name] = compare(base, tuned, settings)
+        rows += _metric_rows(test_set, base, tuned, comparisons[test_set.name], settings)
     summary = {
-        "test_sets": means,
+        "test_sets": {
+            name: {system: mean_scores(scores) for system, scores in of_set.items()} for name, of_set in systems.items()
+        },
+        "queries": {one.name: len(one.queries) for one in sets},
+        "clusters": {one.name: len({one.clusters.get(query, query) for query in one.queries}) for one in sets},
         "comparison": {
             name: {metric: found.as_json() for metric, found in by_metric.items()}
             for name, by_metric in comparisons.items()
         },
         "verdict": verdict(comparisons, settings),
     }
-    return TunedEvaluation(_concat(frames), tables.validate(tables.Metrics, pl.DataFrame(rows)), summary)
+    return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary
 
 
 def evaluate_endpoint(

@@ -1,47 +1,87 @@
 """Runs: what a system finds for every query."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from embed_pipeline.encoders.spec import Encoder, Role, Vectors
 from embed_pipeline.errors import StageError
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.search import top_k
+from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.fusion import Run
+from embed_pipeline.retrieval.search import Indices, top_k
 
-Run = dict[str, dict[str, float]]
-"""Query id -> {passage id: score}, best first; a missing query found nothing."""
+
+@dataclass(frozen=True, eq=False)
+class SetVectors:
+    """The vectors of a retrieval set: passages [p, d] and queries [q, d], in the order of the set."""
+
+    passages: Vectors
+    queries: Vectors
+
+    def prefix(self, dimensions: int) -> "SetVectors":
+        """The first numbers of each vector, renormalised (Matryoshka)."""
+        return SetVectors(_prefix(self.passages, dimensions), _prefix(self.queries, dimensions))
 
 
-def dense_run(retrieval_set: RetrievalSet, encoder: Encoder, k: int) -> Run:
-    """The ``k`` passages nearest to each query by inner product, over the whole corpus.
-
-    A passage whose id equals the query's is kept (BEIR drops it by default).
+def encode_set(retrieval_set: RetrievalSet, encoder: Encoder) -> SetVectors:
+    """Encode every passage and every query.
 
     Raises:
         StageError: the encoder returned a vector that is not finite.
     """
-    passage_ids = list(retrieval_set.passages)
-    query_ids = list(retrieval_set.queries)
     passages = _encode(encoder, retrieval_set.passages.values(), "passage")
-    queries = _encode(encoder, retrieval_set.queries.values(), "query")
-    scores, indices = top_k(queries, passages, k)
+    return SetVectors(passages, _encode(encoder, retrieval_set.queries.values(), "query"))
+
+
+def nearest(retrieval_set: RetrievalSet, vectors: SetVectors, k: int) -> Run:
+    """The ``k`` passages nearest to each query by inner product, over the whole corpus."""
+    scores, indices = top_k(vectors.queries, vectors.passages, k)
+    return _as_run(retrieval_set, indices, scores)
+
+
+def dense_run(retrieval_set: RetrievalSet, encoder: Encoder, k: int) -> Run:
+    """Encode the set, and find the ``k`` passages nearest to each query.
+
+    Raises:
+        StageError: the encoder returned a vector that is not finite.
+    """
+    return nearest(retrieval_set, encode_set(retrieval_set, encoder), k)
+
+
+def bm25_run(retrieval_set: RetrievalSet, k: int) -> Run:
+    """:class:`embed_pipeline.retrieval.bm25.Bm25Index` over the corpus; only passages that share a word are found.
+
+    Args:
+        retrieval_set: passages and queries in any language.
+        k: passages per query.
+    """
+    passage_ids = list(retrieval_set.passages)
+    found = Bm25Index(retrieval_set.passages.values()).top_k(retrieval_set.queries.values(), k)
     return {
-        query: {passage_ids[index]: float(score) for index, score in zip(found, values, strict=True)}
-        for query, found, values in zip(query_ids, indices, scores, strict=True)
+        query: {passage_ids[index]: score for index, score in best}
+        for query, best in zip(retrieval_set.queries, found, strict=True)
     }
 
 
-def ranked(scores: Mapping[str, float]) -> list[str]:
-    """Passage ids best first, in the order by which trec_eval ranks a run.
+def _as_run(retrieval_set: RetrievalSet, indices: Indices, scores: Vectors) -> Run:
+    passage_ids = list(retrieval_set.passages)
+    return {
+        query: {passage_ids[index]: score for index, score in zip(found, values, strict=True)}
+        for query, found, values in zip(retrieval_set.queries, indices.tolist(), scores.tolist(), strict=True)
+    }
 
-    Scores are compared as float32, equal ones ordered by descending id (trec_eval's ``comp_sim_docno``).
-    """
-    return sorted(sorted(scores, reverse=True), key=lambda passage: np.float32(scores[passage]), reverse=True)
+
+def _prefix(vectors: Vectors, dimensions: int) -> Vectors:
+    cut = vectors[:, :dimensions]
+    lengths: Vectors = np.linalg.norm(cut, axis=1, keepdims=True)
+    return np.ascontiguousarray(cut / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 
 
 def _encode(encoder: Encoder, texts: Iterable[str], role: Role) -> Vectors:
-    vectors = encoder.encode(list(texts), role)
+    given: Sequence[str] = list(texts)
+    vectors = encoder.encode(given, role)
     if not np.isfinite(vectors).all():
         raise StageError(
             f"{encoder.spec.model}: the vector of a {role} is not finite, so nothing can be compared; "

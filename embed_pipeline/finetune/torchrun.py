@@ -159,7 +159,11 @@ def _train_share(folder: Path) -> None:
     job_file = json.loads((folder / JOB).read_text("utf-8"))
     lines = (folder / ROWS).read_text("utf-8").split("\n")
     rows = [TrainingRow(**json.loads(line)) for line in lines if line]
-    validation = read_retrieval_set(folder / VALIDATION, VALIDATION, VALIDATION) if job_file["validation"] else None
+    validation = (
+        read_retrieval_set(folder / VALIDATION, VALIDATION, VALIDATION, kind=VALIDATION)
+        if job_file["validation"]
+        else None
+    )
     spec, settings = EncoderSpec.model_validate(job_file["spec"]), FinetuneSettings.model_validate(job_file["settings"])
     with reporting(SilentReporter()):
         job = plan_training(rows, validation, spec, settings, job_file["processes"])

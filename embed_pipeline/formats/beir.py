@@ -27,10 +27,12 @@ from embed_pipeline.files import write_jsonl, write_text
 from embed_pipeline.formats.qrels import PASSAGE_IDS, QUERY_IDS, Ids, MatchedJudgements, plain_name, read_judgements
 from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, rows_of_lines, short
 from embed_pipeline.progress import say
-from embed_pipeline.records import RetrievalSet, passage_text
+from embed_pipeline.records import RetrievalSet, SetKind, passage_text
 
 CORPUS = "corpus.jsonl"
 QUERIES = "queries.jsonl"
+CLUSTER = "cluster"
+"""The field of a query's metadata that says which others it depends on."""
 MAX_SLICE_VALUES = 12
 _FORM = Form("_id and text", drop_half_pairs=True)
 _PASSAGE_OF_DOCUMENT = re.compile(r"(?P<document>.+)#\d{4,}", re.DOTALL)
@@ -192,7 +194,9 @@ def _refuse_blank(path: Path, queries: Mapping[str, Query]) -> None:
 # -- retrieval sets --------------------------------------------------------------------------------------
 
 
-def read_retrieval_set(folder: Path, split: str, name: str, passages: Mapping[str, str] | None = None) -> RetrievalSet:
+def read_retrieval_set(
+    folder: Path, split: str, name: str, passages: Mapping[str, str] | None = None, kind: SetKind = "gold"
+) -> RetrievalSet:
     """Read the judged queries of one split.
 
     Args:
@@ -202,10 +206,12 @@ def read_retrieval_set(folder: Path, split: str, name: str, passages: Mapping[st
         passages: id -> text as the encoder sees it, used when the folder has no corpus.jsonl. The qrels may
             then also name documents: ``report.md`` stands for every passage ``report.md#nnnn``, all relevant
             with 1.
+        kind: where the judgements come from.
 
     Returns:
         Queries with at least one relevance >= 1, each with the slices its metadata gives: fields holding
-        text or whole numbers with at most 12 distinct values.
+        text or whole numbers with at most 12 distinct values. Its cluster is what its metadata says, else the
+        document of its best passage.
 
     Raises:
         InputError: corpus.jsonl is missing or malformed, or see :func:`read_judged`.
@@ -222,8 +228,9 @@ def read_retrieval_set(folder: Path, split: str, name: str, passages: Mapping[st
         count = f"{judged.left_out} of {judged.left_out + len(judged.queries)} queries"
         say(f"{folder}: {count} are not judged in {split}.tsv and left out.")
     queries = {query_id: query.text for query_id, query in judged.queries.items()}
-    slices = _slices({query_id: query.metadata for query_id, query in judged.queries.items()})
-    return RetrievalSet(name, texts, queries, judged.qrels, slices)
+    metadata = {query_id: query.metadata for query_id, query in judged.queries.items()}
+    clusters = {query_id: _cluster(fields, judged.qrels[query_id]) for query_id, fields in metadata.items()}
+    return RetrievalSet(name, texts, queries, judged.qrels, _slices(metadata), clusters, kind)
 
 
 def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = "test") -> None:
@@ -231,7 +238,7 @@ def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = 
     corpus = ({"_id": key, "title": "", "text": text, "metadata": {}} for key, text in retrieval_set.passages.items())
     write_jsonl(folder / CORPUS, corpus)
     queries = (
-        {"_id": key, "text": text, "metadata": dict(retrieval_set.query_slices.get(key, {}))}
+        {"_id": key, "text": text, "metadata": _metadata_of(retrieval_set, key)}
         for key, text in retrieval_set.queries.items()
     )
     write_jsonl(folder / QUERIES, queries)
@@ -244,6 +251,21 @@ def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = 
             # Python before 3.13 leaves a carriage return unquoted, which would end the line.
             (quoted if "\r" in f"{query}{passage}" else plain).writerow((query, passage, score))
     write_text(qrels_path(folder, split), table.getvalue())
+
+
+def _metadata_of(retrieval_set: RetrievalSet, query: str) -> dict[str, str]:
+    cluster = {CLUSTER: retrieval_set.clusters[query]} if query in retrieval_set.clusters else {}
+    return {**retrieval_set.query_slices.get(query, {}), **cluster}
+
+
+def _cluster(metadata: Any, relevant: Mapping[str, int]) -> str:
+    """What the query's metadata says, else the document of its best passage."""
+    given = metadata.get(CLUSTER) if isinstance(metadata, dict) else None
+    if isinstance(given, str | int) and not isinstance(given, bool):
+        return str(given)
+    best = min(relevant, key=lambda passage: (-relevant[passage], passage))
+    found = _PASSAGE_OF_DOCUMENT.fullmatch(best)
+    return found["document"] if found else best
 
 
 def _passages_of_documents(passages: Iterable[str]) -> dict[str, list[str]]:
@@ -259,7 +281,7 @@ def _slices(metadata: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     values: dict[str, dict[str, str]] = defaultdict(dict)
     for query, fields in metadata.items():
         for field, value in (fields if isinstance(fields, dict) else {}).items():
-            if isinstance(value, str | int) and not isinstance(value, bool):
+            if field != CLUSTER and isinstance(value, str | int) and not isinstance(value, bool):
                 values[field][query] = str(value)
     few = {field: by_query for field, by_query in values.items() if len(set(by_query.values())) <= MAX_SLICE_VALUES}
     return {query: {field: few[field][query] for field in sorted(few) if query in few[field]} for query in metadata}

@@ -20,11 +20,12 @@ def build_retrieval_set(
     sentences of their passage and easy for any system; they are left out when at least 20 others remain.
 
     Returns:
-        A retrieval set sorted by question id, with slices by query type, reasoning type and hop count; without
-        queries when the split has none.
+        A retrieval set sorted by question id, with slices by query type, reasoning type and hop count, clustered by
+        the components of the split; without queries when the split has none.
     """
-    chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == split))["item_id"]
-    questions = qa_pairs.filter(pl.col("question_id").is_in(chosen.implode())).sort("question_id")
+    chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == split))
+    components = dict(chosen.select("item_id", "component").iter_rows())
+    questions = qa_pairs.filter(pl.col("question_id").is_in(chosen["item_id"].implode())).sort("question_id")
     plain = questions.filter(~pl.col("mask_evidence"))
     if plain.height >= ENOUGH_QUESTIONS:
         questions = plain
@@ -48,4 +49,6 @@ def build_retrieval_set(
             row["question_id"]: {key: str(row[key]) for key in SLICES}
             for row in questions.select("question_id", *SLICES).iter_rows(named=True)
         },
+        clusters={question: components[question] for question in questions["question_id"]},
+        kind="validation" if split == "validation" else "synthetic",
     )

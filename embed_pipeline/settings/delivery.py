@@ -1,30 +1,10 @@
-"""Settings of evaluation, export and deployment."""
+"""Settings of export and deployment."""
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from embed_pipeline.settings.section import Section, formerly_keyed, runtime
-
-
-class EvalSettings(Section):
-    """Comparing base, tuned, BM25 and hybrid."""
-
-    gold: Path | None = runtime(
-        None, "BEIR folder with human questions (its own corpus.jsonl is optional).", protected="path"
-    )
-    ks: tuple[int, ...] = Field((1, 5, 10, 100), description="Cut-offs of every metric.")
-    resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
-    alpha: float = Field(0.05, gt=0, lt=1, description="Significance level of the verdict.")
-    seed: int = Field(42, description="Seed of the resamples.")
-
-    @model_validator(mode="after")
-    def _has_ten(self) -> "EvalSettings":
-        if any(k < 1 for k in self.ks) or 10 not in self.ks:
-            raise ValueError("ks must be positive and contain 10, by which the verdict is decided")
-        return self
 
 
 class ExportSettings(Section):

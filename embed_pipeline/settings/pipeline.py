@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
-from embed_pipeline.settings.delivery import DeploySettings, EvalSettings, ExportSettings, LaunchpadSettings
+from embed_pipeline.settings.delivery import DeploySettings, ExportSettings, LaunchpadSettings
+from embed_pipeline.settings.evaluation import EvalSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, SweepSettings
 from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.prep import PrepSettings

@@ -14,12 +14,24 @@ from embed_pipeline.store.artifacts import Artifact, Store
 if TYPE_CHECKING:
     import polars as pl
 
+    from embed_pipeline.evaluation.evaluate import BaseEvaluation
     from embed_pipeline.records import RetrievalSet
+
+RUNS = "runs"
+FUSION = "fusion.json"
 
 
 def base_evaluation_external(settings: Settings) -> dict[str, Version]:
     """The gold set and the base model."""
     return gold_external(settings) | base_model_external(settings)
+
+
+def read_base_evaluation(base_metrics: Artifact) -> "BaseEvaluation":
+    """What ``base_metrics`` stored."""
+    from embed_pipeline.evaluation.evaluate import BaseEvaluation
+    from embed_pipeline.evaluation.fusion_weight import FusionWeight
+
+    return BaseEvaluation(base_metrics.frame(), base_metrics.frame(RUNS), FusionWeight(**base_metrics.json("fusion")))
 
 
 def told_gold(
@@ -45,7 +57,7 @@ def told_gold(
 
 @stage(
     group="eval",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.QueryMetrics,
     settings=("eval",),
@@ -55,19 +67,21 @@ def told_gold(
     kinds=("beir", "parquet"),
 )
 def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) -> None:
-    """BEIR metrics of the base model, BM25 and their hybrid, per query."""
+    """BEIR metrics of the base model, BM25, and both fused, per query; what they found lies beside."""
     from embed_pipeline.evaluation.evaluate import evaluate_base
 
     sets = retrieval_sets(run.settings, beir_benchmark, passages)
-    frame = evaluate_base(sets, run.base_encoder(), run.settings.eval)
-    run.write_table(frame)
+    found = evaluate_base(sets, run.base_encoder(), run.settings.eval)
+    run.write_table(found.query_metrics)
+    run.write_table(found.runs, RUNS, tables.Runs)
+    write_json(run.folder / FUSION, found.fusion.as_json())
     run.summary |= {f"{one.name}_queries": len(one.queries) for one in sets}
-    run.summary |= _headline(frame)
+    run.summary |= _headline(found.query_metrics)
 
 
 @stage(
     group="eval",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
@@ -91,14 +105,15 @@ def metrics(
 
     sets, counted = told_gold(run, retrieval_sets(run.settings, beir_benchmark, passages), passages, training_set)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
-    base = base_metrics.frame()
-    result = evaluate_tuned(sets, encoder, base, run.settings.eval)
+    before = read_base_evaluation(base_metrics)
+    result = evaluate_tuned(sets, encoder, before, run.settings.eval)
     run.write_table(result.metrics)
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
+    run.write_table(result.runs, RUNS, tables.Runs)
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
     about = report_lines(checkpoint, Store(run.home))
-    write_report(result.summary, result.metrics, base, result.query_metrics, sets, run.folder, about)
+    write_report(result.summary, result.metrics, before.query_metrics, result.query_metrics, sets, run.folder, about)
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
     run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))

@@ -46,7 +46,7 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
 
     settings = run.settings
     folder = training_set.path / "validation"
-    validation = read_retrieval_set(folder, "validation", "validation") if folder.is_dir() else None
+    validation = read_retrieval_set(folder, "validation", "validation", kind="validation") if folder.is_dir() else None
     report = finetune(
         read_training_rows(training_set.path),
         validation,

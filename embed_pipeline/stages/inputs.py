@@ -65,5 +65,5 @@ def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) 
         texts = {passage_id: passage_text(title, text) for passage_id, title, text in rows}
         sets.append(load_gold(settings.eval.gold.expanduser(), texts))
     if benchmark.file("queries.jsonl").stat().st_size:
-        sets.append(read_retrieval_set(benchmark.path, "test", "synthetic"))
+        sets.append(read_retrieval_set(benchmark.path, "test", "synthetic", kind="synthetic"))
     return sets

@@ -74,7 +74,7 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
         say(line)
 
 
-@stage(group="prep", version="1", storage="folder", kinds=("beir",))
+@stage(group="prep", version="2", storage="folder", kinds=("beir",))
 def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv."""
     from embed_pipeline.formats.beir import write_retrieval_set
@@ -203,7 +203,7 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
 
 @stage(
     group="prep",
-    version="5",
+    version="6",
     storage="table",
     schema=tables.TrainingSet,
     kinds=("polars", "parquet", "json"),

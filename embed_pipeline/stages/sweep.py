@@ -6,6 +6,7 @@ from typing import Any
 from embed_pipeline import charts, tables
 from embed_pipeline.settings import FinetuneSettings, Settings
 from embed_pipeline.stages.declare import Stage, StageRun
+from embed_pipeline.stages.eval import read_base_evaluation
 from embed_pipeline.stages.finetune import checkpoint
 from embed_pipeline.stages.inputs import gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
@@ -56,7 +57,7 @@ def _comparison(chosen: dict[str, FinetuneSettings]) -> Stage:
     return Stage(
         name=COMPARISON,
         group="sweep",
-        version="1",
+        version="2",
         compute=compute,
         inputs=inputs,
         after=(),
@@ -94,7 +95,9 @@ def _row(run: StageRun, label: str, model: Artifact, sets: list[Any], base_metri
     course, manifest = course_of(model.path), model.manifest()
     trained = manifest.settings["finetune"]
     encoder = run.encoder(EncoderSpec.load(model.path))
-    compared = evaluate_tuned(sets, encoder, base_metrics.frame(), run.settings.eval).summary["comparison"]
+    compared = evaluate_tuned(sets, encoder, read_base_evaluation(base_metrics), run.settings.eval).summary[
+        "comparison"
+    ]
     (test_set,) = compared
     found = compared[test_set]["ndcg@10"]
     return {

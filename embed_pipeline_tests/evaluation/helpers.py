@@ -43,4 +43,5 @@ def numbered_set(queries: int, name: str = "synthetic") -> RetrievalSet:
         {f"q{i}": f"where is topic{i} explained" for i in ids},
         {f"q{i}": {f"p{i}": 1} for i in ids},
         {f"q{i}": {"kind": "odd" if i % 2 else "even", "rare": "yes" if i < 3 else "no"} for i in ids},
+        kind="synthetic" if name == "synthetic" else "gold",
     )

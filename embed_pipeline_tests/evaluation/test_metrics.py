@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.evaluation.metrics import from_frame, mean_scores, metric_names, score_run, to_frame
-from embed_pipeline.evaluation.retrieve import Run, ranked
 from embed_pipeline.records import RetrievalSet
+from embed_pipeline.retrieval.fusion import Run, ranked
 
 KS = (1, 5, 10, 100)
 PASSAGE_IDS = [*(f"p{i}" for i in range(12)), "q0", "é", "ａ"]

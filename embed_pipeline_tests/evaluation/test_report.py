@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from lxml import etree, html
 
-from embed_pipeline.evaluation.evaluate import TunedEvaluation, evaluate_base, evaluate_tuned
+from embed_pipeline.evaluation.evaluate import BaseEvaluation, TunedEvaluation, evaluate_base, evaluate_tuned
 from embed_pipeline.evaluation.report import (
     comparison_rows,
     markdown_table,
@@ -28,17 +28,22 @@ def sets() -> list[RetrievalSet]:
     plain = numbered_set(14)
     slices = {query: {"kind": "<b>bold</b>"} for query in plain.queries}
     queries = {**plain.queries, "q0": EVIL}
-    return [RetrievalSet("synthetic", plain.passages, queries, plain.qrels, slices), numbered_set(14, "gold")]
+    synthetic = RetrievalSet("synthetic", plain.passages, queries, plain.qrels, slices, kind="synthetic")
+    return [synthetic, numbered_set(14, "gold")]
 
 
-@pytest.fixture(scope="module")
-def base_scores() -> pl.DataFrame:
+def before() -> BaseEvaluation:
     return evaluate_base(sets(), WordEncoder([f"topic{i}" for i in range(10)]), SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def evaluation(base_scores: pl.DataFrame) -> TunedEvaluation:
-    return evaluate_tuned(sets(), WordEncoder(["topic13"]), base_scores, SETTINGS)
+def base_scores() -> pl.DataFrame:
+    return before().query_metrics
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> TunedEvaluation:
+    return evaluate_tuned(sets(), WordEncoder(["topic13"]), before(), SETTINGS)
 
 
 def written(folder: Path, base_scores: pl.DataFrame, found: TunedEvaluation) -> str:

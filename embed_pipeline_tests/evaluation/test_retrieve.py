@@ -1,4 +1,4 @@
-"""Dense runs and the order of a run."""
+"""Dense runs, and BM25 in many scripts."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import pytest
 
 from embed_pipeline.encoders.spec import Role, Vectors
 from embed_pipeline.errors import StageError
-from embed_pipeline.evaluation.retrieve import dense_run, ranked
+from embed_pipeline.evaluation.retrieve import bm25_run, dense_run, encode_set, nearest
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline_tests.evaluation.helpers import SPEC, WordEncoder, numbered_set
 
@@ -48,5 +48,57 @@ def test_a_vector_that_is_not_finite_is_an_error() -> None:
         dense_run(retrieval_set, PlaneEncoder(), 1)
 
 
-def test_ties_are_ordered_as_trec_eval_does() -> None:
-    assert ranked({"a": 0.5 + 1e-12, "b": 0.5, "c": 0.9, "d": -1.0}) == ["c", "b", "a", "d"]
+def test_a_prefix_of_the_vectors_is_renormalised() -> None:
+    vectors = encode_set(numbered_set(5), WordEncoder()).prefix(16)
+    assert vectors.passages.shape == (5, 16)
+    assert np.linalg.norm(vectors.queries, axis=1) == pytest.approx(np.ones(5))
+    assert len(nearest(numbered_set(5), vectors, 3)["q1"]) == 3
+
+
+def searched(passages: dict[str, str], query: str, k: int = 10) -> dict[str, float]:
+    return bm25_run(RetrievalSet("s", passages, {"q": query}, {"q": {}}), k)["q"]
+
+
+@pytest.mark.parametrize(
+    ("relevant", "others", "query"),
+    [
+        ("The skein drum reels out slowly.", ["Lung pressure is low.", "The cradle is cold."], "skein drum"),
+        ("Part OA-SK1207-C is a skein.", ["Part OA-SK1248-D is a skein.", "OA-CB0310-A"], "oa-sk1207-c"),
+        ("东京是日本的首都。", ["北京是中国的首都。", "巴黎很漂亮。"], "日本首都东京"),
+        ("東京都の人口は多い。", ["京都の寺は古い。", "大阪の食べ物。"], "東京都"),
+        ("ｶﾀｶﾅの説明", ["ひらがなの本", "漢字の本"], "カタカナ"),
+        ("กรุงเทพเป็นเมืองหลวงของไทย", ["เชียงใหม่อยู่ทางเหนือ", "ภูเก็ตเป็นเกาะ"], "เมืองหลวง"),
+        ("서울은 한국의 수도이다", ["부산은 항구 도시이다", "제주도는 섬이다"], "수도가 서울"),
+        ("नई दिल्ली भारत की राजधानी है", ["मुंबई एक बड़ा शहर है", "कोलकाता पूर्व में है"], "राजधानी दिल्ली"),
+        ("القاهرة عاصمة مصر", ["الرباط عاصمة المغرب", "البحر واسع"], "القاهرة"),
+        ("Die STRASSE ist gesperrt", ["Der Weg ist frei", "Das Haus ist alt"], "straße"),
+        ("Η Αθήνα είναι πρωτεύουσα", ["Η Πάτρα είναι πόλη", "Το νησί"], "αθήνα"),
+        ("Москва столица России", ["Казань стоит на Волге", "Байкал озеро"], "МОСКВА"),
+    ],
+)
+def test_finds_the_passage_in_its_script(relevant: str, others: list[str], query: str) -> None:
+    passages = {"other0": others[0], "right": relevant, "other1": others[1]}
+    assert next(iter(searched(passages, query))) == "right"
+
+
+def test_combining_marks_do_not_split_words() -> None:
+    # Split at its vowel signs and virama, the query would share the letter pieces of the passage.
+    assert searched({"p": "ह न द"}, "हिन्दी") == {}
+
+
+def test_only_passages_sharing_a_word_are_found() -> None:
+    passages = {"a": "red apple", "b": "green pear", "c": "red pear"}
+    assert set(searched(passages, "red")) == {"a", "c"}
+    assert len(searched(passages, "red pear", k=2)) == 2
+    assert searched(passages, "unknown words") == {}
+    assert searched(passages, "  ?! ") == {}
+
+
+@pytest.mark.parametrize("passages", [{"a": ""}, {"a": "…", "b": "?!"}])
+def test_a_corpus_without_words_finds_nothing(passages: dict[str, str]) -> None:
+    assert searched(passages, "anything") == {}
+
+
+def test_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    searched({"a": "red apple", "b": "green pear"}, "apple")
+    assert capfd.readouterr() == ("", "")

@@ -27,7 +27,7 @@ def test_questions_of_the_split_against_every_passage(tmp_path):
         "hop_count": "1",
     }
     write_retrieval_set(built, tmp_path)
-    assert read_retrieval_set(tmp_path, "test", "synthetic") == built
+    assert read_retrieval_set(tmp_path, "test", "synthetic", kind="synthetic") == built
 
 
 def test_near_duplicates_of_a_positive_are_relevant():

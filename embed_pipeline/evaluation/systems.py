@@ -1,0 +1,73 @@
+"""The systems that people could use, and what each of them finds.
+
+::
+
+    BM25 ──┬── hybrid, convex ── base            known before training
+           └── hybrid_tuned, convex_tuned ── tuned ── tuned@256 …   after it
+
+``hybrid`` fuses by ranks, ``convex`` by scores (:mod:`embed_pipeline.retrieval.fusion`).
+"""
+
+from collections.abc import Mapping
+
+from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.evaluation.retrieve import bm25_run, encode_set, nearest
+from embed_pipeline.records import RetrievalSet
+from embed_pipeline.retrieval.fusion import Run, Scores, convex, rrf
+from embed_pipeline.settings import EvalSettings
+
+BASE_SYSTEMS = ("base", "bm25", "hybrid", "convex")
+TUNED_SYSTEMS = ("tuned", "hybrid_tuned", "convex_tuned")
+SYSTEMS = ("bm25", "base", "hybrid", "convex", *TUNED_SYSTEMS)
+"""In the order in which they are shown; ``tuned@256`` and the like follow."""
+STORED = ("base", "bm25", "tuned")
+"""The systems whose runs are kept; the others are made of them."""
+DEPTH = 100
+"""Passages of a run, at least: what fusion sees of each side."""
+
+
+def depth(settings: EvalSettings) -> int:
+    """Passages kept for each query."""
+    return max(DEPTH, *settings.ks)
+
+
+def base_runs(retrieval_set: RetrievalSet, encoder: Encoder, k: int, weight: float) -> dict[str, Run]:
+    """What :data:`BASE_SYSTEMS` find, ``k`` passages for each query.
+
+    Args:
+        weight: of the dense side in the convex combination.
+    """
+    dense, sparse = nearest(retrieval_set, encode_set(retrieval_set, encoder), k), bm25_run(retrieval_set, k)
+    return {
+        "base": dense,
+        "bm25": sparse,
+        "hybrid": rrf([dense, sparse], k),
+        "convex": convex(sparse, dense, k, weight),
+    }
+
+
+def tuned_runs(
+    retrieval_set: RetrievalSet, encoder: Encoder, sparse: Mapping[str, Scores], k: int, weight: float
+) -> dict[str, Run]:
+    """What :data:`TUNED_SYSTEMS` find, and the model cut to each smaller dimension that it offers.
+
+    Args:
+        sparse: what BM25 finds.
+        weight: of the dense side in the convex combination.
+    """
+    vectors = encode_set(retrieval_set, encoder)
+    dense = nearest(retrieval_set, vectors, k)
+    smaller = {f"tuned@{size}": nearest(retrieval_set, vectors.prefix(size), k) for size in encoder.spec.dimensions[1:]}
+    return {
+        "tuned": dense,
+        "hybrid_tuned": rrf([dense, sparse], k),
+        "convex_tuned": convex(sparse, dense, k, weight),
+        **smaller,
+    }
+
+
+def compared_systems(settings: EvalSettings) -> tuple[str, str]:
+    """Before and after, by the way people will use the model (``eval.deploys``)."""
+    if settings.deploys == "dense":
+        return "base", "tuned"
+    return ("convex", "convex_tuned") if settings.fusion == "convex" else ("hybrid", "hybrid_tuned")
