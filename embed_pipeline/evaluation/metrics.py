@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from embed_pipeline import tables
 from embed_pipeline.errors import ArtifactError
-from embed_pipeline.evaluation.retrieve import Run
+from embed_pipeline.retrieval.fusion import Run
 from embed_pipeline.records import RetrievalSet
 
 Values = NDArray[np.float64]

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from embed_pipeline import errors
 from embed_pipeline.encoders.spec import EncoderSpec
@@ -33,7 +33,8 @@ from embed_pipeline.progress import Reporter, SilentReporter, current_reporter, 
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 
-JOB, ROWS, VALIDATION = "job.json", "rows.jsonl", "validation"
+JOB, ROWS = "job.json", "rows.jsonl"
+VALIDATION: Final = "validation"
 LOG_END = 2000
 """Characters of a dead process's log that the user is shown."""
 
