@@ -298,7 +298,8 @@ class Metrics(dy.Schema):
     delta = dy.Float64(nullable=False, min=-1, max=1, description="tuned - base.")
     ci_low = dy.Float64(nullable=False, description="Lower bound of the confidence interval of delta.")
     ci_high = dy.Float64(nullable=False, description="Upper bound.")
-    p = dy.Float64(nullable=False, min=0, max=1, description="Paired permutation test, two-sided.")
+    p = dy.Float64(nullable=False, min=0, max=1, description="Paired permutation test by clusters, two-sided.")
+    p_corrected = dy.Float64(nullable=False, min=0, max=1, description="The same, corrected for all that was compared.")
 
 
 class EndpointMetrics(dy.Schema):

@@ -1,8 +1,12 @@
-"""Is the tuned model better than its base? Paired tests over the same queries, and one verdict."""
+"""Is one system better than another? Paired tests over the same queries, by clusters of them.
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+Questions about one document depend on one another: they are won and lost together. Taken for independent, they give
+p-values that are far too small. So what is resampled is the cluster.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +14,8 @@ from embed_pipeline.errors import StageError
 from embed_pipeline.evaluation.metrics import DECIMALS, QueryScores, Values
 from embed_pipeline.settings import EvalSettings
 
-Verdict = Literal["ship", "no_gain", "regress"]
-
 DECIDING_METRIC = "ndcg@10"
+POWER = 0.8
 _CHUNK = 2_000_000  # random numbers held at once
 _TIE = 1e-9  # sums of scores closer than this are equal
 
@@ -24,8 +27,9 @@ class Comparison:
     Attributes:
         base, tuned: means over the queries.
         delta: tuned - base.
-        ci95: bounds of the paired bootstrap interval of delta, at ``eval.confidence`` (0.95 by default).
-        p: two-sided p-value of the paired permutation test.
+        ci95: bounds of the interval of delta, at ``eval.confidence`` (0.95 by default).
+        p: two-sided p-value.
+        p_corrected: the same, corrected for everything that was looked at besides (Holm); ``p`` until it is.
     """
 
     base: float
@@ -33,6 +37,11 @@ class Comparison:
     delta: float
     ci95: tuple[float, float]
     p: float
+    p_corrected: float | None = None
+
+    def corrected(self, p: float) -> "Comparison":
+        """With the corrected p-value."""
+        return replace(self, p_corrected=_rounded(p))
 
     def as_json(self) -> dict[str, Any]:
         """As in ``show metrics --json``."""
@@ -42,16 +51,25 @@ class Comparison:
             "delta": self.delta,
             "ci95": list(self.ci95),
             "p": self.p,
+            "p_corrected": self.p if self.p_corrected is None else self.p_corrected,
         }
 
 
-def compare(base: QueryScores, tuned: QueryScores, settings: EvalSettings) -> dict[str, Comparison]:
+def compare(
+    base: QueryScores, tuned: QueryScores, settings: EvalSettings, clusters: Mapping[str, str] | None = None
+) -> dict[str, Comparison]:
     """Compare every metric on the same queries.
 
-    The interval is the percentile bootstrap of the mean difference over ``settings.resamples`` draws of
-    queries with replacement (Efron and Tibshirani 1993, chapter 13). The p-value is Fisher's paired
-    randomisation test: base and tuned are swapped at random per query (Smucker, Allan and Carterette 2007),
-    p = (1 + swaps at least as extreme) / (1 + resamples). All metrics see the same draws.
+    The p-value is Fisher's paired randomisation test (Smucker, Allan and Carterette 2007) by clusters: base and tuned
+    are swapped at random in all queries of a cluster at once, over ``settings.resamples`` draws;
+    p = (1 + swaps at least as extreme) / (1 + resamples). The interval holds every difference that this test would
+    not refuse at 1 - ``settings.confidence``. Both are exact where the clusters err to both sides alike, for any
+    number and sizes of clusters; percentile bootstraps of ten clusters cover 88 to 91 % instead of 95 %. With five
+    clusters or fewer no swap is extreme enough, and the interval is everything possible. All metrics see the same
+    draws.
+
+    Args:
+        clusters: query id -> cluster; a query that is missing stands alone, as all do when not given.
 
     Raises:
         StageError: the two cover different queries or metrics, or none.
@@ -59,8 +77,8 @@ def compare(base: QueryScores, tuned: QueryScores, settings: EvalSettings) -> di
     if base.query_ids != tuned.query_ids or base.metrics != tuned.metrics or not base.query_ids:
         raise StageError("base and tuned scores cover different queries or metrics; run again with --force eval.")
     differences = tuned.values - base.values
-    low, high = _intervals(differences, settings)
-    p_values = _p_values(differences, settings)
+    sums, sizes = _by_cluster(differences, cluster_numbers(base.query_ids, clusters))
+    low, high, p_values = _swapped(sums, sizes, settings)
     means = zip(base.values.mean(axis=0), tuned.values.mean(axis=0), differences.mean(axis=0), strict=True)
     return {
         metric: Comparison(
@@ -74,51 +92,86 @@ def compare(base: QueryScores, tuned: QueryScores, settings: EvalSettings) -> di
     }
 
 
-def verdict(comparisons: Mapping[str, Mapping[str, Comparison]], settings: EvalSettings) -> Verdict:
-    """Decide by nDCG@10 on the gold set if there is one, else on the synthetic set.
+def cluster_numbers(query_ids: Sequence[str], clusters: Mapping[str, str] | None) -> list[int]:
+    """The cluster of each query as a number from 0; queries without one stand alone."""
+    numbers: dict[tuple[bool, str], int] = {}
+    keys = ((True, clusters[query]) if clusters and query in clusters else (False, query) for query in query_ids)
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
 
-    ``ship``: better with p below ``settings.alpha``; ``regress``: worse with p below it; else ``no_gain``.
+
+def smallest_visible(
+    base: QueryScores, tuned: QueryScores, settings: EvalSettings, clusters: Mapping[str, str] | None = None
+) -> float | None:
+    """The difference of nDCG@10 that these questions would have shown in four of five cases.
+
+    ``(t(1 - alpha / 2) + t(0.8)) * standard error``, of Student's t with clusters - 1 degrees of freedom and the
+    cluster-robust standard error (CR1; Cameron and Miller 2015, "A Practitioner's Guide to Cluster-Robust
+    Inference"). None with fewer than two clusters.
     """
-    decisive = comparisons[deciding_set(comparisons)][DECIDING_METRIC]
-    if decisive.p >= settings.alpha or decisive.delta == 0:
-        return "no_gain"
-    return "ship" if decisive.delta > 0 else "regress"
+    from scipy.stats import t
+
+    differences = tuned.column(DECIDING_METRIC) - base.column(DECIDING_METRIC)
+    sums, sizes = _by_cluster(differences[:, None], cluster_numbers(base.query_ids, clusters))
+    count = len(sizes)
+    if count < 2:
+        return None
+    residuals = sums[:, 0] - sizes * differences.mean()
+    error = np.sqrt(count / (count - 1) * np.sum(residuals**2)) / len(differences)
+    return _rounded((t.ppf(1 - settings.alpha / 2, count - 1) + t.ppf(POWER, count - 1)) * error)
 
 
-def deciding_set(comparisons: Mapping[str, Any]) -> str:
-    """Name of the test set that decides: gold if it is there, else synthetic."""
-    return "gold" if "gold" in comparisons else "synthetic"
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Corrected p-values, in the order given (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure")."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    left = len(p_values) - np.arange(len(p_values))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * left))
+    return [float(value) for value in corrected]
 
 
-def _intervals(differences: Values, settings: EvalSettings) -> tuple[Values, Values]:
-    """Percentile bootstrap bounds of the column means of ``differences`` [q, m]."""
-    queries = len(differences)
-    rng = np.random.default_rng((settings.seed, 0))
-    means = []
-    for size in _chunks(settings.resamples, queries):
-        drawn = rng.integers(0, queries, (size, queries)) + queries * np.arange(size)[:, None]
-        times_drawn = np.bincount(drawn.ravel(), minlength=size * queries).reshape(size, queries)
-        means.append(times_drawn.astype(np.float64) @ differences / queries)
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
-    return low, high
+def _by_cluster(differences: Values, numbers: Sequence[int]) -> tuple[Values, Values]:
+    """Sums of the differences [c, m] and numbers of queries [c] of each cluster."""
+    sizes = np.bincount(numbers).astype(np.float64)
+    sums = np.zeros((len(sizes), differences.shape[1]))
+    np.add.at(sums, numbers, differences)
+    return sums, sizes
 
 
-def _p_values(differences: Values, settings: EvalSettings) -> Values:
-    """Two-sided paired permutation p-values of the column means of ``differences`` [q, m]."""
-    queries = len(differences)
+def _swapped(sums: Values, sizes: Values, settings: EvalSettings) -> tuple[Values, Values, Values]:
+    """Bounds of the intervals and p-values of each column [m].
+
+    A swap by signs s refuses a true difference d where |S - n d|, S the sum of all and n their number, is larger than
+    |s·sums - s·sizes d|. It lets stand what lies between (S - s·sums) / (n - s·sizes) and (S + s·sums) /
+    (n + s·sizes), so that the bounds of all swaps give the interval at once.
+    """
     rng = np.random.default_rng((settings.seed, 1))
-    observed = np.abs(differences.sum(axis=0)) - _TIE
-    extreme = np.zeros(differences.shape[1], np.int64)
-    for size in _chunks(settings.resamples, queries):
-        signs = rng.integers(0, 2, (size, queries), dtype=np.int8) * 2.0 - 1.0
-        extreme += (np.abs(signs @ differences) >= observed).sum(axis=0)
+    total, queries = sums.sum(axis=0), sizes.sum()
+    lows, highs = [], []
+    extreme = np.zeros(sums.shape[1], np.int64)
+    for draws in _chunks(settings.resamples, len(sizes)):
+        signs = rng.integers(0, 2, (draws, len(sizes)), dtype=np.int8) * 2.0 - 1.0
+        swapped, counted = signs @ sums, (signs @ sizes)[:, None]
+        extreme += (np.abs(swapped) >= np.abs(total) - _TIE).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = (total - swapped) / (queries - counted), (total + swapped) / (queries + counted)
+        everything = np.broadcast_to(np.abs(counted) >= queries - _TIE, one.shape)  # all kept, or all swapped
+        lows.append(np.where(everything, -1.0, np.minimum(one, other)))
+        highs.append(np.where(everything, 1.0, np.maximum(one, other)))
+    needed = int((1 - settings.confidence) * (settings.resamples + 1) + _TIE)
     p_values: Values = (1 + extreme) / (1 + settings.resamples)
-    return p_values
+    return _nth(np.concatenate(lows), needed), -_nth(-np.concatenate(highs), needed), p_values
 
 
-def _chunks(resamples: int, queries: int) -> Iterator[int]:
-    size = max(1, _CHUNK // queries)
+def _nth(bounds: Values, needed: int) -> Values:
+    """The ``needed``-th smallest of each column, within what a difference can be."""
+    if needed < 1:
+        return np.full(bounds.shape[1], -1.0)
+    found: Values = np.clip(np.partition(bounds, needed - 1, axis=0)[needed - 1], -1.0, 1.0)
+    return found
+
+
+def _chunks(resamples: int, clusters: int) -> Iterator[int]:
+    size = max(1, _CHUNK // clusters)
     for start in range(0, resamples, size):
         yield min(size, resamples - start)
 

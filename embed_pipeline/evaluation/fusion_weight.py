@@ -54,6 +54,6 @@ def choose_weight(
     best = max(scored, key=lambda weight: (scored[weight].column(DECIDING_METRIC).mean(), weight == EQUAL_WEIGHT))
     if best == EQUAL_WEIGHT:
         return FusionWeight()
-    found = compare(scored[EQUAL_WEIGHT], scored[best], settings)[DECIDING_METRIC]
+    found = compare(scored[EQUAL_WEIGHT], scored[best], settings, development.clusters)[DECIDING_METRIC]
     chosen = found.delta > 0 and found.p * len(WEIGHTS) < settings.alpha  # the best of eight: Bonferroni
     return FusionWeight(best, development.name) if chosen else FusionWeight()

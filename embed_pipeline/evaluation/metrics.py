@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from embed_pipeline import tables
 from embed_pipeline.errors import ArtifactError
-from embed_pipeline.retrieval.fusion import Run
 from embed_pipeline.records import RetrievalSet
+from embed_pipeline.retrieval.fusion import Run
 
 Values = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from embed_pipeline.evaluation.compare import DECIDING_METRIC, deciding_set
+from embed_pipeline.evaluation.compare import DECIDING_METRIC
 from embed_pipeline.files import write_text
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.store.reports import REPORT
@@ -45,7 +45,7 @@ def comparison_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """The verdict in plain words, with the numbers it rests on."""
-    test_set = deciding_set(summary["comparison"])
+    test_set = summary["decision"]["test_set"]
     found = summary["comparison"][test_set][DECIDING_METRIC]
     meaning = {
         "ship": "the tuned model is significantly better than its base",

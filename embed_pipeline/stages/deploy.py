@@ -85,7 +85,7 @@ def endpoint_metrics(
     from embed_pipeline.encoders.cached_encoder import CachedEncoder
     from embed_pipeline.encoders.http_encoder import HttpEncoder
     from embed_pipeline.encoders.spec import EncoderSpec
-    from embed_pipeline.evaluation.evaluate import evaluate_endpoint
+    from embed_pipeline.evaluation.endpoint import evaluate_endpoint
 
     settings = run.settings
     facts: Endpoint = endpoint.json("endpoint")

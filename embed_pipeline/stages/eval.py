@@ -38,12 +38,11 @@ def told_gold(
     run: StageRun, sets: "list[RetrievalSet]", passages: Artifact, training_set: Artifact
 ) -> "tuple[list[RetrievalSet], dict[str, int]]":
     """Say and count what of the gold set was trained on; the gold set gets a slice of those questions."""
-    from embed_pipeline.evaluation.gold import GOLD
     from embed_pipeline.prep.splits.gold_overlap import gold_overlap
 
     shown, counted = [], {}
     for one in sets:
-        if one.name != GOLD:
+        if one.kind != "gold":
             shown.append(one)
             continue
         threshold = run.settings.corpus.near_duplicate_threshold
@@ -100,7 +99,8 @@ def metrics(
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
     from embed_pipeline.encoders.spec import EncoderSpec
-    from embed_pipeline.evaluation.evaluate import evaluate_tuned, recipe_results
+    from embed_pipeline.evaluation.comparisons import recipe_results
+    from embed_pipeline.evaluation.evaluate import evaluate_tuned
     from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
 
     sets, counted = told_gold(run, retrieval_sets(run.settings, beir_benchmark, passages), passages, training_set)

@@ -9,13 +9,9 @@ from embed_pipeline import tables
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import ArtifactError, InputError
-from embed_pipeline.evaluation.evaluate import (
-    BaseEvaluation,
-    evaluate_base,
-    evaluate_endpoint,
-    evaluate_tuned,
-    recipe_results,
-)
+from embed_pipeline.evaluation.comparisons import recipe_results
+from embed_pipeline.evaluation.endpoint import evaluate_endpoint
+from embed_pipeline.evaluation.evaluate import BaseEvaluation, evaluate_base, evaluate_tuned
 from embed_pipeline.evaluation.fusion_weight import FusionWeight
 from embed_pipeline.evaluation.metrics import metric_names
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
@@ -66,7 +62,7 @@ def test_a_better_encoder_ships(before: BaseEvaluation) -> None:
         assert set(found.summary["test_sets"][name]) == set(SYSTEMS)
         assert tuple(found.summary["comparison"][name]) == metric_names(SETTINGS.ks)
         row = found.summary["comparison"][name]["ndcg@10"]
-        assert set(row) == {"base", "tuned", "delta", "ci95", "p"}
+        assert set(row) == {"base", "tuned", "delta", "ci95", "p", "p_corrected"}
         assert row["base"] == found.summary["test_sets"][name]["base"]["ndcg@10"]
         assert row["tuned"] == found.summary["test_sets"][name]["tuned"]["ndcg@10"] == 1.0
     assert json.loads(json.dumps(found.summary, allow_nan=False)) == found.summary
