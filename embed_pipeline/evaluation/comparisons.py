@@ -7,6 +7,8 @@ import polars as pl
 
 from embed_pipeline import tables
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, Comparison, cluster_numbers, compare, holm
+from embed_pipeline.evaluation.forgetting import forgetting
+from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.evaluation.metrics import QueryScores, mean_scores
 from embed_pipeline.evaluation.systems import compared_systems
 from embed_pipeline.evaluation.verdict import Trust, decide, deciding_set
@@ -75,6 +77,8 @@ def compared(
             name: {system: {metric: _against(row) for metric, row in rows.items()} for system, rows in of_set.items()}
             for name, of_set in versus.items()
         },
+        "test_set_versions": {one.name: set_version(one) for one in sets},
+        **_forgetting(found, sets, settings),
         "verdict": decision.verdict,
         "decision": decision.as_json(),
     }
@@ -86,6 +90,13 @@ def compared(
         for row in _rows(test_set, place[1], by_metric)
     ]
     return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary
+
+
+def _forgetting(
+    found: Mapping[Place, Mapping[str, Comparison]], sets: Sequence[RetrievalSet], settings: EvalSettings
+) -> dict[str, Any]:
+    general = [one for one in sets if one.kind == "general"]
+    return {"forgetting": forgetting(found[one.name, ALL][DECIDING_METRIC], settings) for one in general}
 
 
 class _Looked:

@@ -7,7 +7,14 @@ from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, gold_external, retrieval_sets
+from embed_pipeline.stages.inputs import (
+    BASE_MODEL,
+    GOLD,
+    base_model_external,
+    development_set,
+    evaluated_sets,
+    gold_external,
+)
 from embed_pipeline.stages.provenance import report_lines
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -69,8 +76,9 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     """BEIR metrics of the base model, BM25, and both fused, per query; what they found lies beside."""
     from embed_pipeline.evaluation.evaluate import evaluate_base
 
-    sets = retrieval_sets(run.settings, beir_benchmark, passages)
-    found = evaluate_base(sets, run.base_encoder(), run.settings.eval)
+    sets = evaluated_sets(run.settings, beir_benchmark, passages)
+    development = development_set(run.settings, passages)
+    found = evaluate_base(sets, run.base_encoder(), run.settings.eval, development)
     run.write_table(found.query_metrics)
     run.write_table(found.runs, RUNS, tables.Runs)
     write_json(run.folder / FUSION, found.fusion.as_json())
@@ -103,10 +111,11 @@ def metrics(
     from embed_pipeline.evaluation.evaluate import evaluate_tuned
     from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
 
-    sets, counted = told_gold(run, retrieval_sets(run.settings, beir_benchmark, passages), passages, training_set)
+    sets, counted = told_gold(run, evaluated_sets(run.settings, beir_benchmark, passages), passages, training_set)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
     before = read_base_evaluation(base_metrics)
-    result = evaluate_tuned(sets, encoder, before, run.settings.eval)
+    development = development_set(run.settings, passages)
+    result = evaluate_tuned(sets, encoder, before, run.settings.eval, development)
     run.write_table(result.metrics)
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
     run.write_table(result.runs, RUNS, tables.Runs)
