@@ -95,8 +95,8 @@ def compared(
 def _forgetting(
     found: Mapping[Place, Mapping[str, Comparison]], sets: Sequence[RetrievalSet], settings: EvalSettings
 ) -> dict[str, Any]:
-    general = [one for one in sets if one.kind == "general"]
-    return {"forgetting": forgetting(found[one.name, ALL][DECIDING_METRIC], settings) for one in general}
+    general = next((one.name for one in sets if one.kind == "general"), None)
+    return {} if general is None else {"forgetting": forgetting(found[general, ALL][DECIDING_METRIC], settings)}
 
 
 class _Looked:

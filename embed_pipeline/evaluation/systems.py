@@ -61,9 +61,12 @@ def tuned_runs(
         sparse: what BM25 finds.
         weight: of the dense side in the convex combination.
     """
+    k, keep = depth(settings), settings.keep_identical_ids
     vectors = encode_set(retrieval_set, encoder)
-    dense = nearest(retrieval_set, vectors, k)
-    smaller = {f"tuned@{size}": nearest(retrieval_set, vectors.prefix(size), k) for size in encoder.spec.dimensions[1:]}
+    dense = nearest(retrieval_set, vectors, k, keep)
+    smaller = {
+        f"tuned@{size}": nearest(retrieval_set, vectors.prefix(size), k, keep) for size in encoder.spec.dimensions[1:]
+    }
     return {
         "tuned": dense,
         "hybrid_tuned": rrf([dense, sparse], k),
