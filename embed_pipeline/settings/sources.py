@@ -252,7 +252,7 @@ def _named_in(values: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[st
         section, _, key = name.rpartition(".")
         owner = values.get(section) if section else values
         found = owner.get(key) if isinstance(owner, dict) else None
-        if isinstance(found, str):
+        if isinstance(owner, dict) and isinstance(found, str):
             yield name, owner, key
         elif isinstance(found, dict):
             yield from ((f"{name}.{one}", found, one) for one in found if isinstance(found[one], str))
