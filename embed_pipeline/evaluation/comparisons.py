@@ -79,6 +79,10 @@ def compared(
         },
         "test_set_versions": {one.name: set_version(one) for one in sets},
         **_forgetting(found, sets, settings),
+        "intervals": {
+            one.name: {system: _interval(scores, one, settings) for system, scores in systems[one.name].items()}
+            for one in sets
+        },
         "verdict": decision.verdict,
         "decision": decision.as_json(),
     }
@@ -90,6 +94,14 @@ def compared(
         for row in _rows(test_set, place[1], by_metric)
     ]
     return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary
+
+
+def _interval(scores: QueryScores, test_set: RetrievalSet, settings: EvalSettings) -> list[float]:
+    """Interval of the mean nDCG@10 of one system, by the same resampling."""
+    own = scores.subset(set(scores.query_ids), (DECIDING_METRIC,))
+    nothing = QueryScores(own.query_ids, own.metrics, 0 * own.values)
+    low, high = compare(nothing, own, settings, test_set.clusters)[DECIDING_METRIC].ci95
+    return [max(low, 0.0), high]
 
 
 def _forgetting(

@@ -6,6 +6,7 @@ from embed_pipeline import charts, tables
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.about import about_model
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
@@ -15,7 +16,6 @@ from embed_pipeline.stages.inputs import (
     evaluated_sets,
     gold_external,
 )
-from embed_pipeline.stages.provenance import report_lines
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
@@ -106,10 +106,13 @@ def metrics(
     training_set: Artifact,
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
+    import polars as pl
+
     from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.comparisons import recipe_results
     from embed_pipeline.evaluation.evaluate import evaluate_tuned
-    from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
+    from embed_pipeline.evaluation.page import write_page
+    from embed_pipeline.evaluation.report import markdown_table, svg_systems
 
     sets, counted = told_gold(run, evaluated_sets(run.settings, beir_benchmark, passages), passages, training_set)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
@@ -121,11 +124,18 @@ def metrics(
     run.write_table(result.runs, RUNS, tables.Runs)
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
-    about = report_lines(checkpoint, Store(run.home))
-    write_report(result.summary, result.metrics, before.query_metrics, result.query_metrics, sets, run.folder, about)
+    write_page(
+        result.summary,
+        result.metrics,
+        pl.concat([before.query_metrics, result.query_metrics]),
+        pl.concat([before.runs.filter(pl.col("system") == "base"), result.runs]),
+        sets,
+        run.folder,
+        about_model(checkpoint, Store(run.home)),
+    )
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
-    run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))
+    run.charts["systems"] = charts.svg_markdown("systems", svg_systems(result.summary))
 
 
 def _headline(frame: "pl.DataFrame") -> dict[str, float]:
