@@ -105,8 +105,8 @@ Systems = Mapping[str, QueryScores]
 
 
 def deciding_set(sets: Sequence[RetrievalSet]) -> RetrievalSet:
-    """The first gold set if there is one, else the synthetic set."""
-    return next((one for one in sets if one.kind == "gold"), sets[0])
+    """The first gold set if there is one, else the synthetic set; never the general questions."""
+    return min(sets, key=lambda one: ("gold", "synthetic", "validation", "general").index(one.kind))
 
 
 def decide(
@@ -195,7 +195,7 @@ def _advice(
             found = versus.get(system)
             if found is not None and found.delta > 0:
                 yield (
-                    f"{_capital(name_of(system))} {_by(found, settings)} than the tuned model alone on {asked} "
+                    f"{_capital(name_of(system))} {_by(found, settings)} the tuned model alone on {asked} "
                     f"({means[system]:.3f} against {means['tuned']:.3f})."
                 )
     if best == used:
@@ -213,7 +213,7 @@ _FUSED = ("hybrid", "hybrid_tuned", "convex", "convex_tuned")
 
 def _by(found: Comparison, settings: EvalSettings) -> str:
     p = found.p if found.p_corrected is None else found.p_corrected
-    return "is better" if p < settings.alpha else "is no worse (not significantly better)"
+    return "is better than" if p < settings.alpha else "is ahead of, though not significantly,"
 
 
 def _capital(text: str) -> str:
