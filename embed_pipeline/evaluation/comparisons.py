@@ -74,13 +74,13 @@ def compared(
             one.name: {metric: row.as_json() for metric, row in found[one.name, ALL].items()} for one in sets
         },
         "versus": {
-            name: {system: {metric: _against(row) for metric, row in rows.items()} for system, rows in of_set.items()}
+            name: {system: {metric: against(row) for metric, row in rows.items()} for system, rows in of_set.items()}
             for name, of_set in versus.items()
         },
         "test_set_versions": {one.name: set_version(one) for one in sets},
         **_forgetting(found, sets, settings),
         "intervals": {
-            one.name: {system: _interval(scores, one, settings) for system, scores in systems[one.name].items()}
+            one.name: {system: interval(scores, one, settings) for system, scores in systems[one.name].items()}
             for one in sets
         },
         "verdict": decision.verdict,
@@ -96,7 +96,7 @@ def compared(
     return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary
 
 
-def _interval(scores: QueryScores, test_set: RetrievalSet, settings: EvalSettings) -> list[float]:
+def interval(scores: QueryScores, test_set: RetrievalSet, settings: EvalSettings) -> list[float]:
     """Interval of the mean nDCG@10 of one system, by the same resampling."""
     own = scores.subset(set(scores.query_ids), (DECIDING_METRIC,))
     nothing = QueryScores(own.query_ids, own.metrics, 0 * own.values)
@@ -135,7 +135,7 @@ class _Looked:
         return found
 
 
-def _against(found: Comparison) -> dict[str, Any]:
+def against(found: Comparison) -> dict[str, Any]:
     """A system against the tuned model: the other way round than ``comparison`` names them."""
     row = found.as_json()
     return {"value": row["tuned"], "tuned": row["base"]} | {

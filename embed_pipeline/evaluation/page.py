@@ -3,12 +3,9 @@
 Its only script is ours, always the same, so that whoever serves the page can allow it by its hash and nothing else.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from embed_pipeline.evaluation.report import (
     verdict_lines,
     verdict_word,
 )
+from embed_pipeline.evaluation.report_script import script
 from embed_pipeline.files import write_text
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.store.reports import REPORT
@@ -100,17 +98,6 @@ def write_page(
         )
     )
     write_text(folder / REPORT, html)
-
-
-def script() -> str:
-    """The script of the page."""
-    return resources.files("embed_pipeline.evaluation").joinpath("templates", "report.js").read_text("utf-8")
-
-
-def script_hash() -> str:
-    """``sha256-…`` of the script as it stands in the page, for a Content-Security-Policy."""
-    digest = hashlib.sha256(script().encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
 
 def _set_data(

@@ -61,7 +61,7 @@ def system_rows(summary: Mapping[str, Any], test_set: str) -> list[dict[str, Any
             "system": system,
             "name": name_of(system),
             "best": system == best,
-            "interval": summary["intervals"][test_set].get(system),
+            "interval": summary.get("intervals", {}).get(test_set, {}).get(system),
             "values": {metric: systems[system][metric] for metric in SHOWN_METRICS if metric in systems[system]},
             "versus": _versus(summary, test_set, system),
         }
@@ -73,8 +73,8 @@ def _versus(summary: Mapping[str, Any], test_set: str, system: str) -> dict[str,
     if system == "base":  # the other way round than it was compared
         found = summary["comparison"][test_set][DECIDING_METRIC]
         low, high = found["ci95"]
-        return {"delta": -found["delta"], "ci95": [-high, -low], "p_corrected": found["p_corrected"]}
-    found = summary["versus"][test_set].get(system, {}).get(DECIDING_METRIC)
+        return {"delta": -found["delta"], "ci95": [-high, -low], "p_corrected": found.get("p_corrected", found["p"])}
+    found = summary.get("versus", {}).get(test_set, {}).get(system, {}).get(DECIDING_METRIC)
     return None if found is None else {name: found[name] for name in ("delta", "ci95", "p_corrected")}
 
 

@@ -30,6 +30,8 @@ NAMES: Mapping[str, str] = {
     "hybrid_tuned": "BM25 and the tuned model fused by ranks",
     "convex": "BM25 and the base model fused by scores",
     "convex_tuned": "BM25 and the tuned model fused by scores",
+    "onnx_int8": "the tuned model in INT8",
+    "endpoint": "the endpoint",
 }
 FIRM = (
     "To make it firm, give questions that people asked (eval.gold): judge fifty on the search page "
@@ -176,7 +178,7 @@ def _best(systems: Systems) -> str:
 def name_of(system: str) -> str:
     """A system in words."""
     model, _, size = system.partition("@")
-    return f"{NAMES[model]} at {size} dimensions" if size else NAMES.get(system, system)
+    return f"{NAMES.get(model, model)} at {size} dimensions" if size else NAMES.get(system, system)
 
 
 def _advice(

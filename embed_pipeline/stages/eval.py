@@ -10,11 +10,11 @@ from embed_pipeline.stages.about import about_model
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
-    GOLD,
+    EVALUATED,
     base_model_external,
     development_set,
+    evaluated_external,
     evaluated_sets,
-    gold_external,
 )
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -30,7 +30,7 @@ FUSION = "fusion.json"
 
 def base_evaluation_external(settings: Settings) -> dict[str, Version]:
     """The gold set and the base model."""
-    return gold_external(settings) | base_model_external(settings)
+    return evaluated_external(settings) | base_model_external(settings)
 
 
 def read_base_evaluation(base_metrics: Artifact) -> "BaseEvaluation":
@@ -68,7 +68,7 @@ def told_gold(
     schema=tables.QueryMetrics,
     settings=("eval",),
     external=base_evaluation_external,
-    looks_at=(*GOLD, *BASE_MODEL),
+    looks_at=(*EVALUATED, *BASE_MODEL),
     device="gpu",
     kinds=("beir", "parquet"),
 )
@@ -92,8 +92,8 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
-    external=gold_external,
-    looks_at=GOLD,
+    external=evaluated_external,
+    looks_at=EVALUATED,
     device="gpu",
     kinds=("beir", "parquet", "html"),
 )

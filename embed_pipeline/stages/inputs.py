@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 BASE_MODEL = ("base_model", "encoder")
 """The settings that say which base model it is and how it encodes."""
-GOLD = ("eval.gold", "eval.gold_sets", "eval.general")
+GOLD = ("eval.gold", "eval.gold_sets")
 """The settings that name the questions of people."""
+EVALUATED = (*GOLD, "eval.general")
 
 
 def uses_llm(settings: Settings) -> bool:
@@ -44,7 +45,7 @@ def responses(home: Path) -> "ResponseStore":
 
 
 def gold_external(settings: Settings) -> dict[str, Version]:
-    """Content of the gold sets, and of the general questions where they are not the bundled ones."""
+    """Content of the gold sets."""
     chosen = settings.eval
     found: dict[str, Version] = {}
     if chosen.gold is not None:
@@ -53,10 +54,14 @@ def gold_external(settings: Settings) -> dict[str, Version]:
     if chosen.gold_sets:
         named = dict(chosen.gold_sets)
         found["gold_sets"] = lambda _: _gold_sets_version(named)
-    if chosen.general is not None:
-        general = chosen.general
-        found["general"] = lambda _: _gold_version(general, "eval.general")
     return found
+
+
+def evaluated_external(settings: Settings) -> dict[str, Version]:
+    """Content of the gold sets, and of the general questions where they are not the bundled ones."""
+    general = settings.eval.general
+    more: dict[str, Version] = {} if general is None else {"general": lambda _: _gold_version(general, "eval.general")}
+    return gold_external(settings) | more
 
 
 def _gold_version(folder: Path, setting: str) -> str:
