@@ -26,6 +26,13 @@ class EvalSettings(Section):
         "convex", "How BM25 and the model are fused where deploys is hybrid: scores, or reciprocal ranks."
     )
 
+    query_log: Path | None = runtime(
+        None,
+        "Text file of queries that people typed, one a line, without judgements: the search page offers those on which "
+        "the systems differ most.",
+        protected="path",
+    )
+
     @model_validator(mode="after")
     def _has_ten(self) -> "EvalSettings":
         if any(k < 1 for k in self.ks) or 10 not in self.ks:
