@@ -5,8 +5,8 @@
     <home>/judged/queries.jsonl     {"_id", "text", "metadata": {"texts": {passage id: hash of what was judged}}}
     <home>/judged/qrels/test.tsv    query-id <tab> corpus-id <tab> score; 0: judged, and not relevant
 
-There is no corpus.jsonl: ids are those of the pipeline's passages. The hashes tell later on whether a passage still says
-what it said, for after another chunking the same id can belong to another text.
+There is no corpus.jsonl: ids are those of the pipeline's passages. The hashes tell later on whether a passage still
+says what it said, for after another chunking the same id can belong to another text.
 """
 
 import re

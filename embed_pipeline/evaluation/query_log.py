@@ -41,8 +41,8 @@ def read_query_log(path: Path, most: int = SAMPLE) -> QueryLog:
     """Read a text file of queries, one a line.
 
     Blank lines are left out, and so are repeated queries, whatever their case and white space. UTF-8 and UTF-16 (with
-    its mark); a line that is neither is read as Windows-1252. Of more than ``most`` different queries a sample is taken,
-    the same each time: those with the lowest hashes, so that the file may be of any size.
+    its mark); a line that is neither is read as Windows-1252. Of more than ``most`` different queries a sample is
+    taken, the same each time: those with the lowest hashes, so that the file may be of any size.
 
     Raises:
         InputError: it cannot be read, or holds no query.

@@ -44,7 +44,7 @@ class HomeSearch:
         return {**found, "notes": [] if self._checkpoint() is not None else [NO_MODEL]}
 
     def what_became(self, judged: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-        """Of judged passages, each (id, hash of its text): ``{"state", "passage_id", "title", "text"}`` as it is now."""
+        """Of judged passages, each (id, hash of its text): ``{"state", "passage_id", "title", "text"}`` as of now."""
         passages = _read(self._passages())
         now = {passage: passages.hash_of(place) for passage, place in passages.places.items()}
         places = {digest: passage for passage, digest in now.items()}
@@ -86,7 +86,8 @@ class HomeSearch:
         found = self._store.current("passages")
         if found is None:
             raise InputError(
-                f"{self._store.home}: holds no passages yet, so there is nothing to search; embed-pipeline run makes them."
+                f"{self._store.home}: holds no passages yet, so there is nothing to search; "
+                "embed-pipeline run makes them."
             )
         return found
 

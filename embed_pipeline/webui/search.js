@@ -119,11 +119,18 @@
     for (const card of document.querySelectorAll(".hit")) card.classList.toggle("same", on && card.dataset.passage === passage);
   };
 
+  // A passage begins with its heading, which stands above it already.
+  const body = (passage) => {
+    const heading = passage.title.split(" › ").pop();
+    const text = heading && passage.text.startsWith(heading + "\n") ? passage.text.slice(heading.length) : passage.text;
+    return text.trim().replace(/\n\s*\n/g, "\n");
+  };
+
   const card = (system, hit) => {
     const passage = shown.passages[hit.passage_id];
     const elsewhere = shown.systems.filter((one) => one.name !== system.name)
       .map((one) => `${one.label} ${passage.ranks[one.name] ?? "–"}`).join(" · ");
-    const text = make("p", { className: "text", dir: "auto", textContent: passage.text });
+    const text = make("p", { className: "text", dir: "auto", textContent: body(passage) });
     const element = make("li", { className: hit.only_here ? "hit only" : "hit" },
       make("p", { className: "top" },
         make("span", { className: "rank", textContent: hit.rank }), ...marks(system, hit),

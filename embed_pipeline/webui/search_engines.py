@@ -1,8 +1,8 @@
 """Who answers what the search page asks: a child process that goes when nobody searches any more.
 
-The process with the page stays small: models live in the child, which is started by the first search and ended after some
-minutes without one. They talk through the child's standard input and output, one JSON object a line, which nobody else
-can reach; the child ends when its input does, hence with this process.
+The process with the page stays small: models live in the child, which is started by the first search and ended after
+some minutes without one. They talk through the child's standard input and output, one JSON object a line, which nobody
+else can reach; the child ends when its input does, hence with this process.
 """
 
 import contextlib
@@ -99,8 +99,8 @@ class SearchEngine:
         except (BrokenPipeError, ValueError):
             self._end()
             raise WebUIError(
-                "the process that searches ended by itself; search again. If it does so again, the memory of this machine "
-                "may not do for the models: dagster/ui.log in the home has its last words."
+                "the process that searches ended by itself; search again. If it does so again, the memory of this "
+                "machine may not do for the models."
             ) from None
         if "error" in told:
             raise (UserError if told["user"] else EmbedPipelineError)(told["error"])
