@@ -32,6 +32,7 @@ LONGEST = 20_000
 """Characters of a query."""
 _SPLIT = "test"
 _TEXTS = "texts"
+_HALF = re.compile(r"[\ud800-\udfff]")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 State = Literal["same", "moved", "changed", "gone"]
@@ -96,7 +97,7 @@ class JudgedQuestions:
             InputError: no query, no passage, or another score.
         """
         question = readable_query(query)
-        if not passage_id.strip() or len(passage_id) > LONGEST:
+        if not passage_id.strip() or len(passage_id) > LONGEST or _HALF.search(passage_id):
             raise InputError("a judgement needs the id of a passage.")
         if score is not None and score not in SCORES:
             raise InputError("a judgement is 0 (not relevant), 1 (relevant) or 2 (exactly that).")
