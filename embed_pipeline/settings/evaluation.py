@@ -39,7 +39,12 @@ class EvalSettings(Section):
     fusion: Literal["convex", "rrf"] = added(
         "convex", "How BM25 and the model are fused where deploys is hybrid: scores, or reciprocal ranks."
     )
-
+    query_log: Path | None = runtime(
+        None,
+        "Text file of queries that people typed, one a line, without judgements: the search page offers those on which "
+        "the systems differ most.",
+        protected="path",
+    )
     keep_identical_ids: bool = added(
         False, "Keep a passage whose id is the query's among what is found; BEIR leaves it out."
     )
