@@ -314,6 +314,15 @@ class EndpointMetrics(dy.Schema):
     within_tolerance = dy.Bool(nullable=False, description="|delta| <= tolerance.")
 
 
+class SystemMetrics(dy.Schema):
+    """Every system there is in the end, what was exported and what is served among them."""
+
+    test_set = _text("The test set.", primary_key=True)
+    system = _text("base, tuned, bm25, hybrid …, onnx_int8, endpoint.", primary_key=True)
+    metric = _text("Metric name, lower case.", primary_key=True)
+    value = dy.Float64(nullable=False, min=0, max=1, description="Mean over the queries.")
+
+
 def validate(schema: type[dy.Schema], frame: pl.DataFrame, where: str | None = None) -> pl.DataFrame:
     """Cast to the declared types, check every constraint, order the columns.
 

@@ -29,7 +29,7 @@ from embed_pipeline_tests.finetune.build import tiny_model
 from embed_pipeline_tests.ports import free_port
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "loft_stations"
-ASSETS = 17
+ASSETS = 18
 
 
 class User:

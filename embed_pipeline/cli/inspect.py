@@ -106,10 +106,10 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
         for fact, value in shown["provenance"].items():
             console.print(f"  {fact.replace('_', ' ')}: {_in_a_line(value)}", markup=False)
     if plain_name(name) == "metrics":
-        for table in output.comparison_tables(shown):
+        for table in (*output.comparison_tables(shown), *output.system_tables(shown)):
             console.print()
             console.print(table)
-        console.print(f"\nverdict: {shown['verdict']}", markup=False)
+        output.print_verdict(shown)
     elif "sample" in shown:
         console.print(f"\n{shown['rows']} rows, for example:", markup=False)
         for row in shown["sample"]:

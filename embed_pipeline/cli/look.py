@@ -1,4 +1,4 @@
-"""Commands that look at a home and change nothing: ``history``, ``variants``, ``status``, ``show`` and ``doctor``."""
+"""Commands that look at a home and change nothing: what ran, what is stale, what there is, and whether all is well."""
 
 import sys
 from typing import Annotated
@@ -65,6 +65,24 @@ def show(
         output.print_json(shown)
     else:
         inspect.print_artifact(artifact, shown)
+
+
+def report(
+    ctx: typer.Context,
+    version: Annotated[str, typer.Argument(help="Version of report or metrics, or its beginning.")] = "current",
+    path: Annotated[bool, typer.Option("--path", help="Only print where it lies.")] = False,
+) -> None:
+    """Open the report in the browser: the verdict, every system, every question and what was found for it."""
+    import webbrowser
+
+    from embed_pipeline.store.artifacts import Store
+    from embed_pipeline.store.reports import find_report
+
+    context: Context = ctx.obj
+    page = find_report(Store(context.home), version)
+    context.tell({"report": str(page)}, str(page))
+    if not path and not context.as_json and not webbrowser.open(page.absolute().as_uri()):
+        sys.stderr.write("No browser could be opened; open this file in one.\n")
 
 
 def doctor(

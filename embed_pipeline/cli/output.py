@@ -108,32 +108,67 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def comparison_tables(summary: Mapping[str, Any]) -> list[Table]:
-    """Base against tuned, BM25 and hybrid beside them, one table per test set."""
+def system_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """Every system, one table per test set; the best in bold."""
+    from embed_pipeline.evaluation.report import p_value, signed, system_rows
+
     tables = []
-    for test_set, systems in summary["test_sets"].items():
+    for test_set in summary["test_sets"]:
+        rows = system_rows(summary, test_set)
+        metrics = list(rows[0]["values"])
         table = Table(
-            "metric", "BM25", "hybrid", "base", "tuned", "delta", Column("interval", no_wrap=True), "p",
+            "system", *metrics, "against tuned", Column("interval", no_wrap=True), "p",
             title=f"{test_set} questions", title_justify="left", box=None, header_style="bold",
+        )  # fmt: skip
+        for row in rows:
+            versus = row["versus"]
+            against = ("", "", "")
+            if versus is not None:
+                low, high = versus["ci95"]
+                interval = f"{signed(low)} to {signed(high)}"
+                against = (signed(versus["delta"]), interval, p_value(versus["p_corrected"]))
+            cells = (row["name"], *(_cell(row["values"].get(metric)) for metric in metrics), *against)
+            table.add_row(*cells, style="bold" if row["best"] else None)
+        tables.append(table)
+    return tables
+
+
+def comparison_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """Tuned against base at every metric, one table per test set."""
+    tables = []
+    for test_set in summary["test_sets"]:
+        table = Table(
+            "metric", "base", "tuned", "delta", Column("interval", no_wrap=True), "p",
+            title=f"{test_set} questions, tuned against base", title_justify="left", box=None, header_style="bold",
         )  # fmt: skip
         compared = summary["comparison"][test_set]
         for metric in _ordered(compared):
             row = compared[metric]
             low, high = row["ci95"]
-            significant = row["p"] < 0.05
-            colour = ("green" if row["delta"] > 0 else "red") if significant else "default"
+            p = row.get("p_corrected", row["p"])
+            colour = ("green" if row["delta"] > 0 else "red") if p < 0.05 else "default"
             table.add_row(
                 metric,
-                _cell(systems.get("bm25", {}).get(metric)),
-                _cell(systems.get("hybrid", {}).get(metric)),
                 _cell(row["base"]),
                 _cell(row["tuned"]),
                 f"[{colour}]{row['delta']:+.4f}[/]",
                 f"[{low:+.4f}, {high:+.4f}]".replace("[", "\\["),
-                f"{row['p']:.4f}",
+                f"{p:.4f}",
             )
         tables.append(table)
     return tables
+
+
+def print_verdict(summary: Mapping[str, Any]) -> None:
+    """The verdict, what it rests on, and what to do, in plain lines."""
+    from embed_pipeline.evaluation.report import verdict_lines, verdict_word
+
+    if "decision" not in summary:  # measured by an earlier version
+        out().print(f"\nverdict: {summary['verdict']}", markup=False)
+        return
+    out().print(f"\nverdict: {verdict_word(summary)}", markup=False)
+    for line in verdict_lines(summary):
+        out().print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:

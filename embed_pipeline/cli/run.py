@@ -15,6 +15,7 @@ from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.stages.sweep import COMPARISON
 from embed_pipeline.stages.variants import ALL, chosen_variants
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.reports import IN_USE, find_report
 
 if TYPE_CHECKING:
     from embed_pipeline.llm.estimate import Estimate
@@ -84,7 +85,7 @@ def run(
     if chosen:
         print_overview(variants_overview(settings, home))
     elif "metrics" in finished and not report.errors:
-        _show_result(home, verdict, endpoint if "endpoint" in finished else None, again)
+        _show_result(home, endpoint if "endpoint" in finished else None, again)
     return report.exit_code
 
 
@@ -128,14 +129,16 @@ def _show_plan(
         console.print(f"{name}: {estimate.line()}", markup=False)
 
 
-def _show_result(home: Path, verdict: str | None, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:
+def _show_result(home: Path, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:
     metrics = Store(home).current("metrics")
     assert metrics is not None
     console = output.out()
-    for table in output.comparison_tables(metrics.json("summary")):
+    summary = metrics.json("summary")
+    for table in output.system_tables(summary):
         console.print()
         console.print(table)
-    console.print(f"\nverdict: {verdict}    report: {metrics.path / 'report.html'}", markup=False)
+    output.print_verdict(summary)
+    console.print(f"\nreport:   {find_report(Store(home), IN_USE)}", markup=False, soft_wrap=True)
     if endpoint is not None:
         url = endpoint["url"]
         body = f'{{"model": "{endpoint["model"]}", "input": ["your text"], "input_type": "query"}}'

@@ -115,6 +115,8 @@ def _checks(place: Place, home: Path) -> Iterator[dg.AssetChecksDefinition]:
     for asset, declare in declared.items():
         if place.has(asset):
             yield declare(place)
+    if place.has("metrics"):
+        yield _forgetting_check(place)
     for name in place.graph:
         if variant_of(name) == place.variant and plain_name(name).startswith("mined_negatives"):
             yield _negatives_check(place, plain_name(name))
@@ -155,6 +157,19 @@ def _verdict_check(place: Place) -> dg.AssetChecksDefinition:
         return _result(not refused, f"the verdict is {outcome}: nothing is exported or deployed", verdict=outcome)
 
     return verdict
+
+
+def _forgetting_check(place: Place) -> dg.AssetChecksDefinition:
+    """Of a variant it is a warning, as the verdict is."""
+
+    @blocking_check(place, "metrics", ["eval.max_forgetting"], blocking=place.variant is None)
+    def not_forgotten(chosen: Settings, metrics: Artifact) -> dg.AssetCheckResult:
+        """On general questions no more was lost than eval.max_forgetting allows, or not significantly."""
+        found = metrics.json("summary")["forgetting"]
+        why = f"{found['reason']}: nothing is exported or deployed. Train less (finetune.epochs, learning_rate)"
+        return _result(not found["blocks"], why, relative=found["relative"])
+
+    return not_forgotten
 
 
 def _onnx_check(place: Place) -> dg.AssetChecksDefinition:

@@ -49,6 +49,8 @@ KINDS = {
     "prompts": Kind("prompts", "The prompts of the language model, those of sdg.prompts among them.", ("sdg.prompts",)),
     "import_from": Kind("imported_questions", "The questions brought along (sdg.import_from).", ("sdg.import_from",)),
     "gold": Kind("gold_questions", "The gold set (eval.gold).", ("eval.gold",)),
+    "gold_sets": Kind("gold_sets", "The named gold sets (eval.gold_sets).", ("eval.gold_sets",)),
+    "general": Kind("general_questions", "The general questions (eval.general).", ("eval.general",)),
     "teacher": Kind("teacher", "The model that is distilled from (finetune.teacher).", ("finetune.teacher",)),
     "cross_encoder": Kind(
         "cross_encoder", "The model that denoises negatives (prep.cross_encoder).", ("prep.cross_encoder",)

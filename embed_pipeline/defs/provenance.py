@@ -9,7 +9,7 @@ from embed_pipeline.settings.differences import git_revision
 from embed_pipeline.stages.provenance import SHOWN_ON, provenance
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.store.names import plain_name
-from embed_pipeline.store.reports import ASSET as REPORTED
+from embed_pipeline.store.reports import ASSETS as REPORTED
 
 
 def origin_of(run_id: str) -> dict[str, str | None]:
@@ -34,6 +34,6 @@ def provenance_metadata(artifact: Artifact, store: Store) -> dict[str, Any]:
         shown["origin: cost"] = dg.MetadataValue.json(cost)
     if "run" in facts:
         shown["origin: run"] = dg.MetadataValue.dagster_run(facts["run"])
-    if plain_name(artifact.asset) == REPORTED:
+    if plain_name(artifact.asset) in REPORTED:
         shown["report"] = dg.MetadataValue.url(f"/embed_pipeline/report/{artifact.version[:12]}")
     return {**shown, **links}

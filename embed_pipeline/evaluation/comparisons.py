@@ -7,6 +7,8 @@ import polars as pl
 
 from embed_pipeline import tables
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, Comparison, cluster_numbers, compare, holm
+from embed_pipeline.evaluation.forgetting import forgetting
+from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.evaluation.metrics import QueryScores, mean_scores
 from embed_pipeline.evaluation.systems import compared_systems
 from embed_pipeline.evaluation.verdict import Trust, decide, deciding_set
@@ -72,8 +74,14 @@ def compared(
             one.name: {metric: row.as_json() for metric, row in found[one.name, ALL].items()} for one in sets
         },
         "versus": {
-            name: {system: {metric: _against(row) for metric, row in rows.items()} for system, rows in of_set.items()}
+            name: {system: {metric: against(row) for metric, row in rows.items()} for system, rows in of_set.items()}
             for name, of_set in versus.items()
+        },
+        "test_set_versions": {one.name: set_version(one) for one in sets},
+        **_forgetting(found, sets, settings),
+        "intervals": {
+            one.name: {system: interval(scores, one, settings) for system, scores in systems[one.name].items()}
+            for one in sets
         },
         "verdict": decision.verdict,
         "decision": decision.as_json(),
@@ -86,6 +94,21 @@ def compared(
         for row in _rows(test_set, place[1], by_metric)
     ]
     return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary
+
+
+def interval(scores: QueryScores, test_set: RetrievalSet, settings: EvalSettings) -> list[float]:
+    """Interval of the mean nDCG@10 of one system, by the same resampling."""
+    own = scores.subset(set(scores.query_ids), (DECIDING_METRIC,))
+    nothing = QueryScores(own.query_ids, own.metrics, 0 * own.values)
+    low, high = compare(nothing, own, settings, test_set.clusters)[DECIDING_METRIC].ci95
+    return [max(low, 0.0), high]
+
+
+def _forgetting(
+    found: Mapping[Place, Mapping[str, Comparison]], sets: Sequence[RetrievalSet], settings: EvalSettings
+) -> dict[str, Any]:
+    general = next((one.name for one in sets if one.kind == "general"), None)
+    return {} if general is None else {"forgetting": forgetting(found[general, ALL][DECIDING_METRIC], settings)}
 
 
 class _Looked:
@@ -112,7 +135,7 @@ class _Looked:
         return found
 
 
-def _against(found: Comparison) -> dict[str, Any]:
+def against(found: Comparison) -> dict[str, Any]:
     """A system against the tuned model: the other way round than ``comparison`` names them."""
     row = found.as_json()
     return {"value": row["tuned"], "tuned": row["base"]} | {

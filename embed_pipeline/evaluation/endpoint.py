@@ -8,6 +8,7 @@ from embed_pipeline import tables
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.evaluation.metrics import DECIMALS, from_frame, mean_scores, metric_names, score_run
 from embed_pipeline.evaluation.retrieve import dense_run
+from embed_pipeline.evaluation.systems import depth
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 
@@ -38,7 +39,9 @@ def evaluate_endpoint(
     """
     rows = []
     for test_set in sets:
-        served = mean_scores(score_run(test_set, dense_run(test_set, encoder, max(settings.ks)), settings.ks))
+        served = mean_scores(
+            score_run(test_set, dense_run(test_set, encoder, depth(settings), settings.keep_identical_ids), settings.ks)
+        )
         checkpoint = mean_scores(from_frame(tuned_scores, test_set.name, "tuned", settings.ks))
         for metric in metric_names(settings.ks):
             delta = round(served[metric] - checkpoint[metric], DECIMALS) + 0.0

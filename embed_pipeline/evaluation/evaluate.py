@@ -68,13 +68,10 @@ def evaluate_base(
         InputError: there is no test set.
     """
     _refuse_none(sets)
-    k = depth(settings)
-    fusion = FusionWeight()
-    if development is not None:
-        fusion = choose_weight(development, bm25_run(development, k), dense_run(development, encoder, k), k, settings)
+    fusion = _fusion(development, encoder, settings)
     scores, runs = [], []
     for test_set in sets:
-        found = base_runs(test_set, encoder, k, fusion.weight)
+        found = base_runs(test_set, encoder, settings, fusion.weight)
         scores += [to_frame(score_run(test_set, found[one], settings.ks), test_set.name, one) for one in found]
         runs += [run_frame(found[one], test_set.name, one) for one in found if one in STORED]
     return BaseEvaluation(
@@ -105,16 +102,13 @@ def evaluate_tuned(
         ArtifactError, StageError: ``before`` was made from other queries or cut-offs.
     """
     _refuse_none(sets)
-    k = depth(settings)
-    fusion = FusionWeight()
-    if development is not None:
-        fusion = choose_weight(development, bm25_run(development, k), dense_run(development, encoder, k), k, settings)
+    fusion = _fusion(development, encoder, settings)
     scores, runs = [], []
     systems: dict[str, dict[str, QueryScores]] = {}
     for test_set in sets:
         name = test_set.name
         stored = {one: from_frame(before.query_metrics, name, one, settings.ks) for one in BASE_SYSTEMS}
-        found = tuned_runs(test_set, encoder, run_of(before.runs, name, "bm25"), k, fusion.weight)
+        found = tuned_runs(test_set, encoder, run_of(before.runs, name, "bm25"), settings, fusion.weight)
         scored = {one: score_run(test_set, run, settings.ks) for one, run in found.items()}
         scores += [to_frame(of_system, name, one) for one, of_system in scored.items()]
         runs += [run_frame(found["tuned"], name, "tuned")]
@@ -128,8 +122,16 @@ def evaluate_tuned(
     )
 
 
+def _fusion(development: RetrievalSet | None, encoder: Encoder, settings: EvalSettings) -> FusionWeight:
+    if development is None:
+        return FusionWeight()
+    k, keep = depth(settings), settings.keep_identical_ids
+    sparse, dense = bm25_run(development, k, keep), dense_run(development, encoder, k, keep)
+    return choose_weight(development, sparse, dense, k, settings)
+
+
 def _refuse_none(sets: Sequence[RetrievalSet]) -> None:
-    if not sets:
+    if all(one.kind == "general" for one in sets):
         raise InputError(
             "there is nothing to evaluate on: the test split holds no question and eval.gold is not set; "
             "raise prep.test_ratio, give more documents, or set eval.gold."

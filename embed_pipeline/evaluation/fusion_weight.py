@@ -31,7 +31,7 @@ class FusionWeight:
 
 
 def choose_weight(
-    development: RetrievalSet | None,
+    development: RetrievalSet,
     sparse: Mapping[str, Scores],
     dense: Mapping[str, Scores],
     k: int,
@@ -40,13 +40,11 @@ def choose_weight(
     """The best weight on the development questions, if it is significantly better there than the half.
 
     Args:
-        development: questions judged by people that no test set holds; None: there are none. Generated questions must
-            not choose: BM25 answers nearly all of them, so they would always ask for it.
+        development: questions judged by people that no test set holds. Generated questions must not choose: BM25
+            answers nearly all of them, so they would always ask for it.
         sparse, dense: what BM25 and the model find for them.
         k: passages of a run.
     """
-    if development is None:
-        return FusionWeight()
     scored = {
         weight: score_run(development, convex(sparse, dense, k, weight), settings.ks)
         for weight in (EQUAL_WEIGHT, *WEIGHTS)

@@ -1,4 +1,4 @@
-"""The gold set: a BEIR folder with questions asked and judged by people."""
+"""Gold sets: BEIR folders with questions asked and judged by people."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,37 +6,65 @@ from pathlib import Path
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import remembered_sha256, sha256_json
 from embed_pipeline.formats.beir import CORPUS, QUERIES, qrels_path, read_retrieval_set
+from embed_pipeline.formats.rows import first_three
 from embed_pipeline.records import RetrievalSet
 
 GOLD = "gold"
 _SPLIT = "test"
+_DEVELOPMENT = "dev"
 
 
-def load_gold(folder: Path, passages: Mapping[str, str]) -> RetrievalSet:
-    """Read the gold set's queries.jsonl, qrels/test.tsv and, if it has one, corpus.jsonl.
+def load_gold(folder: Path, passages: Mapping[str, str], name: str = GOLD) -> RetrievalSet:
+    """Read a gold set's queries.jsonl, qrels/test.tsv and, if it has one, corpus.jsonl.
 
     Args:
         folder: the BEIR folder.
         passages: the pipeline's own passages, id -> text as the encoder sees it; used when the folder has no
             corpus.jsonl. The judgements then name passages, or documents for all their passages.
+        name: of the set.
 
     Raises:
         InputError: see :func:`embed_pipeline.formats.beir.read_retrieval_set`.
     """
-    return read_retrieval_set(folder, _SPLIT, GOLD, passages)
+    return read_retrieval_set(folder, _SPLIT, name, passages)
 
 
-def gold_fingerprint(folder: Path) -> str:
-    """Hash of the bytes of every file that :func:`load_gold` reads, wherever the folder lies.
+def load_development(folder: Path, passages: Mapping[str, str], name: str = GOLD) -> RetrievalSet | None:
+    """The questions of qrels/dev.tsv, which may choose how to fuse; None where there is no such file.
+
+    Raises:
+        InputError: as :func:`load_gold`; or a question stands in qrels/test.tsv as well.
+    """
+    if not qrels_path(folder, _DEVELOPMENT).is_file():
+        return None
+    found = read_retrieval_set(folder, _DEVELOPMENT, name, passages)
+    both = sorted(set(found.queries) & set(read_retrieval_set(folder, _SPLIT, name, passages).queries))
+    if both:
+        raise InputError(
+            f"{qrels_path(folder, _DEVELOPMENT)}: {len(both)} of its questions stand in {_SPLIT}.tsv as well "
+            f"({first_three(both)}), so that they would judge their own choice; leave them in one of the two."
+        )
+    return found
+
+
+def gold_fingerprint(folder: Path, setting: str = "eval.gold") -> str:
+    """Hash of the bytes of every file that is read of a gold set, wherever the folder lies.
 
     Raises:
         InputError: queries.jsonl or qrels/test.tsv is missing or unreadable.
     """
     required = (folder / QUERIES, qrels_path(folder, _SPLIT))
-    optional = [folder / CORPUS] if (folder / CORPUS).is_file() else []
+    optional = [path for path in (folder / CORPUS, qrels_path(folder, _DEVELOPMENT)) if path.is_file()]
     try:
         return sha256_json(
             {path.relative_to(folder).as_posix(): remembered_sha256(path) for path in (*required, *optional)}
         )
     except OSError as error:
-        raise InputError(f"eval.gold {folder}: {error.filename} cannot be read: {error.strerror}.") from None
+        raise InputError(f"{setting} {folder}: {error.filename} cannot be read: {error.strerror}.") from None
+
+
+def set_version(retrieval_set: RetrievalSet) -> str:
+    """Hash of questions, judgements and passages; figures can be compared where it is the same."""
+    judged = {query: dict(sorted(rows.items())) for query, rows in sorted(retrieval_set.qrels.items())}
+    texts = [sorted(retrieval_set.queries.items()), sorted(retrieval_set.passages.items())]
+    return sha256_json([judged, *texts])

@@ -56,8 +56,7 @@ def score_run(retrieval_set: RetrievalSet, run: Run, ks: Sequence[int]) -> Query
 
     nDCG, recall, precision and MAP are trec_eval's ``ndcg_cut``, ``recall``, ``P`` and ``map_cut``, as in
     BEIR. ``mrr@k`` is the reciprocal rank of the first relevant passage if it is among the first k, else 0.
-    Everywhere the order is trec_eval's: scores as float32, ties by descending passage id. Identical query
-    and passage ids are scored like any other (BEIR drops them by default).
+    Everywhere the order is trec_eval's: scores as float32, ties by descending passage id.
     """
     import pytrec_eval
 

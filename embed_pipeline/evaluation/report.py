@@ -1,145 +1,186 @@
-"""The comparison for people: table rows, Markdown, a chart, and report.html."""
+"""The comparison for people: sentences, Markdown, charts; the page is :mod:`embed_pipeline.evaluation.page`."""
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jinja2
-import polars as pl
 from markupsafe import Markup
 
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
-from embed_pipeline.files import write_text
-from embed_pipeline.records import RetrievalSet
-from embed_pipeline.store.reports import REPORT
+from embed_pipeline.evaluation.systems import SYSTEMS
+from embed_pipeline.evaluation.verdict import name_of
 
-SYSTEMS = ("bm25", "hybrid", "base", "tuned")
-CHART_METRICS = ("ndcg@10", "recall@10")
-EXAMPLES = 10
-_COLOURS = {"bm25": "#b98536", "hybrid": "#8273b8", "base": "#8a94a6", "tuned": "#2b8a78"}
-_CHART = {"width": 640, "left": 98, "full": 460}
-_MAX_TEXT = 300
+SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "ndcg@1")
+PAIRS = (("base", "tuned"), ("hybrid", "hybrid_tuned"), ("convex", "convex_tuned"))
+"""The same use before and after training: one line of the chart each."""
+LABELS: Mapping[str, str] = {
+    "base": "model alone",
+    "hybrid": "with BM25, by ranks",
+    "convex": "with BM25, by scores",
+    "bm25": "BM25",
+}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_PLOT = {"left": 190, "width": 400, "right": 150, "row": 34}
+
+
+def ordered(systems: Mapping[str, Any]) -> list[str]:
+    """Names of systems in the order in which they are shown."""
+    return [one for one in SYSTEMS if one in systems] + [one for one in systems if one not in SYSTEMS]
 
 
 def comparison_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row per test set and metric, in the order of the summary.
+    """Tuned against base: one row per test set and metric, in the order of the summary.
 
     Returns:
-        ``[{"test_set", "metric", "bm25", "hybrid", "base", "tuned", "delta", "ci": [lo, hi], "p"}]``
+        ``[{"test_set", "metric", "base", "tuned", "delta", "ci": [lo, hi], "p", "p_corrected"}]``
     """
     return [
         {
             "test_set": test_set,
             "metric": metric,
-            **{system: summary["test_sets"][test_set][system][metric] for system in SYSTEMS},
-            "delta": found["delta"],
+            **{name: found[name] for name in ("base", "tuned", "delta", "p", "p_corrected")},
             "ci": found["ci95"],
-            "p": found["p"],
         }
         for test_set, by_metric in summary["comparison"].items()
         for metric, found in by_metric.items()
     ]
 
 
+def system_rows(summary: Mapping[str, Any], test_set: str) -> list[dict[str, Any]]:
+    """One row per system on a test set.
+
+    Returns:
+        ``[{"system", "name", "best", "interval": [lo, hi], "values": {metric: mean}, "versus": {…} | None}]``;
+        ``versus`` is the system against the tuned model, None for the tuned model itself.
+    """
+    systems = summary["test_sets"][test_set]
+    best = max(systems, key=lambda one: systems[one][DECIDING_METRIC])
+    return [
+        {
+            "system": system,
+            "name": name_of(system),
+            "best": system == best,
+            "interval": summary.get("intervals", {}).get(test_set, {}).get(system),
+            "values": {metric: systems[system][metric] for metric in SHOWN_METRICS if metric in systems[system]},
+            "versus": _versus(summary, test_set, system),
+        }
+        for system in ordered(systems)
+    ]
+
+
+def _versus(summary: Mapping[str, Any], test_set: str, system: str) -> dict[str, Any] | None:
+    if system == "base":  # the other way round than it was compared
+        found = summary["comparison"][test_set][DECIDING_METRIC]
+        low, high = found["ci95"]
+        return {"delta": -found["delta"], "ci95": [-high, -low], "p_corrected": found.get("p_corrected", found["p"])}
+    found = summary.get("versus", {}).get(test_set, {}).get(system, {}).get(DECIDING_METRIC)
+    return None if found is None else {name: found[name] for name in ("delta", "ci95", "p_corrected")}
+
+
 def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """The verdict in plain words, with the numbers it rests on."""
-    test_set = summary["decision"]["test_set"]
-    found = summary["comparison"][test_set][DECIDING_METRIC]
+    decision = summary["decision"]
+    before, after = (name_of(system) for system in decision["systems"])
     meaning = {
-        "ship": "the tuned model is significantly better than its base",
-        "no_gain": "no significant difference between the tuned model and its base could be shown",
-        "regress": "the tuned model is significantly worse than its base",
+        "ship": f"{after} is significantly better than {before}",
+        "no_gain": f"no gain of {after} over {before} could be shown",
+        "regress": f"{after} is significantly worse than {before}",
     }[summary["verdict"]]
-    low, high = found["ci95"]
-    p = p_value(found["p"])
+    low, high = decision["ci95"]
+    p = p_value(decision["p"])
     p = p if p.startswith("<") else f"= {p}"
     return (
-        f"{meaning}. On the {test_set} questions nDCG@10 is {score(found['tuned'])} against {score(found['base'])} "
-        f"({signed(found['delta'])}, interval {signed(low)} to {signed(high)}, p {p})."
+        f"{_capital(meaning)}. On the {decision['test_set']} questions nDCG@10 is {score(decision['after'])} against "
+        f"{score(decision['before'])} ({signed(decision['delta'])}, interval {signed(low)} to {signed(high)}, p {p}; "
+        f"{decision['queries']} questions in {decision['clusters']} groups)."
     )
 
 
+def verdict_word(summary: Mapping[str, Any]) -> str:
+    """``ship``, or ``ship (provisional)``."""
+    return str(summary["verdict"]) + ("" if summary["decision"]["firm"] else " (provisional)")
+
+
+def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Verdict, reasons and advice, a sentence or two each."""
+    decision = summary["decision"]
+    forgotten = summary.get("forgetting", {})
+    lost = [_capital(forgotten["reason"]) + "."] if forgotten.get("blocks") else []
+    return [verdict_sentence(summary), *decision["reasons"], *lost, *decision["advice"]]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def markdown_table(summary: Mapping[str, Any]) -> str:
-    """The verdict and every row of :func:`comparison_rows` as Markdown."""
-    lines = [
-        f"**{summary['verdict']}**: {verdict_sentence(summary)}",
-        "",
-        "| test set | metric | BM25 | hybrid | base | tuned | change | interval | p |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    """Verdict and advice, every system on every test set, and tuned against base, as Markdown; the best in bold."""
+    word, first, *more = verdict_word(summary), *verdict_lines(summary)
+    lines = [f"**{word}**: {first}", "", *(f"- {line}" for line in more)]
+    for test_set in summary["test_sets"]:
+        rows = system_rows(summary, test_set)
+        metrics = list(rows[0]["values"])
+        lines += ["", f"**{test_set} questions**", "", f"| system | {' | '.join(metrics)} | against tuned | p |"]
+        lines.append(f"| --- | {' | '.join('---:' for _ in metrics)} | ---: | ---: |")
+        lines += [_markdown_row(row, metrics) for row in rows]
+    lines += ["", "**Tuned against base**", "", "| test set | metric | base | tuned | change | interval | p |"]
+    lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for row in comparison_rows(summary):
-        systems = " | ".join(score(row[system]) for system in SYSTEMS)
-        interval = f"{signed(row['ci'][0])} to {signed(row['ci'][1])}"
         lines.append(
-            f"| {row['test_set']} | {row['metric']} | {systems} | {signed(row['delta'])} | {interval} "
-            f"| {p_value(row['p'])} |"
+            f"| {row['test_set']} | {row['metric']} | {score(row['base'])} | {score(row['tuned'])} "
+            f"| {signed(row['delta'])} | {signed(row['ci'][0])} to {signed(row['ci'][1])} "
+            f"| {p_value(row['p_corrected'])} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def svg_bars(summary: Mapping[str, Any]) -> str:
-    """nDCG@10 and recall@10 of every system on every test set as a standalone SVG with its own background."""
-    titles, bars, y = [], [], 0
-    for test_set, systems in summary["test_sets"].items():
-        for metric in CHART_METRICS:
-            y += 30
-            titles.append({"y": y, "text": f"{metric}, {test_set} questions"})
-            y += 10
-            for system in SYSTEMS:
-                value = systems[system][metric]
-                width = round(value * _CHART["full"], 1)
-                bars.append({"y": y, "system": system, "value": value, "width": width, "colour": _COLOURS[system]})
-                y += 22
-    label = "ndcg@10 and recall@10 of BM25, hybrid, base and tuned"
-    template = environment().get_template("bars.svg.j2")
-    return template.render(**_CHART, height=y + 12, titles=titles, bars=bars, label=label)
+def _markdown_row(row: Mapping[str, Any], metrics: Sequence[str]) -> str:
+    bold = "**" if row["best"] else ""
+    cells = [f"{bold}{score(row['values'][metric])}{bold}" for metric in metrics]
+    versus = row["versus"]
+    against = ("", "") if versus is None else (signed(versus["delta"]), p_value(versus["p_corrected"]))
+    return f"| {bold}{row['name']}{bold} | {' | '.join([*cells, *against])} |"
 
 
-def write_report(
-    summary: Mapping[str, Any],
-    metrics: pl.DataFrame,
-    base_scores: pl.DataFrame,
-    tuned_scores: pl.DataFrame,
-    sets: Sequence[RetrievalSet],
-    folder: Path,
-    extra: Mapping[str, str] | None = None,
-) -> None:
-    """Write report.html: one file without scripts or references to others, the same bytes for the same input.
+def svg_systems(summary: Mapping[str, Any]) -> str:
+    """nDCG@10 of every system on every test set as a standalone SVG with its own background.
 
-    Args:
-        summary: of :class:`embed_pipeline.evaluation.evaluate.TunedEvaluation`.
-        metrics: :class:`embed_pipeline.tables.Metrics`, for the slices.
-        base_scores: :class:`embed_pipeline.tables.QueryMetrics` holding at least the base.
-        tuned_scores: the same, holding the tuned model.
-        sets: the test sets, for the texts of the questions.
-        folder: where report.html goes.
-        extra: lines about the model, name -> value.
+    A line for each way of use: a ring before training, a dot after it, a bar between them, thin lines for the
+    intervals.
     """
-    rows = comparison_rows(summary)
-    slices = metrics.filter(pl.col("slice") != "all").to_dicts()
-    test_sets = [
-        {
-            "name": test_set.name,
-            "queries": len(test_set.queries),
-            "passages": len(test_set.passages),
-            "rows": [row for row in rows if row["test_set"] == test_set.name],
-            "slices": [row for row in slices if row["test_set"] == test_set.name],
-            **_examples(test_set, base_scores, tuned_scores),
-        }
-        for test_set in sets
+    groups, y = [], 0
+    for test_set in summary["test_sets"]:
+        y += 34
+        title = {"y": y, "text": f"nDCG@10, {test_set} questions"}
+        lines = []
+        for line in _chart_lines(summary, test_set):
+            y += _PLOT["row"]
+            lines.append(line | {"y": y})
+        groups.append({"title": title, "lines": lines})
+        y += 14
+    template = environment().get_template("systems.svg.j2")
+    return template.render(**_PLOT, height=y + 42, groups=groups, ticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def _chart_lines(summary: Mapping[str, Any], test_set: str) -> list[dict[str, Any]]:
+    """The lines of the chart: single systems have ``before`` None."""
+    systems, intervals = summary["test_sets"][test_set], summary["intervals"][test_set]
+    best = max(systems, key=lambda one: systems[one][DECIDING_METRIC])
+
+    def point(system: str) -> dict[str, Any]:
+        low, high = intervals.get(system, (None, None))
+        return {"value": systems[system][DECIDING_METRIC], "low": low, "high": high, "best": system == best}
+
+    paired = {one for pair in PAIRS for one in pair}
+    alone = [one for one in ordered(systems) if one not in paired]
+    lines = [{"label": LABELS.get(one, one), "before": None, "after": point(one)} for one in alone if one == "bm25"]
+    lines += [
+        {"label": LABELS[before], "before": point(before), "after": point(after)}
+        for before, after in PAIRS
+        if before in systems and after in systems
     ]
-    page = environment().get_template("report.html.j2")
-    html = page.render(
-        verdict=summary["verdict"],
-        sentence=verdict_sentence(summary),
-        chart=Markup(svg_bars(summary)),  # noqa: S704 - escaped by its own template
-        test_sets=test_sets,
-        has_synthetic="synthetic" in summary["test_sets"],
-        extra=dict(extra or {}),
-    )
-    write_text(folder / REPORT, html)
+    return lines + [{"label": one, "before": None, "after": point(one)} for one in alone if one != "bm25"]
 
 
 def score(value: float) -> str:
@@ -157,37 +198,7 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _examples(
-    test_set: RetrievalSet, base_scores: pl.DataFrame, tuned_scores: pl.DataFrame
-) -> dict[str, list[dict[str, Any]]]:
-    """The questions whose deciding metric changed most, each way."""
-    base = _by_query(base_scores, test_set.name, "base")
-    tuned = _by_query(tuned_scores, test_set.name, "tuned")
-    rows: list[dict[str, Any]] = [
-        {
-            "text": _shortened(test_set.queries[query]),
-            "base": base[query],
-            "tuned": tuned[query],
-            "delta": tuned[query] - base[query],
-        }
-        for query in sorted(base)
-    ]
-    ordered = sorted(rows, key=lambda row: -row["delta"])
-    improved = [row for row in ordered if row["delta"] > 0][:EXAMPLES]
-    worsened = [row for row in reversed(ordered) if row["delta"] < 0][:EXAMPLES]
-    return {"improved": improved, "worsened": worsened}
-
-
-def _by_query(scores: pl.DataFrame, test_set: str, system: str) -> dict[str, float]:
-    chosen = scores.filter(test_set=test_set, system=system, metric=DECIDING_METRIC)
-    return dict(chosen.select("query_id", "value").iter_rows())
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
-
-
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """Control characters, which HTML and SVG forbid, become the replacement character."""
     return _CONTROL.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -198,7 +209,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("embed_pipeline.evaluation"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_printable,
+        finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )

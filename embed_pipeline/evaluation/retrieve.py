@@ -35,34 +35,56 @@ def encode_set(retrieval_set: RetrievalSet, encoder: Encoder) -> SetVectors:
     return SetVectors(passages, _encode(encoder, retrieval_set.queries.values(), "query"))
 
 
-def nearest(retrieval_set: RetrievalSet, vectors: SetVectors, k: int) -> Run:
-    """The ``k`` passages nearest to each query by inner product, over the whole corpus."""
-    scores, indices = top_k(vectors.queries, vectors.passages, k)
-    return _as_run(retrieval_set, indices, scores)
+def nearest(retrieval_set: RetrievalSet, vectors: SetVectors, k: int, keep_identical_ids: bool = False) -> Run:
+    """The ``k`` passages nearest to each query by inner product, over the whole corpus.
+
+    Args:
+        keep_identical_ids: keep a passage whose id is the query's. BEIR leaves it out, since in some of its sets
+            (ArguAna, Quora) the queries stand in the corpus, and each finds itself first.
+    """
+    identical = set() if keep_identical_ids else _identical_ids(retrieval_set)
+    scores, indices = top_k(vectors.queries, vectors.passages, k + bool(identical))
+    return _without(_as_run(retrieval_set, indices, scores), identical, k)
 
 
-def dense_run(retrieval_set: RetrievalSet, encoder: Encoder, k: int) -> Run:
-    """Encode the set, and find the ``k`` passages nearest to each query.
+def dense_run(retrieval_set: RetrievalSet, encoder: Encoder, k: int, keep_identical_ids: bool = False) -> Run:
+    """Encode the set, and find the ``k`` passages nearest to each query; see :func:`nearest`.
 
     Raises:
         StageError: the encoder returned a vector that is not finite.
     """
-    return nearest(retrieval_set, encode_set(retrieval_set, encoder), k)
+    return nearest(retrieval_set, encode_set(retrieval_set, encoder), k, keep_identical_ids)
 
 
-def bm25_run(retrieval_set: RetrievalSet, k: int) -> Run:
+def bm25_run(retrieval_set: RetrievalSet, k: int, keep_identical_ids: bool = False) -> Run:
     """:class:`embed_pipeline.retrieval.bm25.Bm25Index` over the corpus; only passages that share a word are found.
 
     Args:
         retrieval_set: passages and queries in any language.
         k: passages per query.
+        keep_identical_ids: as for :func:`nearest`.
     """
     passage_ids = list(retrieval_set.passages)
-    found = Bm25Index(retrieval_set.passages.values()).top_k(retrieval_set.queries.values(), k)
-    return {
-        query: {passage_ids[index]: score for index, score in best}
+    identical = set() if keep_identical_ids else _identical_ids(retrieval_set)
+    index = Bm25Index(retrieval_set.passages.values())
+    found = index.top_k(retrieval_set.queries.values(), k + bool(identical))
+    run = {
+        query: {passage_ids[place]: score for place, score in best}
         for query, best in zip(retrieval_set.queries, found, strict=True)
     }
+    return _without(run, identical, k)
+
+
+def _identical_ids(retrieval_set: RetrievalSet) -> set[str]:
+    return {query for query in retrieval_set.queries if query in retrieval_set.passages}
+
+
+def _without(run: Run, identical: set[str], k: int) -> Run:
+    """The first ``k`` of each query but for the passage of the same id."""
+    if not identical:
+        return run
+    kept = {query: [row for row in found.items() if row[0] != query][:k] for query, found in run.items()}
+    return {query: dict(rows) for query, rows in kept.items()}
 
 
 def _as_run(retrieval_set: RetrievalSet, indices: Indices, scores: Vectors) -> Run:

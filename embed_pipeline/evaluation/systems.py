@@ -11,7 +11,7 @@
 from collections.abc import Mapping
 
 from embed_pipeline.encoders.spec import Encoder
-from embed_pipeline.evaluation.retrieve import bm25_run, encode_set, nearest
+from embed_pipeline.evaluation.retrieve import bm25_run, dense_run, encode_set, nearest
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.fusion import Run, Scores, convex, rrf
 from embed_pipeline.settings import EvalSettings
@@ -31,13 +31,15 @@ def depth(settings: EvalSettings) -> int:
     return max(DEPTH, *settings.ks)
 
 
-def base_runs(retrieval_set: RetrievalSet, encoder: Encoder, k: int, weight: float) -> dict[str, Run]:
-    """What :data:`BASE_SYSTEMS` find, ``k`` passages for each query.
+def base_runs(retrieval_set: RetrievalSet, encoder: Encoder, settings: EvalSettings, weight: float) -> dict[str, Run]:
+    """What :data:`BASE_SYSTEMS` find.
 
     Args:
         weight: of the dense side in the convex combination.
     """
-    dense, sparse = nearest(retrieval_set, encode_set(retrieval_set, encoder), k), bm25_run(retrieval_set, k)
+    k, keep = depth(settings), settings.keep_identical_ids
+    dense = dense_run(retrieval_set, encoder, k, keep)
+    sparse = bm25_run(retrieval_set, k, keep)
     return {
         "base": dense,
         "bm25": sparse,
@@ -47,7 +49,11 @@ def base_runs(retrieval_set: RetrievalSet, encoder: Encoder, k: int, weight: flo
 
 
 def tuned_runs(
-    retrieval_set: RetrievalSet, encoder: Encoder, sparse: Mapping[str, Scores], k: int, weight: float
+    retrieval_set: RetrievalSet,
+    encoder: Encoder,
+    sparse: Mapping[str, Scores],
+    settings: EvalSettings,
+    weight: float,
 ) -> dict[str, Run]:
     """What :data:`TUNED_SYSTEMS` find, and the model cut to each smaller dimension that it offers.
 
@@ -55,9 +61,12 @@ def tuned_runs(
         sparse: what BM25 finds.
         weight: of the dense side in the convex combination.
     """
+    k, keep = depth(settings), settings.keep_identical_ids
     vectors = encode_set(retrieval_set, encoder)
-    dense = nearest(retrieval_set, vectors, k)
-    smaller = {f"tuned@{size}": nearest(retrieval_set, vectors.prefix(size), k) for size in encoder.spec.dimensions[1:]}
+    dense = nearest(retrieval_set, vectors, k, keep)
+    smaller = {
+        f"tuned@{size}": nearest(retrieval_set, vectors.prefix(size), k, keep) for size in encoder.spec.dimensions[1:]
+    }
     return {
         "tuned": dense,
         "hybrid_tuned": rrf([dense, sparse], k),

@@ -30,6 +30,8 @@ NAMES: Mapping[str, str] = {
     "hybrid_tuned": "BM25 and the tuned model fused by ranks",
     "convex": "BM25 and the base model fused by scores",
     "convex_tuned": "BM25 and the tuned model fused by scores",
+    "onnx_int8": "the tuned model in INT8",
+    "endpoint": "the endpoint",
 }
 FIRM = (
     "To make it firm, give questions that people asked (eval.gold): judge fifty on the search page "
@@ -105,8 +107,8 @@ Systems = Mapping[str, QueryScores]
 
 
 def deciding_set(sets: Sequence[RetrievalSet]) -> RetrievalSet:
-    """The first gold set if there is one, else the synthetic set."""
-    return next((one for one in sets if one.kind == "gold"), sets[0])
+    """The first gold set if there is one, else the synthetic set; never the general questions."""
+    return min(sets, key=lambda one: ("gold", "synthetic", "validation", "general").index(one.kind))
 
 
 def decide(
@@ -176,7 +178,7 @@ def _best(systems: Systems) -> str:
 def name_of(system: str) -> str:
     """A system in words."""
     model, _, size = system.partition("@")
-    return f"{NAMES[model]} at {size} dimensions" if size else NAMES.get(system, system)
+    return f"{NAMES.get(model, model)} at {size} dimensions" if size else NAMES.get(system, system)
 
 
 def _advice(
@@ -195,7 +197,7 @@ def _advice(
             found = versus.get(system)
             if found is not None and found.delta > 0:
                 yield (
-                    f"{_capital(name_of(system))} {_by(found, settings)} than the tuned model alone on {asked} "
+                    f"{_capital(name_of(system))} {_by(found, settings)} the tuned model alone on {asked} "
                     f"({means[system]:.3f} against {means['tuned']:.3f})."
                 )
     if best == used:
@@ -213,7 +215,7 @@ _FUSED = ("hybrid", "hybrid_tuned", "convex", "convex_tuned")
 
 def _by(found: Comparison, settings: EvalSettings) -> str:
     p = found.p if found.p_corrected is None else found.p_corrected
-    return "is better" if p < settings.alpha else "is no worse (not significantly better)"
+    return "is better than" if p < settings.alpha else "is ahead of, though not significantly,"
 
 
 def _capital(text: str) -> str:

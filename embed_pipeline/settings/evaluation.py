@@ -1,11 +1,15 @@
 """Settings of evaluation."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from embed_pipeline.settings.section import Section, added, runtime
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_TAKEN = ("gold", "synthetic", "general", "validation", "all")
 
 
 class EvalSettings(Section):
@@ -13,6 +17,9 @@ class EvalSettings(Section):
 
     gold: Path | None = runtime(
         None, "BEIR folder with human questions (its own corpus.jsonl is optional).", protected="path"
+    )
+    gold_sets: dict[str, Path] = runtime(
+        {}, "More of them by name; the first decides where gold is not given.", protected="path"
     )
     ks: tuple[int, ...] = Field((1, 5, 10, 100), description="Cut-offs of every metric.")
     resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
@@ -25,6 +32,31 @@ class EvalSettings(Section):
     fusion: Literal["convex", "rrf"] = added(
         "convex", "How BM25 and the model are fused where deploys is hybrid: scores, or reciprocal ranks."
     )
+
+    keep_identical_ids: bool = added(
+        False, "Keep a passage whose id is the query's among what is found; BEIR leaves it out."
+    )
+    general: Path | None = runtime(
+        None, "BEIR folder of general questions, for what was forgotten; not given: the bundled ones.", protected="path"
+    )
+    max_forgetting: float = added(
+        0.05, "Relative loss of nDCG@10 on them that is accepted; a significantly larger one blocks.", ge=0, le=1
+    )
+
+    @field_validator("gold_sets")
+    @classmethod
+    def _named(cls, sets: dict[str, Path]) -> dict[str, Path]:
+        wrong = [name for name in sets if name in _TAKEN or not _NAME.fullmatch(name)]
+        if wrong:
+            raise ValueError(
+                f"{wrong[0]!r} cannot name a gold set: letters, digits, - and _, but none of {', '.join(_TAKEN)}"
+            )
+        return sets
+
+    @property
+    def all_gold(self) -> dict[str, Path]:
+        """Every gold set by name; the first decides."""
+        return ({} if self.gold is None else {"gold": self.gold}) | self.gold_sets
 
     @model_validator(mode="after")
     def _has_ten(self) -> "EvalSettings":

@@ -50,7 +50,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _has_a_test(self) -> "Settings":
-        if self.prep.test_ratio == 0 and self.eval.gold is None:
+        if self.prep.test_ratio == 0 and not self.eval.all_gold:
             raise ValueError("prep.test_ratio is 0 and eval.gold is not set, so nothing could be evaluated")
         if self.prep.mining_rounds > 1 and self.finetune.hard_negatives == 0:
             raise ValueError(

@@ -75,7 +75,8 @@ def _may_be_chosen(kind: Protected, settings: Settings, value: Any, home: Path |
         return value is None or value in {*settings.launchpad.models, *_models_in_use(settings)}
     if kind == "path":
         folders = [folder.resolve() for folder in (settings.corpus.path, home) if folder is not None]
-        return value is None or any(Path(value).resolve().is_relative_to(folder) for folder in folders)
+        named = value.values() if isinstance(value, dict) else () if value is None else (value,)
+        return all(any(Path(one).resolve().is_relative_to(folder) for folder in folders) for one in named)
     return False
 
 

@@ -35,8 +35,8 @@ from embed_pipeline.settings.variants import VARIED, spread
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
-PLACES = ("corpus.path", "sdg.import_from", "sdg.prompts", "eval.gold")
-"""Settings that name a file or a folder."""
+PLACES = ("corpus.path", "sdg.import_from", "sdg.prompts", "eval.gold", "eval.gold_sets", "eval.general")
+"""Settings that name files or folders."""
 MODELS = ("base_model", "finetune.teacher", "prep.cross_encoder")
 """Settings that name a folder or something else."""
 _SHOWN = 120
@@ -247,12 +247,15 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _named_in(values: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Those of the dotted names that have a text, with the section and the key that hold it."""
+    """Those of the dotted names that have a text, with what holds it and the key; of a mapping each of its texts."""
     for name in names:
         section, _, key = name.rpartition(".")
         owner = values.get(section) if section else values
-        if isinstance(owner, dict) and isinstance(owner.get(key), str):
+        found = owner.get(key) if isinstance(owner, dict) else None
+        if isinstance(owner, dict) and isinstance(found, str):
             yield name, owner, key
+        elif isinstance(found, dict):
+            yield from ((f"{name}.{one}", found, one) for one in found if isinstance(found[one], str))
 
 
 def _path(name: str, text: str, folder: Path) -> Path:

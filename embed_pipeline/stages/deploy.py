@@ -5,15 +5,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from embed_pipeline import tables
+from embed_pipeline import charts, tables
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, stage
-from embed_pipeline.stages.inputs import GOLD, gold_external, retrieval_sets
-from embed_pipeline.store.artifacts import Artifact
+from embed_pipeline.stages.inputs import (
+    EVALUATED,
+    GOLD,
+    evaluated_external,
+    evaluated_sets,
+    gold_external,
+    retrieval_sets,
+)
+from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
     from embed_pipeline.deploy.protocol import Endpoint
+    from embed_pipeline.encoders.spec import Encoder
 
 
 def endpoint_alive(artifact: Artifact, settings: Settings, home: Path) -> bool:
@@ -108,3 +116,60 @@ def endpoint_metrics(
     if outside:
         before = open_target(facts["target"], run.home, settings.deploy).roll_back(facts["release_id"])
         run.summary["rolled_back_to"] = before or "nothing: no earlier release"
+
+
+@stage(
+    group="deploy",
+    version="1",
+    storage="table",
+    schema=tables.SystemMetrics,
+    settings=("eval",),
+    external=evaluated_external,
+    looks_at=EVALUATED,
+    kinds=("html", "parquet"),
+)
+def report(
+    run: StageRun,
+    metrics: Artifact,
+    base_metrics: Artifact,
+    checkpoint: Artifact,
+    onnx_int8_model: Artifact,
+    endpoint_metrics: Artifact,
+    beir_benchmark: Artifact,
+    passages: Artifact,
+) -> None:
+    """report.html once more, with what was exported, what is served, and what it all took."""
+    import polars as pl
+
+    from embed_pipeline.evaluation.page import write_page
+    from embed_pipeline.evaluation.report import markdown_table, svg_systems
+    from embed_pipeline.evaluation.served import system_frame, with_endpoint, with_model
+    from embed_pipeline.stages.about import about_work
+
+    sets = evaluated_sets(run.settings, beir_benchmark, passages)
+    summary = metrics.json("summary")
+    scores = pl.concat([base_metrics.frame(), metrics.frame("query_metrics")])
+    int8 = _int8_encoder(run, onnx_int8_model)
+    if int8 is not None:
+        measured = [one for one in sets if one.kind != "general"]
+        summary, scores = with_model(summary, scores, measured, "onnx_int8", int8, run.settings.eval)
+    summary = with_endpoint(summary, endpoint_metrics.frame())
+    run.write_table(system_frame(summary))
+    runs = pl.concat([base_metrics.frame("runs").filter(pl.col("system") == "base"), metrics.frame("runs")])
+    about = about_work(checkpoint, [metrics, endpoint_metrics], Store(run.home))
+    write_page(summary, metrics.frame(), scores, runs, sets, run.folder, about)
+    run.summary |= {"verdict": summary["verdict"], "systems": len(next(iter(summary["test_sets"].values())))}
+    run.charts["comparison"] = markdown_table(summary)
+    run.charts["systems"] = charts.svg_markdown("systems", svg_systems(summary))
+
+
+def _int8_encoder(run: StageRun, model: Artifact) -> "Encoder | None":
+    """None where no INT8 model was exported."""
+    from embed_pipeline.encoders.cached_encoder import CachedEncoder
+    from embed_pipeline.encoders.onnx_encoder import OnnxEncoder
+    from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
+
+    if not (model.path / SPEC_FILE).is_file():
+        return None
+    spec = EncoderSpec.load(model.path)
+    return CachedEncoder(spec, lambda: OnnxEncoder.load(model.path), run.work / "vectors")

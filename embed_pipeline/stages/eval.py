@@ -6,9 +6,16 @@ from embed_pipeline import charts, tables
 from embed_pipeline.files import write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.about import about_model
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, gold_external, retrieval_sets
-from embed_pipeline.stages.provenance import report_lines
+from embed_pipeline.stages.inputs import (
+    BASE_MODEL,
+    EVALUATED,
+    base_model_external,
+    development_set,
+    evaluated_external,
+    evaluated_sets,
+)
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ FUSION = "fusion.json"
 
 def base_evaluation_external(settings: Settings) -> dict[str, Version]:
     """The gold set and the base model."""
-    return gold_external(settings) | base_model_external(settings)
+    return evaluated_external(settings) | base_model_external(settings)
 
 
 def read_base_evaluation(base_metrics: Artifact) -> "BaseEvaluation":
@@ -61,7 +68,7 @@ def told_gold(
     schema=tables.QueryMetrics,
     settings=("eval",),
     external=base_evaluation_external,
-    looks_at=(*GOLD, *BASE_MODEL),
+    looks_at=(*EVALUATED, *BASE_MODEL),
     device="gpu",
     kinds=("beir", "parquet"),
 )
@@ -69,8 +76,9 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     """BEIR metrics of the base model, BM25, and both fused, per query; what they found lies beside."""
     from embed_pipeline.evaluation.evaluate import evaluate_base
 
-    sets = retrieval_sets(run.settings, beir_benchmark, passages)
-    found = evaluate_base(sets, run.base_encoder(), run.settings.eval)
+    sets = evaluated_sets(run.settings, beir_benchmark, passages)
+    development = development_set(run.settings, passages)
+    found = evaluate_base(sets, run.base_encoder(), run.settings.eval, development)
     run.write_table(found.query_metrics)
     run.write_table(found.runs, RUNS, tables.Runs)
     write_json(run.folder / FUSION, found.fusion.as_json())
@@ -84,8 +92,8 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
-    external=gold_external,
-    looks_at=GOLD,
+    external=evaluated_external,
+    looks_at=EVALUATED,
     device="gpu",
     kinds=("beir", "parquet", "html"),
 )
@@ -98,25 +106,36 @@ def metrics(
     training_set: Artifact,
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
+    import polars as pl
+
     from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.comparisons import recipe_results
     from embed_pipeline.evaluation.evaluate import evaluate_tuned
-    from embed_pipeline.evaluation.report import markdown_table, svg_bars, write_report
+    from embed_pipeline.evaluation.page import write_page
+    from embed_pipeline.evaluation.report import markdown_table, svg_systems
 
-    sets, counted = told_gold(run, retrieval_sets(run.settings, beir_benchmark, passages), passages, training_set)
+    sets, counted = told_gold(run, evaluated_sets(run.settings, beir_benchmark, passages), passages, training_set)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
     before = read_base_evaluation(base_metrics)
-    result = evaluate_tuned(sets, encoder, before, run.settings.eval)
+    development = development_set(run.settings, passages)
+    result = evaluate_tuned(sets, encoder, before, run.settings.eval, development)
     run.write_table(result.metrics)
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
     run.write_table(result.runs, RUNS, tables.Runs)
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
-    about = report_lines(checkpoint, Store(run.home))
-    write_report(result.summary, result.metrics, before.query_metrics, result.query_metrics, sets, run.folder, about)
+    write_page(
+        result.summary,
+        result.metrics,
+        pl.concat([before.query_metrics, result.query_metrics]),
+        pl.concat([before.runs.filter(pl.col("system") == "base"), result.runs]),
+        sets,
+        run.folder,
+        about_model(checkpoint, Store(run.home)),
+    )
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
-    run.charts["base against tuned"] = charts.svg_markdown("base against tuned", svg_bars(result.summary))
+    run.charts["systems"] = charts.svg_markdown("systems", svg_systems(result.summary))
 
 
 def _headline(frame: "pl.DataFrame") -> dict[str, float]:

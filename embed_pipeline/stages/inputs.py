@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embed_pipeline.files import sha256_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Version
 from embed_pipeline.store.artifacts import Artifact
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 BASE_MODEL = ("base_model", "encoder")
 """The settings that say which base model it is and how it encodes."""
-GOLD = ("eval.gold",)
+GOLD = ("eval.gold", "eval.gold_sets")
+"""The settings that name the questions of people."""
+EVALUATED = (*GOLD, "eval.general")
 
 
 def uses_llm(settings: Settings) -> bool:
@@ -42,28 +45,68 @@ def responses(home: Path) -> "ResponseStore":
 
 
 def gold_external(settings: Settings) -> dict[str, Version]:
-    """Content of the gold set."""
-    gold = settings.eval.gold
-    return {} if gold is None else {"gold": lambda _: _gold_version(gold)}
+    """Content of the gold sets."""
+    chosen = settings.eval
+    found: dict[str, Version] = {}
+    if chosen.gold is not None:
+        folder = chosen.gold
+        found["gold"] = lambda _: _gold_version(folder, "eval.gold")
+    if chosen.gold_sets:
+        named = dict(chosen.gold_sets)
+        found["gold_sets"] = lambda _: _gold_sets_version(named)
+    return found
 
 
-def _gold_version(folder: Path) -> str:
+def evaluated_external(settings: Settings) -> dict[str, Version]:
+    """Content of the gold sets, and of the general questions where they are not the bundled ones."""
+    general = settings.eval.general
+    more: dict[str, Version] = {} if general is None else {"general": lambda _: _gold_version(general, "eval.general")}
+    return gold_external(settings) | more
+
+
+def _gold_version(folder: Path, setting: str) -> str:
     from embed_pipeline.evaluation.gold import gold_fingerprint
 
-    return gold_fingerprint(folder.expanduser())
+    return gold_fingerprint(folder.expanduser(), setting)
+
+
+def _gold_sets_version(named: "dict[str, Path]") -> str:
+    versions = [[name, _gold_version(folder, f"eval.gold_sets.{name}")] for name, folder in named.items()]
+    return sha256_json(versions)  # a list: the first decides
 
 
 def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":
-    """The gold set, when there is one, and the synthetic benchmark, when it has queries."""
+    """The gold sets, and the synthetic benchmark, when it has queries."""
     from embed_pipeline.evaluation.gold import load_gold
     from embed_pipeline.formats.beir import read_retrieval_set
-    from embed_pipeline.records import passage_text
 
-    sets = []
-    if settings.eval.gold is not None:
-        rows = passages.frame().select("passage_id", "title", "text").iter_rows()
-        texts = {passage_id: passage_text(title, text) for passage_id, title, text in rows}
-        sets.append(load_gold(settings.eval.gold.expanduser(), texts))
+    gold = settings.eval.all_gold
+    texts = passage_texts(passages) if gold else {}
+    sets = [load_gold(folder.expanduser(), texts, name) for name, folder in gold.items()]
     if benchmark.file("queries.jsonl").stat().st_size:
         sets.append(read_retrieval_set(benchmark.path, "test", "synthetic", kind="synthetic"))
     return sets
+
+
+def evaluated_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":
+    """Those that models are compared on: :func:`retrieval_sets`, and the general questions."""
+    from embed_pipeline.evaluation.forgetting import general_set
+
+    return [*retrieval_sets(settings, benchmark, passages), general_set(settings.eval.general)]
+
+
+def development_set(settings: Settings, passages: Artifact) -> "RetrievalSet | None":
+    """The validation part of the gold set that decides, where it has one."""
+    from embed_pipeline.evaluation.gold import load_development
+
+    for name, folder in settings.eval.all_gold.items():
+        return load_development(folder.expanduser(), passage_texts(passages), name)
+    return None
+
+
+def passage_texts(passages: Artifact) -> dict[str, str]:
+    """Passage id -> its text as the encoder sees it."""
+    from embed_pipeline.records import passage_text
+
+    rows = passages.frame().select("passage_id", "title", "text").iter_rows()
+    return {passage_id: passage_text(title, text) for passage_id, title, text in rows}

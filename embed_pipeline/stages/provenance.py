@@ -13,7 +13,7 @@ from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact, Manifest, Store
 from embed_pipeline.store.names import plain_name
 
-SHOWN_ON = ("checkpoint", "metrics", "endpoint", "endpoint_metrics")
+SHOWN_ON = ("checkpoint", "metrics", "endpoint", "endpoint_metrics", "report")
 """The assets whose origin people ask for."""
 LINKED = ("corpus_manifest", "qa_pairs", "training_set", "checkpoint", "metrics")
 SHORT = 12

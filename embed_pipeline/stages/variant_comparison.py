@@ -6,7 +6,6 @@ from typing import Any
 from embed_pipeline import tables
 from embed_pipeline.files import sha256_json, write_text
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings.sources import variant_settings
 from embed_pipeline.stages.declare import Stage, StageRun, Version, always_alive, never_moved
 from embed_pipeline.stages.variants import MAIN, asset_in, differing
 from embed_pipeline.store.artifacts import Artifact
@@ -64,7 +63,6 @@ def comparison_rows(variant: str, settings: Settings, parts: Mapping[str, Artifa
 
     summary = parts["metrics"].json("summary")
     differs = {} if variant == MAIN else differing(settings, variant)
-    own = settings if variant == MAIN else variant_settings(settings, variant)
     common = {
         "variant": variant,
         "verdict": summary["verdict"],
@@ -78,7 +76,7 @@ def comparison_rows(variant: str, settings: Settings, parts: Mapping[str, Artifa
         ndcg, recall = compared["ndcg@10"], compared["recall@10"]
         yield common | {
             "test_set": test_set,
-            "test_set_version": set_version(test_set, own, parts)[:12],
+            "test_set_version": summary["test_set_versions"][test_set][:12],
             "base": ndcg["base"],
             "tuned": ndcg["tuned"],
             "delta": ndcg["delta"],
@@ -88,18 +86,6 @@ def comparison_rows(variant: str, settings: Settings, parts: Mapping[str, Artifa
             "recall_base": recall["base"],
             "recall_tuned": recall["tuned"],
         }
-
-
-def set_version(test_set: str, settings: Settings, parts: Mapping[str, Artifact]) -> str:
-    """Equal for test sets with the same questions, judgements and passages; only then figures can be compared."""
-    from embed_pipeline.evaluation.gold import GOLD
-    from embed_pipeline.formats.beir import CORPUS
-
-    if test_set != GOLD or settings.eval.gold is None:
-        return parts["beir_benchmark"].version
-    judged = parts["metrics"].manifest().external.get(GOLD, "")
-    brings_passages = (settings.eval.gold.expanduser() / CORPUS).is_file()
-    return sha256_json([judged, None if brings_passages else parts["passages"].version])
 
 
 def _declared(settings: Settings) -> dict[str, Version]:

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -118,11 +119,21 @@ async def _notice_endpoint(_: Request) -> Response:
 
 
 def _report_endpoint(request: Request) -> Response:
-    """The report of a version of metrics; a page of its own that may neither run scripts nor load anything."""
+    """The report of a version of metrics; a page of its own that runs its own script, and loads nothing."""
     store = Store(Path(os.environ["EMBED_PIPELINE_HOME"]))
     try:
         page = find_report(store, request.path_params["version"]).read_text("utf-8")
     except InputError as error:
         return refusal(request.headers, 404, str(error), "The page of metrics in the web UI names the one in use.")
-    policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+    return HTMLResponse(page, headers={"Content-Security-Policy": _report_policy(), "Cache-Control": "no-store"})
+
+
+@cache
+def _report_policy() -> str:
+    """What a report may do: its own script, which is known by its hash; a report of another release runs none."""
+    from embed_pipeline.evaluation.report_script import script_hash
+
+    return (
+        f"sandbox allow-scripts; default-src 'none'; script-src '{script_hash()}'; style-src 'unsafe-inline'; "
+        "img-src data:"
+    )

@@ -38,6 +38,14 @@ GRAPH = {
     "tensorrt_engine": ("export", "gpu", ["onnx_model"]),
     "endpoint": ("deploy", "cpu", ["metrics", "onnx_int8_model", "onnx_model", "tensorrt_engine"]),
     "endpoint_metrics": ("deploy", "cpu", ["beir_benchmark", "endpoint", "metrics", "onnx_model", "passages"]),
+    "report": (
+        "deploy",
+        "cpu",
+        [
+            *("base_metrics", "beir_benchmark", "checkpoint", "endpoint_metrics", "metrics", "onnx_int8_model"),
+            "passages",
+        ],
+    ),
 }
 # what lies outside: what depends on it
 OUTSIDE = {
@@ -53,6 +61,7 @@ BLOCKING_CHECKS = {
     ("splits", "no_leakage"),
     ("mined_negatives", "negatives_sane"),
     ("metrics", "verdict"),
+    ("metrics", "not_forgotten"),
     ("onnx_model", "onnx_equals_checkpoint"),
     ("endpoint_metrics", "endpoint_within_tolerance"),
 }

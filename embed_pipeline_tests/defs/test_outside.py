@@ -340,11 +340,16 @@ def test_a_stage_that_looks_at_another_corpus_has_an_asset_of_its_own_for_it(tmp
     assert {spec.key.to_user_string() for spec in outside_assets(graph, settings)} == set(found.versions)
 
 
+MEASURING = ("base_metrics", "metrics", "endpoint_metrics", "report")
+
+
 @pytest.mark.parametrize(
     ("overrides", "more"),
     [
         ((), {}),
-        (("eval.gold=/g",), {name: {"gold_questions"} for name in ("base_metrics", "metrics", "endpoint_metrics")}),
+        (("eval.gold=/g",), dict.fromkeys(MEASURING, frozenset({"gold_questions"}))),
+        (('eval.gold_sets={"a": "/g"}',), dict.fromkeys(MEASURING, frozenset({"gold_sets"}))),
+        (("eval.general=/g",), {name: {"general_questions"} for name in ("base_metrics", "metrics", "report")}),
         (("sdg.import_from=/q",), {"qa_candidates": {"imported_questions"}}),
         (
             ("sdg.llm.base_url=http://localhost:1/v1", "sdg.llm.model=m"),

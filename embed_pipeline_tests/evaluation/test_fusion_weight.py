@@ -18,10 +18,6 @@ def finding(right: float, wrong: float, count: int) -> Run:
     return {str(one): {f"right{one}": right, f"wrong{one}": wrong, "other": 0.01} for one in range(count)}
 
 
-def test_without_judged_questions_it_is_half() -> None:
-    assert choose_weight(None, {}, {}, 10, SETTINGS) == FusionWeight(0.5, None)
-
-
 def test_a_much_better_side_gets_more_weight() -> None:
     development = judged(40)
     good, bad = finding(1.0, 0.5, 40), finding(0.2, 1.0, 40)

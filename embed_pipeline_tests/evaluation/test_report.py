@@ -1,147 +1,114 @@
-"""The report as HTML, the chart as SVG, the table as Markdown."""
+"""The comparison as sentences, Markdown and a chart."""
 
-from pathlib import Path
-from typing import Any
-
-import polars as pl
 import pytest
-from lxml import etree, html
+from lxml import etree
 
-from embed_pipeline.evaluation.evaluate import BaseEvaluation, TunedEvaluation, evaluate_base, evaluate_tuned
+from embed_pipeline.evaluation.evaluate import TunedEvaluation, evaluate_base, evaluate_tuned
 from embed_pipeline.evaluation.report import (
     comparison_rows,
     markdown_table,
-    svg_bars,
+    ordered,
+    svg_systems,
+    system_rows,
+    verdict_lines,
     verdict_sentence,
-    write_report,
+    verdict_word,
 )
-from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 
 SETTINGS = EvalSettings(resamples=500)
-EVIL = 'topic0 <script>alert(1)</script> & "quotes" </td> {{ 7 * 7 }} \x00\x1b قطر'
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def sets() -> list[RetrievalSet]:
-    plain = numbered_set(14)
-    slices = {query: {"kind": "<b>bold</b>"} for query in plain.queries}
-    queries = {**plain.queries, "q0": EVIL}
-    synthetic = RetrievalSet("synthetic", plain.passages, queries, plain.qrels, slices, kind="synthetic")
-    return [synthetic, numbered_set(14, "gold")]
-
-
-def before() -> BaseEvaluation:
-    return evaluate_base(sets(), WordEncoder([f"topic{i}" for i in range(10)]), SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def base_scores() -> pl.DataFrame:
-    return before().query_metrics
+SETS = [numbered_set(36), numbered_set(40, "gold")]
 
 
 @pytest.fixture(scope="module")
 def evaluation() -> TunedEvaluation:
-    return evaluate_tuned(sets(), WordEncoder(["topic13"]), before(), SETTINGS)
+    before = evaluate_base(SETS, WordEncoder([f"topic{i}" for i in range(20)]), SETTINGS)
+    return evaluate_tuned(SETS, WordEncoder(["topic13"]), before, SETTINGS)
 
 
-def written(folder: Path, base_scores: pl.DataFrame, found: TunedEvaluation) -> str:
-    extra = {"base model": "<i>mini</i>"}
-    write_report(found.summary, found.metrics, base_scores, found.query_metrics, sets(), folder, extra)
-    return (folder / "report.html").read_text("utf-8")
+def test_systems_have_an_order_and_unknown_ones_come_last() -> None:
+    assert ordered({"endpoint": 1, "tuned": 1, "tuned@64": 1, "bm25": 1}) == ["bm25", "tuned", "endpoint", "tuned@64"]
 
 
-def cells(table: Any) -> list[list[str]]:
-    return [[cell.text_content() for cell in row.iter("th", "td")] for row in table.iter("tr")]
+def test_every_system_has_a_row_and_one_is_best(evaluation: TunedEvaluation) -> None:
+    rows = {row["system"]: row for row in system_rows(evaluation.summary, "gold")}
+    assert list(rows) == ["bm25", "base", "hybrid", "convex", "tuned", "hybrid_tuned", "convex_tuned"]
+    (best,) = [name for name, row in rows.items() if row["best"]]
+    values = {name: row["values"]["ndcg@10"] for name, row in rows.items()}
+    assert values[best] == max(values.values())
+    assert rows["tuned"]["versus"] is None
+    assert rows["base"]["versus"]["delta"] == pytest.approx(values["base"] - values["tuned"], abs=1e-5)
+    assert rows["bm25"]["versus"]["delta"] == pytest.approx(values["bm25"] - values["tuned"], abs=1e-5)
+    for row in rows.values():
+        low, high = row["interval"]
+        assert low <= row["values"]["ndcg@10"] <= high
 
 
-def test_report_shows_what_the_summary_says(
-    tmp_path: Path, base_scores: pl.DataFrame, evaluation: TunedEvaluation
-) -> None:
-    page = html.document_fromstring(written(tmp_path, base_scores, evaluation).encode())
-    verdict = page.find_class("verdict")[0]
-    assert verdict.text_content() == f"ship: {verdict_sentence(evaluation.summary)}"
-    assert "on the gold questions" in verdict.text_content().lower()
-    table = cells(page.findall(".//table")[0])
-    assert table[0] == ["metric", "BM25", "hybrid", "base", "tuned", "change", "interval", "p"]
-    assert [row[0] for row in table[1:]] == [
-        f"{m}@{k}" for m in ("ndcg", "recall", "precision", "map", "mrr") for k in (1, 5, 10, 100)
-    ]
-    first = evaluation.summary["comparison"]["synthetic"]["ndcg@1"]
-    assert table[1][3:6] == [f"{first['base']:.4f}", f"{first['tuned']:.4f}", f"{first['delta']:+.4f}"]
-    headings = [heading.text_content() for heading in page.iter("h2", "h3")]
-    assert headings[:4] == [
-        "Synthetic set: 14 questions, 14 passages",
-        "By kind of question",
-        "Most improved questions (nDCG@10)",
-        "Most worsened questions (nDCG@10)",
-    ]
-    improved, worsened = cells(page.findall(".//table")[2]), cells(page.findall(".//table")[3])
-    assert 1 < len(improved) <= 11
-    assert all(float(row[3]) > 0 for row in improved[1:])
-    assert [row[0] for row in worsened[1:]] == ["where is topic13 explained"]
-
-
-def test_texts_are_escaped_and_nothing_is_loaded(
-    tmp_path: Path, base_scores: pl.DataFrame, evaluation: TunedEvaluation
-) -> None:
-    text = written(tmp_path, base_scores, evaluation)
-    page = html.document_fromstring(text.encode())
-    assert not list(page.iter("script", "b", "i", "img", "link", "iframe", "object"))
-    shown = [cell.text_content() for cell in page.find_class("text")]
-    assert EVIL.replace("\x00", "\ufffd").replace("\x1b", "\ufffd") in shown
-    assert "<i>mini</i>" in shown
-    assert "kind=<b>bold</b>" in page.text_content()
-    links = [value for element in page.iter() for name, value in element.items() if name in ("src", "href")]
-    assert links == []
-    assert "url(" not in text and "@import" not in text and "prefers-color-scheme: dark" in text
-
-
-def test_same_input_same_bytes(tmp_path: Path, base_scores: pl.DataFrame, evaluation: TunedEvaluation) -> None:
-    one = written(tmp_path / "one", base_scores, evaluation)
-    assert one == written(tmp_path / "two", base_scores, evaluation)
-    assert [path.name for path in (tmp_path / "one").iterdir()] == ["report.html"]
-
-
-def test_chart_is_valid_svg_with_every_bar(evaluation: TunedEvaluation) -> None:
-    text = svg_bars(evaluation.summary)
+def test_chart_has_a_dot_for_every_system(evaluation: TunedEvaluation) -> None:
+    text = svg_systems(evaluation.summary)
     assert len(text.encode()) < 30_000
     chart = etree.fromstring(text.encode())
     assert chart.tag == f"{SVG}svg"
-    bars = [bar for bar in chart.iter(f"{SVG}rect") if bar.get("fill")]
-    expected = [
-        evaluation.summary["test_sets"][name][system][metric]
-        for name in ("synthetic", "gold")
-        for metric in ("ndcg@10", "recall@10")
-        for system in ("bm25", "hybrid", "base", "tuned")
-    ]
-    tracks = [float(track.get("width")) for track in chart.iter(f"{SVG}rect") if track.get("class") == "track"]
-    assert [float(bar.get("width")) / tracks[0] for bar in bars] == pytest.approx(expected, abs=0.001)
-    lowest = max(float(bar.get("y")) + float(bar.get("height")) for bar in bars)
-    assert lowest < float(chart.get("height"))
+    dots = [(dot.get("class"), float(dot.get("cx"))) for dot in chart.iter(f"{SVG}circle")]
+    expected = []
+    for test_set in ("synthetic", "gold"):
+        means = {name: values["ndcg@10"] for name, values in evaluation.summary["test_sets"][test_set].items()}
+        expected.append(("after", means["bm25"]))
+        for before, after in (("base", "tuned"), ("hybrid", "hybrid_tuned"), ("convex", "convex_tuned")):
+            expected += [("before", means[before]), ("after", means[after])]
+    assert [kind for kind, _ in dots] == [kind for kind, _ in expected]
+    assert [place for _, place in dots] == pytest.approx([190 + 400 * value for _, value in expected], abs=0.1)
+    assert max(float(dot.get("cy")) for dot in chart.iter(f"{SVG}circle")) < float(chart.get("height"))
 
 
-def test_rows_and_markdown_hold_every_metric(evaluation: TunedEvaluation) -> None:
+def test_markdown_holds_every_system_and_every_metric(evaluation: TunedEvaluation) -> None:
     rows = comparison_rows(evaluation.summary)
     assert len(rows) == 40
-    assert list(rows[0]) == ["test_set", "metric", "bm25", "hybrid", "base", "tuned", "delta", "ci", "p"]
-    lines = markdown_table(evaluation.summary).splitlines()
-    assert lines[0].startswith("**ship**: the tuned model is significantly better")
-    assert len(lines) == 2 + 2 + 40
-    assert {line.count("|") for line in lines[2:]} == {10}
+    assert list(rows[0]) == ["test_set", "metric", "base", "tuned", "delta", "p", "p_corrected", "ci"]
+    text = markdown_table(evaluation.summary)
+    assert text.startswith("**ship**: The tuned model is significantly better than the base model.")
+    assert sum(line.startswith("| gold |") for line in text.splitlines()) == 20
+    bold = [line for line in text.splitlines() if line.startswith("| **")]
+    assert len(bold) == 2  # the best of each set
+    assert all(line.count("**") == 10 for line in bold)
+
+
+def decision(verdict: str, delta: float, **more: object) -> dict:
+    found = {
+        "test_set": "synthetic",
+        "systems": ["base", "tuned"],
+        "before": 0.5,
+        "after": 0.5 + delta,
+        "delta": delta,
+        "ci95": [delta, delta],
+        "p": 0.0002,
+        "queries": 40,
+        "clusters": 12,
+        "firm": True,
+        "reasons": ["Because."],
+        "advice": ["Do this."],
+    }
+    return {"decision": found | more, "verdict": verdict}
 
 
 @pytest.mark.parametrize(
     ("verdict", "delta", "words"),
     [
-        ("no_gain", 0.0, "no significant difference between the tuned model and its base could be shown"),
-        ("regress", -0.2, "the tuned model is significantly worse than its base"),
+        ("ship", 0.2, "The tuned model is significantly better than the base model."),
+        ("no_gain", 0.0, "No gain of the tuned model over the base model could be shown."),
+        ("regress", -0.2, "The tuned model is significantly worse than the base model."),
     ],
 )
 def test_every_verdict_has_plain_words(verdict: str, delta: float, words: str) -> None:
-    found = {"base": 0.5, "tuned": 0.5 + delta, "delta": delta, "ci95": [delta, delta], "p": 0.0002}
-    sentence = verdict_sentence({"comparison": {"synthetic": {"ndcg@10": found}}, "verdict": verdict})
-    assert sentence.startswith(words)
-    assert sentence.endswith("p < 0.001).")
-    assert "On the synthetic questions" in sentence
+    sentence = verdict_sentence(decision(verdict, delta))
+    assert sentence.startswith(f"{words} On the synthetic questions")
+    assert sentence.endswith("p < 0.001; 40 questions in 12 groups).")
+
+
+def test_it_says_whether_it_is_firm_and_what_was_forgotten() -> None:
+    assert verdict_word(decision("ship", 0.2)) == "ship"
+    assert verdict_word(decision("ship", 0.2, firm=False)) == "ship (provisional)"
+    forgotten = decision("ship", 0.2) | {"forgetting": {"blocks": True, "reason": "on general questions much was lost"}}
+    assert verdict_lines(forgotten)[1:] == ["Because.", "On general questions much was lost.", "Do this."]

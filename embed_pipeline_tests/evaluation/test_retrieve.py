@@ -30,10 +30,24 @@ def test_scores_are_inner_products_best_first() -> None:
         "s", {"a": "1 0", "b": "0 1", "q": "0.5 0.5"}, {"q": "1 0", "r": "0 2"}, {"q": {"a": 1}, "r": {"b": 1}}
     )
     encoder = PlaneEncoder()
-    run = dense_run(retrieval_set, encoder, 2)
+    run = dense_run(retrieval_set, encoder, 2, keep_identical_ids=True)
     assert run == {"q": {"a": 1.0, "q": 0.5}, "r": {"b": 2.0, "q": 1.0}}
     assert [list(found) for found in run.values()] == [["a", "q"], ["b", "q"]]
     assert sorted(encoder.roles) == ["passage", "query"]
+
+
+def test_a_passage_with_the_id_of_its_query_is_left_out_as_in_beir() -> None:
+    passages = {"a": "red apple pie", "b": "red apple tart", "c": "green pear"}
+    retrieval_set = RetrievalSet(
+        "s", passages, {"a": "red apple pie", "x": "green pear"}, {"a": {"b": 1}, "x": {"c": 1}}
+    )
+    for found in (dense_run(retrieval_set, WordEncoder(), 2), bm25_run(retrieval_set, 2)):
+        assert next(iter(found["a"])) == "b"
+        assert "a" not in found["a"]
+        assert next(iter(found["x"])) == "c"
+    assert len(dense_run(retrieval_set, WordEncoder(), 2)["a"]) == 2
+    for kept in (dense_run(retrieval_set, WordEncoder(), 2, True), bm25_run(retrieval_set, 2, True)):
+        assert next(iter(kept["a"])) == "a"
 
 
 def test_k_may_exceed_the_corpus() -> None:

@@ -40,7 +40,7 @@ def test_by_version_by_its_beginning_and_the_one_in_use(store):
 )
 def test_what_is_no_version_is_refused(store, version):
     commit(store, "text")
-    with pytest.raises(InputError, match="is named by the version"):
+    with pytest.raises(InputError, match="is named by a version"):
         find_report(store, version)
 
 

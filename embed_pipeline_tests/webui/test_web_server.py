@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from embed_pipeline.evaluation.report_script import script_hash
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline_tests.store.test_reports import commit
 from embed_pipeline_tests.webui.served import Ui, corpus_of
@@ -30,15 +31,21 @@ def get(ui: Ui, version: str, **headers: str) -> httpx.Response:
     return httpx.get(f"{ui.url}/embed_pipeline/report/{version}", headers=headers, timeout=30, trust_env=False)
 
 
-def test_a_report_is_a_page_that_runs_no_script(ui):
+def test_a_report_is_a_page_that_runs_no_script_but_its_own(ui):
     artifact = Store(ui.home).current("metrics")
     for version in ("current", artifact.version[:12]):
         answer = get(ui, version)
         assert (answer.status_code, answer.text) == (200, REPORT)
         assert answer.headers["content-type"].startswith("text/html")
         policy = answer.headers["content-security-policy"]
-        assert "sandbox" in policy.split("; ")
-        assert "default-src 'none'" in policy.split("; ")
+        assert policy.split("; ") == [
+            "sandbox allow-scripts",
+            "default-src 'none'",
+            f"script-src '{script_hash()}'",
+            "style-src 'unsafe-inline'",
+            "img-src data:",
+            "frame-ancestors 'self'",
+        ]
 
 
 def test_what_is_no_report_is_told(ui):
