@@ -27,6 +27,7 @@ from embed_pipeline.webui.refusals import refusal
 from embed_pipeline.webui.workspace import open_workspace
 
 OURS = "/embed_pipeline"
+LOG_KINDS = ("out", "err")
 
 
 def serve(
@@ -93,6 +94,22 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
         body = bytes(response.body).decode().replace("</body>", script)
         headers = {name: value for name, value in response.headers.items() if name != "content-length"}
         return HTMLResponse(body, headers=headers)
+
+    async def download_debug_file_endpoint(self, request: Request) -> Any:
+        """Dagster's, where there is such a run."""
+        run_id = request.path_params["run_id"]
+        with self.request_context(request) as context:
+            known = context.instance.has_run(run_id)
+        if not known:
+            return refusal(request.headers, 404, f"there is no run {run_id}.", "See the list of runs.")
+        return await super().download_debug_file_endpoint(request)
+
+    async def download_captured_logs_endpoint(self, request: Request) -> Any:
+        """Dagster's, for what can be the log of a step."""
+        *log_key, kind = request.path_params["path"].split("/")
+        if not log_key or kind not in LOG_KINDS or not set(log_key).isdisjoint(("", ".", "..")):
+            return refusal(request.headers, 404, "there is no such log.", "The page of a run links to its logs.")
+        return await super().download_captured_logs_endpoint(request)
 
     def build_routes(self) -> list[BaseRoute]:
         """Ours before Dagster's, whose last one takes every path."""
