@@ -27,7 +27,7 @@ NAME = "candidate_metrics"
 SETTING = "eval.candidates"
 SHOWN = (
     *("candidate", "test_set", "ndcg_at_10", "delta", "p_corrected", "fused_ndcg_at_10", "dimensions", "parameters"),
-    *("bytes", "max_tokens", "passages_per_second", "problem"),
+    *("MB", "max_tokens", "passages_per_second", "problem"),
 )
 
 
@@ -84,7 +84,8 @@ def candidate_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifac
         say(f"{SETTING}: not measured: {problem}")
     first = frame.row(0, named=True)
     run.summary |= {"candidates": len(names) - 1, "best": first["candidate"], "not_measured": len(failed)}
-    rows = [[_cell(row[name]) for name in SHOWN] for row in frame.iter_rows(named=True)]
+    shown = frame.with_columns(MB=frame["bytes"] / 1e6)
+    rows = [[_cell(row[name]) for name in SHOWN] for row in shown.iter_rows(named=True)]
     run.charts["candidates"] = charts.table(SHOWN, rows)
 
 
