@@ -10,7 +10,7 @@ RIGHT = ("nDCG@10", "against base", "p", "with BM25", "dimensions", "parameters"
 
 
 def candidate_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
-    """Rows of :class:`embed_pipeline.tables.CandidateMetrics`, the best first; the reason where there are no figures."""
+    """Those that were measured (:class:`embed_pipeline.tables.CandidateMetrics`), the best first."""
     for test_set in dict.fromkeys(row["test_set"] for row in rows):
         table = Table(title=f"{test_set} questions, untrained", title_justify="left", box=None, header_style="bold")
         table.add_column("candidate", overflow="fold")
