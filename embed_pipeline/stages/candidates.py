@@ -1,4 +1,4 @@
-"""candidate_metrics: other models and endpoints, untrained, on the same test sets; only where eval.candidates has some."""
+"""candidate_metrics: models and endpoints that one could start from, or use as they are, untrained."""
 
 import os
 from collections.abc import Iterator
