@@ -217,7 +217,7 @@ def records(
 
 
 for _command in (
-    *(look.status, look.show, look.report, look.history, look.variants),
+    *(look.status, look.show, look.report, look.history, look.compare, look.variants),
     *(servers.ui, servers.access, servers.serve, servers.stop),
     *(keep.gc, keep.purge, keep.backup, keep.restore),
 ):
