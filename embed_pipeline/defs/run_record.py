@@ -18,7 +18,7 @@ from embed_pipeline.files import now_text
 from embed_pipeline.settings.differences import changed_settings, git_revision
 from embed_pipeline.stages.interrupts import Stop
 from embed_pipeline.store.artifacts import Artifact, Store
-from embed_pipeline.store.history import History
+from embed_pipeline.store.history import NO_FIGURES, History, figures_of
 
 STOPPED = "stopped; finished stages are kept, run again to go on"
 LONGEST = 400
@@ -165,7 +165,8 @@ class RunRecord:
             "force": list(request.force),
             **self._origin,
             "assets": assets,
-            **(self._figures() if ended else {"verdict": None, "ndcg_at_10": {}}),
+            "cost": self._cost(assets),
+            **(self._figures() if ended else NO_FIGURES),
             "errors": self._errors,
         }
         History(self._store.home).write(record)
@@ -197,17 +198,18 @@ class RunRecord:
             return "reused"
 
     def _figures(self) -> dict[str, Any]:
-        """The verdict and nDCG@10 by test set and system, of the metrics that this run made or left as they were."""
+        """The verdict and the figures of every system, of the metrics that this run made or left as they were."""
         metrics = self._artifact("metrics")
-        if metrics is None:
-            return {"verdict": None, "ndcg_at_10": {}}
-        summary = metrics.json("summary")
-        sets = summary.get("test_sets", {})
-        ndcg = {
-            test_set: {system: values["ndcg@10"] for system, values in systems.items() if "ndcg@10" in values}
-            for test_set, systems in sets.items()
-        }
-        return {"verdict": summary.get("verdict"), "ndcg_at_10": ndcg}
+        return NO_FIGURES if metrics is None else figures_of(metrics)
+
+    def _cost(self, assets: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+        """Requests, tokens and money of what this run computed."""
+        total: dict[str, float] = {}
+        for name, asset in assets.items():
+            if asset["outcome"] == "computed":
+                for what, amount in _manifest_cost(self._store.handle(name, asset["version"])).items():
+                    total[what] = round(total.get(what, 0.0) + amount, 6)
+        return total
 
     def _artifact(self, name: str) -> Artifact | None:
         if name in self._up_to_date:
@@ -228,6 +230,13 @@ class RunRecord:
         if self._request.experiment:
             tags[EXPERIMENT] = ", ".join(self._request.overrides)
         return tags
+
+
+def _manifest_cost(artifact: Artifact) -> Mapping[str, float]:
+    try:
+        return artifact.manifest().cost
+    except ArtifactError:
+        return {}
 
 
 def refusal(check: str, asset: dg.AssetKey, why: str | None) -> str:
