@@ -1,7 +1,6 @@
 """The page of all runs: its files, the runs, and two of them side by side. It changes nothing."""
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,12 @@ from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.history import History, status_now
 from embed_pipeline.store.reports import find_report
 from embed_pipeline.store.run_comparison import compare_runs, find_run, run_facts
+from embed_pipeline.webui.page_files import NO_STORE, page_files
 from embed_pipeline.webui.refusals import refusal
 
 PAGE = "/embed_pipeline/history"
 MOST_RUNS = 1000
 """On the page, the latest ones; ``embed-pipeline history`` has all."""
-FILES = {
-    "": ("history.html", "text/html"),
-    ".js": ("history.js", "application/javascript"),
-    ".css": ("history.css", "text/css"),
-}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class HistoryPages:
@@ -47,7 +37,7 @@ class HistoryPages:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            *(Route(f"{PAGE}{suffix}", _file(*of)) for suffix, of in FILES.items()),
+            *page_files(PAGE, "history"),
             Route(f"{PAGE}/runs", self._runs_endpoint),
             Route(f"{PAGE}/compare", self._compare_endpoint),
         ]
@@ -80,7 +70,8 @@ class HistoryPages:
             rows.append(
                 facts
                 | {
-                    "changed": changed and {name: {"before": old, "after": new} for name, (old, new) in changed.items()},
+                    "changed": changed
+                    and {name: {"before": old, "after": new} for name, (old, new) in changed.items()},
                     "run_page": f"/runs/{record['run_id']}" if record["run_id"] in known else None,
                     "report": self._report_of(facts["metrics"]),
                 }
@@ -95,12 +86,3 @@ class HistoryPages:
         except InputError:
             return None
         return f"/embed_pipeline/report/{metrics}"
-
-
-def _file(name: str, kind: str) -> Any:
-    async def endpoint(_: Request) -> Response:
-        content = resources.files("embed_pipeline.webui").joinpath(name).read_text("utf-8")
-        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
-        return Response(content, media_type=kind, headers=headers)
-
-    return endpoint
