@@ -42,7 +42,7 @@ def _runs(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
     return table
 
 
-_LABELS = ("started", "by", "status", "experiment", "corpus", "git", "verdict", "took", "cost", "error")
+_LABELS = ("started", "by", "status", "experiment", "corpus", "release", "git", "verdict", "took", "cost", "error")
 
 
 def _told(run: Mapping[str, Any]) -> Iterator[str]:
@@ -51,10 +51,11 @@ def _told(run: Mapping[str, Any]) -> Iterator[str]:
     yield run["status"]
     yield ", ".join(run["overrides"])
     yield (run["corpus"] or "")[:VERSION_CHARACTERS]
+    yield run["release"] or ""
     yield _revision(run["git"] or "")
     yield f"{run['verdict'] or ''}{' (provisional)' if run['firm'] is False else ''}"
     yield "" if run["seconds"] is None else spoken(run["seconds"])
-    yield ", ".join(f"{amount:g} {what.replace('_', ' ')}" for what, amount in (run["cost"] or {}).items())
+    yield ", ".join(f"{amount:g} {what.replace('_', ' ')}" for what, amount in (run["cost"] or {}).items() if amount)
     yield run["errors"][0] if run["errors"] else ""
 
 

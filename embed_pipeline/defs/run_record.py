@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+from embed_pipeline import __version__
 from embed_pipeline.defs.event_log import EventLog
 from embed_pipeline.defs.run_request import EXPERIMENT, RunRequest
 from embed_pipeline.errors import ArtifactError, EmbedPipelineError, SettingsError
@@ -175,7 +176,7 @@ class RunRecord:
     @cached_property
     def _origin(self) -> dict[str, Any]:
         revision = git_revision(os.environ.get("EMBED_PIPELINE_CONFIG"))
-        return {**changed_settings(self._request.settings), "git": revision}
+        return {"release": __version__, **changed_settings(self._request.settings), "git": revision}
 
     def _assets(self) -> dict[str, dict[str, Any]]:
         """Outcome, version, key and seconds of every asset of the run that was decided on."""

@@ -15,6 +15,7 @@ IN_USE = "current"
 METRICS = "metrics"
 CORPUS = "corpus_manifest"
 Record = Mapping[str, Any]
+TOLD = ("run_id", "started", "finished", "status", "started_by", "release", "git", "cost")
 
 
 def find_run(home: Path, named: str) -> dict[str, Any]:
@@ -42,8 +43,8 @@ def find_run(home: Path, named: str) -> dict[str, Any]:
 def _in_use(home: Path, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     current = Store(home).current(METRICS)
     version = None if current is None else current.version
-    own = [record for record in records if not record.get("experiment") and _version(record, METRICS) is not None]
-    found = next((record for record in own if _version(record, METRICS) == version), None)
+    own = [record for record in records if not record.get("experiment") and version_of(record, METRICS) is not None]
+    found = next((record for record in own if version_of(record, METRICS) == version), None)
     if found is None:
         raise InputError(f"no run of {home} has the metrics in use; embed-pipeline history lists its runs.")
     return found
@@ -53,17 +54,17 @@ def run_facts(record: Record, store: Store) -> dict[str, Any]:
     """What a table tells of one run.
 
     Returns:
-        ``{"run_id", "started", "finished", "seconds", "status", "started_by", "experiment", "overrides", "corpus":
-        version, "git", "metrics": version, "verdict", "firm", "figures": {test set: {system: {metric: value}}},
-        "test_set_versions", "cost": {what: amount}, "errors": [text]}``; None where the record does not tell.
+        ``{"run_id", "started", "finished", "seconds", "status", "started_by", "experiment", "overrides", "release",
+        "corpus": version, "git", "metrics": version, "verdict", "firm", "figures": {test set: {system: {metric:
+        value}}}, "test_set_versions", "cost": {what: amount}, "errors": [text]}``; None where the record does not tell.
     """
     return {
-        **{name: record.get(name) for name in ("run_id", "started", "finished", "status", "started_by", "git", "cost")},
+        **{name: record.get(name) for name in TOLD},
         "seconds": _seconds(record),
         "experiment": bool(record.get("experiment")),
         "overrides": list(record.get("overrides", ())),
-        "corpus": _version(record, CORPUS),
-        "metrics": _version(record, METRICS),
+        "corpus": version_of(record, CORPUS),
+        "metrics": version_of(record, METRICS),
         **{name: value for name, value in _figures(record, store).items() if name != "ndcg_at_10"},
         "errors": [error["text"] for error in record.get("errors", ())],
     }
@@ -129,13 +130,14 @@ def _pair(before: float | None, after: float | None, comparable: bool) -> dict[s
 def _changed_assets(before: Record, after: Record) -> dict[str, dict[str, str]]:
     found = {}
     for name in before.get("assets", {}):
-        one, other = _version(before, name), _version(after, name)
+        one, other = version_of(before, name), version_of(after, name)
         if one is not None and other is not None and one != other:
             found[name] = {"before": one, "after": other}
     return found
 
 
-def _version(record: Record, asset: str) -> str | None:
+def version_of(record: Record, asset: str) -> str | None:
+    """Of an asset as a run made it or left it; None where the run did not come to it."""
     version = record.get("assets", {}).get(asset, {}).get("version")
     return None if version is None else str(version)
 
@@ -144,7 +146,7 @@ def _figures(record: Record, store: Store) -> dict[str, Any]:
     """Those of the record; of a record of an earlier release, those of its metrics, if they are still there."""
     if "figures" in record:
         return {name: record.get(name, nothing) for name, nothing in NO_FIGURES.items()}
-    version = _version(record, METRICS)
+    version = version_of(record, METRICS)
     if version is not None:
         try:
             return figures_of(store.handle(METRICS, version))

@@ -36,9 +36,15 @@
   };
   const short = (text, most = 8) => (text ?? "").slice(0, most);
   const revision = (git) => (git ? short(git) + (git.endsWith("-dirty") ? "-dirty" : "") : "");
-  const money = (run) => run.cost?.usd ?? run.cost?.cost_usd ?? null;
-  const spent = (cost) => Object.entries(cost ?? {}).map(([what, amount]) => `${amount} ${what.replaceAll("_", " ")}`).join(", ");
+  const amount = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
+  const money = (run) => run.cost?.usd ?? null;
+  const spent = (cost) => {
+    const parts = Object.entries(cost ?? {}).filter(([, value]) => value);
+    return parts.map(([what, value]) => (what === "usd" ? `${amount(value)} USD` : `${amount(value)} ${what.replaceAll("_", " ")}`)).join(", ");
+  };
+  const price = (run) => (money(run) ? `${amount(money(run))} USD` : spent(run.cost));
   const verdict = (run) => (run.verdict ? run.verdict + (run.firm === false ? " (provisional)" : "") : "");
+  const text = (value) => value ?? "";
   const told = (value) => (typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value));
   const mood = (value) => (value > 0 ? "good" : value < 0 ? "bad" : "");
 
@@ -61,7 +67,7 @@
   };
   const COLUMNS = [
     { name: "started", label: "started", of: (run) => run.started, cell: (run) => when(run.started) },
-    { name: "by", label: "by", of: (run) => run.started_by ?? "", cell: (run) => run.started_by ?? "" },
+    { name: "by", label: "started by", of: (run) => run.started_by ?? "", cell: (run) => run.started_by ?? "" },
     { name: "status", label: "status", of: (run) => run.status, cell: status, kind: "wide" },
     { name: "corpus", label: "corpus", of: (run) => run.corpus ?? "", cell: (run) => short(run.corpus) },
     { name: "settings", label: "settings changed", of: (run) => Object.keys(run.changed ?? {}).length, cell: changes, kind: "wide" },
@@ -70,7 +76,7 @@
     { name: "tuned", label: "tuned", of: (run) => figure(run, "tuned"), cell: (run) => number(figure(run, "tuned")), kind: "number" },
     { name: "gain", label: "gain", of: gain, cell: (run) => make("span", { text: signed(gain(run)), kind: mood(gain(run)) }), kind: "number" },
     { name: "verdict", label: "verdict", of: (run) => run.verdict ?? "", cell: verdict },
-    { name: "cost", label: "cost", of: (run) => money(run) ?? Object.values(run.cost ?? {})[0] ?? null, cell: (run) => spent(run.cost) },
+    { name: "cost", label: "cost", of: money, cell: price },
     { name: "took", label: "took", of: (run) => run.seconds, cell: (run) => spoken(run.seconds), kind: "number" },
   ];
 
@@ -150,14 +156,14 @@
       showTable();
     });
     const facts = [
-      ["started", when], ["started_by", told], ["status", told], ["corpus", (text) => short(text, 12)], ["git", revision],
-      ["seconds", spoken], ["cost", spent],
+      ["started", "started", when], ["started by", "started_by", text], ["status", "status", text],
+      ["overrides", "overrides", (of) => of.join(", ")], ["corpus", "corpus", (of) => short(of, 12)], ["release", "release", text],
+      ["git", "git", revision], ["took", "seconds", spoken], ["cost", "cost", spent],
     ];
-    const rows = facts.map(([name, of]) => [name.replaceAll("_", " "), of(before[name]), of(after[name])]);
-    rows.push(["verdict", verdict(before), verdict(after)]);
+    const rows = [...facts.map(([label, name, of]) => [label, of(before[name]), of(after[name])]), ["verdict", verdict(before), verdict(after)]];
     const parts = [
       make("div", { kind: "top" }, make("h2", { text: `Run ${short(before.run_id)} and run ${short(after.run_id)}` }), clear),
-      grid(["", short(before.run_id), short(after.run_id)], rows),
+      grid(["", short(before.run_id), short(after.run_id)], rows.filter(([, one, other]) => one || other)),
       make("p", { text: moved === null ? "" : moved ? "The corpus has changed." : "The corpus is the same." }),
       make("h3", { text: "Settings that differ" }),
     ];
@@ -180,7 +186,8 @@
   // -- the chart ---------------------------------------------------------------------------------------
 
   const showChart = () => {
-    const runs = state.runs.filter((run) => run.status === "succeeded" && figure(run, "tuned") !== null).reverse();
+    const measured = state.runs.filter((run) => run.status === "succeeded" && figure(run, "tuned") !== null).reverse();
+    const runs = measured.filter((run, place) => run.metrics !== measured[place - 1]?.metrics); // else nothing was measured anew
     at("chart").hidden = runs.length < 2;
     if (runs.length < 2) return;
     const [width, height, left, bottom, top] = [720, 220, 44, 28, 12];
@@ -210,7 +217,7 @@
         if (last !== null && !joined) apart = true;
         path += `${joined ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
         last = run;
-        const dot = draw("circle", { class: kind, cx: x(place), cy: y(value), r: 3 });
+        const dot = draw("circle", { class: run.experiment ? `${kind} trial` : kind, cx: x(place), cy: y(value), r: run.experiment ? 3.5 : 3 });
         dot.append(draw("title", {}, `${NAMES[system]} ${number(value)}, run ${short(run.run_id)}, ${when(run.started)}`));
         picture.append(dot);
       });
@@ -220,9 +227,12 @@
       sample.append(draw("line", { class: `line ${kind}`, x1: 0, x2: 20, y1: 5, y2: 5 }));
       keys.push(make("span", {}, sample, NAMES[system]));
     }
+    const remarks = [];
+    if (runs.some((run) => run.experiment)) remarks.push("Hollow points are runs with overrides.");
+    if (apart) remarks.push("Points that are not joined were measured on other questions, or on ones whose version is not known.");
     at("chart").replaceChildren(
       make("h2", { text: `nDCG@10 over runs, ${state.set} questions` }), picture, make("p", { kind: "keys" }, ...keys),
-      apart ? make("p", { text: "Points that are not joined were measured on other questions, or on ones whose version is not known.", kind: "soft" }) : "");
+      make("p", { text: remarks.join(" "), kind: "soft" }));
   };
 
   // -- all of it ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The page of all runs: its files, the runs, and two of them side by side. It changes nothing."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from embed_pipeline.settings.differences import changed_between
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.history import History, status_now
 from embed_pipeline.store.reports import find_report
-from embed_pipeline.store.run_comparison import compare_runs, find_run, run_facts
+from embed_pipeline.store.run_comparison import compare_runs, find_run, run_facts, version_of
 from embed_pipeline.webui.page_files import NO_STORE, page_files
 from embed_pipeline.webui.refusals import refusal
 
@@ -62,27 +63,28 @@ class HistoryPages:
         ``changed`` are the settings that differ from those of the run before; None where that cannot be told.
         """
         records = History(self._store.home).all()
-        shown, known = records[:MOST_RUNS], self._known_runs()
+        shown, known, reports = records[:MOST_RUNS], self._known_runs(), cache(self._report_of)
         rows = []
         for place, record in enumerate(shown):
+            before = records[place + 1] if place + 1 < len(records) else None
+            pages = {
+                "run_page": f"/runs/{record['run_id']}" if record["run_id"] in known else None,
+                "report": reports(version_of(record, "report")) or reports(version_of(record, "metrics")),
+            }
             facts = run_facts(record | {"status": status_now(record)}, self._store)
-            changed = changed_between(records[place + 1], record) if place + 1 < len(records) else None
-            rows.append(
-                facts
-                | {
-                    "changed": changed
-                    and {name: {"before": old, "after": new} for name, (old, new) in changed.items()},
-                    "run_page": f"/runs/{record['run_id']}" if record["run_id"] in known else None,
-                    "report": self._report_of(facts["metrics"]),
-                }
-            )
+            rows.append({**facts, "changed": _changed(before, record), **pages})
         return {"runs": rows, "left_out": len(records) - len(shown)}
 
-    def _report_of(self, metrics: str | None) -> str | None:
-        if metrics is None:
+    def _report_of(self, version: str | None) -> str | None:
+        if version is None:
             return None
         try:
-            find_report(self._store, metrics)
+            find_report(self._store, version)
         except InputError:
             return None
-        return f"/embed_pipeline/report/{metrics}"
+        return f"/embed_pipeline/report/{version}"
+
+
+def _changed(before: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+    changed = None if before is None else changed_between(before, record)
+    return None if changed is None else {name: {"before": old, "after": new} for name, (old, new) in changed.items()}
