@@ -23,6 +23,7 @@ from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.reports import find_report
 from embed_pipeline.webui.daemon import running_daemon
 from embed_pipeline.webui.guard import Guard
+from embed_pipeline.webui.history_pages import MOST_RUNS, HistoryPages
 from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
 from embed_pipeline.webui.refusals import refusal
@@ -31,6 +32,7 @@ from embed_pipeline.webui.search_pages import SearchPages
 from embed_pipeline.webui.workspace import open_workspace
 
 OURS = "/embed_pipeline"
+LOG_KINDS = ("out", "err")
 
 
 def serve(
@@ -90,6 +92,7 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
         home = Path(os.environ["EMBED_PIPELINE_HOME"])
         self.searching = SearchEngine(home, self._settings)
         self._search = SearchPages(self.searching, JudgedQuestions(home), self._has_log, home_page="/")
+        self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
         super().__init__(context, live_data_poll_rate=2000)
 
     def index_html_endpoint(self, request: Request) -> Any:
@@ -103,6 +106,22 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
         headers = {name: value for name, value in response.headers.items() if name != "content-length"}
         return HTMLResponse(body, headers=headers)
 
+    async def download_debug_file_endpoint(self, request: Request) -> Any:
+        """Dagster's, where there is such a run."""
+        run_id = request.path_params["run_id"]
+        with self.request_context(request) as context:
+            known = context.instance.has_run(run_id)
+        if not known:
+            return refusal(request.headers, 404, f"there is no run {run_id}.", "See the list of runs.")
+        return await super().download_debug_file_endpoint(request)
+
+    async def download_captured_logs_endpoint(self, request: Request) -> Any:
+        """Dagster's, for what can be the log of a step."""
+        *log_key, kind = request.path_params["path"].split("/")
+        if not log_key or kind not in LOG_KINDS or not set(log_key).isdisjoint(("", ".", "..")):
+            return refusal(request.headers, 404, "there is no such log.", "The page of a run links to its logs.")
+        return await super().download_captured_logs_endpoint(request)
+
     def build_routes(self) -> list[BaseRoute]:
         """Ours before Dagster's, whose last one takes every path."""
         ours = [
@@ -110,6 +129,7 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
             Route(f"{OURS}/notice.js", _notice_endpoint),
             Route(f"{OURS}/report/{{version:path}}", _report_endpoint),
             *self._search.routes(),
+            *self._history.routes(),
         ]
         return [*ours, *super().build_routes()]  # type: ignore[no-untyped-call]
 
