@@ -213,16 +213,18 @@
       runs.forEach((run, place) => {
         const value = figure(run, system);
         if (value === null) return;
-        const joined = last !== null && version(last) === version(run) && version(run) !== null;
-        if (last !== null && !joined) apart = true;
-        path += `${joined ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
-        last = run;
+        if (!run.experiment) {
+          const joined = last !== null && version(last) === version(run) && version(run) !== null;
+          if (last !== null && !joined) apart = true;
+          path += `${joined ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
+          last = run;
+        }
         const dot = draw("circle", { class: run.experiment ? `${kind} trial` : kind, cx: x(place), cy: y(value), r: run.experiment ? 3.5 : 3 });
         dot.append(draw("title", {}, `${NAMES[system]} ${number(value)}, run ${short(run.run_id)}, ${when(run.started)}`));
         picture.append(dot);
       });
-      if (!path) continue;
-      picture.append(draw("path", { class: `line ${kind}`, d: path }));
+      if (!runs.some((run) => figure(run, system) !== null)) continue;
+      if (path) picture.append(draw("path", { class: `line ${kind}`, d: path }));
       const sample = draw("svg", { viewBox: "0 0 20 10", "aria-hidden": "true" });
       sample.append(draw("line", { class: `line ${kind}`, x1: 0, x2: 20, y1: 5, y2: 5 }));
       keys.push(make("span", {}, sample, NAMES[system]));
