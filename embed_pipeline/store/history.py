@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import write_json
 from embed_pipeline.store.artifacts import Artifact
@@ -39,6 +41,13 @@ class History:
         files = self.folder.glob("*.json") if self.folder.is_dir() else []
         records = [record for record in map(_read, files) if record]
         return sorted(records, key=lambda record: (record["started"], record["run_id"]), reverse=True)
+
+
+def status_now(record: dict[str, Any]) -> str:
+    """Of a run; ``killed`` where it began, and its process is gone without a word."""
+    if record["status"] == "started" and not psutil.pid_exists(int(record.get("pid") or 0)):
+        return "killed"
+    return str(record["status"])
 
 
 def figures_of(metrics: Artifact) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def test_everything_that_differs_is_told(home):
         "aaaa1111",
         "bbbb2222",
         "ship (provisional)",
-        "1 min",
+        "60 s",
         "0.5 usd",
         "corpus.path",
         "/[a]",

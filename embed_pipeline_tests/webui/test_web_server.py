@@ -1,4 +1,4 @@
-"""What the web process answers besides Dagster: the report of a version of metrics."""
+"""What the web process answers besides Dagster: the report of a version of metrics, the page of all runs."""
 
 from collections.abc import Iterator
 
@@ -53,6 +53,16 @@ def test_what_is_no_report_is_told(ui):
         answer = get(ui, version)
         assert answer.status_code == 404
         assert "report" in answer.json()["errors"][0]["message"]
+
+
+def test_the_page_of_all_runs_is_there_and_linked(ui):
+    page = httpx.get(f"{ui.url}/embed_pipeline/history", timeout=30, trust_env=False)
+    assert (page.status_code, page.headers["content-type"].split(";")[0]) == (200, "text/html")
+    runs = httpx.get(f"{ui.url}/embed_pipeline/history/runs", timeout=30, trust_env=False)
+    assert runs.json() == {"runs": [], "left_out": 0}
+    assert (
+        "/embed_pipeline/history" in httpx.get(f"{ui.url}/embed_pipeline/notice.js", timeout=30, trust_env=False).text
+    )
 
 
 def test_a_page_elsewhere_cannot_have_it(ui):
