@@ -9,6 +9,7 @@ from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, fit_batch_size, row_keys
 from embed_pipeline.finetune.teacher import teacher_version
+from embed_pipeline.finetune.validation import POOL_DEPTH
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -42,8 +43,8 @@ class TrainingJob:
             validation = [dict(self.validation.passages), dict(self.validation.queries), qrels]
         rows = [asdict(row) for row in self.rows]
         settings = {name: value for name, value in keyed(self.settings).items() if name != "processes"}
-        parts = [rows, validation, self.spec.version(), settings, teacher_version(self.settings), self.processes]
-        return sha256_json(parts)
+        how = [settings, teacher_version(self.settings), self.processes, POOL_DEPTH]
+        return sha256_json([rows, validation, self.spec.version(), *how])
 
 
 def plan_training(

@@ -53,17 +53,22 @@ class Hooks:
             warn_after_first_epoch(self.base_ndcg, measured.ndcg)
 
     def measure_base(self, model: "SentenceTransformer", state: Any) -> None:
-        """Validate the untrained model; its passages' mean cosine is what a collapse is measured against."""
+        """Validate the untrained model, which makes the pool of passages that later ones rank.
+
+        Its passages' mean cosine is what a collapse is measured against.
+        """
         if self.validator is None:
             return
         measured = self.validator.measure(model)
         self.base_cosine, self.base_ndcg = check_vectors(measured.sample, None, 0), measured.ndcg
-        state.log_history.append({"step": 0, VALIDATION_KEY: measured.ndcg, "mean_cosine": self.base_cosine})
+        first = {VALIDATION_KEY: measured.ndcg, "mean_cosine": self.base_cosine, "pool": self.validator.pool}
+        state.log_history.append({"step": 0, **first})
 
     def recall_base(self, history: list[dict[str, Any]]) -> bool:
-        """Take the base model's figures from the history of a resumed training; False when there are none."""
+        """Take the base model's figures and the pool from the history of a resumed training; False without any."""
         known = [entry for entry in history if "mean_cosine" in entry]
-        if known:
+        if known and self.validator is not None:
+            self.validator.pool = known[0]["pool"]
             self.base_cosine, self.base_ndcg = known[0]["mean_cosine"], known[0][VALIDATION_KEY]
         return bool(known)
 

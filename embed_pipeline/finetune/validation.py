@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from embed_pipeline.encoders.spec import EncoderSpec, Vectors
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.search import top_k
+from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.search import Indices, top_k
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 CUT_OFF = 10
+POOL_DEPTH = 100
+"""Best passages of the base model, and of BM25, that a question brings into the pool."""
 SAMPLE = 256
 
 
@@ -45,7 +50,15 @@ class Measurement:
 class Validator:
     """Measures a model on a retrieval set, encoding as at inference.
 
+    The first model measured, which is the base, ranks every passage, and what it and BM25 find makes the pool that
+    later ones rank: of each question the positives, the 100 best of the base model and the 100 best of BM25; besides,
+    the sample. So a large corpus is encoded once, not at every validation. A later model cannot be led astray by a
+    passage outside the pool, so that its figure can be a little too high.
+
     Passages are kept in descending order of id, so that equal scores rank as trec_eval ranks them.
+
+    Attributes:
+        pool: indices of its passages in that order, ascending; None before the first measurement.
     """
 
     def __init__(self, validation: RetrievalSet, spec: EncoderSpec, batch_size: int, seed: int) -> None:
@@ -54,15 +67,33 @@ class Validator:
         self._queries = sorted(validation.queries)
         count = len(self._passages)
         self._sample = sorted(random.Random(seed).sample(range(count), min(SAMPLE, count)))  # noqa: S311 - not cryptography
+        self.pool: list[int] | None = None
 
     def measure(self, model: "SentenceTransformer") -> Measurement:
-        """Mean nDCG@10 over every question against every passage."""
+        """Mean nDCG@10 over every question against every passage, or against the pool once there is one."""
+        ranked = self.pool if self.pool is not None else range(len(self._passages))
         encoder = TorchEncoder(self._spec, model, self._batch_size)
-        passages = encoder.encode([self._set.passages[name] for name in self._passages], "passage")
+        passages = encoder.encode([self._set.passages[self._passages[place]] for place in ranked], "passage")
         queries = encoder.encode([self._set.queries[name] for name in self._queries], "query")
-        _, indices = top_k(queries, passages, CUT_OFF)
+        _, found = top_k(queries, passages, CUT_OFF if self.pool is not None else POOL_DEPTH)
+        names = [self._passages[place] for place in ranked]
         values = [
-            ndcg([self._passages[index] for index in row], self._set.qrels[name])
-            for name, row in zip(self._queries, indices.tolist(), strict=True)
+            ndcg([names[index] for index in row[:CUT_OFF]], self._set.qrels[name])
+            for name, row in zip(self._queries, found.tolist(), strict=True)
         ]
-        return Measurement(round(math.fsum(values) / len(values), 6), passages[self._sample])
+        sample = passages[np.searchsorted(ranked, self._sample)]
+        if self.pool is None:
+            self.pool = self._pool_with(found)
+        return Measurement(round(math.fsum(values) / len(values), 6), sample)
+
+    def _pool_with(self, found: Indices) -> list[int]:
+        """The pool, given what the base model found [queries, depth]."""
+        pool = {*found.ravel().tolist(), *self._sample}
+        if len(pool) == len(self._passages):
+            return sorted(pool)
+        place = {name: index for index, name in enumerate(self._passages)}
+        pool.update(place[name] for query in self._queries for name in self._set.qrels[query] if name in place)
+        bm25 = Bm25Index([self._set.passages[name] for name in self._passages])
+        for best in bm25.top_k((self._set.queries[name] for name in self._queries), POOL_DEPTH):
+            pool.update(index for index, _ in best)
+        return sorted(pool)

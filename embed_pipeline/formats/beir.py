@@ -13,7 +13,6 @@ those of :mod:`embed_pipeline.formats.qrels`.
 Format: github.com/beir-cellar/beir, ``beir.datasets.data_loader.GenericDataLoader``.
 """
 
-import csv
 import io
 import re
 from collections import defaultdict
@@ -24,7 +23,15 @@ from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import write_jsonl, write_text
-from embed_pipeline.formats.qrels import PASSAGE_IDS, QUERY_IDS, Ids, MatchedJudgements, plain_name, read_judgements
+from embed_pipeline.formats.qrels import (
+    PASSAGE_IDS,
+    QUERY_IDS,
+    Ids,
+    MatchedJudgements,
+    plain_name,
+    qrels_text,
+    read_judgements,
+)
 from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, rows_of_lines, short
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, SetKind, passage_text
@@ -242,15 +249,7 @@ def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = 
         for key, text in retrieval_set.queries.items()
     )
     write_jsonl(folder / QUERIES, queries)
-    table = io.StringIO()
-    plain = csv.writer(table, delimiter="\t", lineterminator="\n")
-    quoted = csv.writer(table, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
-    plain.writerow(("query-id", "corpus-id", "score"))
-    for query, relevant in retrieval_set.qrels.items():
-        for passage, score in relevant.items():
-            # Python before 3.13 leaves a carriage return unquoted, which would end the line.
-            (quoted if "\r" in f"{query}{passage}" else plain).writerow((query, passage, score))
-    write_text(qrels_path(folder, split), table.getvalue())
+    write_text(qrels_path(folder, split), qrels_text(retrieval_set.qrels))
 
 
 def _metadata_of(retrieval_set: RetrievalSet, query: str) -> dict[str, str]:

@@ -16,7 +16,9 @@ def ranked(scores: Scores) -> list[str]:
 
     Scores are compared as float32, equal ones ordered by descending id (trec_eval's ``comp_sim_docno``).
     """
-    return sorted(sorted(scores, reverse=True), key=lambda passage: np.float32(scores[passage]), reverse=True)
+    passages = sorted(scores, reverse=True)
+    values = np.array([scores[passage] for passage in passages], np.float32)
+    return [passages[place] for place in np.argsort(-values, kind="stable").tolist()]
 
 
 def rrf(runs: Sequence[Mapping[str, Scores]], k: int, c: int = 60) -> Run:

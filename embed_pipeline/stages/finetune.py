@@ -28,7 +28,7 @@ def _teacher(settings: Settings) -> str:
 
 @stage(
     group="finetune",
-    version="4",
+    version="5",
     storage="model",
     settings=("finetune",),
     external=training_external,

@@ -197,6 +197,28 @@ def test_a_finished_training_is_not_repeated(trained, spec, tmp_path):
     assert hash_tree(tmp_path) == hash_tree(out)
 
 
+def test_the_pool_of_the_base_model_is_that_of_a_resumed_training(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "POOL_DEPTH", 2)
+    monkeypatch.setattr(validation, "SAMPLE", 2)
+    pools: list[tuple[bool, list[int]]] = []
+    original = validation.Validator.measure
+
+    def watched(self, model):
+        before = self.pool
+        measured = original(self, model)
+        pools.append((before is not None, self.pool))
+        return measured
+
+    monkeypatch.setattr(validation.Validator, "measure", watched)
+    interrupted_at(6, spec, tmp_path)
+    made = pools[0][1]
+    assert pools[0] == (False, made)
+    pools.clear()
+    resumed(spec, tmp_path)
+    assert pools
+    assert all(one == (True, made) for one in pools)
+
+
 def test_other_inputs_do_not_resume(spec, tmp_path):
     interrupted_at(5, spec, tmp_path)
     few = rows(COUNT)[:12]

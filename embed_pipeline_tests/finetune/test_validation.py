@@ -6,6 +6,8 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_pipeline.evaluation.retrieve import bm25_run
+from embed_pipeline.finetune import validation
 from embed_pipeline.finetune.guards import mean_cosine
 from embed_pipeline.finetune.validation import Validator, ndcg
 from embed_pipeline.records import RetrievalSet
@@ -51,3 +53,53 @@ def test_mean_cosine_equals_the_definition():
     pairs = [float(unit[a] @ unit[b]) for a in range(7) for b in range(7) if a != b]
     assert mean_cosine(vectors) == pytest.approx(np.mean(pairs), abs=1e-6)
     assert mean_cosine(vectors[:1]) == 0
+
+
+def test_later_models_rank_the_pool_that_the_first_one_and_bm25_made(tmp_path, monkeypatch):
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
+
+    encoded: list[str] = []
+    original = TorchEncoder.encode
+    monkeypatch.setattr(
+        TorchEncoder, "encode", lambda self, texts, role: encoded.extend(texts) or original(self, texts, role)
+    )
+    monkeypatch.setattr(validation, "POOL_DEPTH", 3)
+    monkeypatch.setattr(validation, "SAMPLE", 2)
+    monkeypatch.setattr(validation, "CUT_OFF", 3)
+    spec = tiny_model(tmp_path)
+    plain = retrieval_set(40)
+    few = dict(list(plain.queries.items())[:4])
+    judged = RetrievalSet("validation", plain.passages, few, {query: plain.qrels[query] for query in few})
+    encoder = TorchEncoder.load(spec, "cpu")
+    validator = Validator(judged, spec, 32, seed=0)
+    first = validator.measure(encoder.model)
+    assert len(encoded) == len(plain.passages) + len(few)
+
+    names = sorted(judged.passages, reverse=True)
+    found = {names[place] for place in validator.pool}
+    vectors = original(encoder, [judged.passages[name] for name in names], "passage")
+    scores = original(encoder, list(few.values()), "query") @ vectors.T
+    nearest = {names[place] for row in np.argsort(-scores, axis=1)[:, :3] for place in row}
+    words = bm25_run(judged, 3)
+    assert (
+        nearest
+        | {name for run in words.values() for name in run}
+        | {name for row in judged.qrels.values() for name in row}
+        <= found
+    )
+    assert len(found) <= 4 * (3 + 3 + 1) + 2 < len(names)
+
+    encoded.clear()
+    again = validator.measure(encoder.model)
+    assert sorted(encoded) == sorted([*(judged.passages[name] for name in found), *few.values()])
+    assert again.ndcg == first.ndcg
+    assert np.allclose(again.sample, first.sample, atol=1e-6)
+
+
+def test_a_set_that_the_pool_covers_is_measured_whole(tmp_path):
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
+
+    spec = tiny_model(tmp_path)
+    validator = Validator(retrieval_set(15), spec, 32, seed=0)
+    validator.measure(TorchEncoder.load(spec, "cpu").model)
+    assert validator.pool == list(range(15))
