@@ -2,6 +2,7 @@
 (() => {
   const at = (id) => document.getElementById(id);
   const SVG = "http://www.w3.org/2000/svg";
+  const HINT = "Choose two runs to compare them.";
   const METRIC = "ndcg@10";
   const SERIES = [
     ["base", "base"], ["tuned", "tuned"], ["bm25", "bm25"], ["convex_tuned", "fused"],
@@ -36,13 +37,16 @@
   };
   const short = (text, most = 8) => (text ?? "").slice(0, most);
   const revision = (git) => (git ? short(git) + (git.endsWith("-dirty") ? "-dirty" : "") : "");
-  const amount = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
   const money = (run) => run.cost?.usd ?? null;
+  const amount = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
   const spent = (cost) => {
     const parts = Object.entries(cost ?? {}).filter(([, value]) => value);
-    return parts.map(([what, value]) => (what === "usd" ? `${amount(value)} USD` : `${amount(value)} ${what.replaceAll("_", " ")}`)).join(", ");
+    return parts.map(([what, value]) => `${amount(value)} ${what === "usd" ? "USD" : what.replaceAll("_", " ")}`).join(", ");
   };
-  const price = (run) => (money(run) ? `${amount(money(run))} USD` : spent(run.cost));
+  const costCell = (run) => {
+    const tokens = (run.cost?.prompt_tokens ?? 0) + (run.cost?.completion_tokens ?? 0);
+    return [run.cost?.usd ? `${run.cost.usd.toFixed(2)} USD` : "", tokens ? `${amount(tokens)} tokens` : ""].filter(Boolean).join(", ");
+  };
   const verdict = (run) => (run.verdict ? run.verdict + (run.firm === false ? " (provisional)" : "") : "");
   const text = (value) => value ?? "";
   const told = (value) => (typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value));
@@ -66,7 +70,7 @@
     return make("span", {}, cell, more ? make("small", { text: more.length > 160 ? more.slice(0, 159) + "…" : more }) : "");
   };
   const COLUMNS = [
-    { name: "started", label: "started", of: (run) => run.started, cell: (run) => when(run.started) },
+    { name: "started", label: "started", of: (run) => run.started, cell: (run) => when(run.started), kind: "when" },
     { name: "by", label: "started by", of: (run) => run.started_by ?? "", cell: (run) => run.started_by ?? "" },
     { name: "status", label: "status", of: (run) => run.status, cell: status, kind: "wide" },
     { name: "corpus", label: "corpus", of: (run) => run.corpus ?? "", cell: (run) => short(run.corpus) },
@@ -76,7 +80,7 @@
     { name: "tuned", label: "tuned", of: (run) => figure(run, "tuned"), cell: (run) => number(figure(run, "tuned")), kind: "number" },
     { name: "gain", label: "gain", of: gain, cell: (run) => make("span", { text: signed(gain(run)), kind: mood(gain(run)) }), kind: "number" },
     { name: "verdict", label: "verdict", of: (run) => run.verdict ?? "", cell: verdict },
-    { name: "cost", label: "cost", of: money, cell: price },
+    { name: "cost", label: "cost", of: money, cell: costCell },
     { name: "took", label: "took", of: (run) => run.seconds, cell: (run) => spoken(run.seconds), kind: "number" },
   ];
 
@@ -118,7 +122,7 @@
         if (!found.textContent) found.classList.add("empty");
         return found;
       });
-      const row = make("tr", { "data-run": run.run_id }, make("td", { "data-label": "compare" }, tick), ...cells, make("td", { "data-label": "pages" }, pages(run)));
+      const row = make("tr", { "data-run": run.run_id }, make("td", { "data-label": "compare" }, tick), ...cells, make("td", { "data-label": "pages", kind: run.run_page || run.report ? "" : "empty" }, pages(run)));
       row.classList.toggle("chosen", tick.checked);
       return row;
     });
@@ -131,7 +135,7 @@
     state.chosen = state.chosen.filter((one) => one !== run);
     if (yes) state.chosen = [...state.chosen, run].slice(-2);
     showTable();
-    at("hint").textContent = state.chosen.length === 1 ? "Choose another one." : "Choose two runs to compare them.";
+    at("hint").textContent = state.chosen.length === 1 ? "Choose another one." : HINT;
     if (state.chosen.length === 2) compare();
     else at("compared").hidden = true;
   };
@@ -147,12 +151,13 @@
   const grid = (head, rows) =>
     make("div", { kind: "part" }, make("table", {},
       make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { text, scope: "col" })))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, cell)))))));
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { kind: typeof cell === "string" && cell.length > 24 ? "long" : "" }, cell)))))));
   const showCompared = ({ before, after, corpus_changed: moved, settings, test_sets: sets }) => {
     const clear = make("button", { text: "Close", type: "button" });
     clear.addEventListener("click", () => {
       state.chosen = [];
       at("compared").hidden = true;
+      at("hint").textContent = HINT;
       showTable();
     });
     const facts = [
@@ -177,7 +182,7 @@
         Object.entries(metrics).map(([metric, one]) => [
           system, metric, number(one.before), number(one.after), make("span", { text: signed(one.delta), kind: mood(one.delta) }),
         ]));
-      parts.push(grid(["system", "metric", "before", "after", "difference"], figures));
+      parts.push(grid(["system", "metric", "before", "after", "change"], figures));
     }
     at("compared").replaceChildren(...parts);
     at("compared").hidden = false;
@@ -190,17 +195,17 @@
     const runs = measured.filter((run, place) => run.metrics !== measured[place - 1]?.metrics); // else nothing was measured anew
     at("chart").hidden = runs.length < 2;
     if (runs.length < 2) return;
-    const [width, height, left, bottom, top] = [720, 220, 44, 28, 12];
+    const [width, height, left, bottom, top] = [innerWidth < 760 ? 360 : 720, 220, 44, 28, 12];
     const values = runs.flatMap((run) => SERIES.map(([system]) => figure(run, system)).filter((one) => one !== null));
     let [low, high] = [Math.floor(Math.min(...values) * 20) / 20, Math.ceil(Math.max(...values) * 20) / 20];
     if (high - low < 0.05) [low, high] = [Math.max(0, low - 0.05), high + 0.05];
     const x = (place) => left + 8 + (place * (width - left - 20)) / (runs.length - 1);
     const y = (value) => top + ((high - value) * (height - top - bottom)) / (high - low);
     const picture = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `nDCG@10 of ${runs.length} runs on the ${state.set} questions` });
-    for (let step = 0; step <= 4; step++) {
-      const value = low + ((high - low) * step) / 4;
+    const stride = 0.05 * Math.ceil((high - low) / 0.25);
+    for (let value = low; value < high + 0.001; value += stride) {
       picture.append(draw("line", { class: "grid", x1: left, x2: width - 4, y1: y(value), y2: y(value) }));
-      picture.append(draw("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(3)));
+      picture.append(draw("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(2)));
     }
     for (const [place, anchor] of [[0, "start"], [runs.length - 1, "end"]])
       picture.append(draw("text", { x: x(place), y: height - 8, "text-anchor": anchor }, when(runs[place].started)));
@@ -213,16 +218,18 @@
       runs.forEach((run, place) => {
         const value = figure(run, system);
         if (value === null) return;
-        const joined = last !== null && version(last) === version(run) && version(run) !== null;
-        if (last !== null && !joined) apart = true;
-        path += `${joined ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
-        last = run;
+        if (!run.experiment) {
+          const joined = last !== null && version(last) === version(run) && version(run) !== null;
+          if (last !== null && !joined) apart = true;
+          path += `${joined ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
+          last = run;
+        }
         const dot = draw("circle", { class: run.experiment ? `${kind} trial` : kind, cx: x(place), cy: y(value), r: run.experiment ? 3.5 : 3 });
         dot.append(draw("title", {}, `${NAMES[system]} ${number(value)}, run ${short(run.run_id)}, ${when(run.started)}`));
         picture.append(dot);
       });
-      if (!path) continue;
-      picture.append(draw("path", { class: `line ${kind}`, d: path }));
+      if (!runs.some((run) => figure(run, system) !== null)) continue;
+      if (path) picture.append(draw("path", { class: `line ${kind}`, d: path }));
       const sample = draw("svg", { viewBox: "0 0 20 10", "aria-hidden": "true" });
       sample.append(draw("line", { class: `line ${kind}`, x1: 0, x2: 20, y1: 5, y2: 5 }));
       keys.push(make("span", {}, sample, NAMES[system]));

@@ -90,6 +90,7 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
     def __init__(self, context: Any, state: Path) -> None:
         self._state = state
         home = Path(os.environ["EMBED_PIPELINE_HOME"])
+        self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
         self.searching = SearchEngine(home, self._settings)
         self._search = SearchPages(self.searching, JudgedQuestions(home), self._has_log, home_page="/")
         self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
@@ -128,6 +129,7 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
             Route(f"{OURS}/state", self._state_endpoint),
             Route(f"{OURS}/notice.js", _notice_endpoint),
             Route(f"{OURS}/report/{{version:path}}", _report_endpoint),
+            *self._history.routes(),
             *self._search.routes(),
             *self._history.routes(),
         ]

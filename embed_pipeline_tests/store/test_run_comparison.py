@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import temporary_folder
+from embed_pipeline.files import sha256_json, temporary_folder
 from embed_pipeline.store.artifacts import DATA, Artifact, Store
 from embed_pipeline.store.gc import collect
 from embed_pipeline.store.history import History, figures_of
@@ -24,7 +24,7 @@ def commit(store: Store, summary: dict) -> Artifact:
     with temporary_folder(store.staging("metrics"), "new") as staged:
         (staged / DATA).mkdir()
         (staged / DATA / "summary.json").write_text(json.dumps(summary))
-        return store.commit(staged, values(json.dumps(summary), "metrics"))
+        return store.commit(staged, values(sha256_json(summary), "metrics"))
 
 
 def record(run_id: str, metrics: Artifact | None = None, **changed) -> dict:
