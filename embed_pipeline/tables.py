@@ -302,6 +302,33 @@ class Metrics(dy.Schema):
     p_corrected = dy.Float64(nullable=False, min=0, max=1, description="The same, corrected for all that was compared.")
 
 
+class CandidateMetrics(dy.Schema):
+    """Other models and endpoints, untrained; what could not be measured has a problem and no figures."""
+
+    test_set = _text("The test set.", primary_key=True)
+    candidate = _text("As in eval.candidates; the base model is among them.", primary_key=True)
+    ndcg_at_10 = dy.Float64(nullable=True, min=0, max=1, description="nDCG@10 of the model alone.")
+    recall_at_10 = dy.Float64(nullable=True, min=0, max=1, description="Recall@10 of the model alone.")
+    fused_ndcg_at_10 = dy.Float64(nullable=True, min=0, max=1, description="nDCG@10, fused with BM25 by scores.")
+    fused_recall_at_10 = dy.Float64(nullable=True, min=0, max=1, description="Recall@10, fused with BM25 by scores.")
+    delta = dy.Float64(nullable=True, description="ndcg_at_10 less that of the base model.")
+    ci_low = dy.Float64(nullable=True, description="Lower bound of the confidence interval of delta.")
+    ci_high = dy.Float64(nullable=True, description="Upper bound.")
+    p_corrected = dy.Float64(
+        nullable=True, min=0, max=1, description="Paired permutation test by clusters, corrected for the whole table."
+    )
+    dimensions = dy.Int64(nullable=True, min=1, description="Numbers of a vector.")
+    parameters = dy.Int64(nullable=True, min=0, description="Numbers in the weights; not known of an endpoint.")
+    bytes = dy.Int64(nullable=True, min=0, description="Weights on the disk; not known of an endpoint.")
+    max_tokens = dy.Int64(nullable=True, min=1, description="The longest text the model was made for.")
+    passages_per_second = dy.Float64(
+        nullable=True,
+        min=0,
+        description="Over up to 64 passages encoded anew, here and now; of an endpoint with its way.",
+    )
+    problem = _text("Why it could not be measured.", nullable=True)
+
+
 class EndpointMetrics(dy.Schema):
     """Endpoint against checkpoint."""
 

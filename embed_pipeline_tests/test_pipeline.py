@@ -146,7 +146,7 @@ def test_a_setting_reruns_only_what_it_changes(user):
         plan = user.plan()
     finally:
         del user.options[-2:]
-    assert set(plan) == {"base_metrics", "metrics", "endpoint_metrics"}
+    assert set(plan) == {"base_metrics", "metrics", "endpoint_metrics", "report"}
     assert plan["base_metrics"] == ["setting eval.resamples changed"]
 
 
@@ -247,7 +247,11 @@ def test_another_port_is_told_with_all_that_it_makes_run(user):
         plan = user.plan()
     finally:
         del user.options[-2:]
-    assert plan == {"endpoint": ["setting deploy.port changed"], "endpoint_metrics": ["follows endpoint"]}
+    assert plan == {
+        "endpoint": ["setting deploy.port changed"],
+        "endpoint_metrics": ["follows endpoint"],
+        "report": ["follows endpoint_metrics"],
+    }
 
 
 def test_port_in_use_is_refused(user, tmp_path):
@@ -292,7 +296,8 @@ def test_imported_questions_and_gold(user, tmp_path):
         user.command("show", "metrics", "--json", "--home", str(tmp_path / "home")), capture_output=True, timeout=60
     )
     metrics = json.loads(shown.stdout)
-    assert set(metrics["comparison"]) == {"gold"}  # the verdict rests on the human questions alone
+    assert set(metrics["comparison"]) == {"gold", "general"}
+    assert metrics["decision"]["test_set"] == "gold"  # the verdict rests on the human questions alone
     assert "questions are training questions as well" in done.stderr
     assert "relevant passages are evidence of training questions" in done.stderr
     pairs = json.loads(

@@ -111,8 +111,7 @@ def _again(now: Situation, settings: AutomationSettings) -> Decision:
         )
     if now.to_confirm is not None and not failed[0].by_hand:
         return _confirm(now.to_confirm)
-    pause = min(settings.retry_seconds * 2.0 ** min(len(failed) - 1, 60), settings.max_retry_seconds)
-    left = failed[0].ended + pause - now.now
+    left = failed[0].ended + pause_after(len(failed), settings) - now.now
     if left > 0:
         return Decision("wait", f"run {len(failed)} on this content failed; the next one begins in {left:.0f} s")
     return Decision("run", f"run {len(failed)} on this content failed and is tried again")
@@ -121,3 +120,8 @@ def _again(now: Situation, settings: AutomationSettings) -> Decision:
 def _confirm(what: str) -> Decision:
     how = "embed-pipeline confirm, or the job confirm_corpus, lets it retrain"
     return Decision("confirm", f"waiting for a confirmation: {what}. {how}")
+
+
+def pause_after(failures: int, settings: AutomationSettings) -> float:
+    """Seconds until the next attempt after so many failures, 1 or more: it doubles up to max_retry_seconds."""
+    return float(min(settings.retry_seconds * 2.0 ** min(failures - 1, 60), settings.max_retry_seconds))

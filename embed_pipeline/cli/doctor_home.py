@@ -10,7 +10,7 @@ from embed_pipeline.errors import HomeError
 from embed_pipeline.settings import Settings
 from embed_pipeline.store.databases import damage, databases
 from embed_pipeline.store.health import damaged_artifacts, damaged_releases, holder, leftovers
-from embed_pipeline.store.home import check_home, is_home
+from embed_pipeline.store.home import check_home, is_home, why_not_writable
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -32,7 +32,8 @@ def examine_home(home: Path, settings: Settings | None, deep: bool = False) -> l
         broken = [_damaged(path, text) for path in databases(home) if (text := damage(path, deep)) is not None]
         findings += [_lock(home), *_artifacts(home, deep), *_releases(home), *_leftovers(home)]
         findings += broken or [finding("databases", "ok", f"{len(databases(home))} read")]
-        findings += [] if any("/dagster/" in one["detail"] for one in broken) else _dagster(home)
+        openable = why_not_writable(home) is None and not any("/dagster/" in one["detail"] for one in broken)
+        findings += _dagster(home) if openable else []
     if settings is not None:
         findings += _corpus(home, settings)
         findings += _endpoint(home, settings) if is_home(home) else []

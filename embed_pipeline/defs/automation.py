@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from embed_pipeline.automation.corpus_watch import CorpusView, confirm, list_corpus, to_confirm, view_corpus
-from embed_pipeline.automation.retraining import NOTHING, Decision, Situation, decide
+from embed_pipeline.automation.retraining import NOTHING, Decision, Situation, decide, pause_after
 from embed_pipeline.automation.trained import MANIFEST, content_in_use, is_complete, is_trained
 from embed_pipeline.corpus.fingerprint_cache import RACY_SECONDS, StillHashing
 from embed_pipeline.defs.assets import to_failure
@@ -80,20 +80,26 @@ class _Memory:
     Attributes:
         signature: of the folder when it was seen last.
         since: seconds since 1970 since when it looks like that.
-        told: content that somebody was told to confirm.
+        asked: content that the asset says must be confirmed.
+        told: content of which the webhook took that.
+        untaken: how often it did not.
+        again: seconds since 1970 when it is asked again.
         content: what a folder of that signature holds, once it was read at rest.
     """
 
     signature: str = ""
     since: float = 0.0
+    asked: str = ""
     told: str = ""
+    untaken: int = 0
+    again: float = 0.0
     content: str = ""
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Memory":
         try:
             values = json.loads(cursor or "{}")
-            return cls(str(values["signature"]), float(values["since"]), str(values["told"]), str(values["content"]))
+            return cls(**{name: type(default)(values[name]) for name, default in asdict(cls()).items()})
         except (ValueError, KeyError, TypeError):  # none yet, or of an earlier version
             return cls()
 
@@ -112,7 +118,7 @@ def tick(
     except (InputError, SettingsError) as error:
         return dg.SkipReason(f"nothing is started: {error}")
     if listing.signature != memory.signature:
-        memory = _Memory(listing.signature, now, memory.told)
+        memory = replace(memory, signature=listing.signature, since=now, content="")
     rest = settings.automation.settle_seconds
     if now - memory.since < rest:
         reason = f"the corpus folder changed; waiting until it rests for {rest:g} s"
@@ -134,7 +140,7 @@ def tick(
         context.log.info(decision.reason)
         return dg.SensorResult([_request(context.instance, view.content)], cursor=memory.write())
     if decision.action == "confirm":
-        return _ask(decision, view, memory, settings)
+        return _ask(decision, view, memory, settings, now)
     return dg.SensorResult(skip_reason=decision.reason, cursor=memory.write())
 
 
@@ -167,13 +173,21 @@ def _request(instance: dg.DagsterInstance, content: str) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"{content[:16]}-{number}", tags=tags)
 
 
-def _ask(decision: Decision, view: CorpusView, memory: _Memory, settings: Settings) -> dg.SensorResult:
-    """Say once, on the asset and by webhook, that somebody must confirm; each tick says it as its reason."""
+def _ask(decision: Decision, view: CorpusView, memory: _Memory, settings: Settings, now: float) -> dg.SensorResult:
+    """Say once, on the asset and by webhook, that somebody must confirm; each tick says it as its reason.
+
+    A webhook that does not take it is asked again after growing pauses.
+    """
     events = []
-    if memory.told != view.content:
+    if memory.asked != view.content:
         events = [dg.AssetObservation(MANIFEST, description=decision.reason, metadata={"waiting": decision.reason})]
+        memory = replace(memory, asked=view.content, untaken=0, again=0.0)
+    if memory.told != view.content and now >= memory.again:
         if tell_of_confirmation(settings, decision.reason):
             memory = replace(memory, told=view.content)
+        else:
+            untaken = memory.untaken + 1
+            memory = replace(memory, untaken=untaken, again=now + pause_after(untaken, settings.automation))
     return dg.SensorResult(skip_reason=decision.reason, cursor=memory.write(), asset_events=events)
 
 

@@ -16,12 +16,13 @@ from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 
 Place = tuple[str, ...]
-"""Test set and slice; or test set, VERSUS and the other system."""
+"""Test set and slice; or test set, VERSUS (tuned) or USED (what will be used), and the other system."""
 ALL = "all"
 PAIR = ("base", "tuned")
 SLICE_METRICS = ("ndcg@10", "recall@10")
 MIN_SLICE_QUERIES = 5
 VERSUS = "versus"
+USED = "used"
 _RECIPE_NAMES = {"NDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision"}
 
 
@@ -55,15 +56,25 @@ def compared(
                 everybody = set(test_set.queries)
                 tuned, another = (of_set[one].subset(everybody, SLICE_METRICS) for one in ("tuned", other))
                 looked.add((test_set.name, VERSUS, other), compare(tuned, another, settings, test_set.clusters))
-    decider = deciding_set(sets).name
-    found = looked.corrected((decider, ALL) if compared_systems(settings) == PAIR else None)
+    decider, pair = deciding_set(sets), compared_systems(settings)
+    if pair != PAIR:
+        of_set = systems[decider.name]
+        for other in of_set:
+            if other not in pair:
+                used, another = (
+                    of_set[one].subset(set(decider.queries), (DECIDING_METRIC,)) for one in (pair[1], other)
+                )
+                looked.add((decider.name, USED, other), compare(used, another, settings, decider.clusters))
+    found = looked.corrected((decider.name, ALL) if pair == PAIR else None)
     versus = {
         test_set.name: {place[2]: rows for place, rows in found.items() if place[:2] == (test_set.name, VERSUS)}
         for test_set in sets
     }
-    decision = decide(
-        sets, systems, {name: rows[DECIDING_METRIC] for name, rows in versus[decider].items()}, settings, trust
-    )
+    against_used = VERSUS if pair == PAIR else USED
+    others = {
+        place[2]: rows[DECIDING_METRIC] for place, rows in found.items() if place[:2] == (decider.name, against_used)
+    }
+    decision = decide(sets, systems, others, settings, trust)
     summary = {
         "test_sets": {
             name: {system: mean_scores(scores) for system, scores in of_set.items()} for name, of_set in systems.items()
@@ -90,7 +101,7 @@ def compared(
         row
         for test_set in sets
         for place, by_metric in found.items()
-        if place[0] == test_set.name and VERSUS not in place
+        if place[0] == test_set.name and len(place) == 2
         for row in _rows(test_set, place[1], by_metric)
     ]
     return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary

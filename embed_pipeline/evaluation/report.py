@@ -8,8 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
-from embed_pipeline.evaluation.systems import SYSTEMS
-from embed_pipeline.evaluation.verdict import name_of
+from embed_pipeline.evaluation.systems import SYSTEMS, name_of
 
 SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "ndcg@1")
 PAIRS = (("base", "tuned"), ("hybrid", "hybrid_tuned"), ("convex", "convex_tuned"))

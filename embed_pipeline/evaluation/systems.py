@@ -24,6 +24,17 @@ STORED = ("base", "bm25", "tuned")
 """The systems whose runs are kept; the others are made of them."""
 DEPTH = 100
 """Passages of a run, at least: what fusion sees of each side."""
+NAMES: Mapping[str, str] = {
+    "base": "the base model",
+    "tuned": "the tuned model",
+    "bm25": "BM25 alone",
+    "hybrid": "BM25 and the base model fused by ranks",
+    "hybrid_tuned": "BM25 and the tuned model fused by ranks",
+    "convex": "BM25 and the base model fused by scores",
+    "convex_tuned": "BM25 and the tuned model fused by scores",
+    "onnx_int8": "the tuned model in INT8",
+    "endpoint": "the endpoint",
+}
 
 
 def depth(settings: EvalSettings) -> int:
@@ -80,3 +91,9 @@ def compared_systems(settings: EvalSettings) -> tuple[str, str]:
     if settings.deploys == "dense":
         return "base", "tuned"
     return ("convex", "convex_tuned") if settings.fusion == "convex" else ("hybrid", "hybrid_tuned")
+
+
+def name_of(system: str) -> str:
+    """A system in words."""
+    model, _, size = system.partition("@")
+    return f"{NAMES.get(model, model)} at {size} dimensions" if size else NAMES.get(system, system)

@@ -1,9 +1,10 @@
 """One verdict, what it rests on, and what to use: the answer people want from an evaluation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from embed_pipeline.evaluation.advice import advise
 from embed_pipeline.evaluation.compare import (
     DECIDING_METRIC,
     Comparison,
@@ -22,17 +23,6 @@ MIN_QUESTIONS = 30
 MIN_CLUSTERS = 10
 """Below either of them nothing but ``no_gain`` is said. With fewer than six clusters no swap of them can be
 significant at all; with ten the intervals hold (embed_pipeline_tests/evaluation/test_compare.py simulates it)."""
-NAMES: Mapping[str, str] = {
-    "base": "the base model",
-    "tuned": "the tuned model",
-    "bm25": "BM25 alone",
-    "hybrid": "BM25 and the base model fused by ranks",
-    "hybrid_tuned": "BM25 and the tuned model fused by ranks",
-    "convex": "BM25 and the base model fused by scores",
-    "convex_tuned": "BM25 and the tuned model fused by scores",
-    "onnx_int8": "the tuned model in INT8",
-    "endpoint": "the endpoint",
-}
 FIRM = (
     "To make it firm, give questions that people asked (eval.gold): judge fifty on the search page "
     "(embed-pipeline search); it takes twenty minutes."
@@ -126,7 +116,7 @@ def decide(
     Args:
         sets: the test sets, at least one.
         systems: scores of every system by test set.
-        versus: on the deciding set, every other system against the tuned model alone, corrected.
+        versus: on the deciding set, every other system against the one that will be used, corrected.
         trust: whether the generated test may say ship; None where that was not looked at.
     """
     chosen = deciding_set(sets)
@@ -141,8 +131,10 @@ def decide(
         verdict, more = _provisional(verdict, trust)
         reasons += more
     best = {name: _best(of_set) for name, of_set in systems.items()}
-    advice = tuple(_advice(scores, versus, pair[1], best[chosen.name], settings, chosen))
-    return Decision(verdict, firm, chosen.name, pair, found, queries, clusters, visible, tuple(reasons), advice, best)
+    means = {name: float(of_system.column(DECIDING_METRIC).mean()) for name, of_system in scores.items()}
+    enough = queries >= MIN_QUESTIONS and clusters >= MIN_CLUSTERS
+    told = tuple(advise(pair, best[chosen.name], means, versus, settings, chosen)) if enough else ()
+    return Decision(verdict, firm, chosen.name, pair, found, queries, clusters, visible, tuple(reasons), told, best)
 
 
 def _verdict(
@@ -154,7 +146,7 @@ def _verdict(
             f"{MIN_QUESTIONS} questions about {MIN_CLUSTERS}."
         ]
     if found.p >= settings.alpha or found.delta == 0:
-        seen = "" if visible is None else f" A difference of {visible:.3f} would probably have been seen."
+        seen = f" A difference of {visible:.3f} would have been seen in four of five cases." if visible else ""
         return "no_gain", [f"No significant difference could be shown.{seen}"]
     if found.delta > 0:
         return "ship", ["The gain is significant."]
@@ -166,57 +158,10 @@ def _provisional(verdict: Verdict, trust: Trust | None) -> tuple[Verdict, list[s
         "Provisional: there is no gold set, so it rests on generated questions, which say less than those of people."
     ]
     if verdict == "ship" and trust is not None and not trust.earned:
-        reasons += ["The generated test says ship, but it cannot tell:", *trust.reasons]
+        reasons += ["Your generated test says ship, but it cannot tell:", *trust.reasons]
         verdict = "no_gain"
     return verdict, [*reasons, FIRM]
 
 
 def _best(systems: Systems) -> str:
     return max(systems, key=lambda name: float(systems[name].column(DECIDING_METRIC).mean()))
-
-
-def name_of(system: str) -> str:
-    """A system in words."""
-    model, _, size = system.partition("@")
-    return f"{NAMES.get(model, model)} at {size} dimensions" if size else NAMES.get(system, system)
-
-
-def _advice(
-    scores: Systems,
-    versus: Mapping[str, Comparison],
-    used: str,
-    best: str,
-    settings: EvalSettings,
-    chosen: RetrievalSet,
-) -> Iterator[str]:
-    """How BM25 and the hybrids stand to what will be used, and what to do about it."""
-    means = {name: float(of_system.column(DECIDING_METRIC).mean()) for name, of_system in scores.items()}
-    asked = "your questions" if chosen.kind == "gold" else "the generated questions"
-    if settings.deploys == "dense":
-        for system in ("bm25", "convex"):
-            found = versus.get(system)
-            if found is not None and found.delta > 0:
-                yield (
-                    f"{_capital(name_of(system))} {_by(found, settings)} the tuned model alone on {asked} "
-                    f"({means[system]:.3f} against {means['tuned']:.3f})."
-                )
-    if best == used:
-        yield f"{_capital(name_of(used))} did best of all on {asked} ({means[used]:.3f})."
-        return
-    how = "embed-pipeline search shows it side by side, and eval.deploys: hybrid lets the verdict follow it."
-    hint = how if settings.deploys == "dense" and best in _FUSED else ""
-    yield (
-        f"Best on {asked}: {name_of(best)}, {means[best]:.3f} against {means[used]:.3f} of {name_of(used)}. {hint}"
-    ).rstrip()
-
-
-_FUSED = ("hybrid", "hybrid_tuned", "convex", "convex_tuned")
-
-
-def _by(found: Comparison, settings: EvalSettings) -> str:
-    p = found.p if found.p_corrected is None else found.p_corrected
-    return "is better than" if p < settings.alpha else "is ahead of, though not significantly,"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

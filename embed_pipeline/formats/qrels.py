@@ -9,6 +9,8 @@ A header may use other words (``query_id``, ``qid``, ``doc``, ``relevance`` ...)
 another order. A score is a whole number; 1.0 is one.
 """
 
+import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -66,6 +68,19 @@ def read_judgements(path: Path) -> Iterator[Judgement]:
         elif _score(cells[-1]) is None and _header(cells, is_first=False) is not None:
             continue  # the file was put together from several
         yield _judgement(cells, columns, path, line)
+
+
+def qrels_text(qrels: Mapping[str, Mapping[str, int]]) -> str:
+    """A qrels file as BEIR has it, with its header: query id -> {passage id: score}."""
+    table = io.StringIO()
+    plain = csv.writer(table, delimiter="\t", lineterminator="\n")
+    quoted = csv.writer(table, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(("query-id", "corpus-id", "score"))
+    for query, judged in qrels.items():
+        for passage, score in judged.items():
+            # Python before 3.13 leaves a carriage return unquoted, which would end the line.
+            (quoted if "\r" in f"{query}{passage}" else plain).writerow((query, passage, score))
+    return table.getvalue()
 
 
 def plain_name(name: str) -> str:

@@ -3,13 +3,20 @@
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from embed_pipeline.settings.sdg import KEY_VARIABLE
 from embed_pipeline.settings.section import Section, added, runtime
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _TAKEN = ("gold", "synthetic", "general", "validation", "all")
+
+
+def is_address(candidate: str) -> bool:
+    """Whether a candidate is an endpoint, and not a model."""
+    return candidate.startswith(("http://", "https://"))
 
 
 class EvalSettings(Section):
@@ -32,7 +39,12 @@ class EvalSettings(Section):
     fusion: Literal["convex", "rrf"] = added(
         "convex", "How BM25 and the model are fused where deploys is hybrid: scores, or reciprocal ranks."
     )
-
+    query_log: Path | None = runtime(
+        None,
+        "Text file of queries that people typed, one a line, without judgements: the search page offers those on which "
+        "the systems differ most.",
+        protected="path",
+    )
     keep_identical_ids: bool = added(
         False, "Keep a passage whose id is the query's among what is found; BEIR leaves it out."
     )
@@ -42,6 +54,41 @@ class EvalSettings(Section):
     max_forgetting: float = added(
         0.05, "Relative loss of nDCG@10 on them that is accepted; a significantly larger one blocks.", ge=0, le=1
     )
+
+    candidates: tuple[str, ...] = runtime(
+        (),
+        "Other models (hub id, folder) and endpoints (https://host/v1#model) to measure untrained on the test sets.",
+        protected="address",
+    )
+    candidates_key_env: str = runtime(
+        "EMBEDDINGS_API_KEY",
+        "Environment variable with the key that is sent to these endpoints; its name ends in _API_KEY.",
+        protected="secret",
+    )
+
+    @field_validator("candidates")
+    @classmethod
+    def _can_be_opened(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            address = urlsplit(name)
+            if not name.strip() or name != name.strip():
+                raise ValueError("a candidate is a hub id, a folder or an address, without spaces around it")
+            if is_address(name) and (not address.hostname or address.username or address.password or address.query):
+                raise ValueError(
+                    "the address of a candidate holds no user name, password or query; its key comes from the "
+                    "environment variable that candidates_key_env names"
+                )
+        if len(set(names)) != len(names):
+            raise ValueError("a candidate is named twice")
+        return names
+
+    @field_validator("candidates_key_env")
+    @classmethod
+    def _is_a_key(cls, name: str) -> str:
+        """So that no other secret of the environment is sent to an endpoint."""
+        if not KEY_VARIABLE.fullmatch(name):
+            raise ValueError("the name of a variable with a key ends in _API_KEY; rename the variable")
+        return name
 
     @field_validator("gold_sets")
     @classmethod

@@ -5,6 +5,7 @@ pydantic-settings puts them together; what a value given as text means is decide
 """
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ PLACES = ("corpus.path", "sdg.import_from", "sdg.prompts", "eval.gold", "eval.go
 """Settings that name files or folders."""
 MODELS = ("base_model", "finetune.teacher", "prep.cross_encoder")
 """Settings that name a folder or something else."""
+CANDIDATES = "candidates"
+"""A list in ``eval`` whose entries are a folder or something else."""
 _SHOWN = 120
 """Characters of a value that an error shows."""
 
@@ -93,8 +96,12 @@ def absolute_overrides(overrides: Sequence[str], environment: Mapping[str, str] 
 
 def _places(source: PydanticBaseSettingsSource) -> list[str]:
     """Overrides for the absolute paths that a source names; such a path is never taken for anything but text."""
-    named = _named_in(source(), (*PLACES, *MODELS))
-    return [f"{name}={owner[key]}" for name, owner, key in named if Path(owner[key]).is_absolute()]
+    values = source()
+    named = _named_in(values, (*PLACES, *MODELS))
+    found = [f"{name}={owner[key]}" for name, owner, key in named if Path(owner[key]).is_absolute()]
+    section = values.get("eval")
+    candidates = section.get(CANDIDATES) if isinstance(section, dict) else None
+    return [*found, f"eval.{CANDIDATES}={json.dumps(candidates)}"] if isinstance(candidates, list) else found
 
 
 def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
@@ -239,11 +246,21 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         model = _path(name, owner[key], folder) if owner[key] else None
         if model is not None and model.is_dir():  # else a hub id or a package
             owner[key] = str(model)
+    _anchor_candidates(values.get("eval"), folder)
     if isinstance(values.get("variants"), dict):
         values["variants"] = spread(values["variants"])
         for name, own in values["variants"].items():
             values["variants"][name] = _anchored(_without_empty_sections(own), folder)
     return values
+
+
+def _anchor_candidates(section: Any, folder: Path) -> None:
+    names = section.get(CANDIDATES) if isinstance(section, dict) else None
+    if isinstance(names, list | tuple):
+        section[CANDIDATES] = [
+            str(folder / name) if isinstance(name, str) and name.strip() and (folder / name).is_dir() else name
+            for name in names
+        ]
 
 
 def _named_in(values: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], str]]:

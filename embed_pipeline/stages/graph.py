@@ -5,6 +5,7 @@ Every stage that a module of this folder declares is part of it; nothing lists t
 ::
 
     mining_rounds 2:  mined_negatives_round_1 - training_set_round_1 - checkpoint_round_1 -- mined_negatives - ...
+    eval.candidates:  base_metrics - candidate_metrics
     sweep.enabled:    training_set - checkpoint_<training> (each) - sweep_comparison
     variants:         <variant>__<asset> up to <variant>__metrics - variant_comparison
 """
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages import finetune, prep
+from embed_pipeline.stages.candidates import candidate_stages
 from embed_pipeline.stages.collect import declared_stages, in_order, leading_to
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.sweep import sweep_stages
@@ -64,7 +66,7 @@ def main_stages(settings: Settings) -> dict[str, Stage]:
             for number in range(1, rounds):
                 found |= _round(number, f"_round_{number}")
         found[name] = last.get(name, declared)
-    return found | {one.name: one for one in sweep_stages(settings)}
+    return found | {one.name: one for one in (*candidate_stages(settings), *sweep_stages(settings))}
 
 
 def _round(number: int, suffix: str) -> dict[str, Stage]:

@@ -31,7 +31,7 @@ from embed_pipeline.errors import HomeError
 from embed_pipeline.files import fsync_folder, now_text
 from embed_pipeline.progress import track
 from embed_pipeline.store.artifacts import FileEntry
-from embed_pipeline.store.home import HOME_FILE, check_home, is_home, open_home
+from embed_pipeline.store.home import HOME_FILE, check_home, is_home, open_home, why_not_writable
 
 TOP, HEADER, LISTING = "home", "backup.json", "files.json"
 BACKUP_VERSION = 1
@@ -165,7 +165,8 @@ class _Hashing:
 
 def _copy_database(path: Path, copy: Path) -> None:
     copy.unlink(missing_ok=True)
-    address = f"{path.absolute().as_uri()}?mode=ro"
+    frozen = "&immutable=1" if why_not_writable(path.parent) is not None else ""  # where SQLite cannot put its locks
+    address = f"{path.absolute().as_uri()}?mode=ro{frozen}"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=60)) as live, closing(sqlite3.connect(copy)) as saved:
             live.backup(saved)

@@ -7,16 +7,17 @@ from pathlib import Path
 from embed_pipeline.errors import DatabaseError
 from embed_pipeline.files import write_text
 from embed_pipeline.store.databases import damage, databases
-from embed_pipeline.store.home import open_home
+from embed_pipeline.store.home import open_home, require_writable
 
 
 def prepare_dagster_home(home: Path) -> Path:
     """The folder of Dagster's own state under ``home``, with its dagster.yaml; sets ``DAGSTER_HOME``.
 
     Raises:
-        HomeError: a newer version made the home.
+        HomeError: a newer version made the home, or it cannot be written.
         DatabaseError: a database in it is damaged.
     """
+    require_writable(home)
     open_home(home)
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,8 +38,8 @@ def require_readable_databases(home: Path) -> None:
     """
     damaged = damaged_databases(home)
     if damaged:
-        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-        raise DatabaseError(f"{damaged[0]} Stop the web UI of this home first{more}.")
+        more = f" {len(damaged) - 1} more are damaged: embed-pipeline doctor names them." if len(damaged) > 1 else ""
+        raise DatabaseError(f"{damaged[0]} Stop the web UI of this home first.{more}")
 
 
 def damaged_databases(home: Path) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embed_pipeline.errors import DatabaseError
+from embed_pipeline.store.home import why_not_writable
 
 MOST_BYTES = 2**26
 """Larger files are read page by page only when that is asked for."""
@@ -96,7 +97,8 @@ def databases(home: Path) -> list[Path]:
 def damage(path: Path, deep: bool = False) -> str | None:
     """What is wrong with a database, with what to do; None where nothing is, or where it is in use.
 
-    It is opened as whoever uses it opens it: a connection that may only read leaves files beside the database.
+    It is opened as whoever uses it opens it: a connection that may only read leaves files beside the database. Where
+    nothing can be written nobody uses it.
 
     Args:
         deep: read every page also of a large one, and more than the first bytes of the log of a run.
@@ -110,7 +112,8 @@ def damage(path: Path, deep: bool = False) -> str | None:
                 return _trouble(path, "file is not a database")
         if path.suffix == ".db" and path.name not in HISTORY and not deep:
             return None
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)) as one:
+        how = "mode=rw" if why_not_writable(path.parent) is None else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_SECONDS)) as one:
             one.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if deep or size <= MOST_BYTES:
                 (said,) = one.execute("PRAGMA quick_check(1)").fetchone()

@@ -8,13 +8,17 @@ from filelock import FileLock, Timeout
 from embed_pipeline.errors import ArtifactError, DeployError
 from embed_pipeline.files import is_being_written, size_of
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline.store.home import why_not_writable
 from embed_pipeline.store.home_lock import LOCK, Holder, holder_of
 from embed_pipeline.store.releases import pointers
 
 
 def holder(home: Path) -> Holder | bool:
-    """Who holds a home right now; True when that one has not written down who it is, False when nobody does."""
-    if not (home / LOCK).is_file():
+    """Who holds a home right now; True when that one has not written down who it is, False when nobody does.
+
+    Nobody can hold one that cannot be written.
+    """
+    if not (home / LOCK).is_file() or why_not_writable(home) is not None:
         return False
     try:
         with FileLock(home / LOCK, timeout=0):

@@ -8,6 +8,7 @@ It is written when a home is first written to. Homes made before there was one a
 marked when they are next written to; their layout is that of version 1.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embed_pipeline import __version__
 from embed_pipeline.errors import HomeError
-from embed_pipeline.files import now_text, write_json
+from embed_pipeline.files import existing_part, now_text, write_json
 
 HOME_FILE = "home.json"
 HOME_VERSION = 1
@@ -37,6 +38,32 @@ class HomeMark(BaseModel):
     kind: Literal["embed_pipeline home"] = "embed_pipeline home"
     version: int = Field(ge=1)
     created: str
+
+
+def require_writable(home: Path) -> None:
+    """See that a home, or the folder in which it will be made, can be written.
+
+    Raises:
+        HomeError: it cannot; says why and what to do.
+    """
+    why = why_not_writable(home)
+    if why is not None:
+        raise HomeError(
+            f"{home}: cannot be written ({why}). Choose another --home, mount it to be written, or give yourself the "
+            "right; status, show and history only read."
+        )
+
+
+def why_not_writable(home: Path) -> str | None:
+    """Why a home, or the folder in which it will be made, cannot be written; None where it can."""
+    there = existing_part(home)
+    try:
+        read_only = bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+    except (AttributeError, OSError):  # not everywhere
+        read_only = False
+    if read_only:
+        return "its file system is read-only"
+    return None if os.access(there, os.W_OK | os.X_OK) else "permission denied"
 
 
 def is_home(folder: Path) -> bool:

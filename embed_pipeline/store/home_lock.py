@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from embed_pipeline.errors import HomeBusyError
 from embed_pipeline.files import now_text, write_json
+from embed_pipeline.store.home import require_writable
 
 LOCK = "run.lock"
 HOLDER = "run.lock.json"
@@ -58,7 +59,9 @@ def home_lock(home: Path, holder: Holder | None = None, wait: Wait | None = None
 
     Raises:
         HomeBusyError: somebody else holds it; names who.
+        HomeError: it cannot be written.
     """
+    require_writable(home)
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / LOCK)
     began = time.monotonic()

@@ -24,6 +24,7 @@ from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames, is_own_page, is_visit
 from embed_pipeline.webui.refusals import refusal
 from embed_pipeline.webui.response_headers import with_security_headers
+from embed_pipeline.webui.search_pages import QUERY
 from embed_pipeline.webui.sockets import GuardedSocket
 
 LARGEST_BODY = 16 * 2**20
@@ -128,7 +129,7 @@ def _refused_by_its_body(request: Request, body: bytes, user: User | None) -> Re
     if request.method != "POST":
         return None
     viewer = user is not None and not user.may_run
-    changes = True
+    changes = request.scope["path"] != QUERY
     if _is_graphql(request):
         try:
             changes = changes_something(request_of(body)["query"])

@@ -1,5 +1,14 @@
-// A line at the foot of Dagster's page: a settings file that cannot be used, settings that have changed, who is signed in.
+// A line at the foot of Dagster's page: our own pages, a settings file that cannot be used, settings that have changed,
+// who is signed in.
 (() => {
+  const PAGES = [["Search", "/embed_pipeline/search"], ["History", "/embed_pipeline/history"]];
+  const link = (text, href) => {
+    const found = document.createElement("a");
+    found.href = href;
+    found.textContent = text;
+    found.style.cssText = "color:inherit;margin-left:12px;text-decoration:underline";
+    return found;
+  };
   const line = document.createElement("div");
   line.id = "embed-pipeline-notice";
   line.setAttribute("role", "status");
@@ -14,16 +23,11 @@
     else if (state.changes?.length) parts.push(`Settings read anew: ${state.changes.join("; ")}`);
     if (state.user) parts.push(`${state.user.name} (${state.user.role})`);
     line.textContent = parts.join("\n");
-    if (state.user) {
-      const out = document.createElement("a");
-      out.href = "/logout";
-      out.textContent = "  Sign out";
-      out.style.color = "inherit";
-      line.appendChild(out);
-    }
+    if (state.user) line.append(link("Sign out", "/logout"));
+    line.append(...PAGES.map(([text, href]) => link(text, href)));
     line.style.background = state.problem ? "#a40000" : "#e8eef7";
     line.style.color = state.problem ? "#fff" : "#222";
-    line.style.display = line.textContent ? "block" : "none";
+    line.style.display = "block";
   };
 
   const ask = async () => {

@@ -193,7 +193,9 @@ class Supervisor:
         raise _ended(ended, self._log)
 
     def _show(self, problem: str | None = None, changes: list[str] | None = None) -> None:
-        write_json(self._state, {"problem": problem, "changes": changes or []})
+        """Tell the web process the settings in use, and what is to be said about the file."""
+        settings = str(write_snapshot(self.settings, self._folder))
+        write_json(self._state, {"problem": problem, "changes": changes or [], "settings": settings})
 
 
 def serve_ui(home: Path, source: SettingsSource, serving: Serving, announce: Callable[[str], None]) -> int:

@@ -17,16 +17,22 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from embed_pipeline.errors import InputError
+from embed_pipeline.evaluation.judged import JudgedQuestions
+from embed_pipeline.settings.snapshot import read_snapshot
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.reports import find_report
 from embed_pipeline.webui.daemon import running_daemon
 from embed_pipeline.webui.guard import Guard
+from embed_pipeline.webui.history_pages import MOST_RUNS, HistoryPages
 from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
 from embed_pipeline.webui.refusals import refusal
+from embed_pipeline.webui.search_engines import SearchEngine
+from embed_pipeline.webui.search_pages import SearchPages
 from embed_pipeline.webui.workspace import open_workspace
 
 OURS = "/embed_pipeline"
+LOG_KINDS = ("out", "err")
 
 
 def serve(
@@ -58,7 +64,8 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn has its own while it serves, then raises it again
     with open_workspace(Path(workspace)) as context, context.instance:
         bury_dead_runs(context.instance)
-        app = Webserver(context, Path(state)).create_asgi_app()
+        webserver = Webserver(context, Path(state))
+        app = webserver.create_asgi_app()
         login = Login(Path(access), port) if access is not None else None
         with running_daemon(context) as failed:
             config = uvicorn.Config(
@@ -72,6 +79,7 @@ def serve(
             try:
                 uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])
             finally:
+                webserver.searching.close()
                 if failed.is_set():
                     sys.exit(1)
 
@@ -81,6 +89,10 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
 
     def __init__(self, context: Any, state: Path) -> None:
         self._state = state
+        home = Path(os.environ["EMBED_PIPELINE_HOME"])
+        self.searching = SearchEngine(home, self._settings)
+        self._search = SearchPages(self.searching, JudgedQuestions(home), self._has_log, home_page="/")
+        self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
         super().__init__(context, live_data_poll_rate=2000)
 
     def index_html_endpoint(self, request: Request) -> Any:
@@ -94,20 +106,49 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
         headers = {name: value for name, value in response.headers.items() if name != "content-length"}
         return HTMLResponse(body, headers=headers)
 
+    async def download_debug_file_endpoint(self, request: Request) -> Any:
+        """Dagster's, where there is such a run."""
+        run_id = request.path_params["run_id"]
+        with self.request_context(request) as context:
+            known = context.instance.has_run(run_id)
+        if not known:
+            return refusal(request.headers, 404, f"there is no run {run_id}.", "See the list of runs.")
+        return await super().download_debug_file_endpoint(request)
+
+    async def download_captured_logs_endpoint(self, request: Request) -> Any:
+        """Dagster's, for what can be the log of a step."""
+        *log_key, kind = request.path_params["path"].split("/")
+        if not log_key or kind not in LOG_KINDS or not set(log_key).isdisjoint(("", ".", "..")):
+            return refusal(request.headers, 404, "there is no such log.", "The page of a run links to its logs.")
+        return await super().download_captured_logs_endpoint(request)
+
     def build_routes(self) -> list[BaseRoute]:
         """Ours before Dagster's, whose last one takes every path."""
         ours = [
             Route(f"{OURS}/state", self._state_endpoint),
             Route(f"{OURS}/notice.js", _notice_endpoint),
             Route(f"{OURS}/report/{{version:path}}", _report_endpoint),
+            *self._search.routes(),
+            *self._history.routes(),
         ]
         return [*ours, *super().build_routes()]  # type: ignore[no-untyped-call]
 
-    async def _state_endpoint(self, request: Request) -> Response:
+    def _told(self) -> dict[str, Any]:
         try:
-            told = json.loads(self._state.read_text("utf-8"))
+            told: dict[str, Any] = json.loads(self._state.read_text("utf-8"))
         except (OSError, ValueError):
             told = {}
+        return told
+
+    def _settings(self) -> Path:
+        """The file with the settings in use."""
+        return Path(str(self._told().get("settings", "")))
+
+    def _has_log(self) -> bool:
+        return read_snapshot(self._settings()).eval.query_log is not None
+
+    async def _state_endpoint(self, request: Request) -> Response:
+        told = {name: value for name, value in self._told().items() if name != "settings"}
         user = getattr(request.state, "user", None)
         who = None if user is None else {"name": user.name, "role": user.role}
         return JSONResponse({**told, "user": who}, headers={"Cache-Control": "no-store"})

@@ -1,12 +1,14 @@
 """``doctor`` on a home: one line a finding, with what to do."""
 
 import json
+import os
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from embed_pipeline.cli.doctor_home import examine_home
+from embed_pipeline.errors import HomeError
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.store.artifacts import Store
@@ -40,6 +42,17 @@ def test_a_home_that_is_well(home):
     assert found(home)["lock"] == ("ok", "nobody holds the home")
     with home_lock(home, Holder.here("somebody")):
         assert "held by somebody" in found(home)["lock"][1]
+
+
+def test_a_home_that_cannot_be_written_is_still_looked_into(home, monkeypatch):
+    prepare_dagster_home(home)
+    with dg.DagsterInstance.get():
+        pass
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may write everything
+    assert states(home) == {"ok"}
+    for refused in (lambda: prepare_dagster_home(home), home_lock(home).__enter__):
+        with pytest.raises(HomeError, match=r"cannot be written \(permission denied\)\. Choose another --home"):
+            refused()
 
 
 def test_no_home_yet(tmp_path):

@@ -19,6 +19,7 @@ from embed_pipeline.stages.graph import stages
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.home import open_home
 from embed_pipeline_tests.automation.build import pretend_run
+from embed_pipeline_tests.automation.test_webhook import hook  # noqa: F401  a fixture
 
 JOB = "pipeline"
 SETTLE = 60
@@ -371,6 +372,23 @@ def test_a_corpus_that_shrank_waits_for_a_confirmation_of_exactly_that(ticker):
     ticker.end(request, SUCCESS)
     assert ticker.settled() == []
     assert confirm(ticker.settings, ticker.store) is None
+
+
+def test_a_webhook_that_does_not_take_it_is_asked_again_after_growing_pauses(ticker, hook):  # noqa: F811
+    ticker.set(f"automation.webhook_url={hook.url}")
+    hook.answers = [404, 404, 404]  # not worth another attempt at once
+    shrink(ticker)
+    ticker.settled()
+    assert len(hook.bodies) == 1
+    assert len(ticker.events) == 1
+    for after, bodies in ((RETRY - 1, 1), (1, 2), (RETRY, 2), (RETRY, 3), (1, 3)):
+        ticker.tick(after)
+        assert len(hook.bodies) == bodies
+        assert ticker.events == []  # said on the asset already
+    ticker.tick(4 * RETRY)
+    assert len(hook.bodies) == 4
+    ticker.tick(100 * RETRY)
+    assert len(hook.bodies) == 4
 
 
 def test_a_corpus_that_shrank_is_not_asked_about_where_that_is_allowed(ticker):

@@ -142,6 +142,15 @@ def test_in_every_round_the_negatives_of_that_round_are_checked():
     assert rounds == {name: {name: name, **others} for name in ("mined_negatives_round_1", "mined_negatives")}
 
 
+@pytest.mark.parametrize("blocks", [True, False])
+def test_what_forgot_too_much_is_refused(stored, blocks):
+    found = {"blocks": blocks, "relative": -0.2, "reason": "on general questions the tuned model lost 20.0%"}
+    refused = result("not_forgotten", {"metrics": stored(summary={"verdict": "ship", "forgetting": found})})
+    assert refused.passed is not blocks
+    if blocks:
+        assert "lost 20.0%: nothing is exported or deployed. Train less" in refused.description
+
+
 @pytest.mark.parametrize(
     ("verdict", "strict", "passed"),
     [

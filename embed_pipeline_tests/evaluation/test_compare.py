@@ -1,6 +1,7 @@
 """Intervals, p-values and the verdict."""
 
 import time
+from random import Random
 
 import numpy as np
 import pytest
@@ -13,6 +14,14 @@ from embed_pipeline.errors import StageError
 from embed_pipeline.evaluation.compare import Comparison, cluster_numbers, compare, holm, smallest_visible
 from embed_pipeline.evaluation.metrics import QueryScores, metric_names
 from embed_pipeline.settings import EvalSettings
+from embed_pipeline_tests.evaluation.simulation import (
+    CORRELATIONS,
+    LEVELS,
+    SHAPES,
+    clustered,
+    liked,
+    simulated,
+)
 
 SETTINGS = EvalSettings(resamples=2000)
 
@@ -95,62 +104,30 @@ def test_rounding_of_sums_does_not_break_ties() -> None:
     assert found["trial0"].p == pytest.approx(2 / 64, abs=0.01)
 
 
-def clustered(clusters: int, queries: int, uneven: bool, rng: np.random.Generator) -> np.ndarray:
-    """The cluster of each query; every cluster has one, uneven ones fall off as 1 / rank."""
-    weights = 1 / np.arange(1, clusters + 1) if uneven else np.ones(clusters)
-    more = rng.choice(clusters, queries - clusters, p=weights / weights.sum())
-    return np.concatenate([np.arange(clusters), more])
-
-
-def drawn(of_query: np.ndarray, correlation: float, effect: float, trials: int, rng: np.random.Generator) -> np.ndarray:
-    """Differences of nDCG@10 [queries, trials], most of them zero, as correlated within clusters as asked."""
-    shared = rng.normal(0, np.sqrt(correlation), (of_query.max() + 1, trials))[of_query]
-    liking = shared + rng.normal(0, np.sqrt(1 - correlation), shared.shape) + effect
-    ability = rng.normal(0, 1, shared.shape)
-    before, after = (np.digitize(0.8 * ability + sign * 0.6 * liking, EDGES) for sign in (-1, 1))
-    return GAINS[after] - GAINS[before]
-
-
-GAINS = np.array([0.0, 0.3, 0.35, 0.43, 0.5, 0.63, 1.0])
-"""nDCG@10 of one relevant passage at ranks below 10, 9, 6, 4, 3, 2, 1, roughly."""
-EDGES = stats.norm.ppf(np.cumsum([0.25, 0.08, 0.07, 0.1, 0.1, 0.15]))
-DESIGNS = [(10, 30, True), (10, 30, False), (10, 100, True), (30, 90, True), (60, 300, False)]
-
-
-def simulated(design: tuple[int, int, bool], correlation: float, effect: float) -> tuple[float, np.ndarray]:
-    """Share of intervals that hold the true difference, and the p-values, over 4,000 evaluations with 20 draws."""
-    rng = np.random.default_rng(11)
-    truth = float(drawn(np.arange(20_000), correlation, effect, 20, rng).mean()) if effect else 0.0
-    covered, p_values = [], []
-    for seed in range(20):
-        of_query = clustered(*design, rng)
-        names = tuple(f"trial{i}" for i in range(200))
-        differences = drawn(of_query, correlation, effect, len(names), rng)
-        clusters = {f"q{i:05}": str(cluster) for i, cluster in enumerate(of_query)}
-        settings = EvalSettings(resamples=1000, seed=seed)
-        found = compare(scored(np.zeros_like(differences), names), scored(differences, names), settings, clusters)
-        covered += [one.ci95[0] <= truth <= one.ci95[1] for one in found.values()]
-        p_values += [one.p for one in found.values()]
-    return float(np.mean(covered)), np.array(p_values)
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.2, 0.4])
-@pytest.mark.parametrize("design", DESIGNS)
-def test_intervals_cover_and_p_values_are_uniform(design: tuple[int, int, bool], correlation: float) -> None:
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize("design", [(10, 30), (12, 60), (30, 90), (30, 300)])
+def test_intervals_cover_and_p_values_are_uniform(design: tuple[int, int], uneven: bool, correlation: float) -> None:
     # Of 4,000 evaluations: a share of 0.05 is known to 0.0035. Ten clusters of three questions, many of them with no
     # difference, have ties, which make p larger: a fifth at most.
-    for effect in (0.0, 0.4):
-        covered, p_values = simulated(design, correlation, effect)
-        assert 0.93 <= covered <= 0.97
-        if effect == 0:
-            for level in (0.01, 0.05, 0.1, 0.25, 0.5, 0.75):
-                assert 0.8 * level - 0.005 <= np.mean(p_values <= level) <= 1.06 * level + 0.005
+    nothing = simulated(design, uneven, correlation, "no effect")
+    assert 0.93 <= nothing.covered <= 0.97
+    for level in LEVELS:
+        assert 0.8 * level - 0.005 <= nothing.at_most(level) <= 1.06 * level + 0.005
+    assert 0.93 <= simulated(design, uneven, correlation, "gain").covered <= 0.97
+
+
+@pytest.mark.parametrize("shape", ["normal", "human", "generated"])
+def test_intervals_cover_for_other_differences_at_the_minimum(shape: str) -> None:
+    for uneven in (False, True):
+        assert 0.925 <= simulated((10, 30), uneven, 0.4, shape, 2000).covered <= 0.97
+        assert 0.93 <= simulated((10, 100), uneven, 0.2, shape, 2000).covered <= 0.97
 
 
 def test_taken_for_independent_the_same_questions_give_false_alarms() -> None:
     rng = np.random.default_rng(12)
     of_query, names = clustered(10, 100, False, rng), tuple(f"trial{i}" for i in range(500))
-    differences = drawn(of_query, 0.4, 0.0, 500, rng)
+    differences = SHAPES["no effect"](liked(of_query, 0.4, 500, rng), rng)
     zeros = scored(np.zeros_like(differences), names)
     clusters = {f"q{i:05}": str(cluster) for i, cluster in enumerate(of_query)}
     alarms = [
@@ -195,6 +172,31 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.randoms())
+def test_holm_never_lowers_keeps_the_order_and_does_not_care_about_places(values: list[float], random: Random) -> None:
+    corrected = holm(values)
+    pairs = sorted(zip(values, corrected, strict=True))
+    assert all(p <= more <= min(1.0, p * len(values) + 1e-12) for p, more in pairs)
+    assert [more for _, more in pairs] == sorted(corrected)
+    shuffled = random.sample(range(len(values)), len(values))
+    assert holm([values[place] for place in shuffled]) == pytest.approx([corrected[place] for place in shuffled])
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 11)), min_size=12, max_size=60), st.integers(0, 5))
+def test_the_interval_holds_the_difference_and_agrees_with_p(rows: list[tuple[float, int]], seed: int) -> None:
+    differences = np.round([value for value, _ in rows], 6)
+    clusters = {f"q{i:05}": str(cluster) for i, (_, cluster) in enumerate(rows)}
+    settings = EvalSettings(resamples=500, seed=seed)
+    found = compare(scored(np.zeros(len(rows))), scored(differences), settings, clusters)["ndcg@10"]
+    low, high = found.ci95
+    assert low - 1e-6 <= found.delta <= high + 1e-6
+    if found.p < 0.04:
+        assert low >= -1e-6 or high <= 1e-6
+    if low > 1e-6 or high < -1e-6:
+        assert found.p < 0.06
+
+
 unit = st.floats(0, 1).map(lambda value: round(value, 6))
 
 
@@ -221,10 +223,10 @@ def test_every_metric_sees_the_same_draws_and_repeats_exactly() -> None:
     assert compare(scored(base), scored(tuned), EvalSettings(resamples=2000, seed=1)) != {"ndcg@10": alone["a"]}
 
 
-def test_twelve_hundred_queries_take_seconds() -> None:
+def test_two_thousand_queries_take_seconds() -> None:
     names = metric_names((1, 5, 10, 100))
     rng = np.random.default_rng(9)
-    base, tuned = scored(rng.random((1200, 20)), names), scored(rng.random((1200, 20)), names)
+    base, tuned = scored(rng.random((2000, 20)), names), scored(rng.random((2000, 20)), names)
     began = time.process_time()
     assert len(compare(base, tuned, EvalSettings())) == 20
     assert time.process_time() - began < 10

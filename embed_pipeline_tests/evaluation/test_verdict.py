@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from embed_pipeline.evaluation.comparisons import compared
 from embed_pipeline.evaluation.metrics import QueryScores
@@ -12,6 +15,7 @@ from embed_pipeline.records import RetrievalSet, SetKind
 from embed_pipeline.settings import EvalSettings
 
 SETTINGS = EvalSettings(resamples=1000)
+FEW = EvalSettings(resamples=200)
 METRICS = ("ndcg@10", "recall@10")
 
 
@@ -60,7 +64,7 @@ def test_gain_loss_and_noise(gain: float, verdict: str) -> None:
     assert (decision["test_set"], decision["systems"], decision["clusters"]) == ("gold", ["base", "tuned"], 20)
     assert decision["delta"] == pytest.approx(gain, abs=0.03)
     if verdict == "no_gain":
-        assert "would probably have been seen" in decision["reasons"][0]
+        assert "would have been seen in four of five cases" in decision["reasons"][0]
         assert 0 < decision["smallest_visible"] < 0.05
 
 
@@ -99,14 +103,49 @@ def test_without_a_gold_set_it_is_provisional_and_must_be_earned() -> None:
 
 def test_what_people_would_use_instead_is_told() -> None:
     found = decided({"tuned": 0.1, "bm25": 0.25, "convex": 0.2, "convex_tuned": 0.3}, asked())
-    first, second, last = found["decision"]["advice"]
-    assert first.startswith("BM25 alone is better than the tuned model alone on your questions (0.")
-    assert second.startswith("BM25 and the base model fused by scores is better")
-    assert "Best on your questions: BM25 and the tuned model fused by scores" in last
+    bm25, convex, convex_tuned, last = found["decision"]["advice"]
+    means = {name: row["ndcg@10"] for name, row in found["test_sets"]["gold"].items()}
+    p = found["versus"]["gold"]["bm25"]["ndcg@10"]["p_corrected"]
+    assert bm25 == (
+        "BM25 alone is better than the tuned model alone on your questions "
+        f"({means['bm25']:.3f} against {means['tuned']:.3f}, p = {p:.3f})."
+    )
+    assert convex.startswith("BM25 and the base model fused by scores is better than the tuned model alone")
+    assert convex_tuned.startswith("BM25 and the tuned model fused by scores is better than the tuned model alone")
+    assert last.startswith("Best on your questions: BM25 and the tuned model fused by scores (0.")
     assert "embed-pipeline search" in last
+    assert "eval.deploys: hybrid" in last
     assert found["decision"]["best"] == {"gold": "convex_tuned"}
-    (alone,) = decided({"tuned": 0.2, "bm25": 0.0, "convex": 0.1}, asked())["decision"]["advice"]
-    assert alone.startswith("The tuned model did best of all on your questions (0.")
+
+
+def test_a_tuned_model_that_is_best_is_named() -> None:
+    bm25, convex, last = decided({"tuned": 0.2, "bm25": 0.0, "convex": 0.1}, asked())["decision"]["advice"]
+    assert bm25.startswith("BM25 alone is worse than the tuned model alone")
+    assert convex.startswith("BM25 and the base model fused by scores is worse than")
+    assert last.startswith("The tuned model did best of all on your questions (0.")
+
+
+def test_what_is_ahead_by_chance_is_not_recommended() -> None:
+    bm25, last = decided({"tuned": 0.1, "bm25": 0.105}, asked())["decision"]["advice"]
+    assert "though not significantly, the tuned model alone" in bm25
+    assert "may be as good" in last
+    assert "Use it" not in last
+
+
+def test_generated_questions_recommend_nothing_but_people() -> None:
+    bm25, last = decided({"tuned": 0.1, "bm25": 0.4}, asked(kind="synthetic"))["decision"]["advice"]
+    assert bm25.startswith("BM25 alone is better than the tuned model alone on the generated questions")
+    assert "only questions of people can tell" in last
+    assert decided({"tuned": 0.1, "bm25": 0.4}, asked(20, 8))["decision"]["advice"] == []
+
+
+def test_advice_is_about_what_will_be_used() -> None:
+    gains = {"tuned": 0.3, "bm25": 0.1, "convex": 0.1, "convex_tuned": 0.2, "hybrid": 0.1, "hybrid_tuned": 0.1}
+    found = decided(gains, asked(), settings=EvalSettings(resamples=1000, deploys="hybrid"))
+    bm25, tuned, last = found["decision"]["advice"]
+    assert bm25.startswith("BM25 alone is worse than BM25 and the tuned model fused by scores on your questions")
+    assert tuned.startswith("The tuned model is better than BM25 and the tuned model fused by scores")
+    assert last.startswith("Best on your questions: the tuned model (0.")
 
 
 def test_the_verdict_follows_the_way_it_will_be_used() -> None:
@@ -133,3 +172,21 @@ def test_everything_but_the_deciding_row_is_corrected() -> None:
     others = [rows["gold"]["recall@10"], *rows["synthetic"].values(), *found["versus"]["gold"]["bm25"].values()]
     assert all(row["p_corrected"] >= row["p"] for row in others)
     assert any(row["p_corrected"] > row["p"] for row in others)
+
+
+@given(st.floats(-0.3, 0.3), st.integers(1, 60), st.integers(1, 30), st.booleans())
+@hypothesis_settings(max_examples=40, deadline=None)
+def test_swapping_base_and_tuned_mirrors_the_verdict(gain: float, queries: int, clusters: int, people: bool) -> None:
+    rng = np.random.default_rng(queries)
+    one = asked(queries, clusters, "gold" if people else "synthetic")
+    base, tuned = rng.uniform(0.3, 0.6, queries), rng.uniform(0.3, 0.6, queries) + gain
+    there = compared([one], {one.name: {"base": scores(base), "tuned": scores(tuned)}}, FEW, None)[1]
+    back = compared([one], {one.name: {"base": scores(tuned), "tuned": scores(base)}}, FEW, None)[1]
+    mirrored = {"ship": "regress", "regress": "ship", "no_gain": "no_gain"}
+    assert back["verdict"] == mirrored[there["verdict"]]
+    if queries < MIN_QUESTIONS or min(queries, clusters) < MIN_CLUSTERS:
+        assert there["verdict"] == "no_gain"
+    if there["verdict"] != "no_gain":
+        assert there["decision"]["p"] < FEW.alpha
+        assert (there["verdict"] == "ship") == (there["decision"]["delta"] > 0)
+    assert there["decision"]["firm"] == people

@@ -13,11 +13,13 @@ from embed_pipeline.store.reports import find_report
 from embed_pipeline_tests.store.test_artifacts import values
 
 
-def commit(store: Store, text: str, name: str = "report.html") -> Artifact:
-    with temporary_folder(store.staging("metrics"), "new") as staged:
+def commit(
+    store: Store, text: str, name: str = "report.html", asset: str = "metrics", inputs: dict[str, str] | None = None
+) -> Artifact:
+    with temporary_folder(store.staging(asset), "new") as staged:
         (staged / DATA).mkdir()
         (staged / DATA / name).write_text(text)
-        return store.commit(staged, values(text, "metrics"))
+        return store.commit(staged, {**values(text, asset), "inputs": inputs or {}})
 
 
 @pytest.fixture
@@ -32,6 +34,19 @@ def test_by_version_by_its_beginning_and_the_one_in_use(store):
         for version in (artifact.version, artifact.version[:12], artifact.version[:8]):
             assert find_report(store, version).read_text() == text
     assert find_report(store, "current").read_text() == "new"
+
+
+def test_the_whole_report_is_shown_while_it_is_of_the_metrics_in_use(store):
+    measured = commit(store, "of metrics")
+    store.point(measured, "one", "computed", 1.0)
+    whole = commit(store, "whole", asset="report", inputs={"metrics": measured.version})
+    store.point(whole, "one", "computed", 1.0)
+    assert find_report(store, "current").read_text() == "whole"
+    assert find_report(store, whole.version[:12]).read_text() == "whole"
+    assert find_report(store, measured.version[:12]).read_text() == "of metrics"
+    later = commit(store, "of later metrics")
+    store.point(later, "two", "computed", 1.0)
+    assert find_report(store, "current").read_text() == "of later metrics"  # which were refused, perhaps
 
 
 @pytest.mark.parametrize(

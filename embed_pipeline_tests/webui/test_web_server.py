@@ -58,3 +58,11 @@ def test_what_is_no_report_is_told(ui):
 def test_a_page_elsewhere_cannot_have_it(ui):
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
     assert get(ui, "current", **headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["logs/x", "logs/a/b", "logs/%2e%2e/%2e%2e/secret/out", "logs/a/out", "download_debug/unknown"]
+)
+def test_logs_and_runs_that_are_not_there(ui, path):
+    assert httpx.get(f"{ui.url}/{path}", timeout=30, trust_env=False).status_code == 404
+    assert "Traceback" not in (ui.home / "dagster" / "ui.log").read_text("utf-8")

@@ -1,0 +1,166 @@
+"""Anybody's embeddings endpoint with OpenAI's protocol, behind the Encoder protocol.
+
+Only what every such server understands is sent: ``POST <url>/embeddings`` with model, input and float vectors; no
+prompt is put before the texts and no role is named. What the endpoint served before may change without notice, so
+its vectors are as stable as whoever runs it.
+
+Source: platform.openai.com/docs/api-reference/embeddings.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+
+from embed_pipeline.encoders.loopback import is_loopback
+from embed_pipeline.encoders.spec import PLURAL, EncoderSpec, Role, Vectors
+from embed_pipeline.errors import InputError
+from embed_pipeline.files import sha256_json
+from embed_pipeline.progress import task
+
+ATTEMPTS = 6
+LONGEST_WAIT = 30.0  # seconds between two attempts
+AGAIN = (408, 429, 500, 502, 503, 504)
+PROBE = "How long is a vector?"
+
+
+class EmbeddingsApi:
+    """The requests to one endpoint.
+
+    Args:
+        url: the part before ``/embeddings``, for example https://api.openai.com/v1.
+        key: may be empty; sent as a bearer token, never shown.
+        pause: seconds before the second attempt; they double.
+        transport: replaces the network.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        timeout: float = 60,
+        pause: float = 0.5,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._key, self._pause = key, pause
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        trust = not is_loopback(self.url)
+        self._client = httpx.Client(timeout=timeout, headers=headers, transport=transport, trust_env=trust)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def only_model(self) -> str:
+        """The model that is served, where there is one only.
+
+        Raises:
+            InputError: there are several or none; or as :meth:`embed`.
+        """
+        answer = self._asked("GET", "models", None)
+        try:
+            names = sorted({str(row["id"]) for row in answer["data"]})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.url}/models: the answer is not a list of models.") from error
+        if len(names) != 1:
+            shown = ", ".join(names[:5]) or "none"
+            raise InputError(f"{self.url} serves {len(names)} models ({shown}); name one behind a #: {self.url}#model.")
+        return names[0]
+
+    def embed(self, model: str, texts: Sequence[str]) -> Vectors:
+        """Vectors [texts, dimensions] of length 1, in the order of ``texts``.
+
+        Raises:
+            InputError: the endpoint cannot be reached, refuses, stays busy, or answers with something else than one
+                vector of finite numbers for each text, all of one length. Names the URL.
+        """
+        body = {"model": model, "input": list(texts), "encoding_format": "float"}
+        answer = self._asked("POST", "embeddings", body)
+        try:
+            rows = {int(row["index"]): row["embedding"] for row in answer["data"]}
+            vectors = np.array([rows[place] for place in range(len(texts))], np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.url}: the answer does not hold one vector of numbers for each text.") from error
+        if len(rows) != len(texts) or vectors.ndim != 2 or not vectors.shape[1]:
+            raise InputError(f"{self.url}: {len(texts)} texts were sent, but other vectors came back.")
+        lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not lengths.all():
+            raise InputError(f"{self.url}: a vector is zero, or holds NaN or infinity.")
+        return vectors / lengths
+
+    def _asked(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        place = f"{self.url}/{path}"
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            try:
+                response = self._client.request(method, place, json=body)
+            except httpx.TimeoutException as error:
+                if last:
+                    raise InputError(f"{place}: no answer in time, {ATTEMPTS} times.") from error
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise InputError(f"{place}: no answer ({type(error).__name__}: {self._safe(str(error))}).") from error
+            else:
+                if response.status_code not in AGAIN or last:
+                    return self._read(place, response)
+                time.sleep(min(_asked_to_wait(response) or self._pause * 2.0**attempt, LONGEST_WAIT))
+        raise AssertionError("unreachable")
+
+    def _read(self, place: str, response: httpx.Response) -> Any:
+        if response.status_code in (401, 403):
+            sent = (
+                "the key was refused" if self._key else "it wants a key; name its variable in eval.candidates_key_env"
+            )
+            raise InputError(f"{place}: {sent} ({response.status_code}).")
+        if response.status_code != httpx.codes.OK:
+            told = " ".join(self._safe(response.text).split())[:200]
+            raise InputError(f"{place}: answered {response.status_code}: {told}")
+        try:
+            return response.json()
+        except ValueError as error:
+            raise InputError(f"{place}: the answer is not JSON.") from error
+
+    def _safe(self, text: str) -> str:
+        """Text of the endpoint without our key, should it echo it."""
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _asked_to_wait(response: httpx.Response) -> float | None:
+    asked = response.headers.get("retry-after", "")
+    return float(asked) if asked.replace(".", "", 1).isdecimal() else None
+
+
+class OpenAIEncoder:
+    """Encodes through an endpoint; asks it once for the length of its vectors."""
+
+    def __init__(self, api: EmbeddingsApi, model: str, batch_size: int = 64) -> None:
+        self._api, self._model, self._batch_size = api, model, batch_size
+        name = f"{api.url}#{model}"
+        self.spec = EncoderSpec(
+            model=name,
+            content_sha256=sha256_json(name),
+            max_query_length=1,  # not known, and nothing is cut here
+            max_passage_length=1,
+            dimensions=(api.embed(model, [PROBE]).shape[1],),
+        )
+
+    def encode(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Vectors in the order of ``texts``.
+
+        Raises:
+            InputError: see :meth:`EmbeddingsApi.embed`; or vectors of another length than before.
+        """
+        vectors = np.empty((len(texts), self.spec.dimensions[0]), np.float32)
+        with task(f"encode {PLURAL[role]} over HTTP", len(texts)) as running:
+            for start in range(0, len(texts), self._batch_size):
+                batch = texts[start : start + self._batch_size]
+                found = self._api.embed(self._model, batch)
+                if found.shape[1] != vectors.shape[1]:
+                    raise InputError(
+                        f"{self._api.url}: vectors have {found.shape[1]} numbers, before they had {vectors.shape[1]}."
+                    )
+                vectors[start : start + len(batch)] = found
+                running.advance(len(batch))
+        return vectors
