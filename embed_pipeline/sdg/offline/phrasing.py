@@ -58,7 +58,7 @@ DEFINITIONS: Mapping[str, tuple[str, str]] = {
 }
 _NO_TERM = re.compile(
     r"(?:here|there|this|that|it|these|those|they|he|she|we|you|if|when|where|what|which|who|one|each|all|such|any|"
-    r"no|note|in|for|as|the|only|after|before|below|above|another|other|both|following|most|many|some|"
+    r"no|note|in|for|as|the|only|so|its|their|your|after|before|below|above|another|other|both|following|most|many|some|"
     r"es|er|sie|dies|das|hier|dort|wir|man|il|elle|ce|c['’]est|on|nous|voici|esto|este|esta|ello|él|ella|aquí|"
     r"esso|questo|questa|qui|isto|ele|ela|aqui|dit|dat|hij|zij|"
     r"это|он|она|они|هذا|هذه|ذلك|تلك|وهذا|وهذه|đó|đây|nó)\b|[这這那它他她其此该該但而也]|こ[れの]|そ[れの]",
@@ -98,7 +98,7 @@ _NO_SUBJECT = re.compile(
     r"while|who|with|without|above|again|although|another|below|both|either|he|i|it|she|such|there|no|these|they|this|those|"
     r"we|you|the (?:above|below|following|former|latter)|"
     r"add|check|cut|do|ensure|fit|give|keep|make|note|read|remove|see|set|should|use|write)\b|"
-    r"(?:\d+[.)]|[ivx]+\)|[^\w\"“])|.*\b(?:that|which|who|if|where|when|and|or|to)$",
+    r"(?:\d+[.)]|[ivx]+\)|[^\w\"“])|.*\b(?:(?:that|what|which|who|if|where|when)\b|(?:and|or|to)$)",
     re.IGNORECASE | re.DOTALL,
 )
 _OPEN_END = frozenset(
@@ -109,6 +109,7 @@ _OPEN_END = frozenset(
         *("will", "would"),
     ]
 )
+_NEXT_CLAUSE = re.compile(r"[;:]\s|\.\s+(?=[A-Z])")
 _PARTICIPLE = re.compile(
     r"(?:(?:not|also|never|always|already|now|\w+ly) )*(?:been|had|made|\w+(?:ed|en|wn))\b", re.IGNORECASE
 )
@@ -116,7 +117,10 @@ _ANAPHORA = re.compile(r"(?:this|that|these|those|it|they|he|she|both|so|such|th
 _ENGLISH = (
     (re.compile(r"(?:If|Where) ([^,]{10,120}), .{8,}"), ("What happens if {0}?", "What to do if {0}?")),
     (re.compile(r"(?:When|Whenever|Once) ([^,]{10,120}), .{8,}"), ("What happens when {0}?", "What to do when {0}?")),
-    (re.compile(r"(?:In order to|To) ([^,]{8,120}), .{8,}"), ("How to {0}?", "How do I {0}?")),
+    (
+        re.compile(r"(?:In order to|To) (?!(?:the|an?|this|that|these|date|which)\b)([^,]{8,120}), .{8,}"),
+        ("How to {0}?", "How do I {0}?"),
+    ),
     (
         re.compile(r"(.{12,140}?),? (?:because|due to|so that|as a result of) .{8,}"),
         ("Why is it that {0}?",),
@@ -176,7 +180,7 @@ def _points_elsewhere(parts: Sequence[str]) -> bool:
 
 def _cut(part: str, size: int) -> str:
     """The first words, up to the last on which a phrase can end."""
-    kept = part.split()[:size]
+    kept = _NEXT_CLAUSE.split(part, maxsplit=1)[0].split()[:size]
     while kept and (kept[-1].casefold() in _OPEN_END or not kept[-1].strip(",;:.–—-")):
         kept.pop()
     return " ".join(kept).rstrip(" ,;:.")
