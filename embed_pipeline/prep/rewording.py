@@ -18,7 +18,7 @@ import numpy as np
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.search import top_k
-from embed_pipeline.sdg.offline.text import TermStatistics, Word, join, words
+from embed_pipeline.text.words import TermStatistics, Word, join, words
 
 NEAR_PASSAGES = 10
 OWN_WORD_PASSAGES = 2

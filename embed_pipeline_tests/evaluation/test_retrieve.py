@@ -38,7 +38,9 @@ def test_scores_are_inner_products_best_first() -> None:
 
 def test_a_passage_with_the_id_of_its_query_is_left_out_as_in_beir() -> None:
     passages = {"a": "red apple pie", "b": "red apple tart", "c": "green pear"}
-    retrieval_set = RetrievalSet("s", passages, {"a": "red apple pie", "x": "green pear"}, {"a": {"b": 1}, "x": {"c": 1}})
+    retrieval_set = RetrievalSet(
+        "s", passages, {"a": "red apple pie", "x": "green pear"}, {"a": {"b": 1}, "x": {"c": 1}}
+    )
     for found in (dense_run(retrieval_set, WordEncoder(), 2), bm25_run(retrieval_set, 2)):
         assert next(iter(found["a"])) == "b"
         assert "a" not in found["a"]

@@ -5,7 +5,7 @@ import pytest
 from embed_pipeline.evaluation.retrieve import bm25_run
 from embed_pipeline.prep.rewording import LEAST, MOST, reworded, share_to_replace
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.sdg.offline.text import TermStatistics, words
+from embed_pipeline.text.words import TermStatistics, words
 from embed_pipeline_tests.prep.build import WordEncoder
 
 TOPICS = ("rotor", "sensor", "valve", "winch", "cradle", "mast")

@@ -10,9 +10,9 @@ from embed_pipeline.sdg.offline import recipes
 from embed_pipeline.sdg.offline.generate import MIX, generate_offline, shares
 from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
 from embed_pipeline.sdg.offline.phrasing import defined_term, rephrased
-from embed_pipeline.sdg.offline.text import TermStatistics, join, units, words
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline.text.forms import same_text_key
+from embed_pipeline.text.words import TermStatistics, join, units, words
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 SYLLABLES = ["ka", "ro", "min", "tel", "vus", "dor", "pel", "sha", "lin", "gor", "bet", "fan"]
