@@ -139,7 +139,8 @@ class SearchPages:
         removed = given.get("removed")
         if not isinstance(removed, dict) or not isinstance(removed.get("scores"), dict):
             raise InputError("nothing was removed.")
-        texts = removed.get("texts") if isinstance(removed.get("texts"), dict) else {}
+        given_texts = removed.get("texts")
+        texts = given_texts if isinstance(given_texts, dict) else {}
         for passage, score in removed["scores"].items():
             self._judged.judge(_text(removed, "query"), passage, score, str(texts.get(passage, "")))
         return self._count()

@@ -30,9 +30,9 @@ def test_a_table_for_each_test_set_and_reasons_below():
     ]
     tables = list(candidate_tables(rows))
     assert [table.row_count for table in tables] == [2, 2]
-    console = Console(file=io.StringIO(), width=160)
-    console.print(tables[0])
-    shown = console.file.getvalue()
+    written = io.StringIO()
+    Console(file=written, width=160).print(tables[0])
+    shown = written.getvalue()
     for part in ("gold questions", "a/[b]", "0.510", "-0.040", "22,713,728", "91", "100", "?"):
         assert part in shown
     assert problems(rows) == ["not measured: https://b/v1: https://b/v1: answered 404"]

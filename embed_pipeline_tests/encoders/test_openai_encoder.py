@@ -6,7 +6,6 @@ import httpx
 import numpy as np
 import pytest
 
-from embed_pipeline.encoders import openai_encoder
 from embed_pipeline.encoders.openai_encoder import ATTEMPTS, EmbeddingsApi, OpenAIEncoder
 from embed_pipeline.errors import InputError
 
@@ -57,8 +56,8 @@ def test_texts_go_in_batches():
 
 
 def test_a_busy_server_is_asked_again(monkeypatch):
-    waited = []
-    monkeypatch.setattr(openai_encoder.time, "sleep", waited.append)
+    waited: list[float] = []
+    monkeypatch.setattr("embed_pipeline.encoders.openai_encoder.time.sleep", waited.append)
     busy = [httpx.Response(429, headers={"retry-after": "7"}), httpx.Response(503), httpx.ReadTimeout("slow")]
     endpoint, requests = api(*busy, answer([1.0]), pause=0.5)
     endpoint.embed("m", ["a"])

@@ -20,7 +20,7 @@ from embed_pipeline.settings.protected import refuse_protected
 from embed_pipeline.settings.sources import absolute_overrides, load_settings
 from embed_pipeline.stages import inputs
 from embed_pipeline.stages.candidates import NAME, all_measured, candidate_stages
-from embed_pipeline.stages.declare import StageRun, cached_encoder, stage
+from embed_pipeline.stages.declare import StageRun, Storage, cached_encoder, stage
 from embed_pipeline.stages.embeddings import encoders_in_use
 from embed_pipeline.stages.eval import RUNS
 from embed_pipeline.stages.graph import selection, stages
@@ -74,7 +74,7 @@ def without_general(monkeypatch):
     monkeypatch.setattr("embed_pipeline.stages.candidates.evaluated_sets", inputs.retrieval_sets)
 
 
-def made(store: Store, name: str, write, storage: str = "folder") -> Artifact:
+def made(store: Store, name: str, write, storage: Storage = "folder") -> Artifact:
     def compute(run: StageRun) -> None:
         """Content of a test."""
         write(run)
