@@ -47,19 +47,24 @@ def test_a_second_round_mines_with_the_tuned_model(user):
 
 
 def test_a_sweep_compares_and_its_winner_is_taken_over(user):
-    chosen = (*TRAINED, "--set", "sweep.learning_rate_factors=[10]")
+    chosen = (*TRAINED, "--set", "sweep.learning_rate_factors=[10]", "--set", "sweep.training_share=[0.5]")
     done = user.run("sweep", "--json", *chosen)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["sweep"]
-    assert [row["variant"] for row in rows] == ["unchanged", "learning_rate_x10"]
+    assert [row["variant"] for row in rows] == ["unchanged", "learning_rate_x10", "training_share_0_5"]
     assert rows[1]["learning_rate"] == pytest.approx(10 * rows[0]["learning_rate"])
     assert sum(row["best"] for row in rows) == 1
-    best = max(rows, key=lambda row: row["validation"])
+    assert [row["training_share"] for row in rows] == [1.0, 1.0, 0.5]
+    assert rows[2]["steps"] <= rows[0]["steps"]
+    best = max(rows[:2], key=lambda row: row["validation"])
     assert best["best"]
     assert all(np.isfinite(row["test"]) and row["test_set"] == "synthetic" for row in rows)
     printed = user.run("sweep", *chosen)
     assert "best on validation" in printed.stdout
     assert "learning_rate_x10" in printed.stdout
+    assert "From 50% to 100% of the training questions nDCG@10" in printed.stdout
+    compared = Store(user.home).current("sweep_comparison")
+    assert compared.manifest().summary["saturation"].startswith("From 50%")
     taken = user.run("finetune", "--json", *TRAINED, "--set", "finetune.learning_rate=0.01")
     outcomes = {row["asset"]: row["outcome"] for row in json.loads(taken.stdout)["assets"]}
     assert outcomes["checkpoint"] == "reused"

@@ -30,6 +30,7 @@ from embed_pipeline.finetune.job import TrainingJob, plan_training
 from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.model_folder import write_model
 from embed_pipeline.finetune.objectives import check_objective
+from embed_pipeline.finetune.share import chosen_rows
 from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -91,7 +92,8 @@ def finetune(
     """Fine-tune the model of ``spec`` and write the best checkpoint to ``output``.
 
     Args:
-        rows: questions with positive and hard negatives; the first ``settings.hard_negatives`` are used.
+        rows: questions with positive and hard negatives; the first ``settings.hard_negatives`` are used, and of the
+            questions ``settings.training_share``.
         validation: picks the checkpoint by nDCG@10 over the whole set; without it the last one is kept.
         spec: base model, prompts, pooling and lengths; training encodes exactly as inference does.
         output: becomes a sentence-transformers folder with encoder.json and training_log.json.
@@ -109,7 +111,7 @@ def finetune(
     check_objective(settings)
     tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     torch_device = training_device(device)
-    job = plan_training(rows, validation, spec, settings, processes_for(settings, torch_device))
+    job = plan_training(chosen_rows(rows, settings), validation, spec, settings, processes_for(settings, torch_device))
     checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
         history = _train(job, checkpoints, torch_device)

@@ -110,7 +110,7 @@ def test_a_whole_evaluation_is_diagnosed() -> None:
     assert json.loads(json.dumps(found)) == found
     assert [row["text"] for row in found["gold"]["suspects"]] == ["where is topic7 explained"]
     assert [row["query"] for row in found["gold"]["lost"]] == ["q7"]
-    assert [row["document"] for row in found["gold"]["documents"]] == ["p8"]
+    assert found["gold"]["documents"] == []  # the other question of p8 won more
     assert {int(row["query"][1:]) % 2 for row in found["gold"]["won"]} == {0}
     first = found["gold"]["won"][0]
     assert first["tuned"][0] == first["relevant"][0] != first["base"][0]
