@@ -70,6 +70,10 @@ class FinetuneSettings(Section):
         1.0, "Share of the training questions that is trained on; a larger share holds every smaller one.", gt=0, le=1
     )
 
+    report_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = runtime(
+        (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> "FinetuneSettings":
         if any(size < 1 for size in self.matryoshka_dimensions):
