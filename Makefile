@@ -11,7 +11,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' embed_pipeline/__init_
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: .venv/.installed ## ./.venv with everything that the other targets need
@@ -32,7 +32,7 @@ demo-again: .venv/.installed ## The demo once more; fails if it computes anythin
 
 # --- Tests ---
 
-.PHONY: test coverage browser stopping
+.PHONY: test coverage coverage-simulation browser stopping
 test: .venv/.installed ## The test suite, in parallel (WORKERS=N); ends with the slowest tests
 	$(PYTEST) $(PARALLEL) --junitxml .test-report.xml
 
@@ -41,6 +41,9 @@ coverage: .venv/.installed ## The test suite with coverage, processes included; 
 	$(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+coverage-simulation: .venv/.installed ## Whether intervals and p-values hold: the table of docs/verdict.md (four minutes)
+	$(BIN)/python -m embed_pipeline_tests.evaluation.simulation
 
 stopping: .venv/.installed ## Whole runs stopped by signals at random moments (two minutes; not part of make test)
 	STOPPING=1 $(PYTEST) embed_pipeline_tests/test_stopping.py

@@ -92,6 +92,7 @@ def test_every_asset_and_check_stands_on_its_page(pages):
     assert all(f"| `{spec.key.to_user_string()}` |" in page for spec in specs if spec.group_name == "outside")
     assert "| `no_leakage` | `splits` |" in page
     assert "`sweep_comparison`" in page
+    assert "`candidate_metrics`" in page
 
 
 def test_every_name_of_the_library_stands_on_its_page_with_its_signature(pages):

@@ -18,8 +18,15 @@ ROUNDS = (*TRAINED, "--set", "prep.mining_rounds=2")
 @pytest.fixture(scope="module")
 def user(tmp_path_factory) -> User:
     somebody = User(tmp_path_factory.mktemp("rounds"), documents=14)
-    assert somebody.run("finetune", *TRAINED).returncode == 0
+    followed = ("--set", 'finetune.report_to=["tensorboard"]')
+    assert somebody.run("finetune", *TRAINED, *followed).returncode == 0
     return somebody
+
+
+def test_a_tracker_writes_into_the_home(user):
+    (run,) = (user.home / "tracking" / "tensorboard").iterdir()
+    assert run.name.startswith("checkpoint-")
+    assert [path.name.startswith("events.out.tfevents") for path in run.iterdir()] == [True]
 
 
 def test_a_second_round_mines_with_the_tuned_model(user):

@@ -218,7 +218,7 @@ def records(
 
 
 for _command in (
-    *(look.status, look.show, look.report, look.history, look.variants),
+    *(look.status, look.show, look.report, look.history, look.compare, look.variants),
     searching.search,
     *(servers.ui, servers.access, servers.serve, servers.stop),
     *(keep.gc, keep.purge, keep.backup, keep.restore),

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.table import Table
 
-from embed_pipeline.store.history import History
+from embed_pipeline.store.history import History, status_now
 
 RUN_CHARACTERS = 8
 
 
 def history_rows(home: Path) -> list[dict[str, Any]]:
     """The record of every run, the latest first; one whose process is gone is called killed."""
-    return [record | {"status": _status(record)} for record in History(home).all()]
+    return [record | {"status": status_now(record)} for record in History(home).all()]
 
 
 def history_table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -34,12 +33,6 @@ def history_table(rows: Sequence[dict[str, Any]]) -> Table:
             _remark(row).replace("[", "\\["),
         )
     return table
-
-
-def _status(record: dict[str, Any]) -> str:
-    if record["status"] == "started" and not psutil.pid_exists(int(record.get("pid") or 0)):
-        return "killed"
-    return str(record["status"])
 
 
 def _figures(sets: dict[str, dict[str, float]]) -> str:

@@ -9,8 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from embed_pipeline.cli import output
+from embed_pipeline.cli.candidates import candidate_tables, problems
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.candidates import NAME as CANDIDATES
 from embed_pipeline.stages.graph import assets_of, stages
 from embed_pipeline.stages.provenance import SHOWN_ON, provenance
 from embed_pipeline.stages.status import asset_statuses
@@ -64,6 +66,8 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         shown |= artifact.json("summary")
     if (artifact.path / "table.parquet").is_file():
         shown |= _table_facts(artifact)
+    if plain_name(name) == CANDIDATES:
+        shown["candidates"] = artifact.frame().to_dicts()
     return shown
 
 
@@ -110,6 +114,12 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
             console.print()
             console.print(table)
         output.print_verdict(shown)
+    elif "candidates" in shown:
+        for table in candidate_tables(shown["candidates"]):
+            console.print()
+            console.print(table)
+        for line in problems(shown["candidates"]):
+            console.print(line, markup=False)
     elif "sample" in shown:
         console.print(f"\n{shown['rows']} rows, for example:", markup=False)
         for row in shown["sample"]:

@@ -21,6 +21,25 @@ def history(ctx: typer.Context) -> None:
         output.out().print(history_table(rows))
 
 
+def compare(
+    ctx: typer.Context,
+    before: Annotated[str, typer.Argument(help="Id of a run, or how it begins (history lists them), or current.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+) -> None:
+    """Two runs side by side: corpus, settings, figures where the test sets are the same, verdict, cost, duration."""
+    from embed_pipeline.cli import output
+    from embed_pipeline.cli.compare import print_comparison
+    from embed_pipeline.store.artifacts import Store
+    from embed_pipeline.store.run_comparison import compare_runs, find_run
+
+    context: Context = ctx.obj
+    found = compare_runs(find_run(context.home, before), find_run(context.home, after), Store(context.home))
+    if context.as_json:
+        output.print_json(found)
+    else:
+        print_comparison(found)
+
+
 def variants(ctx: typer.Context) -> None:
     """The main settings and the variants side by side: what differs, and what it came to."""
     from embed_pipeline.cli import output

@@ -123,11 +123,13 @@ def figures_of(store: Store, run_id: str) -> dict[str, Any]:
     rows = {name: rows[METRIC] for name, rows in summary["comparison"].items() if METRIC in rows}
     return {
         "verdict": summary["verdict"],
+        "provisional": not summary.get("decision", {"firm": True})["firm"],
         METRIC: {name: {one: row[one] for one in ("base", "tuned", "delta")} for name, row in rows.items()},
     }
 
 
 def verdict_sentence(figures: Mapping[str, Any]) -> str:
-    """``the verdict is ship: nDCG@10 0.612 -> 0.701 (synthetic)``."""
+    """``the verdict is ship (provisional): nDCG@10 0.612 -> 0.701 (synthetic)``."""
+    word = figures["verdict"] + (" (provisional)" if figures["provisional"] else "")
     rows = [f"nDCG@10 {row['base']:.3f} -> {row['tuned']:.3f} ({name})" for name, row in figures[METRIC].items()]
-    return f"the verdict is {figures['verdict']}: {', '.join(rows)}" if rows else f"the verdict is {figures['verdict']}"
+    return f"the verdict is {word}: {', '.join(rows)}" if rows else f"the verdict is {word}"

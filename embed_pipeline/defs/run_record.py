@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+from embed_pipeline import __version__
 from embed_pipeline.defs.event_log import EventLog
 from embed_pipeline.defs.run_request import EXPERIMENT, RunRequest
 from embed_pipeline.errors import ArtifactError, EmbedPipelineError, SettingsError
@@ -18,7 +19,7 @@ from embed_pipeline.files import now_text
 from embed_pipeline.settings.differences import changed_settings, git_revision
 from embed_pipeline.stages.interrupts import Stop
 from embed_pipeline.store.artifacts import Artifact, Store
-from embed_pipeline.store.history import History
+from embed_pipeline.store.history import NO_FIGURES, History, figures_of
 
 STOPPED = "stopped; finished stages are kept, run again to go on"
 LONGEST = 400
@@ -165,7 +166,8 @@ class RunRecord:
             "force": list(request.force),
             **self._origin,
             "assets": assets,
-            **(self._figures() if ended else {"verdict": None, "ndcg_at_10": {}}),
+            "cost": self._cost(assets),
+            **(self._figures() if ended else NO_FIGURES),
             "errors": self._errors,
         }
         History(self._store.home).write(record)
@@ -174,7 +176,7 @@ class RunRecord:
     @cached_property
     def _origin(self) -> dict[str, Any]:
         revision = git_revision(os.environ.get("EMBED_PIPELINE_CONFIG"))
-        return {**changed_settings(self._request.settings), "git": revision}
+        return {"release": __version__, **changed_settings(self._request.settings), "git": revision}
 
     def _assets(self) -> dict[str, dict[str, Any]]:
         """Outcome, version, key and seconds of every asset of the run that was decided on."""
@@ -197,17 +199,18 @@ class RunRecord:
             return "reused"
 
     def _figures(self) -> dict[str, Any]:
-        """The verdict and nDCG@10 by test set and system, of the metrics that this run made or left as they were."""
+        """The verdict and the figures of every system, of the metrics that this run made or left as they were."""
         metrics = self._artifact("metrics")
-        if metrics is None:
-            return {"verdict": None, "ndcg_at_10": {}}
-        summary = metrics.json("summary")
-        sets = summary.get("test_sets", {})
-        ndcg = {
-            test_set: {system: values["ndcg@10"] for system, values in systems.items() if "ndcg@10" in values}
-            for test_set, systems in sets.items()
-        }
-        return {"verdict": summary.get("verdict"), "ndcg_at_10": ndcg}
+        return NO_FIGURES if metrics is None else figures_of(metrics)
+
+    def _cost(self, assets: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+        """Requests, tokens and money of what this run computed."""
+        total: dict[str, float] = {}
+        for name, asset in assets.items():
+            if asset["outcome"] == "computed":
+                for what, amount in _manifest_cost(self._store.handle(name, asset["version"])).items():
+                    total[what] = round(total.get(what, 0.0) + amount, 6)
+        return total
 
     def _artifact(self, name: str) -> Artifact | None:
         if name in self._up_to_date:
@@ -228,6 +231,13 @@ class RunRecord:
         if self._request.experiment:
             tags[EXPERIMENT] = ", ".join(self._request.overrides)
         return tags
+
+
+def _manifest_cost(artifact: Artifact) -> Mapping[str, float]:
+    try:
+        return artifact.manifest().cost
+    except ArtifactError:
+        return {}
 
 
 def refusal(check: str, asset: dg.AssetKey, why: str | None) -> str:

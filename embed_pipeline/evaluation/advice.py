@@ -66,12 +66,16 @@ def _stands(found: Comparison, settings: EvalSettings) -> str:
 
 
 def _significant(found: Comparison, settings: EvalSettings) -> bool:
-    return found.as_json()["p_corrected"] < settings.alpha
+    return _corrected(found) < settings.alpha
 
 
 def _p(found: Comparison) -> str:
-    p = found.as_json()["p_corrected"]
+    p = _corrected(found)
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def _corrected(found: Comparison) -> float:
+    return found.p if found.p_corrected is None else found.p_corrected
 
 
 def _alone(system: str) -> str:

@@ -33,6 +33,7 @@ class CandidateScores:
         fused: test set -> fused with BM25 by scores, each side half.
         facts: parameters, bytes, dimensions, max_tokens, passages_per_second; what is not known is missing.
         problem: why it could not be measured; then nothing else is there.
+        encoder: version of how it encodes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CandidateScores:
     fused: Mapping[str, QueryScores] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
     problem: str | None = None
+    encoder: str | None = None
 
 
 def evaluate_candidate(

@@ -47,6 +47,18 @@ def load_development(folder: Path, passages: Mapping[str, str], name: str = GOLD
     return found
 
 
+def own_answers(retrieval_set: RetrievalSet) -> str | None:
+    """What to tell where questions have the id of a passage that answers them, which is then left out; else None."""
+    own = [query for query, judged in retrieval_set.qrels.items() if query in judged]
+    if not own:
+        return None
+    return (
+        f"{retrieval_set.name}: {len(own)} questions have the id of a passage that is judged for them "
+        f"({first_three(own)}), and such a passage is left out of what is found; give the questions other ids, or set "
+        "eval.keep_identical_ids to true."
+    )
+
+
 def gold_fingerprint(folder: Path, setting: str = "eval.gold") -> str:
     """Hash of the bytes of every file that is read of a gold set, wherever the folder lies.
 

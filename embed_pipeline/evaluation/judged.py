@@ -10,7 +10,7 @@ says what it said, for after another chunking the same id can belong to another 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,23 @@ class JudgedQuestions:
             every = self.all()
             self._write([one for one in every if one.query_id != query_id])
         return next((one for one in every if one.query_id == query_id), None)
+
+    def forget(self, holds: Callable[[Iterable[str]], bool]) -> int:
+        """Remove questions and judged passages that tell of documents to be forgotten; how many judgements.
+
+        Args:
+            holds: whether a text, or the id of a passage, tells of them.
+        """
+        if not (self.folder / QUERIES).is_file():
+            return 0
+        with self._alone():
+            before, kept = self.all(), []
+            for one in before:
+                scores = {} if holds([one.text]) else {name: s for name, s in one.scores.items() if not holds([name])}
+                texts = {name: text for name, text in one.texts.items() if name in scores}
+                kept += [JudgedQuestion(one.query_id, one.text, scores, texts)] if scores else []
+            self._write(kept)
+        return sum(len(one.scores) for one in before) - sum(len(one.scores) for one in kept)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -88,12 +88,12 @@ class SideBySide:
     def systems(self) -> dict[str, dict[str, str]]:
         """Name -> label, and what it is, in the order in which they are shown."""
         last = list(self._dense)[-1]
-        how = "ranks" if self._rrf else f"scores, weight of {last} {self._weight:g}"
+        how = "by ranks" if self._rrf else f"{1 - self._weight:g} : {self._weight:g}"
         dense = {name: {"label": name.capitalize(), "about": side.about} for name, side in self._dense.items()}
         return {
             **dense,
             "bm25": {"label": "BM25", "about": "words, without a model"},
-            self.hybrid: {"label": "Hybrid", "about": f"BM25 and {last} fused ({how})"},
+            self.hybrid: {"label": "Hybrid", "about": f"BM25 and {last} fused, {how}"},
         }
 
     def runs(self, queries: Mapping[str, str]) -> dict[str, Run]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoders.base_model import hub_id
+from embed_pipeline.encoders.model_facts import own_card
 from embed_pipeline.encoders.spec import EncoderSpec
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
-CARD_FILE = "README.md"
 TAGS = ("sentence-transformers", "sentence-similarity", "feature-extraction")
 TAKEN_OVER = ("language", "license", "license_name", "license_link")
 """Of the base model's own card: what holds for a model tuned from it as well."""
@@ -31,7 +31,7 @@ def model_card(spec: EncoderSpec, base: Path) -> "ModelCard":
     from huggingface_hub import ModelCard, ModelCardData
 
     origin = hub_id(base)
-    facts: dict[str, Any] = {name: value for name, value in _own_card(base).items() if name in TAKEN_OVER}
+    facts: dict[str, Any] = {name: value for name, value in own_card(base).items() if name in TAKEN_OVER}
     if origin is not None:
         facts |= {"base_model": origin, "base_model_relation": "finetune"}
     data = ModelCardData(
@@ -42,17 +42,6 @@ def model_card(spec: EncoderSpec, base: Path) -> "ModelCard":
     template = resources.files("embed_pipeline.finetune").joinpath("templates/model_card.md.j2").read_text("utf-8")
     card: ModelCard = ModelCard.from_template(data, template_str=template, **shown, **prompts)
     return card
-
-
-def _own_card(base: Path) -> dict[str, Any]:
-    """The metadata of a model folder's own card; empty where there is none that can be read."""
-    import yaml
-    from huggingface_hub import metadata_load
-
-    try:
-        return metadata_load(base / CARD_FILE) or {}
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
 
 
 def _shown(prompt: str) -> str:

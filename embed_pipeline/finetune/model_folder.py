@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.model_facts import CARD_FILE
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
 from embed_pipeline.finetune.lora import merged_weights
-from embed_pipeline.finetune.model_card import CARD_FILE, model_card
+from embed_pipeline.finetune.model_card import model_card
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:

@@ -40,6 +40,8 @@ CORPUS = "corpus.jsonl"
 QUERIES = "queries.jsonl"
 CLUSTER = "cluster"
 """The field of a query's metadata that says which others it depends on."""
+DOCUMENT = "document"
+"""The same, where that is the document it was asked about."""
 MAX_SLICE_VALUES = 12
 _FORM = Form("_id and text", drop_half_pairs=True)
 _PASSAGE_OF_DOCUMENT = re.compile(r"(?P<document>.+)#\d{4,}", re.DOTALL)
@@ -91,11 +93,14 @@ def read_corpus(folder: Path) -> dict[str, str]:
     Raises:
         InputError: missing, malformed or without passages.
     """
-    path = folder / CORPUS
-    texts = {row.passage_id: passage_text(row.title, row.text) for row in read_passages(path)}
-    if not texts:
+    return {row.passage_id: passage_text(row.title, row.text) for row in _some_passages(folder / CORPUS)}
+
+
+def _some_passages(path: Path) -> list[Passage]:
+    rows = list(read_passages(path))
+    if not rows:
         raise InputError(f"{path}: holds no passages; add some, one JSON object with {_FORM.fields} a line.")
-    return texts
+    return rows
 
 
 def read_queries(folder: Path) -> dict[str, Query]:
@@ -217,18 +222,20 @@ def read_retrieval_set(
 
     Returns:
         Queries with at least one relevance >= 1, each with the slices its metadata gives: fields holding
-        text or whole numbers with at most 12 distinct values. Its cluster is what its metadata says, else the
-        document of its best passage.
+        text or whole numbers with at most 12 distinct values. Its cluster is the ``cluster`` or ``document`` of its
+        metadata, else the document of its best passage: what stands before ``#nnnn`` in its id, else its title.
 
     Raises:
         InputError: corpus.jsonl is missing or malformed, or see :func:`read_judged`.
     """
     if (folder / CORPUS).is_file() or passages is None:
-        texts: Mapping[str, str] = read_corpus(folder)
+        rows = _some_passages(folder / CORPUS)
+        texts: Mapping[str, str] = {row.passage_id: passage_text(row.title, row.text) for row in rows}
+        titles = {row.passage_id: row.title.strip() for row in rows}
         documents: Mapping[str, Sequence[str]] = {}
         advice = f"Add them to {CORPUS}, or take the lines out"
     else:
-        texts, documents = passages, _passages_of_documents(passages)
+        texts, titles, documents = passages, {}, _passages_of_documents(passages)
         advice = "Use ids of the passages table (embed-pipeline show passages), or add a corpus.jsonl"
     judged = read_judged(folder, split, texts, documents, advice)
     if judged.left_out:
@@ -236,7 +243,7 @@ def read_retrieval_set(
         say(f"{folder}: {count} are not judged in {split}.tsv and left out.")
     queries = {query_id: query.text for query_id, query in judged.queries.items()}
     metadata = {query_id: query.metadata for query_id, query in judged.queries.items()}
-    clusters = {query_id: _cluster(fields, judged.qrels[query_id]) for query_id, fields in metadata.items()}
+    clusters = {query_id: _cluster(fields, judged.qrels[query_id], titles) for query_id, fields in metadata.items()}
     return RetrievalSet(name, texts, queries, judged.qrels, _slices(metadata), clusters, kind)
 
 
@@ -257,14 +264,15 @@ def _metadata_of(retrieval_set: RetrievalSet, query: str) -> dict[str, str]:
     return {**retrieval_set.query_slices.get(query, {}), **cluster}
 
 
-def _cluster(metadata: Any, relevant: Mapping[str, int]) -> str:
+def _cluster(metadata: Any, relevant: Mapping[str, int], titles: Mapping[str, str]) -> str:
     """What the query's metadata says, else the document of its best passage."""
-    given = metadata.get(CLUSTER) if isinstance(metadata, dict) else None
-    if isinstance(given, str | int) and not isinstance(given, bool):
-        return str(given)
+    fields = metadata if isinstance(metadata, dict) else {}
+    for given in (fields.get(CLUSTER), fields.get(DOCUMENT)):
+        if isinstance(given, str | int) and not isinstance(given, bool):
+            return str(given)
     best = min(relevant, key=lambda passage: (-relevant[passage], passage))
     found = _PASSAGE_OF_DOCUMENT.fullmatch(best)
-    return found["document"] if found else best
+    return found["document"] if found else titles.get(best) or best
 
 
 def _passages_of_documents(passages: Iterable[str]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ def changed_settings(settings: Settings) -> dict[str, Any]:
     own = flat(settings.model_dump(mode="json"))
     found: dict[str, dict[str, Any]] = {}
     for profile in PROFILES:
-        usual = flat(load_settings(None, profile, (), {}).model_dump(mode="json"))
+        usual = _profile_settings(profile)
         found[profile] = {name: _told(name, value) for name, value in own.items() if value != usual.get(name)}
     closest = min(PROFILES, key=lambda profile: len(found[profile]))
     return {"profile": closest, "settings": found[closest]}
@@ -43,11 +44,37 @@ def changed_since(record: Mapping[str, Any], settings: Settings) -> dict[str, tu
     profile = record.get("profile")
     if profile not in PROFILES:
         return {}
-    then = flat(load_settings(None, profile, (), {}).model_dump(mode="json")) | dict(record["settings"])
+    then = _profile_settings(profile) | dict(record["settings"])
     now = {name: _told(name, value) for name, value in flat(settings.model_dump(mode="json")).items()}
     deciding = tuple(f"{name}." for name in _deciding(Settings) if not name.startswith(ALLOWANCES))
     names = [name for name in {**then, **now} if f"{name}.".startswith(deciding)]  # a dictionary has names of its own
     return {name: (then.get(name), now.get(name)) for name in names if then.get(name) != now.get(name)}
+
+
+def changed_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+    """Every setting that differs between two runs: dotted name -> (before, after).
+
+    Args:
+        before, after: records of runs, with what :func:`changed_settings` said of them.
+
+    Returns:
+        None where one of the records does not tell its settings.
+    """
+    if {before.get("profile"), after.get("profile")} - set(PROFILES):
+        return None
+    one, other = _recorded(before), _recorded(after)
+    names = sorted({**one, **other})
+    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
+
+
+def _recorded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting of a run: those of its profile, but for what differed."""
+    return _profile_settings(record["profile"]) | dict(record["settings"])
+
+
+@cache
+def _profile_settings(profile: str) -> dict[str, Any]:
+    return flat(load_settings(None, profile, (), {}).model_dump(mode="json"))
 
 
 def _deciding(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""candidate_metrics: models and endpoints that one could start from, or use as they are, untrained."""
+"""candidate_metrics: other models and endpoints, untrained, on the same test sets; only where there are candidates."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,12 @@ from urllib.parse import urldefrag
 
 from embed_pipeline import charts, tables
 from embed_pipeline.errors import EmbedPipelineError, ModelAccessError
-from embed_pipeline.files import sha256_json
+from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import EncoderSettings, Settings
 from embed_pipeline.settings.evaluation import is_address
 from embed_pipeline.stages.declare import Stage, StageRun, Version, never_moved
+from embed_pipeline.stages.embeddings import ENCODERS
 from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, evaluated_sets, gold_external
 from embed_pipeline.store.artifacts import Artifact
 
@@ -26,7 +27,7 @@ NAME = "candidate_metrics"
 SETTING = "eval.candidates"
 SHOWN = (
     *("candidate", "test_set", "ndcg_at_10", "delta", "p_corrected", "fused_ndcg_at_10", "dimensions", "parameters"),
-    *("bytes", "max_tokens", "passages_per_second", "problem"),
+    *("MB", "max_tokens", "passages_per_second", "problem"),
 )
 
 
@@ -77,12 +78,14 @@ def candidate_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifac
     found = [_measured(run, name, sets, base_metrics) for name in names]
     frame = candidate_table(sets, found, base_metrics.frame(), run.settings.eval)
     run.write_table(frame)
+    write_json(run.folder / f"{ENCODERS}.json", {one.name: one.encoder for one in found if one.encoder is not None})
     failed = {one.name: one.problem for one in found if one.problem is not None}
     for problem in failed.values():
         say(f"{SETTING}: not measured: {problem}")
     first = frame.row(0, named=True)
     run.summary |= {"candidates": len(names) - 1, "best": first["candidate"], "not_measured": len(failed)}
-    rows = [[_cell(row[name]) for name in SHOWN] for row in frame.iter_rows(named=True)]
+    shown = frame.with_columns(MB=frame["bytes"] / 1e6)
+    rows = [[_cell(row[name]) for name in SHOWN] for row in shown.iter_rows(named=True)]
     run.charts["candidates"] = charts.table(SHOWN, rows)
 
 
@@ -99,7 +102,7 @@ def _measured(run: StageRun, name: str, sets: "list[RetrievalSet]", base_metrics
             dense, fused = evaluate_candidate(
                 sets, _remembering(run.home, encoder), lambda one: run_of(runs, one, "bm25"), run.settings.eval
             )
-            return CandidateScores(name, dense, fused, facts)
+            return CandidateScores(name, dense, fused, facts, encoder=encoder.spec.version())
     except EmbedPipelineError as error:
         return CandidateScores(name, problem=str(error))
 

@@ -6,6 +6,9 @@ from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.settings import Settings
 from embed_pipeline.store.artifacts import Artifact
 
+ENCODERS = "encoders"
+"""File of an artifact that names further encoders by their version."""
+
 
 def encoders_in_use(settings: Settings) -> Callable[[Iterable[Artifact]], set[str]]:
     """A function of artifacts: the names of the embeddings folders of their models and base models.
@@ -34,13 +37,15 @@ def _base_model(settings: Settings) -> list[str]:
 
 
 def _versions(artifact: Artifact) -> list[str]:
-    """Of the model that an artifact holds, and of the base model that it was made with."""
+    """Of the model that an artifact holds, of the base model that it was made with, and of candidates it measured."""
     from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
 
     try:
         found = [artifact.manifest().external.get("base_model")]
         if (artifact.path / SPEC_FILE).is_file():
             found.append(EncoderSpec.load(artifact.path).version())
+        if (artifact.path / f"{ENCODERS}.json").is_file():
+            found += artifact.json(ENCODERS).values()
     except EmbedPipelineError:
         return []
     return [version for version in found if version is not None]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from embed_pipeline.errors import StageError
+from embed_pipeline.evaluation.judged import FOLDER as JUDGED
+from embed_pipeline.evaluation.judged import JudgedQuestions
 from embed_pipeline.files import is_being_written, remove_tree
 from embed_pipeline.stages.purge import Purge, file_holds
 from embed_pipeline.store.artifacts import POINTER, Store
@@ -15,7 +17,7 @@ from embed_pipeline.store.strings import strings_of
 EMBEDDINGS = "cache/embeddings"
 RESPONSES = "cache/responses.sqlite"
 SCORES = "cache/cross_encoder.sqlite"
-LOOKED_AFTER = ("artifacts/", "dagster/", "work/", EMBEDDINGS, RESPONSES, SCORES)
+LOOKED_AFTER = ("artifacts/", "dagster/", "work/", f"{JUDGED}/", EMBEDDINGS, RESPONSES, SCORES)
 """What of a home is looked after in a way of its own; any other file that quotes or names the documents goes."""
 
 
@@ -87,7 +89,8 @@ def erase_caches(purge: Purge) -> None:
 
 
 def erase_files(purge: Purge, others: Iterable[Path]) -> None:
-    """Remove other files, and the artifacts with their keys, pointers and records."""
+    """Remove other files, judgements, and the artifacts with their keys, pointers and records."""
+    JudgedQuestions(purge.home).forget(purge.holds)
     store = Store(purge.home)
     for path in [*others, *_records_of(purge, store)]:
         path.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """eval: base model, BM25, hybrid; tuned against base; the verdict."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
@@ -62,6 +63,18 @@ def told_gold(
     return shown, counted
 
 
+def tell_language(run: StageRun, passages: Artifact) -> None:
+    """Warn, in the log and in the summary, where the base model was not made for the language of the corpus."""
+    from embed_pipeline.encoders.languages import language_warning
+
+    frame = passages.frame()
+    folder = Path(run.base_encoder().spec.model)
+    warning = language_warning(run.settings.base_model, folder, frame["language"].to_list(), frame["text"].to_list())
+    if warning is not None:
+        say(f"warning: {warning}")
+        run.summary["warning"] = warning
+
+
 @stage(
     group="eval",
     version="2",
@@ -85,6 +98,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     write_json(run.folder / FUSION, found.fusion.as_json())
     run.summary |= {f"{one.name}_queries": len(one.queries) for one in sets}
     run.summary |= _headline(found.query_metrics)
+    tell_language(run, passages)
 
 
 @stage(

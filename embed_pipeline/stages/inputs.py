@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embed_pipeline.files import sha256_json
+from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Version
 from embed_pipeline.store.artifacts import Artifact
@@ -77,12 +78,15 @@ def _gold_sets_version(named: "dict[str, Path]") -> str:
 
 def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) -> "list[RetrievalSet]":
     """The gold sets, and the synthetic benchmark, when it has queries."""
-    from embed_pipeline.evaluation.gold import load_gold
+    from embed_pipeline.evaluation.gold import load_gold, own_answers
     from embed_pipeline.formats.beir import read_retrieval_set
 
     gold = settings.eval.all_gold
     texts = passage_texts(passages) if gold else {}
     sets = [load_gold(folder.expanduser(), texts, name) for name, folder in gold.items()]
+    for line in (own_answers(one) for one in sets if not settings.eval.keep_identical_ids):
+        if line is not None:
+            say(f"warning: {line}")
     if benchmark.file("queries.jsonl").stat().st_size:
         sets.append(read_retrieval_set(benchmark.path, "test", "synthetic", kind="synthetic"))
     return sets

@@ -74,13 +74,27 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
         say(line)
 
 
-@stage(group="prep", version="2", storage="folder", kinds=("beir",))
+@stage(
+    group="prep",
+    version="3",
+    storage="folder",
+    external=base_model_external,
+    looks_at=BASE_MODEL,
+    kinds=("beir",),
+)
 def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
-    """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv."""
+    """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv.
+
+    Questions of the offline generator are put in other words than their passage's; others stay as they are.
+    """
     from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.prep.benchmark import build_retrieval_set
+    from embed_pipeline.prep.rewording import reworded
 
-    built = build_retrieval_set(qa_pairs.frame(), passages.frame(), splits.frame(), "test", "synthetic")
+    pairs = qa_pairs.frame()
+    built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
+    offline = set(pairs.filter(pairs["generator"].str.starts_with("offline/"))["question_id"])
+    built = reworded(built, offline, run.base_encoder())
     write_retrieval_set(built, run.folder, "test")
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 

@@ -72,7 +72,7 @@ def _prompts_version(settings: Settings) -> str:
 
 @stage(
     group="sdg",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.QaCandidates,
     settings=GENERATION,

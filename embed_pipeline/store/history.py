@@ -4,10 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import write_json
+from embed_pipeline.store.artifacts import Artifact
 
 FOLDER = "history"
+KEPT_METRICS = ("ndcg@10", "recall@10")
+NO_FIGURES: dict[str, Any] = {
+    "verdict": None,
+    "firm": None,
+    "ndcg_at_10": {},
+    "figures": {},
+    "test_set_versions": {},
+}
+"""Of a run without metrics: what :func:`figures_of` gives of one that has them."""
 
 
 class History:
@@ -29,6 +41,38 @@ class History:
         files = self.folder.glob("*.json") if self.folder.is_dir() else []
         records = [record for record in map(_read, files) if record]
         return sorted(records, key=lambda record: (record["started"], record["run_id"]), reverse=True)
+
+
+def status_now(record: dict[str, Any]) -> str:
+    """Of a run; ``killed`` where it began, and its process is gone without a word."""
+    if record["status"] == "started" and not psutil.pid_exists(int(record.get("pid") or 0)):
+        return "killed"
+    return str(record["status"])
+
+
+def figures_of(metrics: Artifact) -> dict[str, Any]:
+    """What the record of a run keeps of its metrics, so that it can be told when the artifact is gone.
+
+    Returns:
+        ``{"verdict", "firm", "ndcg_at_10": {test set: {system: value}}, "figures": {test set: {system: {metric:
+        value}}}, "test_set_versions": {test set: hash}}``. Metrics of an earlier release know no versions.
+    """
+    summary = metrics.json("summary")
+    figures = {
+        test_set: {system: {one: values[one] for one in KEPT_METRICS if one in values} for system, values in of.items()}
+        for test_set, of in summary.get("test_sets", {}).items()
+    }
+    ndcg = {
+        test_set: {system: values["ndcg@10"] for system, values in of.items() if "ndcg@10" in values}
+        for test_set, of in figures.items()
+    }
+    return {
+        "verdict": summary.get("verdict"),
+        "firm": summary.get("decision", {}).get("firm"),
+        "ndcg_at_10": ndcg,
+        "figures": figures,
+        "test_set_versions": summary.get("test_set_versions", {}),
+    }
 
 
 def experiment(home: Path, run: str) -> dict[str, Any]:

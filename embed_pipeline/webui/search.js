@@ -137,11 +137,9 @@
         make("span", { className: "score", textContent: hit.score.toFixed(system.name === "bm25" ? 2 : 3) })),
       make("h3", { dir: "auto", textContent: passage.title || hit.passage_id }), text);
     element.dataset.passage = hit.passage_id;
-    if (passage.text.length > 280) {
-      const more = make("button", { type: "button", className: "plain", textContent: "More" });
-      more.onclick = () => { more.textContent = element.classList.toggle("open") ? "Less" : "More"; };
-      element.append(more);
-    }
+    const more = make("button", { type: "button", className: "plain more", textContent: "More" });
+    more.onclick = () => { more.textContent = element.classList.toggle("open") ? "Less" : "More"; };
+    element.append(more);
     element.append(make("p", { className: "ranks", title: hit.passage_id, textContent: elsewhere }));
     if (state.may_judge) element.append(buttons(hit.passage_id));
     element.onmouseenter = () => light(hit.passage_id, true);
@@ -154,6 +152,10 @@
     byId("found").replaceChildren(...shown.systems.map((system) => make("section", { className: "system" },
       make("h2", { textContent: system.label }), make("p", { textContent: system.about }),
       system.hits.length ? make("ol", {}, ...system.hits.map((hit) => card(system, hit))) : make("p", { textContent: "Nothing: no passage shares a word with the query." }))));
+    for (const more of document.querySelectorAll(".hit .more")) {
+      const text = more.parentElement.querySelector(".text");
+      more.hidden = text.scrollHeight <= text.clientHeight + 1;
+    }
     byId("legend").hidden = false;
     if (state.may_judge) press();
   };

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -12,22 +11,13 @@ from starlette.routing import Route
 
 from embed_pipeline.errors import EmbedPipelineError, InputError, UserError
 from embed_pipeline.evaluation.judged import GOAL, JudgedQuestions
+from embed_pipeline.webui.page_files import NO_STORE, page_files
 from embed_pipeline.webui.refusals import refusal
 from embed_pipeline.webui.search_engines import SearchEngine
 
 PAGE = "/embed_pipeline/search"
 QUERY = f"{PAGE}/query"
 """Takes a POST that changes nothing, so that queries stand in no log and may be long."""
-FILES = {
-    "": ("search.html", "text/html"),
-    ".js": ("search.js", "application/javascript"),
-    ".css": ("search.css", "text/css"),
-}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class SearchPages:
@@ -51,9 +41,8 @@ class SearchPages:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        files = [Route(f"{PAGE}{suffix}", _file(*of)) for suffix, of in FILES.items()]
         return [
-            *files,
+            *page_files(PAGE, "search"),
             Route(QUERY, self._answering(self._query), methods=["POST"]),
             Route(f"{PAGE}/state", self._answering(self._state)),
             Route(f"{PAGE}/judged", self._answering(self._list)),
@@ -150,7 +139,8 @@ class SearchPages:
         removed = given.get("removed")
         if not isinstance(removed, dict) or not isinstance(removed.get("scores"), dict):
             raise InputError("nothing was removed.")
-        texts = removed.get("texts") if isinstance(removed.get("texts"), dict) else {}
+        given_texts = removed.get("texts")
+        texts = given_texts if isinstance(given_texts, dict) else {}
         for passage, score in removed["scores"].items():
             self._judged.judge(_text(removed, "query"), passage, score, str(texts.get(passage, "")))
         return self._count()
@@ -161,13 +151,3 @@ def _text(given: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{name} is a text.")
     return value
-
-
-def _file(name: str, kind: str) -> Any:
-    async def endpoint(_: Request) -> Response:
-        content = resources.files("embed_pipeline.webui").joinpath(name).read_text("utf-8")
-        return Response(
-            content, media_type=kind, headers={"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
-        )
-
-    return endpoint

@@ -23,6 +23,7 @@ from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.reports import find_report
 from embed_pipeline.webui.daemon import running_daemon
 from embed_pipeline.webui.guard import Guard
+from embed_pipeline.webui.history_pages import MOST_RUNS, HistoryPages
 from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
 from embed_pipeline.webui.refusals import refusal
@@ -89,8 +90,10 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
     def __init__(self, context: Any, state: Path) -> None:
         self._state = state
         home = Path(os.environ["EMBED_PIPELINE_HOME"])
+        self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
         self.searching = SearchEngine(home, self._settings)
         self._search = SearchPages(self.searching, JudgedQuestions(home), self._has_log, home_page="/")
+        self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
         super().__init__(context, live_data_poll_rate=2000)
 
     def index_html_endpoint(self, request: Request) -> Any:
@@ -126,7 +129,9 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
             Route(f"{OURS}/state", self._state_endpoint),
             Route(f"{OURS}/notice.js", _notice_endpoint),
             Route(f"{OURS}/report/{{version:path}}", _report_endpoint),
+            *self._history.routes(),
             *self._search.routes(),
+            *self._history.routes(),
         ]
         return [*ours, *super().build_routes()]  # type: ignore[no-untyped-call]
 

@@ -56,6 +56,7 @@ def test_a_run_in_which_everything_is_up_to_date_starts_nothing(definitions, ins
     assert executed(instance, first) == ["names", "model", "model_enough_names", "score"]
     assert executed(instance, second) == []
     assert second.is_success
+    assert [record_of(tmp_path, run)["cost"] for run in (first, second)] == [{"tokens": 7.0}, {}]
     (line,) = [entry.message for entry in instance.all_logs(second.run_id) if "up to date" in (entry.message or "")]
     assert "3 of 3 assets are up to date" in line
     assert {one["outcome"] for one in record_of(tmp_path, second)["assets"].values()} == {"reused"}

@@ -8,7 +8,14 @@ import dagster as dg
 import pytest
 
 from embed_pipeline.defs.assets import to_failure
-from embed_pipeline.defs.notifications import build_notifications, failures, figures_of, send, tell_of_confirmation
+from embed_pipeline.defs.notifications import (
+    build_notifications,
+    failures,
+    figures_of,
+    send,
+    tell_of_confirmation,
+    verdict_sentence,
+)
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings.sources import load_settings
@@ -117,8 +124,18 @@ def test_a_verdict_is_told_with_its_figures(instance, hook, tmp_path):  # noqa: 
     assert body["sentence"] == "the verdict is ship: nDCG@10 0.500 -> 0.750 (gold)"
     assert body["figures"] == {
         "verdict": "ship",
+        "provisional": False,
         "ndcg@10": {"gold": {"base": 0.5, "tuned": 0.75, "delta": 0.25}},
     }
+
+
+def test_a_provisional_verdict_is_called_so(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    monkeypatch.setitem(SUMMARY, "decision", {"firm": False})
+    measured(store, "r")
+    figures = figures_of(store, "r")
+    assert figures["provisional"]
+    assert verdict_sentence(figures).startswith("the verdict is ship (provisional): nDCG@10")
 
 
 @pytest.mark.parametrize("outcome", ["reused", "skipped"])

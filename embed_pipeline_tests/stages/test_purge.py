@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from embed_pipeline.errors import InputError
+from embed_pipeline.evaluation.judged import JudgedQuestions
 from embed_pipeline.files import sha256_text, temporary_folder, write_json
 from embed_pipeline.stages import erase
 from embed_pipeline.stages.purge import find, require_gone
@@ -104,6 +105,17 @@ def test_what_was_made_from_a_document_goes_and_the_rest_stays(tmp_path, prefix)
     assert fresh.current(f"{prefix}checkpoint") is not None
     with pytest.raises(InputError, match=r"holds no document anna\.md"):
         find(tmp_path, ["anna.md"])
+
+
+def test_judgements_of_its_passages_and_questions_that_quote_it_go_and_others_stay(tmp_path):
+    fill(tmp_path)
+    judged = JudgedQuestions(tmp_path)
+    judged.judge("what is in the hut", "anna.md#0000", 2)
+    judged.judge("what is in the hut", "valve.md#0000", 1)
+    judged.judge("who lives in the hut", "anna.md#0000", 1)
+    judged.judge(ANNA, "valve.md#0000", 0)
+    purge(tmp_path, "anna.md")
+    assert [(one.text, dict(one.scores)) for one in judged.all()] == [("what is in the hut", {"valve.md#0000": 1})]
 
 
 def test_replies_about_it_go_and_others_stay(tmp_path):

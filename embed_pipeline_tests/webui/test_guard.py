@@ -302,12 +302,14 @@ def test_operators_run_and_viewers_look(people, shared):
     assert shared.post(MUTATION, **olga).status_code == 200
     assert shared.post(QUERY, **vera).status_code == 200
     assert shared.get("/runs", **vera).status_code == 200
+    assert shared.post({"query": "where"}, "/embed_pipeline/search/query", **vera).status_code == 200
     both = {"query": "query Q { a } mutation M { b }", "operationName": "Q"}
-    for body, path in ((MUTATION, "/graphql"), (both, "/graphql"), ({}, "/report_asset_materialization/passages")):
+    for body, path in ((MUTATION, "/graphql"), (both, "/graphql"), ({}, "/embed_pipeline/search/judge"),
+                       ({}, "/report_asset_materialization/passages")):  # fmt: skip
         refused = shared.post(body, path, **vera)
         assert refused.status_code == 403
         assert "vera may look, not run" in refused.json()["errors"][0]["message"]
-    assert len(shared.arrived) == 3
+    assert len(shared.arrived) == 4
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites_and_from_plain_http_behind_tls(people, shared):

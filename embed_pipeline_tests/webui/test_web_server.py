@@ -1,4 +1,4 @@
-"""What the web process answers besides Dagster: the report of a version of metrics."""
+"""What the web process answers besides Dagster: the report of a version of metrics, the page of all runs."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import pytest
 
 from embed_pipeline.evaluation.report_script import script_hash
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
 from embed_pipeline_tests.store.test_reports import commit
 from embed_pipeline_tests.webui.served import Ui, corpus_of
 
@@ -53,6 +54,22 @@ def test_what_is_no_report_is_told(ui):
         answer = get(ui, version)
         assert answer.status_code == 404
         assert "report" in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
+def test_from_the_web_ui_to_all_runs_and_from_there_to_one(ui):
+    with chromium() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(ui.url)
+        page.locator("#embed-pipeline-notice").get_by_role("link", name="History").click()
+        page.get_by_text("No run yet").wait_for()
+        run_id = ui.launch("corpus_manifest")
+        assert ui.finished(run_id) == "SUCCESS"
+        page.reload()
+        page.locator(f"tr[data-run='{run_id}']").get_by_role("link", name="run", exact=True).click()
+        page.wait_for_url(f"{ui.url}/runs/{run_id}")
+        page.get_by_text("corpus_manifest").first.wait_for()
 
 
 def test_a_page_elsewhere_cannot_have_it(ui):

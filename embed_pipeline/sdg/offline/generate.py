@@ -19,9 +19,9 @@ from embed_pipeline.progress import track
 from embed_pipeline.sdg.candidates import Candidate, candidates_frame
 from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
 from embed_pipeline.sdg.offline.recipes import RECIPES, View
-from embed_pipeline.sdg.offline.text import TermStatistics, units
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline.text.forms import same_text_key
+from embed_pipeline.text.words import TermStatistics, units
 
 TWO_PASSAGES = "two_passages"
 # all-MiniLM-L6-v2 on manuals with human questions, nDCG@10, 1,000 to 3,000 pairs: mixes like this one +16 to +17 %,

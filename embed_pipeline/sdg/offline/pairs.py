@@ -8,7 +8,7 @@ from itertools import permutations
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
 from embed_pipeline.sdg.offline.recipes import View
-from embed_pipeline.sdg.offline.text import Word, join, words
+from embed_pipeline.text.words import Word, join, words
 
 MAX_LINK_PASSAGES = 6
 MIN_SHARED_TERMS = 2

@@ -6,7 +6,7 @@ listed have question words and some have definitions. Elsewhere nothing is turne
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 QUESTION_WORDS: Mapping[str, tuple[str, ...]] = {
     "ar": ("ما", "كيف", "أي", "متى", "لماذا", "أين"),
@@ -45,7 +45,7 @@ QUESTION_MARKS: Mapping[str, str] = {"ar": "؟", "el": ";", "fa": "؟", "ja": "�
 DEFINITIONS: Mapping[str, tuple[str, str]] = {
     "ar": (r"([^،,]{3,60}?) (?:هو|هي) (?:عبارة عن|أحد|إحدى|نوع من|واحدة? من)", "ما هو {}؟"),
     "de": (r"(?:(?:der|die|das|eine?) )?([^,]{3,60}?) (?:ist|sind) (?:eine?|der|die|das)\b", "Was ist {}?"),
-    "en": (r"(?:(?:the|an?) )?([^,]{3,60}?) (?:is|are|means|refers to) (?:an?|the|any)\b", "What is {}?"),
+    "en": (r"((?:an? )?[^,]{3,60}?) (is|are|means|refers to) (?:an?|the|any)\b", "What {} {}?"),
     "es": (r"(?:(?:el|la|los|las|una?) )?([^,]{3,60}?) (?:es|son) (?:una?|el|la)\b", "¿Qué es {}?"),
     "fr": (r"(?:(?:les?|la|une?) |l['’])?([^,]{3,60}?) (?:est|sont) (?:une?|les?|la|des)\b", "Qu'est-ce que {} ?"),
     "it": (r"(?:(?:il|lo|la|i|gli|le|un[ao]?) |l['’])?([^,]{3,60}?) (?:è|sono) (?:un[ao]?|il|la)\b", "Che cos'è {}?"),
@@ -58,12 +58,13 @@ DEFINITIONS: Mapping[str, tuple[str, str]] = {
 }
 _NO_TERM = re.compile(
     r"(?:here|there|this|that|it|these|those|they|he|she|we|you|if|when|where|what|which|who|one|each|all|such|any|"
-    r"no|note|in|for|as|"
+    r"no|note|in|for|as|the|only|so|its|their|your|after|before|below|above|another|other|both|following|most|many|some|"
     r"es|er|sie|dies|das|hier|dort|wir|man|il|elle|ce|c['’]est|on|nous|voici|esto|este|esta|ello|él|ella|aquí|"
     r"esso|questo|questa|qui|isto|ele|ela|aqui|dit|dat|hij|zij|"
     r"это|он|она|они|هذا|هذه|ذلك|تلك|وهذا|وهذه|đó|đây|nó)\b|[这這那它他她其此该該但而也]|こ[れの]|そ[れの]",
     re.IGNORECASE,
 )
+_PAIRED = ("()", "[]", "{}", "“”", "«»")
 LAST_PART_WORDS = (6, 16)
 _AUXILIARY = r"(is|are|was|were|can|may|must|shall|should|will|has|have|cannot|does|do)"
 _PLAIN = frozenset(
@@ -89,11 +90,15 @@ _PLAIN = frozenset(
         *("if", "in", "at", "on", "by", "for", "there"),
     ]
 )
-# What begins or ends so is not the subject of the sentence.
+# What begins or ends so is not the subject of the sentence; what these words stand for is said elsewhere, so that
+# nobody would ask with them; and an imperative or the number of a clause has no subject.
 _NO_SUBJECT = re.compile(
     r"(?:after|and|as|at|because|before|basically|but|by|during|either|except|for|from|here|how|however|if|in|note|of|"
     r"on|once|or|please|provided|since|so|that|then|thus|to|under|unless|until|upon|what|when|where|whether|which|"
-    r"while|who|with|without)\b|.*\b(?:that|which|who|if|where|when|and|or|to)$",
+    r"while|who|with|without|above|again|although|another|below|both|either|he|i|it|she|such|there|no|these|they|this|those|"
+    r"we|you|the (?:above|below|following|former|latter)|"
+    r"add|check|cut|do|ensure|fit|give|keep|make|note|read|remove|see|set|should|use|write)\b|"
+    r"(?:\d+[.)]|[ivx]+\)|[^\w\"“])|.*\b(?:(?:that|what|which|who|if|where|when)\b|(?:and|or|to)$)",
     re.IGNORECASE | re.DOTALL,
 )
 _OPEN_END = frozenset(
@@ -104,17 +109,25 @@ _OPEN_END = frozenset(
         *("will", "would"),
     ]
 )
+_NEXT_CLAUSE = re.compile(r"[;:]\s|\.\s+(?=[A-Z])")
+_PARTICIPLE = re.compile(
+    r"(?:(?:not|also|never|always|already|now|\w+ly) )*(?:been|had|made|\w+(?:ed|en|wn))\b", re.IGNORECASE
+)
+_ANAPHORA = re.compile(r"(?:this|that|these|those|it|they|he|she|both|so|such|there)\b", re.IGNORECASE)
 _ENGLISH = (
     (re.compile(r"(?:If|Where) ([^,]{10,120}), .{8,}"), ("What happens if {0}?", "What to do if {0}?")),
     (re.compile(r"(?:When|Whenever|Once) ([^,]{10,120}), .{8,}"), ("What happens when {0}?", "What to do when {0}?")),
-    (re.compile(r"(?:In order to|To) ([^,]{8,120}), .{8,}"), ("How to {0}?", "How do I {0}?")),
+    (
+        re.compile(r"(?:In order to|To) (?!(?:the|an?|this|that|these|date|which)\b)([^,]{8,120}), .{8,}"),
+        ("How to {0}?", "How do I {0}?"),
+    ),
     (
         re.compile(r"(.{12,140}?),? (?:because|due to|so that|as a result of) .{8,}"),
-        ("Why {0}?", "Why is it that {0}?"),
+        ("Why is it that {0}?",),
     ),
     (
         re.compile(rf"([^,;:]{{3,80}}?) {_AUXILIARY} (?!and |or )(.{{8,}}?)[.;:]?"),
-        ("{1} {0} {2}?", "When {1} {0} {2}?", "Why {1} {0} {2}?"),
+        ("{1} {0} {2}?", "Why {1} {0} {2}?"),
     ),
 )
 
@@ -127,8 +140,18 @@ def defined_term(sentence: str, language: str) -> tuple[str, str] | None:
     match = re.match(pattern, sentence, re.IGNORECASE)
     if match is None or _NO_TERM.match(match.group(1)):
         return None
-    term = match.group(1).strip(" \"'“”«»()")
-    return (term, template.format(term)) if term else None
+    term = match.group(1).strip(" \"'“”«»")
+    if not term or _is_broken(term) or (language == "de" and not term[0].isupper()):
+        return None
+    if language == "en":
+        verb = "are" if match.group(2).casefold() == "are" else "is"
+        return term, template.format(verb, _lowered(term))
+    return term, template.format(term)
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a bracket or a quotation is opened and not closed, or the other way round."""
+    return any(text.count(left) != text.count(right) for left, right in _PAIRED) or text.count('"') % 2 == 1
 
 
 def rephrased(sentence: str, language: str, rng: random.Random) -> str | None:
@@ -141,16 +164,23 @@ def rephrased(sentence: str, language: str, rng: random.Random) -> str | None:
         if match and not (match.start(1) == 0 and _NO_SUBJECT.match(match.group(1))):
             parts = [_lowered(part) for part in match.groups()]
             parts[-1] = _cut(parts[-1], rng.randint(*LAST_PART_WORDS))
-            if not parts[-1]:
-                continue
             text = rng.choice(templates).format(*parts)
-            return text[0].upper() + text[1:]
+            if parts[-1] and not _points_elsewhere(parts) and not _is_broken(text):
+                return text[0].upper() + text[1:]
     return None
+
+
+def _points_elsewhere(parts: Sequence[str]) -> bool:
+    """Whether it asks about "that", or with "has" as the verb of the sentence (has it an earth?)."""
+    auxiliary = parts[1].casefold() if len(parts) > 1 else ""
+    owned = auxiliary in ("has", "have") and not _PARTICIPLE.match(parts[-1])
+    supported = auxiliary in ("do", "does") and not parts[-1].casefold().startswith("not ")
+    return owned or supported or (len(parts) == 1 and _ANAPHORA.match(parts[0]) is not None)
 
 
 def _cut(part: str, size: int) -> str:
     """The first words, up to the last on which a phrase can end."""
-    kept = part.split()[:size]
+    kept = _NEXT_CLAUSE.split(part, maxsplit=1)[0].split()[:size]
     while kept and (kept[-1].casefold() in _OPEN_END or not kept[-1].strip(",;:.–—-")):
         kept.pop()
     return " ".join(kept).rstrip(" ,;:.")

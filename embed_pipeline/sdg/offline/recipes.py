@@ -11,7 +11,7 @@ from functools import cached_property
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
 from embed_pipeline.sdg.offline.phrasing import IN_PLACE, QUESTION_MARKS, QUESTION_WORDS, defined_term, rephrased
-from embed_pipeline.sdg.offline.text import TermStatistics, Word, join, words
+from embed_pipeline.text.words import TermStatistics, Word, join, words
 
 DROP_SHARE = 0.3
 KEYWORDS = (3, 7)

@@ -1,0 +1,76 @@
+"""Test questions in other words than their passage's."""
+
+import pytest
+
+from embed_pipeline.evaluation.retrieve import bm25_run
+from embed_pipeline.prep.rewording import LEAST, MOST, reworded, share_to_replace
+from embed_pipeline.records import RetrievalSet
+from embed_pipeline.text.words import TermStatistics, words
+from embed_pipeline_tests.prep.build import WordEncoder
+
+TOPICS = ("rotor", "sensor", "valve", "winch", "cradle", "mast")
+
+
+def manuals() -> RetrievalSet:
+    """Passages in twos about one topic; every question is made of words of its passage."""
+    passages, queries, qrels = {}, {}, {}
+    for topic in TOPICS:
+        for part in range(2):
+            name = f"{topic}{part}"
+            own = " ".join(f"{topic}{letter}{part}" for letter in "abcdef")
+            passages[name] = f"the {topic} of the {topic}house has {own}"
+            queries[f"q-{name}"] = f"how has {own}"
+            qrels[f"q-{name}"] = {name: 1}
+    return RetrievalSet("synthetic", passages, queries, qrels, kind="synthetic")
+
+
+def margin(test_set: RetrievalSet, question: str) -> float:
+    """How far BM25 sets the passage asked about apart from the next one."""
+    first, second, *_ = [*bm25_run(test_set, 10)[question].values(), 0.0, 0.0]
+    return first - second
+
+
+def shared(test_set: RetrievalSet, question: str) -> int:
+    passage = test_set.passages[next(iter(test_set.qrels[question]))]
+    forms = {word.form for word in words(passage)}
+    return sum(word.form in forms for word in words(test_set.queries[question]))
+
+
+def test_some_of_the_shared_words_give_way_to_words_of_near_passages():
+    given = manuals()
+    made = reworded(given, set(given.queries), WordEncoder())
+    known = {word.form for text in given.passages.values() for word in words(text)} | {"how"}
+    for question in given.queries:
+        assert 0 < shared(made, question) < shared(given, question)
+        assert {word.form for word in words(made.queries[question])} <= known
+        assert margin(made, question) < margin(given, question)
+
+
+def test_nothing_else_changes_and_it_is_the_same_every_time():
+    given = manuals()
+    one, *others = sorted(given.queries)
+    made = reworded(given, {one}, WordEncoder())
+    assert made.queries[one] != given.queries[one]
+    assert [made.queries[name] for name in others] == [given.queries[name] for name in others]
+    assert (made.passages, made.qrels, list(made.queries)) == (given.passages, given.qrels, list(given.queries))
+    assert reworded(given, {one}, WordEncoder()) == made
+
+
+@pytest.mark.parametrize("questions", [set(), {"of another split"}])
+def test_without_questions_to_reword_the_set_is_the_given_one(questions):
+    given = manuals()
+    assert reworded(given, questions, WordEncoder()) is given
+
+
+def test_a_question_stays_where_no_near_passage_has_other_words():
+    given = RetrievalSet("synthetic", {"p": "a lone passage"}, {"q": "lone passage"}, {"q": {"p": 1}})
+    assert reworded(given, {"q"}, WordEncoder()).queries == given.queries
+
+
+def test_the_fewer_words_passages_have_of_their_own_the_more_give_way():
+    apart = [" ".join(f"w{number}{letter}" for letter in "abcdef") for number in range(20)]
+    alike = [" ".join(f"w{(number + step) % 20}" for step in range(3)) for number in range(20)]
+    shares = [share_to_replace(texts, TermStatistics(texts)) for texts in (apart, alike)]
+    assert shares[0] == LEAST
+    assert shares[0] < shares[1] <= MOST
+    assert share_to_replace([], TermStatistics([])) == MOST
