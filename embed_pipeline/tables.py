@@ -228,6 +228,7 @@ class SweepComparison(dy.Schema):
     asset = _text("The asset that holds the model.")
     learning_rate = dy.Float64(nullable=False, description="finetune.learning_rate.")
     epochs = _count("finetune.epochs.", min=1)
+    training_share = dy.Float64(nullable=False, min=0, max=1, description="finetune.training_share.")
     steps = _count("Optimizer steps made.", min=1)
     best_step = _count("Step of the model that was kept.")
     final_loss = dy.Float64(nullable=False, description="Loss of the last step.")

@@ -18,8 +18,15 @@ ROUNDS = (*TRAINED, "--set", "prep.mining_rounds=2")
 @pytest.fixture(scope="module")
 def user(tmp_path_factory) -> User:
     somebody = User(tmp_path_factory.mktemp("rounds"), documents=14)
-    assert somebody.run("finetune", *TRAINED).returncode == 0
+    followed = ("--set", 'finetune.report_to=["tensorboard"]')
+    assert somebody.run("finetune", *TRAINED, *followed).returncode == 0
     return somebody
+
+
+def test_a_tracker_writes_into_the_home(user):
+    (run,) = (user.home / "tracking" / "tensorboard").iterdir()
+    assert run.name.startswith("checkpoint-")
+    assert [path.name.startswith("events.out.tfevents") for path in run.iterdir()] == [True]
 
 
 def test_a_second_round_mines_with_the_tuned_model(user):
@@ -47,19 +54,24 @@ def test_a_second_round_mines_with_the_tuned_model(user):
 
 
 def test_a_sweep_compares_and_its_winner_is_taken_over(user):
-    chosen = (*TRAINED, "--set", "sweep.learning_rate_factors=[10]")
+    chosen = (*TRAINED, "--set", "sweep.learning_rate_factors=[10]", "--set", "sweep.training_share=[0.5]")
     done = user.run("sweep", "--json", *chosen)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["sweep"]
-    assert [row["variant"] for row in rows] == ["unchanged", "learning_rate_x10"]
+    assert [row["variant"] for row in rows] == ["unchanged", "learning_rate_x10", "training_share_0_5"]
     assert rows[1]["learning_rate"] == pytest.approx(10 * rows[0]["learning_rate"])
     assert sum(row["best"] for row in rows) == 1
-    best = max(rows, key=lambda row: row["validation"])
+    assert [row["training_share"] for row in rows] == [1.0, 1.0, 0.5]
+    assert rows[2]["steps"] <= rows[0]["steps"]
+    best = max(rows[:2], key=lambda row: row["validation"])
     assert best["best"]
     assert all(np.isfinite(row["test"]) and row["test_set"] == "synthetic" for row in rows)
     printed = user.run("sweep", *chosen)
     assert "best on validation" in printed.stdout
     assert "learning_rate_x10" in printed.stdout
+    assert "From 50% to 100% of the training questions nDCG@10" in printed.stdout
+    compared = Store(user.home).current("sweep_comparison")
+    assert compared.manifest().summary["saturation"].startswith("From 50%")
     taken = user.run("finetune", "--json", *TRAINED, "--set", "finetune.learning_rate=0.01")
     outcomes = {row["asset"]: row["outcome"] for row in json.loads(taken.stdout)["assets"]}
     assert outcomes["checkpoint"] == "reused"

@@ -33,6 +33,7 @@ class Pins:
         follows: a file whose versions are taken where they fit.
         hashes: whether it is for ``pip install --require-hashes``, else for ``pip install -c``.
         cuda: whether packages of CUDA belong in it.
+        optional: extras whose packages are pinned as well, so that they fit the others.
     """
 
     file: str
@@ -41,11 +42,13 @@ class Pins:
     follows: str | None = None
     hashes: bool = False
     cuda: bool = False
+    optional: tuple[str, ...] = ()
 
 
+TRACKERS = ("mlflow", "tensorboard", "trackio", "wandb")
 FILES = (
-    Pins("constraints.txt", ("cpu", "demo", "dev"), (CPU_TORCH,)),
-    Pins("constraints-gpu.txt", ("gpu", "demo", "dev"), follows="constraints.txt", cuda=True),
+    Pins("constraints.txt", ("cpu", "demo", "dev"), (CPU_TORCH,), optional=TRACKERS),
+    Pins("constraints-gpu.txt", ("gpu", "demo", "dev"), follows="constraints.txt", cuda=True, optional=TRACKERS),
     Pins(
         "constraints-data-designer.txt",
         ("cpu", "data-designer", "demo", "dev"),
@@ -69,7 +72,7 @@ def compile_pins(pins: Pins, upgrade: bool) -> str:
         command = [find_uv_bin(), "pip", "compile", "pyproject.toml", "--quiet", "--universal", "--no-header"]
         command += ["--fork-strategy", "fewest", "--no-annotate", "--no-emit-index-url", "--output-file", str(out)]
         command += ["--python", sys.executable, "--no-python-downloads", "--constraints", str(held)]
-        command += [part for extra in pins.extras for part in ("--extra", extra)]
+        command += [part for extra in (*pins.extras, *pins.optional) for part in ("--extra", extra)]
         command += ["--generate-hashes"] if pins.hashes else []
         subprocess.run(command, cwd=ROOT, check=True)
         return _header(pins) + (_requirements(out.read_text()) if pins.hashes else _constraints(out.read_text(), pins))

@@ -49,6 +49,8 @@ WAYS = (
     Way(("serving",), "constraints.txt", (LINUX, LINUX_ARM, MACOS)),
     Way(("serving-gpu",), "constraints-gpu.txt", (LINUX, LINUX_ARM)),
     Way(("cpu", "data-designer"), "constraints-data-designer.txt", (LINUX,)),
+    Way(("cpu", "mlflow", "tensorboard", "trackio", "wandb"), "constraints.txt", (LINUX, LINUX_ARM, MACOS)),
+    Way(("gpu", "mlflow", "tensorboard", "trackio", "wandb"), "constraints-gpu.txt", (LINUX, LINUX_ARM)),
 )
 
 

@@ -175,7 +175,7 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The trainings of a sweep; the best on validation is marked."""
     test_set = rows[0]["test_set"]
     table = Table(
-        "training", "learning rate", "epochs", "steps", "kept", "loss", "validation", f"{test_set}",
+        "training", "learning rate", "epochs", "share", "steps", "kept", "loss", "validation", f"{test_set}",
         Column("interval against base", no_wrap=True), "p", "seconds",
         title="nDCG@10; chosen on validation", title_justify="left", box=None, header_style="bold",
     )  # fmt: skip
@@ -185,6 +185,7 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{mark}{row['variant']}",
             f"{row['learning_rate']:g}",
             str(row["epochs"]),
+            f"{row['training_share']:.0%}",
             str(row["steps"]),
             str(row["best_step"]),
             f"{row['final_loss']:.4f}",

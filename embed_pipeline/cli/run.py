@@ -95,9 +95,14 @@ def _sweep_rows(home: Path) -> list[dict[str, Any]]:
 
 
 def _show_sweep(rows: Sequence[Mapping[str, Any]]) -> None:
+    from embed_pipeline.finetune.sweep import saturation, saturation_sentence
+
     console = output.out()
     console.print()
     console.print(output.sweep_table(rows))
+    points = saturation(rows)
+    if points:
+        console.print(f"\n{saturation_sentence(points)}", markup=False)
     (best,) = (row for row in rows if row["best"])
     if best["variant"] == rows[0]["variant"]:
         console.print("\nbest on validation: the settings as they are", markup=False)

@@ -11,6 +11,7 @@ from embed_pipeline.evaluation.forgetting import forgetting
 from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.evaluation.metrics import QueryScores, mean_scores
 from embed_pipeline.evaluation.systems import compared_systems
+from embed_pipeline.evaluation.traits import with_traits
 from embed_pipeline.evaluation.verdict import Trust, decide, deciding_set
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
@@ -43,6 +44,7 @@ def compared(
     Returns:
         Rows of :class:`embed_pipeline.tables.Metrics`, and what ``show metrics --json`` prints.
     """
+    sets = [one if one.kind == "general" else with_traits(one) for one in sets]
     looked = _Looked()
     for test_set in sets:
         of_set = systems[test_set.name]

@@ -13,6 +13,7 @@ import polars as pl
 from markupsafe import Markup
 
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
+from embed_pipeline.evaluation.diagnosis_rows import diagnosis_rows
 from embed_pipeline.evaluation.question_rows import question_data
 from embed_pipeline.evaluation.report import (
     SHOWN_METRICS,
@@ -59,6 +60,7 @@ def write_page(
     sets: Sequence[RetrievalSet],
     folder: Path,
     about: About | None = None,
+    diagnosis: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write report.html: one file that loads nothing, the same bytes for the same input.
 
@@ -66,9 +68,10 @@ def write_page(
         summary: of :class:`embed_pipeline.evaluation.evaluate.TunedEvaluation`.
         metrics: :class:`embed_pipeline.tables.Metrics`, for the slices.
         scores: :class:`embed_pipeline.tables.QueryMetrics` of every system.
-        runs: :class:`embed_pipeline.tables.Runs` of base and tuned.
+        runs: :class:`embed_pipeline.tables.Runs` with base and tuned.
         sets: the test sets, for the texts.
         folder: where report.html goes.
+        diagnosis: of :func:`embed_pipeline.evaluation.diagnosis.diagnose`.
     """
     told = about or About()
     first, *more = verdict_lines(summary)
@@ -87,6 +90,7 @@ def write_page(
             shown=SHOWN_METRICS,
             test_sets=[_set_data(summary, one, slices) for one in sets],
             forgetting=summary.get("forgetting"),
+            diagnosed=diagnosis_rows(sets, diagnosis or {}),
             fusion=summary.get("fusion"),
             about=told,
             curves=[_curve(name, points) for name, points in told.curves.items() if len(points) > 1],

@@ -48,7 +48,7 @@ def question_data(
 
     Args:
         scores: :class:`embed_pipeline.tables.QueryMetrics` of every system.
-        runs: :class:`embed_pipeline.tables.Runs` of base and tuned.
+        runs: :class:`embed_pipeline.tables.Runs` with base and tuned.
 
     Returns:
         ``{"sets": [name], "systems": [name], "questions": [{"set", "text", "ranks", "before", "after", "relevant",
@@ -64,7 +64,9 @@ def question_data(
     passages = _Passages()
     found = {
         (test_set, system, query): ids
-        for test_set, system, query, ids in runs.filter(pl.col("rank") <= depth)
+        for test_set, system, query, ids in runs.filter(
+            (pl.col("rank") <= depth) & pl.col("system").is_in(["base", "tuned"])
+        )
         .sort("test_set", "system", "query_id", "rank")
         .group_by("test_set", "system", "query_id", maintain_order=True)
         .agg("passage_id")

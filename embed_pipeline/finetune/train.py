@@ -30,7 +30,9 @@ from embed_pipeline.finetune.job import TrainingJob, plan_training
 from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.model_folder import write_model
 from embed_pipeline.finetune.objectives import check_objective
+from embed_pipeline.finetune.share import chosen_rows
 from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
+from embed_pipeline.finetune.tracking import FOLDER, tracking
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 
@@ -87,21 +89,25 @@ def finetune(
     output: Path,
     work: Path,
     device: str = "auto",
+    tracked: Path | None = None,
 ) -> TrainingReport:
     """Fine-tune the model of ``spec`` and write the best checkpoint to ``output``.
 
     Args:
-        rows: questions with positive and hard negatives; the first ``settings.hard_negatives`` are used.
+        rows: questions with positive and hard negatives; the first ``settings.hard_negatives`` are used, and of the
+            questions ``settings.training_share``.
         validation: picks the checkpoint by nDCG@10 over the whole set; without it the last one is kept.
         spec: base model, prompts, pooling and lengths; training encodes exactly as inference does.
         output: becomes a sentence-transformers folder with encoder.json and training_log.json.
         work: checkpoints; a killed training called again with the same inputs and folder goes on from there.
         device: auto, cpu or cuda.
+        tracked: where the trackers of ``settings.report_to`` write unless their environment variables say otherwise;
+            without it ``work/tracking``.
 
     Raises:
-        TrainingError: no rows, a loss that is not a number, or a collapsed model.
-        SettingsError: the objective lacks what it needs, a GPU other than the first visible one is asked for, or a
-            Matryoshka dimension that the model lacks.
+        TrainingError: no rows, a tracker that fails, a loss that is not a number, or a collapsed model.
+        SettingsError: a tracker that is not installed, an objective that lacks what it needs, a GPU other than the
+            first visible one, or a Matryoshka dimension that the model lacks.
         ModelAccessError: the base model or the teacher cannot be loaded.
     """
     if not rows:
@@ -109,9 +115,10 @@ def finetune(
     check_objective(settings)
     tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     torch_device = training_device(device)
-    job = plan_training(rows, validation, spec, settings, processes_for(settings, torch_device))
+    job = plan_training(chosen_rows(rows, settings), validation, spec, settings, processes_for(settings, torch_device))
     checkpoints = Checkpoints(work, job.inputs())
-    with quiet_transformers(), explained_failures(work):
+    followed = tracking(settings, tracked or work / FOLDER, work.name)
+    with quiet_transformers(), explained_failures(work), followed:
         history = _train(job, checkpoints, torch_device)
         report = _report(history, job)
         warn_below_base(report.base_validation, report.best_validation)

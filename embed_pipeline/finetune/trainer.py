@@ -1,6 +1,7 @@
 """The sentence-transformers trainer, silent, guarded, with validation and checkpoints at chosen steps."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,10 +13,13 @@ from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.guards import check_loss, check_vectors, warn_after_first_epoch
 from embed_pipeline.finetune.lora import load_adapters, save_adapters
 from embed_pipeline.finetune.losses import build_loss
+from embed_pipeline.finetune.tracking import PROJECT
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import Task
 from embed_pipeline.settings import FinetuneSettings
 
+REPORTED = "eval_ndcg_at_10"
+"""Validation in the trackers, most of which show it as eval/ndcg_at_10."""
 DAY = 86_400
 """Seconds that processes wait for one another, while the first one validates."""
 
@@ -41,6 +45,8 @@ class Hooks:
     steps_per_epoch: int
     base_cosine: float | None = field(default=None, init=False)
     base_ndcg: float | None = field(default=None, init=False)
+    report: Callable[[dict[str, float]], None] = field(default=lambda _: None, init=False)
+    """Tells the trackers what was measured."""
 
     def measure(self, model: "SentenceTransformer", state: Any) -> None:
         """Validate and put the result into the trainer's history, which every checkpoint carries along."""
@@ -49,6 +55,7 @@ class Hooks:
         measured = self.validator.measure(model)
         check_vectors(measured.sample, self.base_cosine, state.global_step)
         state.log_history.append({"step": state.global_step, VALIDATION_KEY: measured.ndcg})
+        self.report({REPORTED: measured.ndcg})
         if state.global_step == self.first_after_epoch:
             warn_after_first_epoch(self.base_ndcg, measured.ndcg)
 
@@ -63,6 +70,7 @@ class Hooks:
         self.base_cosine, self.base_ndcg = check_vectors(measured.sample, None, 0), measured.ndcg
         first = {VALIDATION_KEY: measured.ndcg, "mean_cosine": self.base_cosine, "pool": self.validator.pool}
         state.log_history.append({"step": 0, **first})
+        self.report({REPORTED: measured.ndcg})
 
     def recall_base(self, history: list[dict[str, Any]]) -> bool:
         """Take the base model's figures and the pool from the history of a resumed training; False without any."""
@@ -87,7 +95,10 @@ def measuring_steps(steps_per_epoch: int, total: int, settings: FinetuneSettings
 def training_arguments(
     settings: FinetuneSettings, folder: Path, batch_size: int, steps: int, device: str
 ) -> "SentenceTransformerTrainingArguments":
-    """AdamW, cosine schedule with warm-up (half the steps at most), no reports, no saving of its own accord."""
+    """AdamW, cosine schedule with warm-up (half the steps at most), reports to ``settings.report_to`` alone, no saving.
+
+    The run of a tracker has the name of the folder around ``folder``.
+    """
     import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
 
@@ -115,7 +126,9 @@ def training_arguments(
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,
-        report_to="none",
+        report_to=list(settings.report_to) or "none",
+        run_name=folder.parent.name,
+        project=PROJECT,
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would otherwise become one DataParallel model
@@ -144,7 +157,22 @@ def build_trainer(
         callbacks=[_callback_class()(hooks)],
     )
     trainer.remove_callback(PrinterCallback)
+    hooks.report = _reporter(trainer, settings)
     return trainer
+
+
+def _reporter(trainer: "SentenceTransformerTrainer", settings: FinetuneSettings) -> Callable[[dict[str, float]], None]:
+    """Tells the trackers, and nobody else: through the trainer, a step's own log would be taken for written."""
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    kinds = tuple(get_reporting_integration_callbacks(list(settings.report_to)))
+    trackers = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, kinds)]
+
+    def report(logs: dict[str, float]) -> None:
+        for tracker in trackers:
+            tracker.on_log(trainer.args, trainer.state, trainer.control, logs=logs, model=trainer.model)
+
+    return report
 
 
 def _trainer_class(adapted: bool) -> type["SentenceTransformerTrainer"]:

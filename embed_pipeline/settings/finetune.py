@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from embed_pipeline.settings.section import Section, formerly_keyed, runtime
+from embed_pipeline.settings.section import Section, added, formerly_keyed, runtime
 
 
 class LoraSettings(Section):
@@ -66,6 +66,14 @@ class FinetuneSettings(Section):
     processes: int = Field(0, ge=0, description="Processes trained in at once, one a GPU; 0: one for each visible GPU.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU with it, else fp32.")
 
+    training_share: float = added(
+        1.0, "Share of the training questions that is trained on; a larger share holds every smaller one.", gt=0, le=1
+    )
+
+    report_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = runtime(
+        (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> "FinetuneSettings":
         if any(size < 1 for size in self.matryoshka_dimensions):
@@ -81,3 +89,6 @@ class SweepSettings(Section):
         (0.5, 2.0), "Times finetune.learning_rate."
     )
     epochs: tuple[Annotated[int, Field(ge=1)], ...] = runtime((), "Instead of finetune.epochs.")
+    training_share: tuple[Annotated[float, Field(gt=0, le=1)], ...] = runtime(
+        (), "Instead of finetune.training_share, such as 0.25 and 0.5: whether more questions would help."
+    )

@@ -155,9 +155,10 @@ def report(
         summary, scores = with_model(summary, scores, measured, "onnx_int8", int8, run.settings.eval)
     summary = with_endpoint(summary, endpoint_metrics.frame())
     run.write_table(system_frame(summary))
-    runs = pl.concat([base_metrics.frame("runs").filter(pl.col("system") == "base"), metrics.frame("runs")])
+    runs = pl.concat([base_metrics.frame("runs"), metrics.frame("runs")])
     about = about_work(checkpoint, [metrics, endpoint_metrics], Store(run.home))
-    write_page(summary, metrics.frame(), scores, runs, sets, run.folder, about)
+    diagnosis = metrics.json("diagnosis")
+    write_page(summary, metrics.frame(), scores, runs, sets, run.folder, about, diagnosis)
     run.summary |= {"verdict": summary["verdict"], "systems": len(next(iter(summary["test_sets"].values())))}
     run.charts["comparison"] = markdown_table(summary)
     run.charts["systems"] = charts.svg_markdown("systems", svg_systems(summary))

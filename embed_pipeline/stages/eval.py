@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RUNS = "runs"
 FUSION = "fusion.json"
+DIAGNOSIS = "diagnosis.json"
 
 
 def base_evaluation_external(settings: Settings) -> dict[str, Version]:
@@ -124,6 +125,7 @@ def metrics(
 
     from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.evaluation.comparisons import recipe_results
+    from embed_pipeline.evaluation.diagnosis import diagnose
     from embed_pipeline.evaluation.evaluate import evaluate_tuned
     from embed_pipeline.evaluation.page import write_page
     from embed_pipeline.evaluation.report import markdown_table, svg_systems
@@ -138,15 +140,12 @@ def metrics(
     run.write_table(result.runs, RUNS, tables.Runs)
     write_json(run.folder / "summary.json", result.summary)
     write_json(run.folder / "eval_results.json", recipe_results(result.summary))
-    write_page(
-        result.summary,
-        result.metrics,
-        pl.concat([before.query_metrics, result.query_metrics]),
-        pl.concat([before.runs.filter(pl.col("system") == "base"), result.runs]),
-        sets,
-        run.folder,
-        about_model(checkpoint, Store(run.home)),
-    )
+    scores = pl.concat([before.query_metrics, result.query_metrics])
+    runs = pl.concat([before.runs, result.runs])
+    diagnosis = diagnose(sets, scores, runs)
+    write_json(run.folder / DIAGNOSIS, diagnosis)
+    about = about_model(checkpoint, Store(run.home))
+    write_page(result.summary, result.metrics, scores, runs, sets, run.folder, about, diagnosis)
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
     run.charts["systems"] = charts.svg_markdown("systems", svg_systems(result.summary))

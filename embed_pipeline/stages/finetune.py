@@ -15,8 +15,10 @@ def training_external(settings: Settings) -> dict[str, Version]:
 
 def _model_to_train(settings: Settings) -> str:
     from embed_pipeline.finetune.objectives import check_objective
+    from embed_pipeline.finetune.tracking import check_trackers
 
     check_objective(settings.finetune)  # before anything is computed
+    check_trackers(settings.finetune)
     return base_model_version(settings)
 
 
@@ -41,6 +43,7 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
     """The tuned model as a sentence-transformers folder; validation nDCG@10 picked the checkpoint."""
     from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.finetune.job import read_training_rows
+    from embed_pipeline.finetune.tracking import FOLDER
     from embed_pipeline.finetune.train import finetune
     from embed_pipeline.formats.beir import read_retrieval_set
 
@@ -55,6 +58,7 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
         run.folder,
         run.work,
         settings.encoder.device,
+        run.home / FOLDER,
     )
     run.summary |= {
         "rows": report.rows,

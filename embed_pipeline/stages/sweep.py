@@ -57,7 +57,7 @@ def _comparison(chosen: dict[str, FinetuneSettings]) -> Stage:
     return Stage(
         name=COMPARISON,
         group="sweep",
-        version="2",
+        version="3",
         compute=compute,
         inputs=inputs,
         after=(),
@@ -76,15 +76,22 @@ def _comparison(chosen: dict[str, FinetuneSettings]) -> Stage:
 def _compare(run: StageRun, models: dict[str, Artifact], given: dict[str, Artifact]) -> None:
     import polars as pl
 
+    from embed_pipeline.finetune.sweep import saturation, saturation_sentence, winner
+
     sets = retrieval_sets(run.settings, given["beir_benchmark"], given["passages"])[:1]  # gold, else synthetic
     rows = [_row(run, label, model, sets, given["base_metrics"]) for label, model in models.items()]
-    highest = max(range(len(rows)), key=lambda place: (rows[place]["validation"], -place))
+    highest = winner(rows)
     frame = pl.DataFrame([row | {"best": place == highest} for place, row in enumerate(rows)])
     run.write_table(frame)
     run.summary |= {"best": rows[highest]["variant"], "validation_ndcg_at_10": rows[highest]["validation"]}
-    shown = ("variant", "learning_rate", "epochs", "steps", "best_step", "validation", "test", "p")
+    shown = ("variant", "learning_rate", "epochs", "training_share", "steps", "best_step", "validation", "test", "p")
     run.charts["sweep"] = charts.table(shown, [[row[name] for name in shown] for row in rows])
     run.charts["validation"] = charts.bars("validation", {row["variant"]: row["validation"] for row in rows}, "nDCG@10")
+    points = saturation(rows)
+    if points:
+        curves = {name: [(row["training_share"], row[name]) for row in points] for name in ("validation", "test")}
+        run.charts["saturation"] = charts.lines("saturation", curves, "share of the training questions", "nDCG@10")
+        run.summary["saturation"] = saturation_sentence(points)
 
 
 def _row(run: StageRun, label: str, model: Artifact, sets: list[Any], base_metrics: Artifact) -> dict[str, Any]:
@@ -105,6 +112,7 @@ def _row(run: StageRun, label: str, model: Artifact, sets: list[Any], base_metri
         "asset": model.asset,
         "learning_rate": trained["learning_rate"],
         "epochs": trained["epochs"],
+        "training_share": trained.get("training_share", 1.0),
         "steps": course["steps"],
         "best_step": course["best_step"],
         "final_loss": course["final_loss"],

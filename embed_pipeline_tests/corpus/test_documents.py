@@ -5,12 +5,12 @@ import pytest
 
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parsers.file import detect_language
 from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, Format
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, validate
+from embed_pipeline.text.language import detect_language
 from embed_pipeline_tests.corpus.parsers.pdf_files import column, make_pdf
 
 SETTINGS = CorpusSettings()

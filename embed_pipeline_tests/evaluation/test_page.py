@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from lxml import html
 
+from embed_pipeline.evaluation.diagnosis import diagnose
 from embed_pipeline.evaluation.evaluate import BaseEvaluation, TunedEvaluation, evaluate_base, evaluate_tuned
 from embed_pipeline.evaluation.page import About, write_page
 from embed_pipeline.evaluation.question_rows import question_data
@@ -51,11 +52,13 @@ def found() -> tuple[BaseEvaluation, TunedEvaluation]:
 def tables_of(found: tuple[BaseEvaluation, TunedEvaluation]) -> tuple[pl.DataFrame, pl.DataFrame]:
     before, after = found
     scores = pl.concat([before.query_metrics, after.query_metrics])
-    return scores, pl.concat([before.runs.filter(pl.col("system") == "base"), after.runs])
+    return scores, pl.concat([before.runs, after.runs])
 
 
 def written(folder: Path, found: tuple[BaseEvaluation, TunedEvaluation]) -> str:
-    write_page(found[1].summary, found[1].metrics, *tables_of(found), sets(), folder, ABOUT)
+    scores, runs = tables_of(found)
+    diagnosis = diagnose(sets(), scores, runs)
+    write_page(found[1].summary, found[1].metrics, scores, runs, sets(), folder, ABOUT, diagnosis)
     return (folder / "report.html").read_text("utf-8")
 
 
@@ -75,6 +78,39 @@ def test_it_shows_what_the_summary_says(tmp_path: Path, found: tuple[BaseEvaluat
     assert len(first) == 8
     assert "training loss: 1.000 to 2.000, 3 steps" in page.text_content()
     assert [row[0] for row in cells(page.findall(".//table")[-1])] == ["asset", "checkpoint"]
+
+
+def test_it_shows_judgements_to_check_and_documents_that_lost(
+    tmp_path: Path, found: tuple[BaseEvaluation, TunedEvaluation]
+) -> None:
+    wrong = {"kind": "unjudged_first", "query": "q1", "text": f"who {EVIL}", "passage": "p1", "beside": "p2"}
+    never = {"kind": "never_found", "query": "q2", "text": "what", "passage": "p2", "beside": "p2"}
+    lost = {"document": "<b>a</b>.md", "questions": 2, "before": 0.5, "after": 0.25, "delta": -0.25}
+    one = {"won": [], "lost": [], "suspects": [wrong] + 24 * [never], "documents": [lost], "overlap": 0.456}
+    write_page(found[1].summary, found[1].metrics, *tables_of(found), sets(), tmp_path, ABOUT, {"synthetic": one})
+    page = html.document_fromstring((tmp_path / "report.html").read_bytes())
+    assert not list(page.iter("b", "img"))
+    assert "46 % of a question's content words" in page.text_content()
+    assert cells(page.find_class("documents")[0].find(".//table"))[1] == [
+        "<b>a</b>.md",
+        "2",
+        "0.5000",
+        "0.2500",
+        "-0.2500",
+    ]
+    suspects = page.find_class("suspects")[0]
+    assert "Judgements to check: 25" in suspects.text_content()
+    assert "20 are shown, the others stand in diagnosis.json" in suspects.text_content()
+    rows = cells(suspects.find(".//table"))
+    assert len(rows) == 21
+    assert rows[1][0].endswith("all systems put it first, nobody judged it")
+    assert rows[1][1].startswith("p1: manual about topic1")
+    assert rows[2][1:] == ["p2: manual about topic2 and other2 things", ""]
+
+
+def test_without_a_diagnosis_there_is_no_section(tmp_path: Path, found: tuple[BaseEvaluation, TunedEvaluation]) -> None:
+    write_page(found[1].summary, found[1].metrics, *tables_of(found), sets(), tmp_path, ABOUT)
+    assert "What to look at" not in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_texts_are_escaped_and_nothing_is_loaded(tmp_path: Path, found: tuple[BaseEvaluation, TunedEvaluation]) -> None:

@@ -88,6 +88,15 @@ def test_a_variant_has_the_key_that_its_settings_would_have():
     assert keys(stages(swept), swept)["checkpoint_epochs_4"] == keys(STAGES, changed)["checkpoint"]
 
 
+def test_a_share_of_the_questions_is_a_variant_too():
+    swept = settings_of("sweep.enabled=true", "sweep.learning_rate_factors=[]", "sweep.training_share=[0.25,1]")
+    changed = settings_of("finetune.training_share=0.25")
+    found, plain = keys(stages(swept), swept), keys(STAGES, settings_of())
+    assert found["checkpoint_training_share_0_25"] == keys(STAGES, changed)["checkpoint"] != plain["checkpoint"]
+    assert found["checkpoint"] == plain["checkpoint"]
+    assert "checkpoint_training_share_1" not in found
+
+
 def test_a_sweep_without_validation_is_refused_before_anything_is_trained():
     with pytest.raises(SettingsError, match=r"prep\.validation_ratio is 0"):
         settings_of("sweep.enabled=true", "prep.validation_ratio=0", "prep.train_ratio=0.9")
@@ -98,7 +107,9 @@ def test_a_sweep_that_is_off_says_how_to_turn_it_on():
         selection("sweep", stages(settings_of()))
 
 
-@pytest.mark.parametrize("value", ["sweep.learning_rate_factors=[0]", "sweep.epochs=[0]", "prep.mining_rounds=0"])
+@pytest.mark.parametrize(
+    "value", ["sweep.learning_rate_factors=[0]", "sweep.epochs=[0]", "sweep.training_share=[0]", "prep.mining_rounds=0"]
+)
 def test_bad_values_are_refused(value):
     with pytest.raises(SettingsError, match=value.partition("=")[0].replace(".", r"\.")):
         settings_of(value)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from embed_pipeline.corpus.parsers.blocks import Extracted, Section, UnreadableE
 from embed_pipeline.corpus.parsers.registry import format_of, stem_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes
+from embed_pipeline.text.language import detect_language
 
 _TITLE_CHARS = 120
 _TITLE_LINES = 6
@@ -18,8 +18,6 @@ _LABEL = re.compile(
     r"|^(?:exhibit|annex|appendix|schedule)\s+\W?\w{1,3}\W?$|^(?:confidential|execution copy|draft)$",
     re.IGNORECASE,
 )
-_LANGUAGE_SAMPLE = 4000
-_LANGUAGE_LETTERS = 20
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
 
 DocumentRow = dict[str, Any]
@@ -120,13 +118,3 @@ def _first_short_line(text: str) -> str:
     if not short or short[0] != lines[0]:
         return ""
     return next((line for line in short if not _LABEL.match(line)), short[0])
-
-
-def detect_language(text: str) -> str:
-    """ISO 639-1 code of the text's beginning, ``und`` when it has fewer than 20 letters."""
-    from py3langid import rank
-
-    sample = text[:_LANGUAGE_SAMPLE]
-    if sum(1 for _ in islice(filter(str.isalpha, sample), _LANGUAGE_LETTERS)) < _LANGUAGE_LETTERS:
-        return "und"
-    return next((code for code, _ in rank(sample) if len(code) == 2), "und")

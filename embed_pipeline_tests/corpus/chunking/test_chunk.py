@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from embed_pipeline.corpus.chunking.chunk import chunk_documents
 from embed_pipeline.corpus.chunking.tokens import token_counter
 from embed_pipeline.corpus.parsers.blocks import Block, join_blocks
-from embed_pipeline.corpus.parsers.file import detect_language
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, empty
+from embed_pipeline.text.language import detect_language
 from embed_pipeline_tests.corpus.build import documents
 from embed_pipeline_tests.corpus.test_documents import SCRIPTS
 
