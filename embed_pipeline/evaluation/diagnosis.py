@@ -180,7 +180,7 @@ def lost_documents(test_set: RetrievalSet, gains: Gains, most: int = WORST_DOCUM
     for query, judged in test_set.qrels.items():
         best = best_judged(judged)
         asked[best.rpartition("#")[0] or best].append(query)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for document, queries in asked.items():
         before, after = (sum(gains[query][place] for query in queries) / len(queries) for place in (0, 1))
         rows.append(
@@ -192,5 +192,5 @@ def lost_documents(test_set: RetrievalSet, gains: Gains, most: int = WORST_DOCUM
                 "delta": round(after - before, 4),
             }
         )
-    rows = [row for row in rows if row["delta"] < 0]
-    return sorted(rows, key=lambda row: (row["delta"] * row["questions"], row["document"]))[:most]
+    lost = [row for row in rows if row["delta"] < 0]
+    return sorted(lost, key=lambda row: (row["delta"] * row["questions"], row["document"]))[:most]

@@ -51,7 +51,7 @@ GRAPH = {
 OUTSIDE = {
     "corpus_folder": ["corpus_manifest"],
     "tokenizer": ["passages"],
-    "base_model": ["base_metrics", "checkpoint", "mined_negatives", "qa_pairs", "splits"],
+    "base_model": ["base_metrics", "beir_benchmark", "checkpoint", "mined_negatives", "qa_pairs", "splits"],
     "tensorrt": ["tensorrt_engine"],
     "endpoint_process": ["endpoint"],
 }

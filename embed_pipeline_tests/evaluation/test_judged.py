@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.evaluation.judged import JudgedQuestions, what_became
-from embed_pipeline.files import sha256_text
+from embed_pipeline.files import sha256_text, write_jsonl, write_text
 from embed_pipeline.formats.beir import read_retrieval_set
 
 PASSAGES = {"a.md#0000": "lions", "a.md#0001": "rivers", "b.md#0000": "lamps"}
@@ -127,8 +127,8 @@ def test_a_stop_at_any_write_leaves_a_gold_set_that_can_be_read(judged, monkeypa
             return wrapped
 
         with monkeypatch.context() as patched:
-            patched.setattr(module, "write_jsonl", counted(module.write_jsonl))
-            patched.setattr(module, "write_text", counted(module.write_text))
+            patched.setattr(module, "write_jsonl", counted(write_jsonl))
+            patched.setattr(module, "write_text", counted(write_text))
             for change in (
                 lambda: judged.judge("rivers", "a.md#0001", 1),
                 lambda: judged.remove(judged.all()[0].query_id),

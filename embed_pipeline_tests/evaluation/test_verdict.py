@@ -16,6 +16,7 @@ from embed_pipeline.settings import EvalSettings
 
 SETTINGS = EvalSettings(resamples=1000)
 FEW = EvalSettings(resamples=200)
+EARNED = Trust(True)
 METRICS = ("ndcg@10", "recall@10")
 
 
@@ -90,7 +91,8 @@ def test_questions_of_people_decide_before_generated_ones() -> None:
 def test_without_a_gold_set_it_is_provisional_and_must_be_earned() -> None:
     synthetic = asked(kind="synthetic")
     found = decided({"tuned": 0.1}, synthetic)
-    assert (found["verdict"], found["decision"]["firm"]) == ("ship", False)
+    assert (found["verdict"], found["decision"]["firm"]) == ("no_gain", False)
+    assert "Nothing but the generated questions themselves speaks for it." in found["decision"]["reasons"]
     assert any("Provisional" in reason for reason in found["decision"]["reasons"])
     assert "judge fifty" in found["decision"]["reasons"][-1]
     doubted = decided({"tuned": 0.1}, synthetic, trust=Trust(False, ("it agrees with nothing.",)))
@@ -180,8 +182,8 @@ def test_swapping_base_and_tuned_mirrors_the_verdict(gain: float, queries: int, 
     rng = np.random.default_rng(queries)
     one = asked(queries, clusters, "gold" if people else "synthetic")
     base, tuned = rng.uniform(0.3, 0.6, queries), rng.uniform(0.3, 0.6, queries) + gain
-    there = compared([one], {one.name: {"base": scores(base), "tuned": scores(tuned)}}, FEW, None)[1]
-    back = compared([one], {one.name: {"base": scores(tuned), "tuned": scores(base)}}, FEW, None)[1]
+    there = compared([one], {one.name: {"base": scores(base), "tuned": scores(tuned)}}, FEW, EARNED)[1]
+    back = compared([one], {one.name: {"base": scores(tuned), "tuned": scores(base)}}, FEW, EARNED)[1]
     mirrored = {"ship": "regress", "regress": "ship", "no_gain": "no_gain"}
     assert back["verdict"] == mirrored[there["verdict"]]
     if queries < MIN_QUESTIONS or min(queries, clusters) < MIN_CLUSTERS:

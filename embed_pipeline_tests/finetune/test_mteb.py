@@ -36,7 +36,7 @@ def test_mteb_measures_what_is_measured_here(tmp_path):
 def _task(gold):
     from datasets import Dataset
 
-    class SampleGold(mteb.abstasks.AbsTaskRetrieval):
+    class SampleGold(mteb.abstasks.AbsTaskRetrieval):  # type: ignore[name-defined,misc]
         metadata = mteb.TaskMetadata(
             name="SampleGold",
             description="The sample's gold set.",

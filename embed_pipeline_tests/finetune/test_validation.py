@@ -60,9 +60,12 @@ def test_later_models_rank_the_pool_that_the_first_one_and_bm25_made(tmp_path, m
 
     encoded: list[str] = []
     original = TorchEncoder.encode
-    monkeypatch.setattr(
-        TorchEncoder, "encode", lambda self, texts, role: encoded.extend(texts) or original(self, texts, role)
-    )
+
+    def encode(self, texts, role):
+        encoded.extend(texts)
+        return original(self, texts, role)
+
+    monkeypatch.setattr(TorchEncoder, "encode", encode)
     monkeypatch.setattr(validation, "POOL_DEPTH", 3)
     monkeypatch.setattr(validation, "SAMPLE", 2)
     monkeypatch.setattr(validation, "CUT_OFF", 3)

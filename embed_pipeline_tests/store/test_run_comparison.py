@@ -1,6 +1,7 @@
 """Two runs side by side, from their records."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from embed_pipeline.store.history import History, figures_of
 from embed_pipeline.store.run_comparison import compare_runs, find_run, run_facts
 from embed_pipeline_tests.store.test_artifacts import values
 
-SUMMARY = {
+SUMMARY: dict[str, Any] = {
     "verdict": "ship",
     "decision": {"firm": False},
     "test_sets": {"synthetic": {"base": {"ndcg@10": 0.5, "mrr@10": 0.4}, "tuned": {"ndcg@10": 0.6, "recall@10": 0.7}}},

@@ -64,7 +64,7 @@ _NO_TERM = re.compile(
     r"это|он|она|они|هذا|هذه|ذلك|تلك|وهذا|وهذه|đó|đây|nó)\b|[这這那它他她其此该該但而也]|こ[れの]|そ[れの]",
     re.IGNORECASE,
 )
-_PAIRED = ("()", "[]", "{}", "“”", "«»")
+_PAIRED = (("(", ")"), ("[", "]"), ("{", "}"), ("“", "”"), ("«", "»"))
 LAST_PART_WORDS = (6, 16)
 _AUXILIARY = r"(is|are|was|were|can|may|must|shall|should|will|has|have|cannot|does|do)"
 _PLAIN = frozenset(
