@@ -180,7 +180,7 @@ def lost_documents(test_set: RetrievalSet, gains: Gains, most: int = WORST_DOCUM
     for query, judged in test_set.qrels.items():
         best = best_judged(judged)
         asked[best.rpartition("#")[0] or best].append(query)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for document, queries in asked.items():
         before, after = (sum(gains[query][place] for query in queries) / len(queries) for place in (0, 1))
         rows.append(

@@ -45,7 +45,7 @@ def test_shares_are_exact_nested_and_by_component(sizes, one, other, seed):
     assert questions(few) <= questions(more)
     assert len(questions(few)) == math.ceil(low * len(questions(every)))
     assert few == [row for row in every if row.question_id in questions(few)]  # in order, and all rows of a question
-    whole = {row.component: set() for row in every}
+    whole: dict[str, set[str]] = {row.component: set() for row in every}
     for row in every:
         whole[row.component].add(row.question_id)
     torn = [name for name, own in whole.items() if own & questions(few) and not own <= questions(few)]
