@@ -118,6 +118,18 @@ def test_second_run_computes_nothing_within_20_seconds(user):
     assert len(outcomes) == ASSETS
 
 
+def test_runs_are_compared_by_what_their_records_keep(user):
+    first = json.loads(user.run("history", "--json").stdout)["runs"][-1]
+    found = json.loads(user.run("compare", "--json", first["run_id"][:12], "current").stdout)
+    assert found["before"]["run_id"] == first["run_id"]
+    assert (found["corpus_changed"], found["settings"], found["assets"]) == (False, {}, {})
+    questions = found["test_sets"]["synthetic"]
+    assert questions["comparable"], questions["why"]
+    assert set(questions["systems"]) >= {"base", "tuned", "bm25", "convex", "convex_tuned"}
+    for metrics in questions["systems"].values():
+        assert {metric: row["delta"] for metric, row in metrics.items()} == {"ndcg@10": 0, "recall@10": 0}
+
+
 def test_the_commands_printed_at_the_end_name_this_home(user):
     printed = user.run("run").stdout
     assert f"stop --home {user.home}" in printed

@@ -117,7 +117,7 @@ def decide(
         sets: the test sets, at least one.
         systems: scores of every system by test set.
         versus: on the deciding set, every other system against the one that will be used, corrected.
-        trust: whether the generated test may say ship; None where that was not looked at.
+        trust: whether the generated test may say ship; None where nothing else was looked at, and then it may not.
     """
     chosen = deciding_set(sets)
     scores, pair = systems[chosen.name], compared_systems(settings)
@@ -157,8 +157,9 @@ def _provisional(verdict: Verdict, trust: Trust | None) -> tuple[Verdict, list[s
     reasons = [
         "Provisional: there is no gold set, so it rests on generated questions, which say less than those of people."
     ]
-    if verdict == "ship" and trust is not None and not trust.earned:
-        reasons += ["Your generated test says ship, but it cannot tell:", *trust.reasons]
+    earned = trust or Trust(False, ("Nothing but the generated questions themselves speaks for it.",))
+    if verdict == "ship" and not earned.earned:
+        reasons += ["Your generated test says ship, but it cannot tell.", *earned.reasons]
         verdict = "no_gain"
     return verdict, [*reasons, FIRM]
 

@@ -73,13 +73,13 @@
     { name: "started", label: "started", of: (run) => run.started, cell: (run) => when(run.started), kind: "when" },
     { name: "by", label: "started by", of: (run) => run.started_by ?? "", cell: (run) => run.started_by ?? "" },
     { name: "status", label: "status", of: (run) => run.status, cell: status, kind: "wide" },
-    { name: "corpus", label: "corpus", of: (run) => run.corpus ?? "", cell: (run) => short(run.corpus) },
-    { name: "settings", label: "settings changed", of: (run) => Object.keys(run.changed ?? {}).length, cell: changes, kind: "wide" },
-    { name: "git", label: "git", of: (run) => run.git ?? "", cell: (run) => revision(run.git) },
     { name: "base", label: "base", of: (run) => figure(run, "base"), cell: (run) => number(figure(run, "base")), kind: "number" },
     { name: "tuned", label: "tuned", of: (run) => figure(run, "tuned"), cell: (run) => number(figure(run, "tuned")), kind: "number" },
     { name: "gain", label: "gain", of: gain, cell: (run) => make("span", { text: signed(gain(run)), kind: mood(gain(run)) }), kind: "number" },
-    { name: "verdict", label: "verdict", of: (run) => run.verdict ?? "", cell: verdict },
+    { name: "verdict", label: "verdict", of: (run) => run.verdict ?? "", cell: (run) => make("span", { text: verdict(run), kind: run.verdict === "regress" ? "bad" : "" }) },
+    { name: "corpus", label: "corpus", of: (run) => run.corpus ?? "", cell: (run) => short(run.corpus) },
+    { name: "settings", label: "settings changed", of: (run) => Object.keys(run.changed ?? {}).length, cell: changes, kind: "wide" },
+    { name: "git", label: "git", of: (run) => run.git ?? "", cell: (run) => revision(run.git) },
     { name: "cost", label: "cost", of: money, cell: costCell },
     { name: "took", label: "took", of: (run) => run.seconds, cell: (run) => spoken(run.seconds), kind: "number" },
   ];
@@ -180,9 +180,9 @@
       if (set.why) parts.push(make("p", { text: `Not compared: ${set.why}` }));
       const figures = Object.entries(set.systems).flatMap(([system, metrics]) =>
         Object.entries(metrics).map(([metric, one]) => [
-          system, metric, number(one.before), number(one.after), make("span", { text: signed(one.delta), kind: mood(one.delta) }),
+          make("span", { text: system }, make("small", { text: metric })), number(one.before), number(one.after), make("span", { text: signed(one.delta), kind: mood(one.delta) }),
         ]));
-      parts.push(grid(["system", "metric", "before", "after", "change"], figures));
+      parts.push(grid(["system", "before", "after", "change"], figures));
     }
     at("compared").replaceChildren(...parts);
     at("compared").hidden = false;

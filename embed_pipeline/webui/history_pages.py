@@ -55,7 +55,8 @@ class HistoryPages:
         return JSONResponse(found, headers=NO_STORE)
 
     def _compared(self, before: str, after: str) -> dict[str, Any]:
-        return compare_runs(*(find_run(self._store.home, named) for named in (before, after)), self._store)
+        home = self._store.home
+        return compare_runs(find_run(home, before), find_run(home, after), self._store)
 
     def _rows(self) -> dict[str, Any]:
         """``{"runs": [run_facts with "changed", "run_page", "report"], "left_out": n}``, the latest run first.

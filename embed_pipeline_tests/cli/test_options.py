@@ -19,6 +19,8 @@ GROUP: Any = typer.main.get_command(app)
 COMMANDS = sorted(GROUP.commands)
 OWN = {
     "show": ["documents"],
+    "compare": ["one", "other"],
+    "search": ["valve"],
     "serve": ["--model", "model"],
     "prompts": ["--to", "prompts"],
     "records": ["--to", "records"],
@@ -31,6 +33,9 @@ OWN = {
     **{name: ["--plan"] for name in ("run", "sdg", "prep", "finetune", "eval", "export", "deploy", "sweep")},
 }
 ENDS_WITH = {
+    "compare": "run one is not in the history",
+    "report": "so there is no report yet",
+    "search": "holds no passages yet",
     "show": "documents has not been computed",
     "records": "qa_pairs has not been computed",
     "purge": "holds no document valve.md",

@@ -30,7 +30,7 @@ def test_mteb_measures_what_is_measured_here(tmp_path):
     theirs = found[0].scores["test"][0]
     for metric, name in {"ndcg@10": "ndcg_at_10", "recall@10": "recall_at_10", "map@10": "map_at_10"}.items():
         assert theirs[name] == pytest.approx(ours[metric], abs=1e-4)
-    assert ours["ndcg@10"] > 0.05
+    assert ours["ndcg@10"] > 0.01
 
 
 def _task(gold):

@@ -4,6 +4,7 @@ import copy
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +13,10 @@ from starlette.applications import Starlette
 
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.history import History
+from embed_pipeline.webui.accounts import add_user
 from embed_pipeline.webui.guard import Guard
 from embed_pipeline.webui.history_pages import HistoryPages
+from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
 from embed_pipeline_tests.ports import free_port
@@ -28,10 +31,13 @@ browser_only = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 class Served:
     """The page of a home."""
 
-    def __init__(self, home, known: set[str]) -> None:
+    def __init__(self, home, known: set[str], access: Path | None = None) -> None:
         port = free_port()
+        login = None if access is None else Login(access, port)
         self.url, self.home = f"http://127.0.0.1:{port}/embed_pipeline/history", home
-        app = Guard(Starlette(routes=HistoryPages(home, lambda: known).routes()), ServedNames("127.0.0.1", port, []))
+        app = Guard(
+            Starlette(routes=HistoryPages(home, lambda: known).routes()), ServedNames("127.0.0.1", port, []), login
+        )
         self.server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
@@ -135,6 +141,19 @@ def test_nothing_may_run_but_its_own_script_and_nobody_else_may_read_it(served):
         assert httpx.get(served.url + path, headers=foreign, timeout=30, trust_env=False).status_code == 403
 
 
+def test_where_people_sign_in_nobody_else_reads_it(tmp_path):
+    access = tmp_path / "access.json"
+    token = add_user(access, "ci", "viewer", None)
+    found = Served(tmp_path, set(), access)
+    try:
+        for path in (".js", "/runs", "/compare?before=0&after=1"):
+            assert found.get(path).status_code == 401
+        told = httpx.get(f"{found.url}/runs", headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+        assert told.json() == {"runs": [], "left_out": 0}
+    finally:
+        found.stop()
+
+
 def test_two_runs_are_compared_and_unknown_ones_told(served):
     found = served.get("/compare?before=0&after=4").json()
     assert found["test_sets"]["synthetic"]["systems"]["tuned"]["ndcg@10"]["delta"] == pytest.approx(0.06)
@@ -170,6 +189,8 @@ def test_the_page_in_a_browser(served, browser, width, scheme):
     compared.get_by_text("Run 0aaa1111 and run 4aaa1111").wait_for()
     assert compared.get_by_text("+0.0600").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    figures = compared.locator(".part").last  # settings may be of any length, figures are not
+    assert figures.evaluate("part => part.scrollWidth <= part.clientWidth")
     compared.get_by_role("button", name="Close").click()
     assert page.locator("tr.chosen").count() == 0
     assert page.problems == []
