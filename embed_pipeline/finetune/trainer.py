@@ -163,10 +163,10 @@ def build_trainer(
 
 def _reporter(trainer: "SentenceTransformerTrainer", settings: FinetuneSettings) -> Callable[[dict[str, float]], None]:
     """Tells the trackers, and nobody else: through the trainer, a step's own log would be taken for written."""
-    from transformers import integrations
+    from transformers.integrations import integration_utils
 
-    callbacks_of: Callable[[list[str]], list[type]] = integrations.get_reporting_integration_callbacks  # type: ignore[attr-defined]
-    kinds = tuple(callbacks_of(list(settings.report_to)))
+    known: Any = integration_utils
+    kinds = tuple(known.get_reporting_integration_callbacks(list(settings.report_to)))
     trackers = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, kinds)]
 
     def report(logs: dict[str, float]) -> None:
