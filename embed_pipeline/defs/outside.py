@@ -52,6 +52,7 @@ KINDS = {
     "gold_sets": Kind("gold_sets", "The named gold sets (eval.gold_sets).", ("eval.gold_sets",)),
     "general": Kind("general_questions", "The general questions (eval.general).", ("eval.general",)),
     "candidates": Kind("candidates", "The models and endpoints of eval.candidates.", ("eval.candidates",)),
+    "query_log": Kind("query_log", "The queries people typed (eval.query_log).", ("eval.query_log",)),
     "teacher": Kind("teacher", "The model that is distilled from (finetune.teacher).", ("finetune.teacher",)),
     "cross_encoder": Kind(
         "cross_encoder", "The model that denoises negatives (prep.cross_encoder).", ("prep.cross_encoder",)

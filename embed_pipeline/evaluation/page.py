@@ -43,6 +43,8 @@ class About:
         curves: name -> [(step, value)], of the training.
         versions: rows of (asset, version, stage version, seconds).
         cost: name -> value.
+        disputed: as :func:`embed_pipeline.evaluation.disputed.disputed_queries` gives them, with the texts of what
+            the systems put first.
     """
 
     model: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class About:
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     versions: Sequence[tuple[str, str, str, str]] = ()
     cost: Mapping[str, str] = field(default_factory=dict)
+    disputed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_page(

@@ -1,10 +1,11 @@
 """What the report tells about a model besides its figures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from embed_pipeline.stages.inputs import passage_texts
 from embed_pipeline.stages.provenance import ancestors, provenance, report_lines
 from embed_pipeline.store.artifacts import Artifact, Manifest, Store
 
@@ -68,6 +69,20 @@ def about_work(checkpoint: Artifact, made: Sequence[Artifact], store: Store) -> 
             for one in sorted(known.values(), key=lambda one: one.started)
         ],
     )
+
+
+def with_disputed(about: "About", disputed: Mapping[str, Any], passages: Artifact) -> "About":
+    """With the queries of the log on which the systems differ, and the texts of what each of them puts first.
+
+    Args:
+        disputed: of :func:`embed_pipeline.evaluation.disputed.disputed_queries`.
+    """
+    texts = passage_texts(passages)
+    rows = [
+        {**row, "first": {system: texts.get(one or "", "nothing") for system, one in row["first"].items()}}
+        for row in disputed["queries"]
+    ]
+    return replace(about, disputed={**disputed, "queries": rows})
 
 
 def _course(checkpoint: Artifact) -> dict[str, Any]:

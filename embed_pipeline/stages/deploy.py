@@ -144,7 +144,8 @@ def report(
     from embed_pipeline.evaluation.page import write_page
     from embed_pipeline.evaluation.report import markdown_table, svg_systems
     from embed_pipeline.evaluation.served import system_frame, with_endpoint, with_model
-    from embed_pipeline.stages.about import about_work
+    from embed_pipeline.stages.about import about_work, with_disputed
+    from embed_pipeline.stages.eval import DISPUTED
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
     summary = metrics.json("summary")
@@ -157,6 +158,8 @@ def report(
     run.write_table(system_frame(summary))
     runs = pl.concat([base_metrics.frame("runs"), metrics.frame("runs")])
     about = about_work(checkpoint, [metrics, endpoint_metrics], Store(run.home))
+    if (metrics.path / DISPUTED).is_file():
+        about = with_disputed(about, metrics.json("disputed"), passages)
     diagnosis = metrics.json("diagnosis")
     write_page(summary, metrics.frame(), scores, runs, sets, run.folder, about, diagnosis)
     run.summary |= {"verdict": summary["verdict"], "systems": len(next(iter(summary["test_sets"].values())))}

@@ -1,13 +1,14 @@
 """eval: base model, BM25, hybrid; tuned against base; the verdict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import charts, tables
-from embed_pipeline.files import write_json
+from embed_pipeline.errors import InputError
+from embed_pipeline.files import remembered_sha256, write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
-from embed_pipeline.stages.about import about_model
+from embed_pipeline.stages.about import about_model, with_disputed
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
@@ -16,23 +17,40 @@ from embed_pipeline.stages.inputs import (
     development_set,
     evaluated_external,
     evaluated_sets,
+    passage_texts,
 )
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from embed_pipeline.encoders.spec import Encoder
     from embed_pipeline.evaluation.evaluate import BaseEvaluation
     from embed_pipeline.records import RetrievalSet
 
 RUNS = "runs"
 FUSION = "fusion.json"
+DISPUTED = "disputed.json"
+QUERY_LOG = "eval.query_log"
 DIAGNOSIS = "diagnosis.json"
 
 
 def base_evaluation_external(settings: Settings) -> dict[str, Version]:
     """The gold set and the base model."""
     return evaluated_external(settings) | base_model_external(settings)
+
+
+def measured_external(settings: Settings) -> dict[str, Version]:
+    """The gold sets, general questions, and the log of queries."""
+    log = settings.eval.query_log
+    return evaluated_external(settings) | ({} if log is None else {"query_log": lambda _: _log_version(log)})
+
+
+def _log_version(path: Path) -> str:
+    try:
+        return remembered_sha256(path.expanduser())
+    except OSError as error:
+        raise InputError(f"eval.query_log {path}: cannot be read: {error.strerror or error}.") from None
 
 
 def read_base_evaluation(base_metrics: Artifact) -> "BaseEvaluation":
@@ -107,8 +125,8 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
-    external=evaluated_external,
-    looks_at=EVALUATED,
+    external=measured_external,
+    looks_at=(*EVALUATED, QUERY_LOG),
     device="gpu",
     kinds=("beir", "parquet", "html"),
 )
@@ -145,10 +163,26 @@ def metrics(
     diagnosis = diagnose(sets, scores, runs)
     write_json(run.folder / DIAGNOSIS, diagnosis)
     about = about_model(checkpoint, Store(run.home))
+    disputed = _disputed(run, passages, encoder)
+    if disputed is not None:
+        write_json(run.folder / DISPUTED, disputed)
+        about = with_disputed(about, disputed, passages)
     write_page(result.summary, result.metrics, scores, runs, sets, run.folder, about, diagnosis)
     run.summary |= {"verdict": result.summary["verdict"]} | _deltas(result.summary) | counted
     run.charts["comparison"] = markdown_table(result.summary)
     run.charts["systems"] = charts.svg_markdown("systems", svg_systems(result.summary))
+
+
+def _disputed(run: StageRun, passages: Artifact, tuned: "Encoder") -> "dict[str, Any] | None":
+    """The queries of eval.query_log on which the systems differ most."""
+    from embed_pipeline.evaluation.disputed import disputed_queries
+    from embed_pipeline.evaluation.query_log import read_query_log
+
+    path = run.settings.eval.query_log
+    if path is None:
+        return None
+    log = read_query_log(path.expanduser())
+    return disputed_queries(log, passage_texts(passages), {"base": run.base_encoder(), "tuned": tuned})
 
 
 def _headline(frame: "pl.DataFrame") -> dict[str, float]:

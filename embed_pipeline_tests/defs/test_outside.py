@@ -349,6 +349,7 @@ MEASURING = ("base_metrics", "metrics", "endpoint_metrics", "report")
         ((), {}),
         (("eval.gold=/g",), dict.fromkeys(MEASURING, frozenset({"gold_questions"}))),
         (('eval.gold_sets={"a": "/g"}',), dict.fromkeys(MEASURING, frozenset({"gold_sets"}))),
+        (("eval.query_log=/g",), {"metrics": {"query_log"}}),
         (("eval.general=/g",), {name: {"general_questions"} for name in ("base_metrics", "metrics", "report")}),
         (("sdg.import_from=/q",), {"qa_candidates": {"imported_questions"}}),
         (

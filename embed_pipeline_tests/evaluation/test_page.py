@@ -30,6 +30,11 @@ ABOUT = About(
     funnel={"documents": 3, "passages": 40},
     curves={"training loss": [(1, 2.0), (2, 1.5), (3, 1.0)]},
     versions=[("checkpoint", "abc", "4", "12 s")],
+    disputed={
+        "distinct": 9,
+        "looked_at": 7,
+        "queries": [{"query": "<b>odd</b>", "disagreement": 0.71, "first": {"base": "one", "bm25": "<i>two</i>"}}],
+    },
 )
 
 
@@ -76,6 +81,11 @@ def test_it_shows_what_the_summary_says(tmp_path: Path, found: tuple[BaseEvaluat
     assert first[0] == ["system", "ndcg@10", "recall@10", "mrr@10", "ndcg@1", "against tuned", "interval", "p"]
     assert first[1][:2] == ["BM25 alone", f"{summary['test_sets']['synthetic']['bm25']['ndcg@10']:.4f}"]
     assert len(first) == 8
+    log = cells(page.find_class("log")[0])
+    assert log == [
+        ["query", "differ by", "base puts first", "bm25 puts first"],
+        ["<b>odd</b>", "71 %", "one", "<i>two</i>"],
+    ]
     assert "training loss: 1.000 to 2.000, 3 steps" in page.text_content()
     assert [row[0] for row in cells(page.findall(".//table")[-1])] == ["asset", "checkpoint"]
 
