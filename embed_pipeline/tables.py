@@ -280,7 +280,7 @@ class Runs(dy.Schema):
 class QueryMetrics(dy.Schema):
     """Per-query scores of one system on one test set, at every cut-off."""
 
-    test_set = _text("gold or synthetic.", primary_key=True)
+    test_set = _text("gold or the name of a gold set, synthetic, or general.", primary_key=True)
     system = _text("base, bm25, hybrid, convex, tuned, hybrid_tuned, convex_tuned, tuned@256 …", primary_key=True)
     query_id = _text("Query.", primary_key=True)
     metric = _text("ndcg@k, recall@k, precision@k, map@k or mrr@k.", primary_key=True)
@@ -290,7 +290,7 @@ class QueryMetrics(dy.Schema):
 class Metrics(dy.Schema):
     """Tuned against base, every metric on every test set."""
 
-    test_set = _text("gold or synthetic.", primary_key=True)
+    test_set = _text("gold or the name of a gold set, synthetic, or general.", primary_key=True)
     slice = _text("all, or name=value of a slice.", primary_key=True)
     metric = _text("Metric name, lower case.", primary_key=True)
     queries = _count("Queries compared.", min=1)
@@ -333,7 +333,7 @@ class CandidateMetrics(dy.Schema):
 class EndpointMetrics(dy.Schema):
     """Endpoint against checkpoint."""
 
-    test_set = _text("gold or synthetic.", primary_key=True)
+    test_set = _text("gold or the name of a gold set, synthetic, or general.", primary_key=True)
     metric = _text("Metric name, lower case.", primary_key=True)
     checkpoint = dy.Float64(nullable=False, min=0, max=1, description="Mean of the checkpoint.")
     endpoint = dy.Float64(nullable=False, min=0, max=1, description="Mean through the endpoint.")

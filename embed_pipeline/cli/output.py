@@ -117,7 +117,7 @@ def system_tables(summary: Mapping[str, Any]) -> list[Table]:
         rows = system_rows(summary, test_set)
         metrics = list(rows[0]["values"])
         table = Table(
-            "system", *metrics, "against tuned", Column("interval", no_wrap=True), "p",
+            "system", *metrics, "against tuned", Column("interval", no_wrap=True), "p corrected",
             title=f"{test_set} questions", title_justify="left", box=None, header_style="bold",
         )  # fmt: skip
         for row in rows:
@@ -138,7 +138,7 @@ def comparison_tables(summary: Mapping[str, Any]) -> list[Table]:
     tables = []
     for test_set in summary["test_sets"]:
         table = Table(
-            "metric", "base", "tuned", "delta", Column("interval", no_wrap=True), "p",
+            "metric", "base", "tuned", "delta", Column("interval", no_wrap=True), "p corrected",
             title=f"{test_set} questions, tuned against base", title_justify="left", box=None, header_style="bold",
         )  # fmt: skip
         compared = summary["comparison"][test_set]

@@ -120,10 +120,20 @@ def markdown_table(summary: Mapping[str, Any]) -> str:
     for test_set in summary["test_sets"]:
         rows = system_rows(summary, test_set)
         metrics = list(rows[0]["values"])
-        lines += ["", f"**{test_set} questions**", "", f"| system | {' | '.join(metrics)} | against tuned | p |"]
+        lines += [
+            "",
+            f"**{test_set} questions**",
+            "",
+            f"| system | {' | '.join(metrics)} | against tuned | p corrected |",
+        ]
         lines.append(f"| --- | {' | '.join('---:' for _ in metrics)} | ---: | ---: |")
         lines += [_markdown_row(row, metrics) for row in rows]
-    lines += ["", "**Tuned against base**", "", "| test set | metric | base | tuned | change | interval | p |"]
+    lines += [
+        "",
+        "**Tuned against base**",
+        "",
+        "| test set | metric | base | tuned | change | interval | p corrected |",
+    ]
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for row in comparison_rows(summary):
         lines.append(

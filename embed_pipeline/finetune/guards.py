@@ -70,7 +70,7 @@ def warn_after_first_epoch(base: float | None, value: float) -> None:
     if base is not None and value < base:
         say(
             f"After the first epoch validation is under the base model's (nDCG@10 {value:.4f} against {base:.4f}). "
-            "The training goes on; if it stays so, lower finetune.learning_rate or look at the questions."
+            "If it stays so, lower finetune.learning_rate or look at the questions."
         )
 
 

@@ -36,7 +36,10 @@ from embed_pipeline.settings.variants import VARIED, spread
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
-PLACES = ("corpus.path", "sdg.import_from", "sdg.prompts", "eval.gold", "eval.gold_sets", "eval.general")
+PLACES = (
+    *("corpus.path", "sdg.import_from", "sdg.prompts"),
+    *("eval.gold", "eval.gold_sets", "eval.general", "eval.query_log"),
+)
 """Settings that name files or folders."""
 MODELS = ("base_model", "finetune.teacher", "prep.cross_encoder")
 """Settings that name a folder or something else."""

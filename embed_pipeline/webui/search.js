@@ -59,9 +59,12 @@
     byId("count").textContent = `${told.questions} of ${told.goal} questions judged`;
     const use = byId("use");
     if (told.questions) {
-      use.replaceChildren("They are a gold set: put ", make("code", { textContent: state.gold }), " into the settings file, and the next run measures on them.");
+      const enough = told.questions >= told.goal;
+      const before = enough ? "They are a gold set: put " : `${told.goal - told.questions} more make a gold set that can decide. With `;
+      const after = enough ? " into the settings file, and the next run measures on them." : " in the settings file a run measures on them already.";
+      use.replaceChildren(before, make("code", { textContent: state.gold }), after);
     } else {
-      use.textContent = "Mark what answers a query: 0 no, 1 yes, 2 exactly that. Fifty such questions make a gold set that can decide.";
+      use.textContent = "Mark what answers a query. Fifty such questions make a gold set that can decide.";
     }
   };
 

@@ -13,7 +13,7 @@ from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings, sections_of
 from embed_pipeline.settings.protected import protected_settings, refuse_protected
-from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.settings.sources import PLACES, load_settings
 
 TELLING = re.compile(
     r"(url|uri|host|address|webhook|endpoint|proxy|header|_env|variable|secret|token$|password|model$|teacher|encoder$|"
@@ -37,6 +37,10 @@ def every_setting(model: type[BaseModel] = Settings, prefix: str = "") -> Iterat
 def kinds_in(annotation: typing.Any) -> set[typing.Any]:
     inner = typing.get_args(annotation)
     return {annotation}.union(*(kinds_in(one) for one in inner)) if inner else {annotation}
+
+
+def test_every_setting_that_names_a_file_or_folder_is_relative_to_the_settings_file():
+    assert {name for name, annotation in every_setting() if Path in kinds_in(annotation)} <= set(PLACES)
 
 
 def test_every_setting_that_names_a_place_a_secret_a_model_or_a_file_is_protected():
