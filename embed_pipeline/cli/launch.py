@@ -1,5 +1,6 @@
 """Runs the graph on behalf of the command line, with Dagster recording it for the web UI."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from dagster._core.execution.api import execute_run_iterator
 
 from embed_pipeline.definitions import JOB, build_defs, defs
 from embed_pipeline.defs.dead_runs import bury_dead_runs
-from embed_pipeline.defs.run_request import STARTED_BY
+from embed_pipeline.defs.run_request import STARTED_BY, STARTED_BY_VARIABLE
 from embed_pipeline.defs.variants import VARIANTS_JOB, job_of
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.graph import stages
@@ -58,7 +59,7 @@ def execute(settings: Settings, home: Path, names: Sequence[str], force: Sequenc
         run = instance.create_run_for_job(
             job.get_definition(),
             run_config=config,
-            tags={STARTED_BY: "cli"},
+            tags={STARTED_BY: os.environ.get(STARTED_BY_VARIABLE, "cli")},
             asset_selection=frozenset(dg.AssetKey(name) for name in names),
         )
         for _ in execute_run_iterator(job, run, instance):

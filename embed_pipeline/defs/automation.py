@@ -117,11 +117,13 @@ def tick(
         listing = list_corpus(settings)
     except (InputError, SettingsError) as error:
         return dg.SkipReason(f"nothing is started: {error}")
+    first = not memory.signature
     if listing.signature != memory.signature:
         memory = replace(memory, signature=listing.signature, since=now, content="")
     rest = settings.automation.settle_seconds
     if now - memory.since < rest:
-        reason = f"the corpus folder changed; waiting until it rests for {rest:g} s"
+        seen = "the corpus folder is seen for the first time" if first else "the corpus folder changed"
+        reason = f"{seen}; waiting until it rests for {rest:g} s"
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
 
     def decided(view: CorpusView) -> Decision:

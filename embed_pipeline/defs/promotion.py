@@ -8,6 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from embed_pipeline.defs.run_request import STARTED_BY_VARIABLE
+
 JOB = "promote"
 
 
@@ -25,7 +27,11 @@ def build_promotion(home: Path) -> dg.JobDefinition:
     def promote_run(context: dg.OpExecutionContext) -> None:
         """Write the overrides of an experiment into the settings file and run the pipeline with them."""
         process = subprocess.Popen(
-            _command(home, context.op_config["run_id"]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            _command(home, context.op_config["run_id"]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, STARTED_BY_VARIABLE: "ui"},
         )
         last = ""
         with process:

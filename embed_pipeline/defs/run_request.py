@@ -13,6 +13,8 @@ from embed_pipeline.stages.graph import assets_of
 from embed_pipeline.store.home_lock import Holder
 
 STARTED_BY = "embed_pipeline/started_by"
+STARTED_BY_VARIABLE = "EMBED_PIPELINE_STARTED_BY"
+"""By which the web UI says that a command it starts is its own."""
 EXPERIMENT = "embed_pipeline/experiment"
 RESOURCE = "pipeline"
 

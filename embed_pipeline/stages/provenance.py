@@ -102,7 +102,9 @@ def lineage(known: Mapping[str, Manifest]) -> dict[str, Any]:
 def report_lines(checkpoint: Artifact, store: Store) -> dict[str, str]:
     """What report.html tells about the model; nothing that another run with the same result would tell otherwise."""
     usual = FinetuneSettings().model_dump(mode="json")
-    trained = checkpoint.manifest().settings.get("finetune", {})
+    manifest = checkpoint.manifest()
+    used = {"batch_size": manifest.summary["batch_size"]} if "batch_size" in manifest.summary else {}
+    trained = manifest.settings.get("finetune", {}) | used
     differs = {name: value for name, value in trained.items() if value != usual.get(name)}
     told = {name.replace("_", " "): str(value) for name, value in lineage(ancestors(checkpoint, store)).items()}
     return told | {"training": ", ".join(f"{name} {value}" for name, value in differs.items()) or "the defaults"}

@@ -90,7 +90,7 @@ def ticker(tmp_path, monkeypatch):
 
 def test_it_waits_until_the_folder_rests(ticker):
     assert ticker.tick() == []
-    assert "waiting until it rests for 60 s" in ticker.reason
+    assert ticker.reason == "the corpus folder is seen for the first time; waiting until it rests for 60 s"
     assert ticker.tick(SETTLE - 1) == []
     ticker.write("AB")
     assert ticker.tick(10) == []  # changed again: the clock starts anew
