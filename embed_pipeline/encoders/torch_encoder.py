@@ -32,6 +32,7 @@ def load_sentence_transformer(
     Raises:
         ModelAccessError: the folder cannot be loaded, or not with this attention implementation.
     """
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
@@ -47,7 +48,7 @@ def load_sentence_transformer(
                 model_kwargs=trust | attention,
                 processor_kwargs=trust,
             )
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelAccessError(f"{spec.model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     if is_decoder(config):
         # transformers >= 5 builds a bidirectional mask when this is false; saved with the model.

@@ -318,7 +318,7 @@ def _option(override: str) -> str:
 
 def may_hold_a_secret(name: str) -> bool:
     """People write keys into addresses; whole sections hold one."""
-    return name.endswith("base_url") or name in ("sdg", "sdg.llm")
+    return name.endswith(("base_url", "candidates")) or name in ("sdg", "sdg.llm", "eval")
 
 
 def _variable(name: str) -> str:

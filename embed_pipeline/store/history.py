@@ -43,6 +43,15 @@ class History:
         return sorted(records, key=lambda record: (record["started"], record["run_id"]), reverse=True)
 
 
+NEEDED = ("run_id", "started", "status")
+KINDS: dict[str, type] = {
+    **dict.fromkeys(("overrides", "force", "errors"), list),
+    **dict.fromkeys(("assets", "settings", "cost", "figures", "ndcg_at_10", "test_set_versions"), dict),
+    **dict.fromkeys(("started_by", "finished", "profile", "git", "release", "verdict"), str),
+}
+"""Fields of a record that are used as what they are; a record in which one is something else is damaged."""
+
+
 def status_now(record: dict[str, Any]) -> str:
     """Of a run; ``killed`` where it began, and its process is gone without a word."""
     if record["status"] == "started" and not psutil.pid_exists(int(record.get("pid") or 0)):
@@ -106,4 +115,11 @@ def _read(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) and {"run_id", "started", "status"} <= set(record) else {}
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), str) for name in NEEDED):
+        return {}
+    return record if all(_fits(record.get(name), kind) for name, kind in KINDS.items()) else {}
+
+
+def _fits(value: object, kind: type) -> bool:
+    """Whether a field is of its kind; a record of an earlier release may lack it."""
+    return value is None or isinstance(value, kind)

@@ -19,6 +19,7 @@ from embed_pipeline.store.home import require_writable
 
 LOCK = "run.lock"
 HOLDER = "run.lock.json"
+UI_LOCK = "ui.lock"
 POLL_SECONDS = 0.25
 
 Wait = Callable[["Holder | None", float], None]
@@ -84,6 +85,24 @@ def home_lock(home: Path, holder: Holder | None = None, wait: Wait | None = None
     finally:
         (home / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def lock_of_ui(home: Path) -> FileLock:
+    """Become the one web UI of a home, or keep any away; until the lock is released.
+
+    Raises:
+        HomeBusyError: a web UI serves it.
+    """
+    folder = home / "dagster"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / UI_LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HomeBusyError(
+            f"{home}: another web UI serves this home; stop that one first, or choose another --home."
+        ) from None
+    return lock
 
 
 def holder_of(home: Path) -> Holder | None:

@@ -18,7 +18,7 @@ from embed_pipeline.progress import track
 from embed_pipeline.store.artifacts import FileEntry
 from embed_pipeline.store.backup import BACKUP_VERSION, HEADER, LISTING, TOP, BackupHeader
 from embed_pipeline.store.home import HOME_FILE, HOME_VERSION, open_home
-from embed_pipeline.store.home_lock import Holder, home_lock
+from embed_pipeline.store.home_lock import Holder, home_lock, lock_of_ui
 
 MOST_LISTING_BYTES = 2**30
 _BLOCK = 2**20
@@ -33,7 +33,7 @@ def restore(source: Path, home: Path, force: bool = False) -> BackupHeader:
 
     Raises:
         HomeError: no backup, damaged, of a newer version, or ``home`` is not empty.
-        HomeBusyError: a run is under way in the home to be replaced.
+        HomeBusyError: a run is under way in the home to be replaced, or a web UI serves it.
         OSError: it cannot be written.
     """
     if not source.is_file():
@@ -64,7 +64,11 @@ def _put_in_place(fresh: Path, home: Path, occupied: bool, mounted: bool) -> Non
             path.rename(home / path.name)
     elif occupied:
         with home_lock(home, Holder.here("embed-pipeline restore")):
-            _swap(fresh, home)
+            no_ui = lock_of_ui(home)
+            try:
+                _swap(fresh, home)
+            finally:
+                no_ui.release()
     else:
         with suppress(FileNotFoundError):
             home.rmdir()

@@ -124,8 +124,15 @@ class SearchPages:
         if score is not None and (not isinstance(score, int) or isinstance(score, bool)):
             raise InputError("a judgement is 0, 1 or 2, or null to take it back.")
         text = _text(given, "hash") if given.get("hash") else ""
-        before = self._judged.judge(_text(given, "query"), _text(given, "passage_id"), score, text)
+        passage = _text(given, "passage_id")
+        if score is not None and not self._is_there(passage):
+            raise InputError(f"there is no passage {passage[:100]!r}; search again, and judge what is found now.")
+        before = self._judged.judge(_text(given, "query"), passage, score, text)
         return {"before": before, **self._count()}
+
+    def _is_there(self, passage: str) -> bool:
+        (found,) = self._engine.ask({"do": "what_became", "judged": [[passage, ""]]})["passages"]
+        return bool(found["passage_id"] == passage and found["state"] != "gone")
 
     def _remove(self, request: Request, given: dict[str, Any]) -> dict[str, Any]:
         was = self._judged.remove(_text(given, "query_id"))

@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from embed_pipeline.errors import HomeBusyError, SettingsError, WebUIError
+from embed_pipeline.errors import SettingsError, WebUIError
 from embed_pipeline.files import write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import VARIABLE, write_snapshot
 from embed_pipeline.store.dagster_home import prepare_dagster_home
+from embed_pipeline.store.home_lock import lock_of_ui
 from embed_pipeline.webui.address import Serving, answers, listening
 from embed_pipeline.webui.children import FEW_ARENAS, Child, stop
 from embed_pipeline.webui.settings_watch import SettingsSource, SettingsWatch, differences, summary
@@ -59,7 +58,7 @@ class Supervisor:
     ) -> None:
         self.settings = source.read()
         self._folder = prepare_dagster_home(home)
-        self._lock = _alone(self._folder)
+        self._lock = lock_of_ui(self._folder.parent)
         self._listening = listening(serving)
         self._serving = serving
         self._tell = tell
@@ -215,17 +214,6 @@ def serve_ui(home: Path, source: SettingsSource, serving: Serving, announce: Cal
         while not stopped.wait(LOOK_SECONDS):
             supervisor.look(lambda: not stopped.is_set())
     return 0
-
-
-def _alone(folder: Path) -> FileLock:
-    lock = FileLock(folder / "ui.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HomeBusyError(
-            f"{folder.parent}: another web UI serves this home; stop that one first, or choose another --home."
-        ) from None
-    return lock
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.backup import HEADER, LISTING, back_up
 from embed_pipeline.store.content_cache import ContentCache
 from embed_pipeline.store.home import HOME_VERSION, is_home, open_home
-from embed_pipeline.store.home_lock import home_lock
+from embed_pipeline.store.home_lock import home_lock, lock_of_ui
 from embed_pipeline.store.releases import create_release, current_release, point_to
 from embed_pipeline.store.restore import restore
 from embed_pipeline.store.vector_cache import VectorCache
@@ -118,6 +118,10 @@ def test_a_home_that_is_there_is_replaced_only_when_forced_and_never_under_a_run
         restore(target, other)
     with home_lock(other), pytest.raises(HomeBusyError):
         restore(target, other, force=True)
+    ui = lock_of_ui(other)
+    with pytest.raises(HomeBusyError, match="another web UI serves this home"):
+        restore(target, other, force=True)
+    ui.release()
     assert (other / "mine").read_text() == "x"
     restore(target, other, force=True)
     assert is_home(other) and not (other / "mine").exists()

@@ -1,5 +1,7 @@
 """The record of every run, and which of them can be promoted."""
 
+import json
+
 import pytest
 
 from embed_pipeline.errors import SettingsError
@@ -38,6 +40,20 @@ def test_what_is_no_record_is_left_out(tmp_path):
 def test_an_experiment_is_found_by_the_beginning_of_its_id(tmp_path):
     History(tmp_path).write(RECORD)
     assert experiment(tmp_path, "aaaa") == RECORD
+
+
+@pytest.mark.parametrize(
+    "field", ["run_id", "started", "status", "overrides", "errors", "assets", "settings", "profile"]
+)
+@pytest.mark.parametrize("damage", [5, True, {"a": 1}, ["a"], "text"])
+def test_a_record_with_a_field_of_another_kind_is_left_out_and_harms_no_other(tmp_path, field, damage):
+    history = History(tmp_path)
+    history.write(RECORD)
+    damaged = RECORD | {"assets": {}, "settings": {}, "profile": "cpu", field: damage}
+    (history.folder / "cccc.json").write_text(json.dumps(damaged))
+    kept = [one for one in history.all() if one != RECORD]
+    assert kept == [] or type(damage) is type((RECORD | {"assets": {}, "settings": {}, "profile": "cpu"})[field])
+    assert RECORD in history.all()
 
 
 @pytest.mark.parametrize(
