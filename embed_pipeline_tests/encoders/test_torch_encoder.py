@@ -57,6 +57,14 @@ def test_prompts_are_put_before_texts_verbatim(torch_encoder, base_model_spec):
     )
 
 
+def test_a_model_whose_weights_are_cut_off_is_named(tmp_path, base_model_spec):
+    tiny_bert(tmp_path, base_model_spec)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ModelAccessError, match=f"{tmp_path}: cannot be loaded"):
+        load_sentence_transformer(base_encoder_spec(str(tmp_path), EncoderSettings()), "cpu")
+
+
 def test_no_texts_give_no_vectors_of_the_right_width(torch_encoder):
     assert torch_encoder.encode([], "query").shape == (0, 384)
 

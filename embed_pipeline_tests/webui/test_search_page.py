@@ -191,6 +191,14 @@ def test_passages_that_have_changed_are_told(tmp_path):
         assert [(one.text, dict(one.scores)) for one in judged.all()] == [("second", {"doc05.md#0000": 1})]
 
 
+def test_what_is_no_passage_cannot_be_judged(address, home):
+    before = JudgedQuestions(home.home).all()
+    answer = post(address, "/judge", LION | {"passage_id": "nope"})
+    assert answer.status_code == 400
+    assert "there is no passage 'nope'" in answer.json()["errors"][0]["message"]
+    assert JudgedQuestions(home.home).all() == before
+
+
 def test_what_other_pages_ask_for_is_refused(address, home):
     before = JudgedQuestions(home.home).all()
     assert post(address, "/judge", LION, Origin="http://evil.example").status_code == 403
