@@ -88,7 +88,7 @@ def test_data_with_negatives_goes_straight_to_training(user):
     mining = store.current("training_set").json("train_mined.automodel")["mining"]["args"]
     assert (mining["hard_negatives_to_mine"], mining["query_max_length"]) == (5, 32)
     assert json.loads(done.stdout)["verdict"] in ("ship", "no_gain", "regress")
-    assert set(store.current("metrics").json("summary")["comparison"]) == {"gold"}
+    assert set(store.current("metrics").json("summary")["comparison"]) == {"gold", "general"}
 
 
 def test_a_second_run_computes_nothing_and_status_is_fresh(user):

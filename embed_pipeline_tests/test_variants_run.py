@@ -144,7 +144,7 @@ def test_a_promoted_variant_is_taken_over_without_training_and_deployed(owner):
     plan = owner.json("promote", "thorough", "--plan")
     assert plan["changed"] == ["+  epochs: 2"]
     assert {row["asset"] for row in plan["assets"] if row["action"] == "compute"} == {
-        "onnx_model", "onnx_int8_model", "tensorrt_engine", "endpoint", "endpoint_metrics"
+        "onnx_model", "onnx_int8_model", "tensorrt_engine", "endpoint", "endpoint_metrics", "report"
     }  # fmt: skip
     assert "epochs: 2" not in owner.file.read_text().partition("variants:")[0]
 
