@@ -172,7 +172,7 @@ def test_what_is_measured_follows_the_content_of_a_model(tmp_path):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("eval.candidates=['https://user:pw@host/v1']", "no user name, password or query"),
+        ("eval.candidates=['https://user:pw@host/v1']", "no user name, password or query"),  # pragma: allowlist secret
         ("eval.candidates=['https://host/v1?key=1']", "no user name, password or query"),
         ("eval.candidates=['https:///v1']", "no user name, password or query"),
         ("eval.candidates=[' ']", "a hub id, a folder or an address"),
