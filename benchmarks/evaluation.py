@@ -18,13 +18,12 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mining import resident
+from mining import Memory, resident
 
 from embed_pipeline.encoders.spec import EncoderSpec, Role, Vectors
 from embed_pipeline.records import RetrievalSet
@@ -105,27 +104,6 @@ class Given:
 def now() -> np.ndarray:
     """Wall time and CPU time of this process, in seconds."""
     return np.array([time.monotonic(), time.process_time()])
-
-
-class Memory:
-    """The highest RssAnon, in GiB."""
-
-    def __init__(self) -> None:
-        self.before = self.highest = resident("RssAnon")
-        self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> "Memory":
-        self._watch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._watch.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.02):
-            self.highest = max(self.highest, resident("RssAnon"))
 
 
 def bm25(folder: Path) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -209,6 +210,27 @@ def resident(name: str) -> float:
     """GiB, by Linux's account of this process."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) / 2**20
+
+
+class Memory:
+    """The highest RssAnon while something is done, in GiB, and that of before."""
+
+    def __init__(self) -> None:
+        self.before = self.highest = resident("RssAnon")
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> "Memory":
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.02):
+            self.highest = max(self.highest, resident("RssAnon"))
 
 
 def speed(repeat: int) -> None:

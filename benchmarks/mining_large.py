@@ -17,7 +17,6 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,17 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from mining import NEGATIVES, PER_DOCUMENT, QUESTIONS, WIDTH, evidence, passage_vectors, question_text, resident, unit
+from mining import (
+    NEGATIVES,
+    PER_DOCUMENT,
+    QUESTIONS,
+    WIDTH,
+    Memory,
+    evidence,
+    passage_vectors,
+    question_text,
+    unit,
+)
 from parts import question_table, split_table
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
@@ -114,27 +123,6 @@ def tables(passages: int, asked: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame
     questions = {f"q{row:07}": (question_text(row), [name]) for row, name in enumerate(named)}
     quoted = {name: evidence(place) for name, place in zip(questions, asked.tolist(), strict=True)}
     return question_table(questions, quoted), cut, split_table(questions, cut)
-
-
-class Memory:
-    """The highest RssAnon, in GiB, beyond that of the start."""
-
-    def __init__(self) -> None:
-        self.before = self.highest = resident("RssAnon")
-        self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> "Memory":
-        self._watch.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._ended.set()
-        self._watch.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.05):
-            self.highest = max(self.highest, resident("RssAnon"))
 
 
 @contextmanager

@@ -110,7 +110,8 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def system_tables(summary: Mapping[str, Any]) -> list[Table]:
     """Every system, one table per test set; the best in bold."""
-    from embed_pipeline.evaluation.report import p_value, signed, system_rows
+    from embed_pipeline.evaluation.figures import p_value, signed
+    from embed_pipeline.evaluation.report import system_rows
 
     tables = []
     for test_set in summary["test_sets"]:

@@ -12,7 +12,7 @@ ENGLISH = "en"
 UNKNOWN = "und"
 LEAST_LETTERS = 2.5
 """Letters a token covers on average, in scripts with spaces. MiniLM's English vocabulary: 4.0 in English, 1.9 to 2.4 in
-German, French, Spanish, Dutch, Polish, 1.0 in Russian; vocabularies made for many languages are above 3 in each."""
+German, French, Spanish, Dutch, Polish, 1.0 in Russian. No vocabulary made for many languages has been measured."""
 LEAST_LETTERS_DENSE = 1.1
 """The same in scripts without spaces and in Korean, where a letter is a syllable or a word."""
 MOST_UNKNOWN = 0.05

@@ -16,13 +16,13 @@ class ModelFacts:
     """Size of a model.
 
     Attributes:
-        parameters: numbers in its weights.
-        bytes: of its weights on the disk.
+        parameters: numbers in its weights; None where these are no safetensors.
+        bytes: of its weights on the disk; None likewise.
         max_tokens: the longest text it was made for; None where its files do not say.
     """
 
-    parameters: int
-    bytes: int
+    parameters: int | None
+    bytes: int | None
     max_tokens: int | None
 
 
@@ -35,6 +35,8 @@ def model_facts(folder: Path) -> ModelFacts:
     from safetensors import SafetensorError, safe_open
 
     files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        return ModelFacts(None, None, max_tokens(folder))
     parameters = 0
     for file in files:
         try:

@@ -7,9 +7,8 @@ its vectors are as stable as whoever runs it.
 Source: platform.openai.com/docs/api-reference/embeddings.
 """
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
@@ -19,6 +18,9 @@ from embed_pipeline.encoders.spec import PLURAL, EncoderSpec, Role, Vectors
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import task
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 ATTEMPTS = 6
 LONGEST_WAIT = 30.0  # seconds between two attempts
@@ -92,21 +94,30 @@ class EmbeddingsApi:
         return vectors / lengths
 
     def _asked(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt
+
         place = f"{self.url}/{path}"
-        for attempt in range(ATTEMPTS):
-            last = attempt == ATTEMPTS - 1
-            try:
-                response = self._client.request(method, place, json=body)
-            except httpx.TimeoutException as error:
-                if last:
-                    raise InputError(f"{place}: no answer in time, {ATTEMPTS} times.") from error
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise InputError(f"{place}: no answer ({type(error).__name__}: {self._safe(str(error))}).") from error
-            else:
-                if response.status_code not in AGAIN or last:
-                    return self._read(place, response)
-                time.sleep(min(_asked_to_wait(response) or self._pause * 2.0**attempt, LONGEST_WAIT))
-        raise AssertionError("unreachable")
+        retrying = Retrying(
+            retry=retry_if_exception_type(httpx.TimeoutException) | retry_if_result(_is_busy),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=self._wait,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome is not None else None,
+        )
+        try:
+            response: httpx.Response = retrying(self._client.request, method, place, json=body)
+        except httpx.TimeoutException as error:
+            raise InputError(f"{place}: no answer in time, {ATTEMPTS} times.") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise InputError(f"{place}: no answer ({type(error).__name__}: {self._safe(str(error))}).") from error
+        return self._read(place, response)
+
+    def _wait(self, state: "RetryCallState") -> float:
+        """What Retry-After says, else a pause that doubles; none after an answer that took too long already."""
+        if state.outcome is None or state.outcome.failed:
+            return 0.0
+        asked = state.outcome.result().headers.get("retry-after", "")
+        seconds = float(asked) if asked.replace(".", "", 1).isdecimal() else 0.0
+        return min(seconds or self._pause * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
 
     def _read(self, place: str, response: httpx.Response) -> Any:
         if response.status_code in (401, 403):
@@ -127,9 +138,8 @@ class EmbeddingsApi:
         return text.replace(self._key, "***") if self._key else text
 
 
-def _asked_to_wait(response: httpx.Response) -> float | None:
-    asked = response.headers.get("retry-after", "")
-    return float(asked) if asked.replace(".", "", 1).isdecimal() else None
+def _is_busy(response: httpx.Response) -> bool:
+    return response.status_code in AGAIN
 
 
 class OpenAIEncoder:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from embed_pipeline.evaluation.compare import Comparison
+from embed_pipeline.evaluation.figures import capital, p_in_words
 from embed_pipeline.evaluation.systems import name_of
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
@@ -28,14 +29,14 @@ def advise(
     told = [one for one in _others(settings) if one in versus]
     for system in told:
         yield (
-            f"{_capital(name_of(system))} {_stands(versus[system], settings)} {_alone(used)} on {asked} "
-            f"({means[system]:.3f} against {means[used]:.3f}, p {_p(versus[system])})."
+            f"{capital(name_of(system))} {_stands(versus[system], settings)} {_alone(used)} on {asked} "
+            f"({means[system]:.3f} against {means[used]:.3f}, {p_in_words(_corrected(versus[system]))})."
         )
     if chosen.kind != "gold":
         if told:
             yield WORDS
     elif best == used:
-        yield f"{_capital(name_of(used))} did best of all on {asked} ({means[used]:.3f})."
+        yield f"{capital(name_of(used))} did best of all on {asked} ({means[used]:.3f})."
     elif best == pair[0] or best not in versus:
         yield f"Best on {asked}: {name_of(best)} ({means[best]:.3f})."
     elif not _significant(versus[best], settings):
@@ -69,18 +70,9 @@ def _significant(found: Comparison, settings: EvalSettings) -> bool:
     return _corrected(found) < settings.alpha
 
 
-def _p(found: Comparison) -> str:
-    p = _corrected(found)
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
-
-
 def _corrected(found: Comparison) -> float:
     return found.p if found.p_corrected is None else found.p_corrected
 
 
 def _alone(system: str) -> str:
     return f"{name_of(system)} alone" if system == "tuned" else name_of(system)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -45,68 +45,65 @@ def compared(
         Rows of :class:`embed_pipeline.tables.Metrics`, and what ``show metrics --json`` prints.
     """
     sets = [one if one.kind == "general" else with_traits(one) for one in sets]
-    looked = _Looked()
+    pair = compared_systems(settings)
+    decider = deciding_set(sets).name
+    looked = _Looked(settings)
     for test_set in sets:
-        of_set = systems[test_set.name]
-        looked.add((test_set.name, ALL), compare(of_set["base"], of_set["tuned"], settings, test_set.clusters))
-        for label, ids in slices_of(test_set):
-            if len(ids) >= MIN_SLICE_QUERIES:
-                base, tuned = (of_set[one].subset(ids, SLICE_METRICS) for one in PAIR)
-                looked.add((test_set.name, label), compare(base, tuned, settings, test_set.clusters))
-        for other in of_set:
-            if other not in PAIR:
-                everybody = set(test_set.queries)
-                tuned, another = (of_set[one].subset(everybody, SLICE_METRICS) for one in ("tuned", other))
-                looked.add((test_set.name, VERSUS, other), compare(tuned, another, settings, test_set.clusters))
-    decider, pair = deciding_set(sets), compared_systems(settings)
-    if pair != PAIR:
-        of_set = systems[decider.name]
-        for other in of_set:
-            if other not in pair:
-                used, another = (
-                    of_set[one].subset(set(decider.queries), (DECIDING_METRIC,)) for one in (pair[1], other)
-                )
-                looked.add((decider.name, USED, other), compare(used, another, settings, decider.clusters))
-    found = looked.corrected((decider.name, ALL) if pair == PAIR else None)
-    versus = {
-        test_set.name: {place[2]: rows for place, rows in found.items() if place[:2] == (test_set.name, VERSUS)}
-        for test_set in sets
-    }
-    against_used = VERSUS if pair == PAIR else USED
-    others = {
-        place[2]: rows[DECIDING_METRIC] for place, rows in found.items() if place[:2] == (decider.name, against_used)
-    }
-    decision = decide(sets, systems, others, settings, trust)
+        _look(looked, test_set, systems[test_set.name])
+        if test_set.name == decider and pair != PAIR:
+            looked.add_others(test_set, systems[decider], USED, pair[1])
+    found = looked.corrected((decider, ALL) if pair == PAIR else None)
+    others = found.against(decider, VERSUS if pair == PAIR else USED)
+    decision = decide(
+        sets, systems, {system: rows[DECIDING_METRIC] for system, rows in others.items()}, settings, trust
+    )
     summary = {
+        **_measured(sets, systems, settings),
+        "comparison": {
+            one.name: {metric: row.as_json() for metric, row in found[one.name, ALL].items()} for one in sets
+        },
+        "versus": {
+            one.name: {
+                system: {metric: against(row) for metric, row in rows.items()}
+                for system, rows in found.against(one.name, VERSUS).items()
+            }
+            for one in sets
+        },
+        **_forgetting(found, sets, settings),
+        "verdict": decision.verdict,
+        "decision": decision.as_json(),
+    }
+    return tables.validate(tables.Metrics, pl.DataFrame(_metric_rows(found, sets))), summary
+
+
+def _look(looked: "_Looked", test_set: RetrievalSet, systems: Mapping[str, QueryScores]) -> None:
+    """Tuned against base, whole and by slices; every other system against tuned."""
+    base, tuned = (systems[one] for one in PAIR)
+    looked.add((test_set.name, ALL), test_set, base, tuned)
+    for label, ids in slices_of(test_set):
+        if len(ids) >= MIN_SLICE_QUERIES:
+            looked.add(
+                (test_set.name, label), test_set, base.subset(ids, SLICE_METRICS), tuned.subset(ids, SLICE_METRICS)
+            )
+    looked.add_others(test_set, systems, VERSUS, PAIR[1], PAIR[0])
+
+
+def _measured(
+    sets: Sequence[RetrievalSet], systems: Mapping[str, Mapping[str, QueryScores]], settings: EvalSettings
+) -> dict[str, Any]:
+    """What is told of each test set besides comparisons."""
+    return {
         "test_sets": {
             name: {system: mean_scores(scores) for system, scores in of_set.items()} for name, of_set in systems.items()
         },
         "queries": {one.name: len(one.queries) for one in sets},
         "clusters": {one.name: len(set(cluster_numbers(list(one.queries), one.clusters))) for one in sets},
-        "comparison": {
-            one.name: {metric: row.as_json() for metric, row in found[one.name, ALL].items()} for one in sets
-        },
-        "versus": {
-            name: {system: {metric: against(row) for metric, row in rows.items()} for system, rows in of_set.items()}
-            for name, of_set in versus.items()
-        },
         "test_set_versions": {one.name: set_version(one) for one in sets},
-        **_forgetting(found, sets, settings),
         "intervals": {
             one.name: {system: interval(scores, one, settings) for system, scores in systems[one.name].items()}
             for one in sets
         },
-        "verdict": decision.verdict,
-        "decision": decision.as_json(),
     }
-    rows = [
-        row
-        for test_set in sets
-        for place, by_metric in found.items()
-        if place[0] == test_set.name and len(place) == 2
-        for row in _rows(test_set, place[1], by_metric)
-    ]
-    return tables.validate(tables.Metrics, pl.DataFrame(rows)), summary
 
 
 def interval(scores: QueryScores, test_set: RetrievalSet, settings: EvalSettings) -> list[float]:
@@ -117,32 +114,49 @@ def interval(scores: QueryScores, test_set: RetrievalSet, settings: EvalSettings
     return [max(low, 0.0), high]
 
 
-def _forgetting(
-    found: Mapping[Place, Mapping[str, Comparison]], sets: Sequence[RetrievalSet], settings: EvalSettings
-) -> dict[str, Any]:
+def _forgetting(found: "_Found", sets: Sequence[RetrievalSet], settings: EvalSettings) -> dict[str, Any]:
     general = next((one.name for one in sets if one.kind == "general"), None)
     return {} if general is None else {"forgetting": forgetting(found[general, ALL][DECIDING_METRIC], settings)}
 
 
+class _Found(dict[Place, dict[str, Comparison]]):
+    """Place -> comparisons by metric."""
+
+    def against(self, test_set: str, kind: str) -> dict[str, dict[str, Comparison]]:
+        """The other systems on a test set, against the tuned one (VERSUS) or the one that will be used (USED)."""
+        return {place[2]: rows for place, rows in self.items() if place[:2] == (test_set, kind)}
+
+
 class _Looked:
-    """Everything that was compared in one evaluation, so that it can be corrected together."""
+    """Everything that is compared in one evaluation, so that it can be corrected together."""
 
-    def __init__(self) -> None:
-        self._found: dict[Place, dict[str, Comparison]] = {}
+    def __init__(self, settings: EvalSettings) -> None:
+        self._settings = settings
+        self._found = _Found()
 
-    def add(self, place: Place, comparisons: dict[str, Comparison]) -> None:
-        """What was compared at a place, by metric."""
-        self._found[place] = comparisons
+    def add(self, place: Place, test_set: RetrievalSet, one: QueryScores, other: QueryScores) -> None:
+        """Compare two systems."""
+        self._found[place] = compare(one, other, self._settings, test_set.clusters)
 
-    def corrected(self, deciding: Place | None) -> dict[Place, dict[str, Comparison]]:
-        """The same with corrected p-values; nDCG@10 of the deciding place keeps its own (Holm for the others)."""
+    def add_others(
+        self, test_set: RetrievalSet, systems: Mapping[str, QueryScores], kind: str, used: str, *without: str
+    ) -> None:
+        """Compare every system but ``used`` and ``without`` with ``used``."""
+        everybody = set(test_set.queries)
+        chosen = systems[used].subset(everybody, SLICE_METRICS)
+        for other, scores in systems.items():
+            if other not in (used, *without):
+                self.add((test_set.name, kind, other), test_set, chosen, scores.subset(everybody, SLICE_METRICS))
+
+    def corrected(self, deciding: Place | None) -> _Found:
+        """All with corrected p-values; nDCG@10 of the deciding place keeps its own (Holm for the others)."""
         places = [
             (place, metric)
             for place, rows in self._found.items()
             for metric in rows
             if (place, metric) != (deciding, DECIDING_METRIC)
         ]
-        found = {place: dict(rows) for place, rows in self._found.items()}
+        found = _Found({place: dict(rows) for place, rows in self._found.items()})
         for (place, metric), p in zip(places, holm([found[one][two].p for one, two in places]), strict=True):
             found[place][metric] = found[place][metric].corrected(p)
         return found
@@ -165,24 +179,26 @@ def slices_of(test_set: RetrievalSet) -> list[tuple[str, set[str]]]:
     return sorted(queries.items())
 
 
-def _rows(test_set: RetrievalSet, label: str, comparisons: Mapping[str, Comparison]) -> list[dict[str, Any]]:
-    """Rows of :class:`embed_pipeline.tables.Metrics` of a slice, or of all queries."""
-    queries = len(test_set.queries) if label == ALL else len(dict(slices_of(test_set))[label])
+def _metric_rows(found: _Found, sets: Sequence[RetrievalSet]) -> list[dict[str, Any]]:
+    """Rows of :class:`embed_pipeline.tables.Metrics`: all queries of each set, and its slices."""
+    queries = {(one.name, label): len(ids) for one in sets for label, ids in ((ALL, one.queries), *slices_of(one))}
     return [
         {
-            "test_set": test_set.name,
-            "slice": label,
+            "test_set": place[0],
+            "slice": place[1],
             "metric": metric,
-            "queries": queries,
-            "base": found.base,
-            "tuned": found.tuned,
-            "delta": found.delta,
-            "ci_low": found.ci95[0],
-            "ci_high": found.ci95[1],
-            "p": found.p,
-            "p_corrected": found.as_json()["p_corrected"],
+            "queries": queries[place],
+            "base": row.base,
+            "tuned": row.tuned,
+            "delta": row.delta,
+            "ci_low": row.ci95[0],
+            "ci_high": row.ci95[1],
+            "p": row.p,
+            "p_corrected": row.as_json()["p_corrected"],
         }
-        for metric, found in comparisons.items()
+        for place, by_metric in found.items()
+        if len(place) == 2
+        for metric, row in by_metric.items()
     ]
 
 

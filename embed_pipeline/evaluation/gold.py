@@ -29,14 +29,17 @@ def load_gold(folder: Path, passages: Mapping[str, str], name: str = GOLD) -> Re
     return read_retrieval_set(folder, _SPLIT, name, passages)
 
 
-def load_development(folder: Path, passages: Mapping[str, str], name: str = GOLD) -> RetrievalSet | None:
-    """The questions of qrels/dev.tsv, which may choose how to fuse; None where there is no such file.
+def has_development(folder: Path) -> bool:
+    """Whether a gold set has a qrels/dev.tsv."""
+    return qrels_path(folder, _DEVELOPMENT).is_file()
+
+
+def load_development(folder: Path, passages: Mapping[str, str], name: str = GOLD) -> RetrievalSet:
+    """The questions of qrels/dev.tsv, which may choose how to fuse.
 
     Raises:
         InputError: as :func:`load_gold`; or a question stands in qrels/test.tsv as well.
     """
-    if not qrels_path(folder, _DEVELOPMENT).is_file():
-        return None
     found = read_retrieval_set(folder, _DEVELOPMENT, name, passages)
     both = sorted(set(found.queries) & set(read_retrieval_set(folder, _SPLIT, name, passages).queries))
     if both:

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
+from embed_pipeline.evaluation.figures import capital, p_in_words, p_value, score, signed
 from embed_pipeline.evaluation.systems import SYSTEMS, name_of
 
 SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "ndcg@1")
@@ -87,11 +88,10 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
         "regress": f"{after} is significantly worse than {before}",
     }[summary["verdict"]]
     low, high = decision["ci95"]
-    p = p_value(decision["p"])
-    p = p if p.startswith("<") else f"= {p}"
+    p = p_in_words(decision["p"])
     return (
-        f"{_capital(meaning)}. On the {decision['test_set']} questions nDCG@10 is {score(decision['after'])} against "
-        f"{score(decision['before'])} ({signed(decision['delta'])}, interval {signed(low)} to {signed(high)}, p {p}; "
+        f"{capital(meaning)}. On the {decision['test_set']} questions nDCG@10 is {score(decision['after'])} against "
+        f"{score(decision['before'])} ({signed(decision['delta'])}, interval {signed(low)} to {signed(high)}, {p}; "
         f"{decision['queries']} questions in {decision['clusters']} groups)."
     )
 
@@ -105,12 +105,8 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     """Verdict, reasons and advice, a sentence or two each."""
     decision = summary["decision"]
     forgotten = summary.get("forgetting", {})
-    lost = [_capital(forgotten["reason"]) + "."] if forgotten.get("blocks") else []
+    lost = [capital(forgotten["reason"]) + "."] if forgotten.get("blocks") else []
     return [verdict_sentence(summary), *decision["reasons"], *lost, *decision["advice"]]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def markdown_table(summary: Mapping[str, Any]) -> str:
@@ -190,21 +186,6 @@ def _chart_lines(summary: Mapping[str, Any], test_set: str) -> list[dict[str, An
         if before in systems and after in systems
     ]
     return lines + [{"label": one, "before": None, "after": point(one)} for one in alone if one != "bm25"]
-
-
-def score(value: float) -> str:
-    """``0.1234``."""
-    return f"{value:.4f}"
-
-
-def signed(value: float) -> str:
-    """``+0.1234``, ``-0.1234`` or ``0.0000``."""
-    return f"{value:+.4f}" if round(value, 4) else "0.0000"
-
-
-def p_value(value: float) -> str:
-    """``0.012``, or ``< 0.001``."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def printable(value: Any) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embed_pipeline import charts
-from embed_pipeline.evaluation.report import environment, p_value, score, signed
+from embed_pipeline.evaluation.figures import p_value, score, signed
+from embed_pipeline.evaluation.report import environment
 
 PAGE = "comparison.html"
 TEXT = "comparison.md"

@@ -5,10 +5,9 @@ pydantic-settings puts them together; what a value given as text means is decide
 """
 
 import difflib
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,21 +29,13 @@ from pydantic_settings.sources.types import EnvNoneType
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings, sections_of
+from embed_pipeline.settings.places import anchor, named_absolutely
 from embed_pipeline.settings.settings_yaml import read_yaml
 from embed_pipeline.settings.variants import VARIED, spread
 
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
-PLACES = (
-    *("corpus.path", "sdg.import_from", "sdg.prompts"),
-    *("eval.gold", "eval.gold_sets", "eval.general", "eval.query_log"),
-)
-"""Settings that name files or folders."""
-MODELS = ("base_model", "finetune.teacher", "prep.cross_encoder")
-"""Settings that name a folder or something else."""
-CANDIDATES = "candidates"
-"""A list in ``eval`` whose entries are a folder or something else."""
 _SHOWN = 120
 """Characters of a value that an error shows."""
 
@@ -91,20 +82,10 @@ def absolute_overrides(overrides: Sequence[str], environment: Mapping[str, str] 
     Raises:
         SettingsError: as :func:`load_settings`.
     """
-    found = _places(_TextSource(_environment_texts(environment)))
+    found = named_absolutely(_TextSource(_environment_texts(environment))())
     for override, source in zip(overrides, reversed(_from_overrides(overrides)), strict=True):
-        found += [override, *_places(source)]
+        found += [override, *named_absolutely(source())]
     return found
-
-
-def _places(source: PydanticBaseSettingsSource) -> list[str]:
-    """Overrides for the absolute paths that a source names; such a path is never taken for anything but text."""
-    values = source()
-    named = _named_in(values, (*PLACES, *MODELS))
-    found = [f"{name}={owner[key]}" for name, owner, key in named if Path(owner[key]).is_absolute()]
-    section = values.get("eval")
-    candidates = section.get(CANDIDATES) if isinstance(section, dict) else None
-    return [*found, f"eval.{CANDIDATES}={json.dumps(candidates)}"] if isinstance(candidates, list) else found
 
 
 def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
@@ -243,51 +224,12 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    for name, owner, key in _named_in(values, PLACES):
-        owner[key] = str(_path(name, owner[key], folder))
-    for name, owner, key in _named_in(values, MODELS):
-        model = _path(name, owner[key], folder) if owner[key] else None
-        if model is not None and model.is_dir():  # else a hub id or a package
-            owner[key] = str(model)
-    _anchor_candidates(values.get("eval"), folder)
+    anchor(values, folder)
     if isinstance(values.get("variants"), dict):
         values["variants"] = spread(values["variants"])
         for name, own in values["variants"].items():
             values["variants"][name] = _anchored(_without_empty_sections(own), folder)
     return values
-
-
-def _anchor_candidates(section: Any, folder: Path) -> None:
-    names = section.get(CANDIDATES) if isinstance(section, dict) else None
-    if isinstance(names, list | tuple):
-        section[CANDIDATES] = [
-            str(folder / name) if isinstance(name, str) and name.strip() and (folder / name).is_dir() else name
-            for name in names
-        ]
-
-
-def _named_in(values: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Those of the dotted names that have a text, with what holds it and the key; of a mapping each of its texts."""
-    for name in names:
-        section, _, key = name.rpartition(".")
-        owner = values.get(section) if section else values
-        found = owner.get(key) if isinstance(owner, dict) else None
-        if isinstance(owner, dict) and isinstance(found, str):
-            yield name, owner, key
-        elif isinstance(found, dict):
-            yield from ((f"{name}.{one}", found, one) for one in found if isinstance(found[one], str))
-
-
-def _path(name: str, text: str, folder: Path) -> Path:
-    if not text:
-        raise SettingsError(f"{name} is empty: name a file or a folder, or leave the setting out.")
-    try:
-        path = (folder / Path(text).expanduser()).resolve()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long; no such user; NUL or half a character
-        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
-        raise SettingsError(f"{name}: {text[:80]!r} cannot be a path: {reason}.") from None
-    return path
 
 
 def _without_empty_sections(values: Mapping[Any, Any], model: type[BaseModel] = Settings) -> dict[str, Any]:

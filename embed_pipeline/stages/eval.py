@@ -64,17 +64,18 @@ def read_base_evaluation(base_metrics: Artifact) -> "BaseEvaluation":
 def told_gold(
     run: StageRun, sets: "list[RetrievalSet]", passages: Artifact, training_set: Artifact
 ) -> "tuple[list[RetrievalSet], dict[str, int]]":
-    """Say and count what of the gold set was trained on; the gold set gets a slice of those questions."""
+    """Say and count what of each gold set was trained on; it gets a slice of those questions."""
     from embed_pipeline.prep.splits.gold_overlap import gold_overlap
 
-    shown, counted = [], {}
+    shown: list[RetrievalSet] = []
+    counted: dict[str, int] = {}
     for one in sets:
         if one.kind != "gold":
             shown.append(one)
             continue
         threshold = run.settings.corpus.near_duplicate_threshold
         found = gold_overlap(one, training_set.frame(), passages.frame(), run.base_encoder(), threshold)
-        counted = found.summary()
+        counted |= found.summary()
         for line in found.lines():
             say(line)
         shown.append(found.sliced())

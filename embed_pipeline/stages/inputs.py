@@ -101,11 +101,12 @@ def evaluated_sets(settings: Settings, benchmark: Artifact, passages: Artifact) 
 
 def development_set(settings: Settings, passages: Artifact) -> "RetrievalSet | None":
     """The validation part of the gold set that decides, where it has one."""
-    from embed_pipeline.evaluation.gold import load_development
+    from embed_pipeline.evaluation.gold import has_development, load_development
 
-    for name, folder in settings.eval.all_gold.items():
-        return load_development(folder.expanduser(), passage_texts(passages), name)
-    return None
+    name, folder = next(iter(settings.eval.all_gold.items()), ("", None))
+    if folder is None or not has_development(folder.expanduser()):
+        return None
+    return load_development(folder.expanduser(), passage_texts(passages), name)
 
 
 def passage_texts(passages: Artifact) -> dict[str, str]:

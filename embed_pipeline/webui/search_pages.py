@@ -56,7 +56,7 @@ class SearchPages:
         async def endpoint(request: Request) -> Response:
             try:
                 given = json.loads(await request.body()) if request.method == "POST" else {}
-            except ValueError:
+            except (ValueError, RecursionError):
                 given = None
             if not isinstance(given, dict):
                 return refusal(request.headers, 400, "This is no JSON object.", "Use the search page.")
@@ -71,7 +71,7 @@ class SearchPages:
 
     def _query(self, request: Request, given: dict[str, Any]) -> dict[str, Any]:
         query, k = _text(given, "query"), given.get("k", 10)
-        if not isinstance(k, int):
+        if not isinstance(k, int) or isinstance(k, bool):
             raise InputError("k is a whole number.")
         found = self._engine.ask({"do": "search", "query": query, "k": k})
         kept = next((one for one in self._judged.all() if one.text == found["query"]), None)

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from embed_pipeline.errors import InputError, SettingsError
-from embed_pipeline.evaluation.gold import gold_fingerprint, load_development, load_gold, own_answers, set_version
+from embed_pipeline.evaluation.gold import (
+    gold_fingerprint,
+    has_development,
+    load_development,
+    load_gold,
+    own_answers,
+    set_version,
+)
 from embed_pipeline.evaluation.metrics import score_run
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
@@ -99,10 +106,11 @@ def test_passages_with_one_title_are_one_document(tmp_path: Path) -> None:
 
 def test_a_validation_part_shares_no_question_with_the_test_part(tmp_path: Path) -> None:
     folder = gold(tmp_path / "gold", "q1\tplain\t1\nq2\tplain\t1\nq3\tplain\t1\n")
-    assert load_development(folder, PASSAGES) is None
+    assert not has_development(folder)
     before = gold_fingerprint(folder)
     (folder / "qrels/test.tsv").write_text("q1\tplain\t1\n", "utf-8")
     (folder / "qrels/dev.tsv").write_text("q2\tplain\t1\nq3\ta.md\t2\n", "utf-8")
+    assert has_development(folder)
     found = load_development(folder, PASSAGES)
     assert found is not None and set(found.queries) == {"q2", "q3"}
     assert set(load_gold(folder, PASSAGES).queries) == {"q1"}

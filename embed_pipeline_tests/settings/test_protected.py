@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from embed_pipeline.defs.resources import PipelineResource
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings, sections_of
+from embed_pipeline.settings.places import PLACES
 from embed_pipeline.settings.protected import protected_settings, refuse_protected
-from embed_pipeline.settings.sources import PLACES, load_settings
+from embed_pipeline.settings.sources import load_settings
 
 TELLING = re.compile(
     r"(url|uri|host|address|webhook|endpoint|proxy|header|_env|variable|secret|token$|password|model$|teacher|encoder$|"

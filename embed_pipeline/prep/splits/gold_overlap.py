@@ -31,22 +31,26 @@ class GoldOverlap:
     relevant: int
 
     def summary(self) -> dict[str, int]:
-        """Plain numbers."""
-        return {"gold_questions_in_training": len(self.questions), "gold_passages_in_training": len(self.passages)}
+        """Plain numbers, under the name of the set."""
+        name = self.gold.name
+        return {
+            f"{name}_questions_in_training": len(self.questions),
+            f"{name}_passages_in_training": len(self.passages),
+        }
 
     def lines(self) -> list[str]:
         """What the user should be told; nothing when there is nothing in common."""
-        told = []
+        told, name = [], self.gold.name
         if self.questions:
             example = self.gold.queries[min(self.questions)][:SHOWN_CHARS]
             told.append(
-                f"gold: {len(self.questions)} of {len(self.gold.queries)} questions are training questions as well, "
+                f"{name}: {len(self.questions)} of {len(self.gold.queries)} questions are training questions as well, "
                 f"word for word or nearly (for example: {example}), so the verdict is too favourable; take them out "
                 f"of eval.gold or of the training questions. The slice {SLICE}=no is about the others"
             )
         if self.passages:
             told.append(
-                f"gold: {len(self.passages)} of {self.relevant} relevant passages are evidence of training questions "
+                f"{name}: {len(self.passages)} of {self.relevant} relevant passages are evidence of training questions "
                 "as well; so the verdict is about new questions, but not about new documents"
             )
         return told
