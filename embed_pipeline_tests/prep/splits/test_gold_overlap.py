@@ -1,6 +1,7 @@
 """What of a gold set was trained on is counted, told and sliced."""
 
 import random
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -38,6 +39,9 @@ def test_nothing_in_common():
 def test_the_same_question_is_counted_told_and_sliced(question):
     found = gold_overlap(gold_of("what else is there", question), TRAINING, corpus(10)[1], ENCODER)
     assert found.summary()["gold_questions_in_training"] == 1
+    named = replace(found, gold=replace(found.gold, name="lawyers"))
+    assert named.summary()["lawyers_questions_in_training"] == 1
+    assert named.lines()[0].startswith("lawyers: 1 of")
     assert set(found.questions) == {"g1"}
     assert found.lines()[0].startswith("gold: 1 of 2 questions are training questions as well")
     assert question[:30] in found.lines()[0]
