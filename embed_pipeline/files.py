@@ -121,7 +121,7 @@ def write_jsonl(path: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder under ``parent`` that is removed at the end unless it was renamed away."""
     parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(parent)
+    remove_leftovers(parent)
     folder = parent / f".{prefix}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
     folder.mkdir()
     try:
@@ -158,7 +158,7 @@ def _host() -> str:
     return sha256_text(platform.node())[:8]
 
 
-def _remove_leftovers(parent: Path) -> None:
+def remove_leftovers(parent: Path) -> None:
     """Remove temporary folders of processes of this machine that were killed."""
     for folder in parent.glob(f".*.{_host()}.*.*.tmp"):
         pid = folder.name.split(".")[-3]

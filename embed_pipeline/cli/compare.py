@@ -27,9 +27,10 @@ def print_comparison(found: Mapping[str, Any]) -> None:
         console.print(_settings(found["settings"]))
     for name, test_set in found["test_sets"].items():
         console.print()
-        console.print(_figures(name, test_set))
-        if test_set["why"]:
-            console.print(f"Not compared: {test_set['why']}", markup=False, soft_wrap=True)
+        if test_set["why"]:  # figures of two sets side by side would be compared by whoever reads them
+            console.print(f"{name} questions: not compared. {test_set['why']}", markup=False, soft_wrap=True)
+        else:
+            console.print(_figures(name, test_set))
     if not found["test_sets"]:
         console.print("\nNeither run has measured anything.")
 

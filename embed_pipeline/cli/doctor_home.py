@@ -1,5 +1,6 @@
 """``embed-pipeline doctor`` on a home: version, who uses it, what is damaged, what runs by itself."""
 
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from embed_pipeline.cli.packages import Finding, finding
 from embed_pipeline.errors import HomeError
+from embed_pipeline.files import size_of
 from embed_pipeline.settings import Settings
 from embed_pipeline.store.databases import damage, databases
 from embed_pipeline.store.health import damaged_artifacts, damaged_releases, holder, leftovers
 from embed_pipeline.store.home import check_home, is_home, why_not_writable
+from embed_pipeline.store.restore import left_by_restore
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -34,6 +37,7 @@ def examine_home(home: Path, settings: Settings | None, deep: bool = False) -> l
         findings += broken or [finding("databases", "ok", f"{len(databases(home))} read")]
         openable = why_not_writable(home) is None and not any("/dagster/" in one["detail"] for one in broken)
         findings += _dagster(home) if openable else []
+    findings += _beside(home)
     if settings is not None:
         findings += _corpus(home, settings)
         findings += _endpoint(home, settings) if is_home(home) else []
@@ -78,6 +82,21 @@ def _leftovers(home: Path) -> Iterator[Finding]:
     if count:
         what = f"{count} half-written folders of killed runs, {size / 1e6:.1f} MB; embed-pipeline gc removes them"
         yield finding("leftovers", "warn", what)
+
+
+def _beside(home: Path) -> Iterator[Finding]:
+    half, replaced = left_by_restore(home)
+    for path in half:
+        what = f"{path}: half a home of a killed restore, {size_of(path) / 1e6:.1f} MB; remove it"
+        yield finding("restore", "warn", what)
+    for path in replaced:
+        if home.exists():
+            yield finding("restore", "warn", f"{path}: the home before a restore that was killed at its end; remove it")
+        else:
+            back = f"mv {shlex.quote(str(path))} {shlex.quote(str(home))}"
+            yield finding(
+                "restore", "fail", f"{path}: the home that a killed restore would replace; bring it back: {back}"
+            )
 
 
 def _damaged(path: Path, text: str) -> Finding:

@@ -12,6 +12,7 @@ from embed_pipeline.stages.estimates import llm_estimates
 from embed_pipeline.stages.graph import forced_assets, selection, stages
 from embed_pipeline.stages.needs import Needs, estimate_needs, require_room
 from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
+from embed_pipeline.stages.questions_read import check_questions
 from embed_pipeline.stages.sweep import COMPARISON
 from embed_pipeline.stages.variants import ALL, chosen_variants
 from embed_pipeline.store.artifacts import Store
@@ -45,6 +46,7 @@ def run(
     names = selection(to, graph, chosen, compare=ALL in variants)
     forced = forced_assets(force, graph, chosen)
     steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
+    check_questions(steps, settings)
     needs = estimate_needs(steps, settings, Store(home))
     if plan:
         _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)), needs, told or {})

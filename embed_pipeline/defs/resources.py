@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from embed_pipeline.settings import Settings
-from embed_pipeline.settings.protected import refuse_protected
+from embed_pipeline.settings.protected import LAUNCHPAD, refuse_protected
 from embed_pipeline.settings.sources import with_overrides
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.stages.graph import GROUPS
@@ -38,4 +38,4 @@ class PipelineResource(dg.ConfigurableResource[None]):
         if not self.overrides:
             return base
         refuse_protected(base, self.overrides)
-        return with_overrides(base, self.overrides)
+        return with_overrides(base, self.overrides, LAUNCHPAD)

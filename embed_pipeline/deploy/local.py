@@ -34,6 +34,8 @@ from embed_pipeline.store.releases import (
 MODULE = "embed_pipeline.serving"
 SERVER_FILE = "server.json"
 POLL_SECONDS = 0.2
+LOADING_SECONDS = 5.0
+"""For so long the command line of a process that has just been started may not be readable yet."""
 SAME_SECONDS = 2.0
 """The start of a process is told from the boot of the machine, which moves a little when the clock is set."""
 
@@ -95,6 +97,8 @@ class LocalTarget:
             return False
         with suppress(psutil.NoSuchProcess):  # it may end by itself in between
             process = psutil.Process(int(server["pid"]))
+            if not _is_server_of(process, self._home):
+                return False
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(seconds)
@@ -189,9 +193,10 @@ def running_server(home: Path) -> dict[str, Any] | None:
 
     It is found by the record of its start, since the command line of a process that is just being loaded cannot be
     read; and by its command line, since that record may be lost to a kill right after the start. A stranger that has
-    got the recorded number later is told apart by when it began.
+    got the recorded number later is told apart by when it began. A record alone is believed for seconds only, and never
+    by :meth:`LocalTarget.stop`: whoever can write into the home could name any process there.
     """
-    recorded = _recorded_server(deployments_folder(home))
+    recorded = _recorded_server(home)
     if recorded is not None:
         return recorded
     for process in psutil.process_iter(["cmdline"]):
@@ -201,16 +206,32 @@ def running_server(home: Path) -> dict[str, Any] | None:
     return None
 
 
-def _recorded_server(folder: Path) -> dict[str, Any] | None:
+def _recorded_server(home: Path) -> dict[str, Any] | None:
+    folder = deployments_folder(home)
     try:
         record = json.loads((folder / SERVER_FILE).read_bytes())
         process = psutil.Process(int(record["pid"]))
         is_it = abs(process.create_time() - float(record["began"])) < SAME_SECONDS
         if not is_it or process.status() == psutil.STATUS_ZOMBIE or record["deployments"] != str(folder):
             return None  # of a copied home it is the server of the other one
+        words = process.cmdline()
+        if words or time.time() - process.create_time() > LOADING_SECONDS:
+            return _as_server(process.pid, words, home)
         return {"pid": process.pid, "host": str(record["host"]), "port": int(record["port"])}
     except (OSError, ValueError, TypeError, KeyError, psutil.Error):  # none, damaged, or its process has ended
         return None
+
+
+def _is_server_of(process: psutil.Process, home: Path) -> bool:
+    """By its command line, which is waited for while it is being loaded.
+
+    Raises:
+        psutil.NoSuchProcess: it has ended.
+    """
+    deadline = time.monotonic() + LOADING_SECONDS
+    while not (words := process.cmdline()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return _as_server(process.pid, words, home) is not None
 
 
 def _as_server(pid: int, words: Sequence[str], home: Path) -> dict[str, Any] | None:

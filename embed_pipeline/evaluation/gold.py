@@ -1,11 +1,11 @@
 """Gold sets: BEIR folders with questions asked and judged by people."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import remembered_sha256, sha256_json
-from embed_pipeline.formats.beir import CORPUS, QUERIES, qrels_path, read_retrieval_set
+from embed_pipeline.formats.beir import CORPUS, QUERIES, judged_queries, qrels_path, read_retrieval_set
 from embed_pipeline.formats.rows import first_three
 from embed_pipeline.records import RetrievalSet
 
@@ -29,6 +29,19 @@ def load_gold(folder: Path, passages: Mapping[str, str], name: str = GOLD) -> Re
     return read_retrieval_set(folder, _SPLIT, name, passages)
 
 
+def check_gold(folder: Path) -> None:
+    """Refuse a gold set that could not be read, before there are passages.
+
+    Judgements may name any passage where the folder has no corpus.jsonl.
+
+    Raises:
+        InputError: as :func:`load_gold` and :func:`load_development`.
+    """
+    asked = judged_queries(folder, _SPLIT)
+    if has_development(folder):
+        _refuse_both(folder, judged_queries(folder, _DEVELOPMENT), asked)
+
+
 def has_development(folder: Path) -> bool:
     """Whether a gold set has a qrels/dev.tsv."""
     return qrels_path(folder, _DEVELOPMENT).is_file()
@@ -41,13 +54,17 @@ def load_development(folder: Path, passages: Mapping[str, str], name: str = GOLD
         InputError: as :func:`load_gold`; or a question stands in qrels/test.tsv as well.
     """
     found = read_retrieval_set(folder, _DEVELOPMENT, name, passages)
-    both = sorted(set(found.queries) & set(read_retrieval_set(folder, _SPLIT, name, passages).queries))
+    _refuse_both(folder, found.queries, read_retrieval_set(folder, _SPLIT, name, passages).queries)
+    return found
+
+
+def _refuse_both(folder: Path, development: Iterable[str], asked: Collection[str]) -> None:
+    both = sorted(set(development) & set(asked))
     if both:
         raise InputError(
             f"{qrels_path(folder, _DEVELOPMENT)}: {len(both)} of its questions stand in {_SPLIT}.tsv as well "
             f"({first_three(both)}), so that they would judge their own choice; leave them in one of the two."
         )
-    return found
 
 
 def own_answers(retrieval_set: RetrievalSet) -> str | None:

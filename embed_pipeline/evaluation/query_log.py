@@ -3,10 +3,11 @@
 import codecs
 import heapq
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import AnyStr, NoReturn
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
@@ -17,6 +18,8 @@ SAMPLE = 500
 LONGEST = 2_000
 """Characters of a query of a log; what follows is cut off."""
 DEPTH = 10
+_BINARY = re.compile(r"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
+"""What no text in an older encoding holds; bell, white space and escape sequences stand in captured ones."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LINE_BYTES = 1 << 16
@@ -41,11 +44,12 @@ def read_query_log(path: Path, most: int = SAMPLE) -> QueryLog:
     """Read a text file of queries, one a line.
 
     Blank lines are left out, and so are repeated queries, whatever their case and white space. UTF-8 and UTF-16 (with
-    its mark); a line that is neither is read as Windows-1252. Of more than ``most`` different queries a sample is
-    taken, the same each time: those with the lowest hashes, so that the file may be of any size.
+    its mark); a line that is neither is read as Windows-1252, if it looks like text then. Of more than ``most``
+    different queries a sample is taken, the same each time: those with the lowest hashes, so that the file may be of
+    any size.
 
     Raises:
-        InputError: it cannot be read, or holds no query.
+        InputError: it cannot be read, is no text, or holds no query.
     """
     chosen: list[tuple[int, int, str]] = []  # (-hash, line, query): the highest hash first
     taken, seen, lines = set[int](), set[int](), 0
@@ -123,10 +127,46 @@ def _lines(path: Path) -> Iterator[str]:
         file.seek(len(mark))
         if encoding.startswith("utf-16"):
             with path.open("r", encoding="utf-16", errors="replace") as text:
-                yield from iter(lambda: text.readline(_LINE_BYTES), "")
+                for number, piece, _ in _pieces(lambda: text.readline(_LINE_BYTES), "\n"):
+                    yield _without_nul(piece, path, number)
             return
-        for line in iter(lambda: file.readline(_LINE_BYTES), b""):
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError:
-                yield line.decode("cp1252", "replace")
+        for number, data, cut in _pieces(lambda: file.readline(_LINE_BYTES), b"\n"):
+            yield _without_nul(_decoded(data, path, number, cut), path, number)
+
+
+def _pieces(read: Callable[[], AnyStr], end: AnyStr) -> Iterator[tuple[int, AnyStr, bool]]:
+    """(number of the line, its first piece, whether it goes on), and what goes on of it is left out."""
+    number = 0
+    while piece := read():
+        number += 1
+        cut = len(piece) == _LINE_BYTES and not piece.endswith(end)
+        yield number, piece, cut
+        while cut and (more := read()):
+            cut = not more.endswith(end)
+
+
+def _decoded(data: bytes, path: Path, number: int, cut: bool) -> str:
+    """UTF-8, where the piece may end inside a character; else Windows-1252, which must look like text."""
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(data, final=not cut)
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        text = "\0"
+    if _BINARY.search(text):
+        _refuse_binary(path, number)
+    return text
+
+
+def _without_nul(text: str, path: Path, number: int) -> str:
+    if "\0" in text:
+        _refuse_binary(path, number)
+    return text
+
+
+def _refuse_binary(path: Path, number: int) -> NoReturn:
+    raise InputError(
+        f"eval.query_log {path}, line {number}: is no text. Name a text file with one query a line, saved as UTF-8."
+    )

@@ -48,7 +48,7 @@ class Decision:
 
     Attributes:
         verdict: ship, no_gain or regress: the tuned model against its base, as people will use them.
-        firm: whether it rests on questions that people asked; else it is provisional.
+        firm: whether it rests on enough questions that people asked; else it is provisional.
         test_set: the set that decided.
         systems: the two that were compared.
         comparison: their nDCG@10; its p-value is not corrected.
@@ -126,13 +126,13 @@ def decide(
     visible = smallest_visible(before, after, settings, chosen.clusters)
     queries, clusters = len(after.query_ids), len(set(cluster_numbers(after.query_ids, chosen.clusters)))
     verdict, reasons = _verdict(found, queries, clusters, visible, settings)
-    firm = chosen.kind == "gold"
-    if not firm:
+    if chosen.kind != "gold":
         verdict, more = _provisional(verdict, trust)
         reasons += more
     best = {name: _best(of_set) for name, of_set in systems.items()}
     means = {name: float(of_system.column(DECIDING_METRIC).mean()) for name, of_system in scores.items()}
     enough = queries >= MIN_QUESTIONS and clusters >= MIN_CLUSTERS
+    firm = enough and chosen.kind == "gold"
     told = tuple(advise(pair, best[chosen.name], means, versus, settings, chosen)) if enough else ()
     return Decision(verdict, firm, chosen.name, pair, found, queries, clusters, visible, tuple(reasons), told, best)
 

@@ -26,6 +26,7 @@ from embed_pipeline.files import write_jsonl, write_text
 from embed_pipeline.formats.qrels import (
     PASSAGE_IDS,
     QUERY_IDS,
+    AnyId,
     Ids,
     MatchedJudgements,
     plain_name,
@@ -43,6 +44,7 @@ CLUSTER = "cluster"
 DOCUMENT = "document"
 """The same, where that is the document it was asked about."""
 MAX_SLICE_VALUES = 12
+_TO_OWN_CORPUS = f"Add them to {CORPUS}, or take the lines out"
 _FORM = Form("_id and text", drop_half_pairs=True)
 _PASSAGE_OF_DOCUMENT = re.compile(r"(?P<document>.+)#\d{4,}", re.DOTALL)
 
@@ -165,14 +167,14 @@ class JudgedQueries:
 
 
 def read_judged(
-    folder: Path, split: str, passages: Collection[str], documents: Mapping[str, Sequence[str]], advice: str
+    folder: Path, split: str, passages: Collection[str] | None, documents: Mapping[str, Sequence[str]], advice: str
 ) -> JudgedQueries:
     """Read the judged queries of one split.
 
     Args:
         folder: a BEIR folder.
         split: the name of the qrels file.
-        passages: ids that judgements may name.
+        passages: ids that judgements may name; None for any.
         documents: id -> ids of its passages, which a judgement of the document calls relevant with 1.
         advice: what to do about ids that are in neither.
 
@@ -182,7 +184,7 @@ def read_judged(
     """
     path = qrels_path(folder, split)
     queries = read_queries(folder)
-    found = MatchedJudgements(path, Ids(queries), Ids(passages), Ids(documents))
+    found = MatchedJudgements(path, Ids(queries), AnyId() if passages is None else Ids(passages), Ids(documents))
     for judgement in read_judgements(path):
         found.add(judgement)
     found.refuse_unknown("query", QUERIES, "Add them there, or take the lines out")
@@ -201,6 +203,17 @@ def _refuse_blank(path: Path, queries: Mapping[str, Query]) -> None:
     if blank:
         count = "1 judged query has" if len(blank) == 1 else f"{len(blank)} judged queries have"
         refuse(f"{path}, {next(iter(blank.values()))}", f"{count} no text: {first_three(list(blank))}. Add it")
+
+
+def judged_queries(folder: Path, split: str) -> Mapping[str, Query]:
+    """Those of a set that is read before the pipeline has passages; without a corpus.jsonl, any id may be judged.
+
+    Raises:
+        InputError: as :func:`read_retrieval_set`.
+    """
+    path = folder / CORPUS
+    passages = [row.passage_id for row in _some_passages(path)] if path.is_file() else None
+    return read_judged(folder, split, passages and dict.fromkeys(passages), {}, _TO_OWN_CORPUS).queries
 
 
 # -- retrieval sets --------------------------------------------------------------------------------------
@@ -233,7 +246,7 @@ def read_retrieval_set(
         texts: Mapping[str, str] = {row.passage_id: passage_text(row.title, row.text) for row in rows}
         titles = {row.passage_id: row.title.strip() for row in rows}
         documents: Mapping[str, Sequence[str]] = {}
-        advice = f"Add them to {CORPUS}, or take the lines out"
+        advice = _TO_OWN_CORPUS
     else:
         texts, titles, documents = passages, {}, _passages_of_documents(passages)
         advice = "Use ids of the passages table (embed-pipeline show passages), or add a corpus.jsonl"

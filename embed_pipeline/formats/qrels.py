@@ -178,6 +178,17 @@ class Ids:
         return self._stripped.get(given.strip())
 
 
+class AnyId(Ids):
+    """For passages that are not there yet: every id is taken as it stands."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def find(self, given: str) -> str:
+        """The id itself."""
+        return given
+
+
 class MatchedJudgements:
     """Judgements with the ids they mean, and the lines of those that mean nothing.
 

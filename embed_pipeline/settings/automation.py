@@ -15,12 +15,17 @@ def _cron(text: str) -> str:
     from croniter import CroniterError, croniter
 
     try:
-        if len(text.split()) not in (1, _CRON_FIELDS):
+        fields = text.split()
+        if len(fields) != _CRON_FIELDS and not text.startswith("@"):
+            raise ValueError
+        if any(one[0] in "rR" for one in fields):  # croniter's random: another moment at every look
             raise ValueError
         croniter(text).get_next()  # also refuses the 30th of February, which never comes
     except (CroniterError, ValueError) as error:
-        fields = "minute, hour, day of month, month, day of week, as in '0 3 * * *'"
-        raise ValueError(f"is no cron expression: {fields}") from error
+        form = (
+            "minute, hour, day of month, month, day of week, as in '0 3 * * *'; or @hourly, @daily, @weekly, @monthly"
+        )
+        raise ValueError(f"is no cron expression: {form}") from error
     return text
 
 

@@ -17,6 +17,8 @@ from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.section import Protected, protection, sections_of
 from embed_pipeline.settings.sources import with_overrides
 
+LAUNCHPAD = "overrides of the launchpad:"
+"""Where they are typed, for errors."""
 REASONS: dict[Protected, str] = {
     "address": "decides where data goes",
     "secret": "decides whose secret is read",  # pragma: allowlist secret
@@ -42,7 +44,7 @@ def refuse_protected(settings: Settings, overrides: Sequence[str], home: Path | 
     """
     protected = dict(protected_settings())
     try:
-        wanted = with_overrides(settings, overrides)
+        wanted = with_overrides(settings, overrides, LAUNCHPAD)
     except SettingsError:
         for name in (override.partition("=")[0].strip() for override in overrides):
             if name in protected:  # which is the reason that helps

@@ -33,6 +33,7 @@ from embed_pipeline.settings.places import anchor, named_absolutely
 from embed_pipeline.settings.settings_yaml import read_yaml
 from embed_pipeline.settings.variants import VARIED, spread
 
+OPTION = "--set"
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
@@ -88,14 +89,17 @@ def absolute_overrides(overrides: Sequence[str], environment: Mapping[str, str] 
     return found
 
 
-def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
+def with_overrides(settings: Settings, overrides: Sequence[str], given_by: str = OPTION) -> Settings:
     """A copy with ``section.key=value`` overrides applied.
+
+    Args:
+        given_by: what they were typed into, for errors.
 
     Raises:
         SettingsError: as :func:`load_settings`.
     """
     before = InitSettingsSource(_SettingsFromSources, settings.model_dump())
-    names = {_split(override)[0]: _option(override) for override in overrides}
+    names = {_split(override, given_by)[0]: _option(override, given_by) for override in overrides}
     return _validated((*_from_overrides(overrides), before), names)
 
 
@@ -253,9 +257,9 @@ def _environment_texts(environment: Mapping[str, str] | None) -> dict[str, str]:
     }
 
 
-def _option(override: str) -> str:
-    name, _ = _split(override)
-    return f"--set {name if may_hold_a_secret(name) else override[:_SHOWN]}"
+def _option(override: str, given_by: str = OPTION) -> str:
+    name, _ = _split(override, given_by)
+    return f"{given_by} {name if may_hold_a_secret(name) else override[:_SHOWN]}"
 
 
 def may_hold_a_secret(name: str) -> bool:
@@ -281,10 +285,10 @@ def _from_overrides(overrides: Sequence[str]) -> list[PydanticBaseSettingsSource
     return [_TextSource(dict([_split(override)])) for override in reversed(overrides)]
 
 
-def _split(override: str) -> tuple[str, str]:
+def _split(override: str, given_by: str = OPTION) -> tuple[str, str]:
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"--set {override}: must look like section.key=value.")
+        raise SettingsError(f"{given_by} {override}: must look like section.key=value.")
     return name.strip(), text
 
 
@@ -308,7 +312,7 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            line = f"unknown setting {name}{nearest(name, [*sections_of(Settings), *setting_names()])}"
+            line = f"unknown setting {name}{nearest(name, [*(() if '.' in name else sections_of(Settings)), *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             shown = not isinstance(problem["input"], dict) and not may_hold_a_secret(name)

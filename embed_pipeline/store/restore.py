@@ -1,9 +1,9 @@
 """A home made of a backup; every file of it is checked before the home is there."""
 
+import glob
 import hashlib
 import json
 import os
-import shutil
 import tarfile
 import uuid
 from contextlib import suppress
@@ -13,7 +13,14 @@ from typing import IO, Any
 from pydantic import TypeAdapter, ValidationError
 
 from embed_pipeline.errors import HomeError
-from embed_pipeline.files import fsync_folder, fsync_tree, remove_tree
+from embed_pipeline.files import (
+    fsync_folder,
+    fsync_tree,
+    is_being_written,
+    remove_leftovers,
+    remove_tree,
+    temporary_folder,
+)
 from embed_pipeline.progress import track
 from embed_pipeline.store.artifacts import FileEntry
 from embed_pipeline.store.backup import BACKUP_VERSION, HEADER, LISTING, TOP, BackupHeader
@@ -38,24 +45,33 @@ def restore(source: Path, home: Path, force: bool = False) -> BackupHeader:
     """
     if not source.is_file():
         raise HomeError(f"{source}: there is no such backup.")
+    mounted = os.path.ismount(home)
+    parent = home if mounted else home.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(parent)
     occupied = home.exists() and any(home.iterdir())
     if occupied and not force:
         raise HomeError(f"{home}: is not empty. Choose another --home, or replace what is there with --force.")
-    mounted = os.path.ismount(home)
     if occupied and mounted:
         raise HomeError(f"{home}: is a mount point, which cannot be replaced as a whole. Empty it first.")
-    parent = home if mounted else home.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    fresh = parent / f".{home.name}.{uuid.uuid4().hex[:8]}.tmp"
-    fresh.mkdir()
-    try:
+    with temporary_folder(parent, home.name) as fresh:
         header = _unpack(source, fresh)
         fsync_tree(fresh)
         _put_in_place(fresh, home, occupied, mounted)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     fsync_folder(parent)
     return header
+
+
+def left_by_restore(home: Path) -> tuple[list[Path], list[Path]]:
+    """What restores that were killed left beside a home (in it, where it is a mount point).
+
+    Returns:
+        (half-made homes, homes that were to be replaced: whole, and the only one where ``home`` is not there).
+    """
+    parent = home if os.path.ismount(home) else home.parent
+    name = glob.escape(home.name)
+    half = [path for path in sorted(parent.glob(f".{name}.*.tmp")) if path.is_dir() and not is_being_written(path)]
+    return half, [path for path in sorted(parent.glob(f".{name}.*.old")) if path.is_dir()]
 
 
 def _put_in_place(fresh: Path, home: Path, occupied: bool, mounted: bool) -> None:

@@ -177,7 +177,10 @@
     else parts.push(grid(["setting", "before", "after"], Object.entries(settings).map(([name, one]) => [name, told(one.before), told(one.after)])));
     for (const [name, set] of Object.entries(sets)) {
       parts.push(make("h3", { text: `${name} questions` }));
-      if (set.why) parts.push(make("p", { text: `Not compared: ${set.why}` }));
+      if (set.why) {
+        parts.push(make("p", { text: `Not compared. ${set.why}` })); // figures of two sets are not put side by side
+        continue;
+      }
       const figures = Object.entries(set.systems).flatMap(([system, metrics]) =>
         Object.entries(metrics).map(([metric, one]) => [
           make("span", { text: system }, make("small", { text: metric })), number(one.before), number(one.after), make("span", { text: signed(one.delta), kind: mood(one.delta) }),

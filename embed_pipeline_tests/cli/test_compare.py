@@ -37,8 +37,16 @@ def test_everything_that_differs_is_told(home):
         "/[a]",
         "000000000000-dirty",
     )
-    for word in (*words, "Not compared: The questions, judgements or passages"):
+    for word in (*words, "synthetic questions: not compared. The questions, judgements or passages"):
         assert word in done.stdout, done.stdout
+
+
+def test_figures_of_other_questions_do_not_stand_side_by_side(home):
+    figures = ("tuned", "ndcg@10", "0.6000")
+    done = CliRunner().invoke(app, ["compare", "aaaa", "bbbb", "--home", str(home)])
+    assert not any(word in done.stdout for word in figures), done.stdout
+    same = CliRunner().invoke(app, ["compare", "aaaa", "aaaa", "--home", str(home)])
+    assert all(word in same.stdout for word in figures), same.stdout
 
 
 def test_as_json_it_is_one_object(home):

@@ -123,7 +123,10 @@ def test_a_library_error_is_one_clear_failure_without_retry(definitions, instanc
 def test_a_wrong_override_is_a_clear_failure_too(definitions, instance):
     result = toy.launch(definitions, instance, overrides=["finetune.epoch=9"])
     failure = failure_of(result, "names")
-    assert "did you mean finetune.epochs?" in failure.description
+    told = (
+        "overrides of the launchpad: finetune.epoch=9: unknown setting finetune.epoch (did you mean finetune.epochs?)"
+    )
+    assert told in failure.description and "--set" not in failure.description
     assert failure.metadata["exit_code"].value == 2
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
+from embed_pipeline.deploy import local
 from embed_pipeline.deploy.local import SERVER_FILE, LocalTarget, running_server
 from embed_pipeline.deploy.ports import require_free_port
 from embed_pipeline.deploy.protocol import Endpoint
@@ -237,9 +238,37 @@ def test_a_record_that_names_no_server_of_this_home_is_not_believed(tmp_path, re
         record = json.dumps(facts | {"deployments": str(tmp_path / "other" / "deployments")})
     (folder / SERVER_FILE).write_text(record)
     assert running_server(tmp_path) is None
-    (folder / SERVER_FILE).write_text(json.dumps(facts))
-    assert running_server(tmp_path) == {"pid": me.pid, "host": "127.0.0.1", "port": 1}
-    (folder / SERVER_FILE).unlink()
+
+
+def test_a_forged_record_of_a_process_that_is_no_server_stops_nothing(tmp_path):
+    folder = deployments_folder(tmp_path)
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
+        began = psutil.Process(stranger.pid).create_time()
+        facts = {"pid": stranger.pid, "began": began, "host": "127.0.0.1", "port": 1, "deployments": str(folder)}
+        (folder / SERVER_FILE).write_text(json.dumps(facts))
+        assert running_server(tmp_path) is None
+        assert LocalTarget(tmp_path, ANY).stop() is False
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_record_is_believed_while_the_command_line_cannot_be_read_but_stops_nothing(tmp_path, monkeypatch):
+    folder = deployments_folder(tmp_path)
+    folder.mkdir()
+    monkeypatch.setattr(local, "LOADING_SECONDS", 0.3)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as loading:
+        began = psutil.Process(loading.pid).create_time()
+        facts = {"pid": loading.pid, "began": began, "host": "127.0.0.1", "port": 1, "deployments": str(folder)}
+        (folder / SERVER_FILE).write_text(json.dumps(facts))
+        monkeypatch.setattr(time, "time", lambda: began)
+        assert running_server(tmp_path) == {"pid": loading.pid, "host": "127.0.0.1", "port": 1}
+        assert LocalTarget(tmp_path, ANY).stop() is False
+        assert loading.poll() is None
+        monkeypatch.setattr(time, "time", lambda: began + 1)
+        assert running_server(tmp_path) is None
+        loading.kill()
 
 
 def test_damaged_pointers_are_put_right_by_the_next_deployment(home, model, tmp_path):

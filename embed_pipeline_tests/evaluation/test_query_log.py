@@ -1,5 +1,7 @@
 """Reading what people typed, and how much systems differ."""
 
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def log_of(tmp_path, data: bytes, **options):
 
 
 def test_blank_lines_repeats_marks_and_control_characters(tmp_path):
-    found = log_of(tmp_path, "\ufeffHow far?\n\n  how   FAR? \r\n\x00\x1b[31mred\tsail\x7f\n \t \nlast".encode())
+    found = log_of(tmp_path, "\ufeffHow far?\n\n  how   FAR? \r\n\x01\x1b[31mred\tsail\x7f\n \t \nlast".encode())
     assert found.queries == ["How far?", "[31mred sail", "last"]
     assert (found.distinct, found.lines) == (3, 4)
 
@@ -37,9 +39,35 @@ def test_a_line_in_another_encoding_among_others(tmp_path):
     assert log_of(tmp_path, "müde\n".encode() + "müde Katze\n".encode("cp1252")).queries == ["müde", "müde Katze"]
 
 
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"how far?\nwhat\0now\n", 2),
+        ("wie weit?\n".encode("utf-16-le"), 1),  # without its mark
+        ("how far?\nwhat\0now\n".encode("utf-16"), 2),
+        (gzip.compress(b"how far?\n" * 50, mtime=0), 1),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 3),
+        (b"how far?\n" + "\u554f\u984c\u306f\u30fc\u81f3".encode("shift_jis") + b"\n", 2),
+        (bytes(range(1, 256)), 2),
+    ],
+)
+def test_what_is_no_text_is_refused_by_file_and_line(tmp_path, data, line):
+    with pytest.raises(InputError, match=rf"eval\.query_log .*log\.txt, line {line}: is no text.*UTF-8"):
+        log_of(tmp_path, data)
+
+
+def test_the_last_line_may_end_in_an_older_encoding_and_without_a_line_feed(tmp_path):
+    assert log_of(tmp_path, b"Lyon caf\xe9").queries == ["Lyon café"]
+
+
+def test_a_character_that_a_long_line_is_cut_in_is_no_other_encoding(tmp_path):
+    found = log_of(tmp_path, ("a" + "\u00e9" * 50_000 + "\nnext").encode())
+    assert found.queries == ["a" + "\u00e9" * 1_999, "next"]
+
+
 def test_nothing_and_nobody(tmp_path):
     with pytest.raises(InputError, match="holds no query"):
-        log_of(tmp_path, b"\n  \n\x00\n")
+        log_of(tmp_path, b"\n  \n\x07\n")
     with pytest.raises(InputError, match=r"eval\.query_log .*cannot be read"):
         read_query_log(tmp_path / "missing.txt")
     with pytest.raises(InputError, match=r"eval\.query_log .*cannot be read"):

@@ -73,7 +73,8 @@ def test_gain_loss_and_noise(gain: float, verdict: str) -> None:
 def test_too_few_questions_or_clusters_never_ship(queries: int, clusters: int) -> None:
     for gain in (0.001, 0.3, -0.3):
         found = decided({"tuned": gain}, asked(queries, clusters), noise=0.0)
-        assert found["verdict"] == "no_gain"
+        assert (found["verdict"], found["decision"]["firm"]) == ("no_gain", False)
+        assert not any("no gold set" in reason for reason in found["decision"]["reasons"])
         assert "too few" in found["decision"]["reasons"][0]
         assert f"{MIN_QUESTIONS} questions about {MIN_CLUSTERS}" in found["decision"]["reasons"][0]
 
@@ -186,9 +187,10 @@ def test_swapping_base_and_tuned_mirrors_the_verdict(gain: float, queries: int, 
     back = compared([one], {one.name: {"base": scores(tuned), "tuned": scores(base)}}, FEW, EARNED)[1]
     mirrored = {"ship": "regress", "regress": "ship", "no_gain": "no_gain"}
     assert back["verdict"] == mirrored[there["verdict"]]
-    if queries < MIN_QUESTIONS or min(queries, clusters) < MIN_CLUSTERS:
+    enough = queries >= MIN_QUESTIONS and min(queries, clusters) >= MIN_CLUSTERS
+    if not enough:
         assert there["verdict"] == "no_gain"
     if there["verdict"] != "no_gain":
         assert there["decision"]["p"] < FEW.alpha
         assert (there["verdict"] == "ship") == (there["decision"]["delta"] > 0)
-    assert there["decision"]["firm"] == people
+    assert there["decision"]["firm"] == (people and enough)

@@ -1,5 +1,7 @@
 """What runs by itself is checked when the settings are read."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from embed_pipeline.errors import SettingsError
@@ -10,15 +12,36 @@ def read(*overrides):
     return load_settings(None, None, [f"automation.{one}" for one in overrides], {}).automation
 
 
-@pytest.mark.parametrize("cron", ["0 3 * * *", "*/15 8-18 * * 1-5", "@daily", "0 0 1 JAN,JUL *"])
+@pytest.mark.parametrize(
+    "cron", ["0 3 * * *", "*/15 8-18 * * 1-5", "@hourly", "@daily", "@weekly", "@monthly", "0 0 1 JAN,JUL *"]
+)
 def test_a_cron_expression(cron):
-    from dagster._utils.schedules import is_valid_cron_string
+    from dagster._utils.schedules import is_valid_cron_string, schedule_execution_time_iterator
 
     assert read(f"cron={cron}").cron == cron
     assert is_valid_cron_string(cron)
+    start = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    first, second = (
+        next(schedule_execution_time_iterator(start + seconds, cron, "Europe/Berlin")) for seconds in (0, 200 * 86400)
+    )
+    assert start <= first.timestamp() < second.timestamp()
 
 
-@pytest.mark.parametrize("cron", ["nonsense", "0 3 * *", "0 3 * * * *", "61 3 * * *", "0 3 30 2 *", "every day"])
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "nonsense",
+        "0 3 * *",
+        "0 3 * * * *",
+        "61 3 * * *",
+        "0 3 30 2 *",
+        "every day",
+        "@reboot",
+        "@daily 3",
+        "R 3 * * *",
+        "h",
+    ],
+)
 def test_what_is_none(cron):
     with pytest.raises(SettingsError, match=r"automation\.cron.*is no cron expression"):
         read(f"cron={cron}")

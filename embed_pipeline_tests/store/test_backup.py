@@ -3,6 +3,10 @@
 import gzip
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -10,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embed_pipeline.cli.doctor_home import examine_home
 from embed_pipeline.errors import HomeBusyError, HomeError
-from embed_pipeline.files import hash_tree, write_json
+from embed_pipeline.files import hash_tree, temporary_folder, write_json
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.backup import HEADER, LISTING, back_up
 from embed_pipeline.store.content_cache import ContentCache
 from embed_pipeline.store.home import HOME_VERSION, is_home, open_home
 from embed_pipeline.store.home_lock import home_lock, lock_of_ui
 from embed_pipeline.store.releases import create_release, current_release, point_to
-from embed_pipeline.store.restore import restore
+from embed_pipeline.store.restore import left_by_restore, restore
 from embed_pipeline.store.vector_cache import VectorCache
 from embed_pipeline_tests.store.test_gc import commit
 
@@ -218,3 +223,63 @@ def test_a_spoilt_backup_is_refused_and_leaves_nothing(home, tmp_path, name):
 def test_the_names_of_the_first_and_the_last_member_are_those_documented(home):
     names = list(members(saved(home)))
     assert (names[0], names[-1]) == (f"home/{HEADER}", f"home/{LISTING}")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from embed_pipeline.store import restore
+{kill}
+restore.restore(Path(sys.argv[1]), Path(sys.argv[2]), force=True)
+"""
+AT_UNPACKING = """
+def kill(source, folder):
+    (folder / "half").write_text("x" * 1000)
+    os.kill(os.getpid(), signal.SIGKILL)
+restore._unpack = kill
+"""
+AT_SWAPPING = """
+def renamed(path, target, plain=Path.rename):
+    plain(path, target)
+    if str(target).endswith(".old"):
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.rename = renamed
+"""
+
+
+def killed_restore(source: Path, home: Path, kill: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED.format(kill=kill), str(source), str(home)], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_restore_left_is_named_and_goes_with_the_next(home, tmp_path):
+    target, there = saved(home), tmp_path / "new" / "my.home"
+    killed_restore(target, there, AT_UNPACKING)
+    (left,) = there.parent.iterdir()
+    assert left_by_restore(there) == ([left], [])
+    (told,) = [one for one in examine_home(there, None) if one["check"] == "restore"]
+    assert (told["state"], str(left) in told["detail"]) == ("warn", True)
+    restore(target, there)
+    assert list(there.parent.iterdir()) == [there]
+    assert not [one for one in examine_home(there, None) if one["check"] == "restore"]
+
+
+def test_a_home_that_a_killed_restore_had_moved_away_is_named_and_kept(home):
+    target = saved(home)
+    killed_restore(target, home, AT_SWAPPING)
+    assert not home.exists()
+    _, (before,) = left_by_restore(home)
+    told = [one for one in examine_home(home, None) if one["state"] == "fail"]
+    assert f"mv {before} {home}" in told[0]["detail"]
+    restore(target, home)
+    assert is_home(before) and is_home(home)
+    assert {one["state"] for one in examine_home(home, None) if one["check"] == "restore"} == {"warn"}
+
+
+def test_a_restore_under_way_is_left_alone(home, tmp_path):
+    with temporary_folder(home.parent, home.name) as fresh:
+        other = fresh.with_name(fresh.name.replace(f".{os.getpid()}.", f".{os.getppid()}."))
+        other.mkdir()
+        assert left_by_restore(home)[0] == [fresh]  # this process restores nothing; the one above still runs
+        restore(saved(home), home, force=True)
+        assert other.is_dir()
