@@ -182,8 +182,9 @@ class _State:
         side, cost = self.side.copy(), self._cost()
         self.side[self.free & (self.side == self.test)] = _TRAIN
         free = np.flatnonzero(self.free)
-        count = self.wanted - self.room.groups
-        self.side[free[choose_groups(self.counts[free, 0], self.place[free], count, self.room)]] = self.test
+        order = self.place[free] + (self.side[free] != _TRAIN)  # validation gives only what training cannot
+        chosen = choose_groups(self.counts[free, 0], order, self.wanted - self.room.groups, self.room)
+        self.side[free[chosen]] = self.test
         if self.fill():
             self.improve()
             if self._cost() < cost:

@@ -3,7 +3,7 @@
 A verdict counts groups: questions about one document are won and lost together. Where documents have many questions
 each, the test split's share of the questions is used up by a handful of groups, and no verdict is possible. So groups
 with few questions are preferred, but only as far as needed: of all that are small enough that the wanted number fits
-into the share, those are taken that come first by their place, whatever their size.
+into the share, those are taken that come first by their hash, whatever their size.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Room:
 
 
 def wanted_groups(sizes: Sizes, room: Room, most: int) -> int:
-    """Groups with questions that the test split should hold; it is always possible to hold so many.
+    """Groups with questions that the test split should hold; so many fit into its share.
 
     Args:
         sizes: [n] questions of each group that may still be placed.
@@ -59,23 +59,23 @@ def _how_many_fit(sizes: Sizes, questions: float) -> int:
     return int(np.searchsorted(np.cumsum(np.sort(sizes)), questions + _ROUNDING, side="right"))
 
 
-def choose_groups(sizes: Sizes, place: NDArray[np.float64], count: int, room: Room) -> NDArray[np.intp]:
+def choose_groups(sizes: Sizes, order: NDArray[np.float64], count: int, room: Room) -> NDArray[np.intp]:
     """Which ``count`` groups to take, at most as many as fit.
 
     Args:
         sizes: [n] questions of each group that may be taken.
-        place: [n] its hash in [0, 1).
+        order: [n] among those that are small enough the lowest come first.
         count: how many to take.
         room: what the test split has and may have.
 
     Returns:
         Indices of the groups, [count].
     """
-    by_size = np.lexsort((place, sizes))
+    by_size = np.lexsort((order, sizes))
     mean = np.cumsum(sizes[by_size]) / np.arange(1, len(sizes) + 1)  # never falls
     small_enough = int(np.searchsorted(mean, room.left(tolerant=False) / count + _ROUNDING, side="right"))
     eligible = by_size[: max(count, small_enough)]
-    eligible = eligible[np.argsort(place[eligible], kind="stable")]
+    eligible = eligible[np.argsort(order[eligible], kind="stable")]
     return _made_to_fit(sizes, eligible[:count], eligible[count:], room.left(tolerant=True))
 
 
