@@ -86,10 +86,9 @@ def assign(
     state = _State(asked, splits, ratios)
     if not state.fill():
         return None
-    if "test" in ratios:
-        state.want(test_groups)
     state.improve()
-    state.spread()
+    if "test" in ratios:
+        state.spread(test_groups)
     return split_of | {one.name: splits[side] for one, side in zip(asked, state.side, strict=True)}
 
 
@@ -152,15 +151,6 @@ class _State:
                 self.side[np.lexsort(keys)[0]] = split
         return True
 
-    def want(self, groups: int) -> None:
-        """Aim for so many groups in the test split, where they fit beside those that it may not lose."""
-        bound = ~self.free & (self.side == self.test)
-        target, slack = float(self.target[self.test, 0]), float(self.slack[self.test, 0])
-        self.room = Room(int(bound.sum()), int(self.counts[bound, 0].sum()), target, slack)
-        questions = int(self.counts[:, 0].sum())
-        most = min(groups, int(len(self.side) * max(FAIR_PART, target / questions)))
-        self.wanted = wanted_groups(self.counts[self.free, 0], self.room, most)
-
     def improve(self) -> None:
         """Move free components until shares and strata are within their slack or nothing helps."""
         self.held = np.array([self.counts[self.side == split].sum(0) for split in range(len(self.least))])
@@ -175,8 +165,9 @@ class _State:
                 self.side[component] = split
             cost = step.cost
 
-    def spread(self) -> None:
-        """Where the test split lacks groups, fill it anew with smaller ones, if all in all that is better."""
+    def spread(self, groups: int) -> None:
+        """Where the test split has fewer groups, fill it anew with smaller ones, unless shares get worse by it."""
+        self._want(groups)
         if not self._lacking():
             return
         side, cost = self.side.copy(), self._cost()
@@ -190,6 +181,15 @@ class _State:
             if self._cost() < cost:
                 return
         self.side = side
+
+    def _want(self, groups: int) -> None:
+        """Aim for so many groups in the test split, where they fit beside those that it may not lose."""
+        bound = ~self.free & (self.side == self.test)
+        target, slack = float(self.target[self.test, 0]), float(self.slack[self.test, 0])
+        self.room = Room(int(bound.sum()), int(self.counts[bound, 0].sum()), target, slack)
+        questions = int(self.counts[:, 0].sum())
+        most = min(groups, int(len(self.side) * max(FAIR_PART, target / questions)))
+        self.wanted = wanted_groups(self.counts[self.free, 0], self.room, most)
 
     def _lacking(self, more: int = 0) -> int:
         """Groups that the test split lacks, or would lack with so many more than it has."""
