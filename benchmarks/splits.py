@@ -1,11 +1,15 @@
 """How even are the splits, and what does the leak check cost?
 
     python benchmarks/splits.py
+    python benchmarks/splits.py HOME …
 
 First, components of documents with heavy-tailed sizes and mixtures of query types and hops of their own are placed
 by the hash alone and with the balance; counted is how often a share or a stratum is out of tolerance. Second, the
 leak check looks for planted repeats among passages of random words, a fifth of them held out, in a process of its
 own. Tables of Markdown are printed.
+
+With homes that have been run up to their splits: over how many groups of documents the test questions of each are
+spread, placed anew with seed 42 by shares and strata alone ("before") and with the number of groups aimed for.
 """
 
 import random
@@ -14,11 +18,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from embed_pipeline.prep.splits.balance import LEAST_QUESTIONS, STRATUM_SLACK, TOTAL_SLACK, Component, assign
 from embed_pipeline.prep.splits.repeats import Text, certain_duplicate, find_repeats
+from embed_pipeline.prep.splits.split import describe
+from embed_pipeline.store.artifacts import Store
 
 RATIOS = {"test": 0.1, "validation": 0.1}
 PLANTED = 50  # one training passage in so many repeats a held-out one, but for one word
@@ -56,13 +63,15 @@ def outside(parts: Sequence[Component], split_of: Mapping[str, str]) -> tuple[in
 
 
 def balance_table(seeds: int = 50) -> None:
-    print("| components | shares out, hash | shares out | strata out, hash | strata out | moved | ms |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for count in (30, 100, 300, 1000, 10_000):
+    print(
+        "| components | shares out, hash | shares out | strata out, hash | strata out | moved | test groups, before "
+        "| test groups | ms, before | ms |"
+    )
+    print("|" + " ---: |" * 10)
+    for count in (30, 100, 300, 1000, 10_000, 100_000):
         cases = [components(seed, count) for seed in range(seeds if count < 10_000 else 5)]
-        began = time.perf_counter()
-        placed = [assign(case, RATIOS) or {} for case in cases]
-        took = 1000 * (time.perf_counter() - began) / len(cases)
+        before, took_before = timed(cases, test_groups=0)
+        placed, took = timed(cases)
         plain = np.sum([outside(case, by_hash(case)) for case in cases], axis=0)
         now = np.sum([outside(case, split_of) for case, split_of in zip(cases, placed, strict=True)], axis=0)
         moved = np.mean(
@@ -71,9 +80,50 @@ def balance_table(seeds: int = 50) -> None:
                 for case, split_of in zip(cases, placed, strict=True)
             ]
         )
+        groups = [np.mean([list(one.values()).count("test") for one in every]) for every in (before, placed)]
         shares = [f"{100 * part[0] / part[1]:.1f} %" for part in (plain, now)]
         strata = [f"{100 * part[2] / part[3]:.1f} %" for part in (plain, now)]
-        print(f"| {count:,} | {' | '.join(shares)} | {' | '.join(strata)} | {moved:.1f} | {took:.1f} |")
+        print(
+            f"| {count:,} | {' | '.join(shares)} | {' | '.join(strata)} | {moved:.1f} | {groups[0]:,.1f} "
+            f"| {groups[1]:,.1f} | {took_before:.1f} | {took:.1f} |",
+            flush=True,
+        )
+
+
+def timed(cases: Sequence[Sequence[Component]], **options: int) -> tuple[list[dict[str, str]], float]:
+    """Splits of each case, and milliseconds a case."""
+    began = time.perf_counter()
+    placed = [assign(case, RATIOS, **options) or {} for case in cases]
+    return placed, 1000 * (time.perf_counter() - began) / len(cases)
+
+
+def homes_table(homes: Sequence[str]) -> None:
+    """Groups and questions of the test split of each home, before and now."""
+    print(
+        "| home | groups with questions | questions | test groups, before | test groups | test questions, before "
+        "| test questions | validation groups, before | validation groups |"
+    )
+    print("| --- |" + " ---: |" * 8)
+    for home in homes:
+        parts = [part for part in components_of(Path(home)) if part.counts[0]]
+        cells = [len(parts), sum(part.counts[0] for part in parts)]
+        placed = [assign(parts, RATIOS, test_groups=0) or {}, assign(parts, RATIOS) or {}]
+        cells += [list(one.values()).count("test") for one in placed]
+        cells += [sum(part.counts[0] for part in parts if one[part.name] == "test") for one in placed]
+        cells += [list(one.values()).count("validation") for one in placed]
+        print(f"| {Path(home).name} | {' | '.join(f'{cell:,}' for cell in cells)} |")
+
+
+def components_of(home: Path) -> list[Component]:
+    """Those of the splits in use, as if nothing had been placed before."""
+    splits, pairs = (Store(home).current(name) for name in ("splits", "qa_pairs"))
+    if splits is None or pairs is None:
+        raise SystemExit(f"{home} has no splits; run embed-pipeline run --home {home} --to splits")
+    of_kind = [
+        dict(splits.frame().filter(item_type=kind).select("item_id", "component").iter_rows())
+        for kind in ("document", "question")
+    ]
+    return describe(*of_kind, pairs.frame(), {}, seed=42)
 
 
 def look(count: int) -> None:
@@ -94,8 +144,11 @@ def look(count: int) -> None:
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
+    if len(sys.argv) == 2 and sys.argv[1].isdecimal():
         look(int(sys.argv[1]))
+        return
+    if len(sys.argv) > 1:
+        homes_table(sys.argv[1:])
         return
     balance_table()
     print("\n| passages | repeats planted | found | seconds | MiB beyond the texts |")

@@ -43,7 +43,7 @@ MINING = (
 
 @stage(
     group="prep",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.Splits,
     settings=SPLITTING,

@@ -7,6 +7,10 @@ a stratum (``STRATUM_SLACK``); one question is always allowed. A stratum of whic
 questions does not count. Shares in all come before strata. Where no component is larger than a fifth of a split's
 target, the shares in all end within the tolerance, since a move that helps exists until they are.
 
+Where the test split ends with fewer groups than it should have (:mod:`embed_pipeline.prep.splits.spread`), it is
+filled anew with smaller ones, and the balance starts again from there; shares in all come before the number of
+groups, and that before strata.
+
 Components that were placed before keep their split: only new ones move.
 """
 
@@ -16,6 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from embed_pipeline.prep.splits.spread import FAIR_PART, WANTED_GROUPS, Room, choose_groups, wanted_groups
 
 MIN_TRAIN_COMPONENTS = 2
 """Hard negatives come from other components, so one alone cannot be trained on."""
@@ -29,8 +35,8 @@ _TRAIN = 0
 
 Counts = NDArray[np.int64]
 Numbers = NDArray[np.float64]
-Cost = tuple[float, float]
-"""What is beyond the slack: questions in all, strata."""
+Cost = tuple[float, int, float]
+"""What is beyond the slack in questions in all; groups that the test split lacks; what is beyond it in strata."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,9 @@ def least_components(ratios: Mapping[str, float]) -> dict[str, int]:
     return {"train": MIN_TRAIN_COMPONENTS if ratios else 1, **dict.fromkeys(ratios, 1)}
 
 
-def assign(components: Sequence[Component], ratios: Mapping[str, float]) -> dict[str, str] | None:
+def assign(
+    components: Sequence[Component], ratios: Mapping[str, float], test_groups: int = WANTED_GROUPS
+) -> dict[str, str] | None:
     """Component name -> split.
 
     Components without questions stay where they were, else they go to training.
@@ -63,6 +71,8 @@ def assign(components: Sequence[Component], ratios: Mapping[str, float]) -> dict
     Args:
         components: at least as many with questions as :func:`least_components` says.
         ratios: share of the questions of each held-out split, in the order of their stretches of [0, 1).
+        test_groups: components with questions that the test split should have, where a fair part of all allows it
+            and they fit into its share; 0 leaves their number to chance.
 
     Returns:
         None when nothing is left to train on but what was in the test split before.
@@ -77,6 +87,8 @@ def assign(components: Sequence[Component], ratios: Mapping[str, float]) -> dict
     if not state.fill():
         return None
     state.improve()
+    if "test" in ratios:
+        state.spread(test_groups)
     return split_of | {one.name: splits[side] for one, side in zip(asked, state.side, strict=True)}
 
 
@@ -104,6 +116,7 @@ class _State:
         self._set_targets([ratios.get(name, 0.0) for name in splits])
         edges = np.cumsum(list(ratios.values()))
         self.side = np.array([self._first(one, splits, edges) for one in asked])
+        self.room, self.wanted = Room(0, 0, 0.0, 0.0), 0
 
     def _set_targets(self, shares: Sequence[float]) -> None:
         """Training takes what the held-out splits leave, so it has no target of its own."""
@@ -142,7 +155,7 @@ class _State:
         """Move free components until shares and strata are within their slack or nothing helps."""
         self.held = np.array([self.counts[self.side == split].sum(0) for split in range(len(self.least))])
         cost = self._cost()
-        while cost > (0.0, 0.0):
+        while cost > (0.0, 0, 0.0):
             step = self._best_step(cost, swap=False) or self._best_step(cost, swap=True)
             if step is None:
                 return
@@ -152,9 +165,40 @@ class _State:
                 self.side[component] = split
             cost = step.cost
 
+    def spread(self, groups: int) -> None:
+        """Where the test split has fewer groups, fill it anew with smaller ones, unless shares get worse by it."""
+        self._want(groups)
+        if not self._lacking():
+            return
+        side, cost = self.side.copy(), self._cost()
+        self.side[self.free & (self.side == self.test)] = _TRAIN
+        free = np.flatnonzero(self.free)
+        order = self.place[free] + (self.side[free] != _TRAIN)  # validation gives only what training cannot
+        chosen = choose_groups(self.counts[free, 0], order, self.wanted - self.room.groups, self.room)
+        self.side[free[chosen]] = self.test
+        if self.fill():
+            self.improve()
+            if self._cost() < cost:
+                return
+        self.side = side
+
+    def _want(self, groups: int) -> None:
+        """Aim for so many groups in the test split, where they fit beside those that it may not lose."""
+        bound = ~self.free & (self.side == self.test)
+        target, slack = float(self.target[self.test, 0]), float(self.slack[self.test, 0])
+        self.room = Room(int(bound.sum()), int(self.counts[bound, 0].sum()), target, slack)
+        questions = int(self.counts[:, 0].sum())
+        most = min(groups, int(len(self.side) * max(FAIR_PART, target / questions)))
+        self.wanted = wanted_groups(self.counts[self.free, 0], self.room, most)
+
+    def _lacking(self, more: int = 0) -> int:
+        """Groups that the test split lacks, or would lack with so many more than it has."""
+        return max(0, self.wanted - int((self.side == self.test).sum()) - more)
+
     def _cost(self) -> Cost:
         each = [self._excess(self.held[split], split) for split in range(len(self.held))]
-        return round(sum(float(total) for total, _ in each), 9), round(sum(float(strata) for _, strata in each), 9)
+        total, strata = (round(sum(float(part[kind]) for part in each), 9) for kind in (0, 1))
+        return total, self._lacking(), strata
 
     def _excess(self, held: Counts, split: int) -> tuple[Numbers, Numbers]:
         """How far beyond the slack, relative to the target: in all, and summed over the strata. held: [..., f]."""
@@ -188,4 +232,6 @@ class _State:
         total, strata = (np.round(sum(part[kind] for part in [*after, *others]), 9) for kind in (0, 1))
         row = int(np.lexsort((strata, total))[0])
         moves = [(int(leaving[row // len(coming)]), split), (int(coming[row % len(coming)]), source)] if swap else []
-        return _Step((float(total[row]), float(strata[row])), moves or [(int(leaving[row]), split)])
+        more = 0 if swap else int(split == self.test) - int(source == self.test)
+        cost = (float(total[row]), self._lacking(more), float(strata[row]))
+        return _Step(cost, moves or [(int(leaving[row]), split)])

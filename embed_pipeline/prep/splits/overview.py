@@ -1,11 +1,14 @@
 """What a user sees of the splits: numbers, tables of questions by split, lines about what is out of the ordinary."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from embed_pipeline import charts
 from embed_pipeline.prep.splits.balance import TOTAL_SLACK
+from embed_pipeline.prep.splits.spread import FAIR_PART, LEAST_GROUPS
 from embed_pipeline.records import SPLITS
 from embed_pipeline.settings import PrepSettings
 
@@ -43,10 +46,18 @@ def split_overview(
         for split in SPLITS
     }
     moved = _moved(items["document"], previous)
-    summary |= {"components": splits["component"].n_unique(), "documents_moved": moved.height}
+    groups = items["question"].group_by("component", "split").len()
+    in_test = groups.filter(split="test").height
+    summary |= {
+        "components": splits["component"].n_unique(),
+        "test_components": in_test,
+        "documents_moved": moved.height,
+    }
     joined = qa_pairs.join(items["question"], left_on="question_id", right_on="item_id")
     shown = {name: _table(joined, column) for name, column in TABLES.items()}
     lines = _off_share(summary, settings)
+    if settings.test_ratio and in_test < LEAST_GROUPS:
+        lines.append(_too_few_groups(in_test, groups["len"].to_list(), settings, previous is not None))
     if moved.height:
         to_train = moved.filter(split="train", split_before="test").height
         lines.append(
@@ -76,6 +87,22 @@ def _off_share(summary: dict[str, int], settings: PrepSettings) -> list[str]:
                 "questions stay together, and documents stay where they were before (another prep.seed splits anew)"
             )
     return lines
+
+
+def _too_few_groups(in_test: int, sizes: Sequence[int], settings: PrepSettings, grown: bool) -> str:
+    """What to do where the test questions are about too few groups; ``sizes``: questions of every group."""
+    advice = ["add documents"]
+    ratio = math.ceil(100 * sum(sorted(sizes)[:LEAST_GROUPS]) / sum(sizes)) / 100  # held by the ten smallest
+    train = round(1 - settings.validation_ratio - ratio, 9)
+    if len(sizes) * FAIR_PART >= LEAST_GROUPS and settings.test_ratio < ratio < train:
+        advice.append(f"hold out more (prep.test_ratio {ratio:g}, prep.train_ratio {train:g})")
+    if grown:
+        advice.append("split all documents anew (another prep.seed), since those of before stay where they were")
+    return (
+        f"splits: the test questions are about {in_test} independent groups of documents, and without a gold set a "
+        f"verdict takes {LEAST_GROUPS}; groups with few questions were preferred as far as the share allows. "
+        f"To have more, {', or '.join(advice)}"
+    )
 
 
 def _table(questions: pl.DataFrame, column: str) -> str:

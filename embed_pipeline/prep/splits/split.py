@@ -88,7 +88,7 @@ def split_items(
     component_of = _components(names, edges)
     question_component = {question: component_of[docs[0]] for question, docs in documents_of.items()}
     before = _earlier(previous)
-    components = _describe(component_of, question_component, qa_pairs, before, settings.seed)
+    components = describe(component_of, question_component, qa_pairs, before, settings.seed)
     split_of = _assign(components, settings, len(names), gone=not before.keys() <= component_of.keys())
     rows = [("document", doc, component_of[doc], split_of[component_of[doc]]) for doc in names]
     rows += [("question", name, group, split_of[group]) for name, group in sorted(question_component.items())]
@@ -204,7 +204,7 @@ def _earlier(previous: pl.DataFrame | None) -> dict[str, str]:
     return dict(documents.select("item_id", "split").iter_rows())
 
 
-def _describe(
+def describe(
     component_of: Mapping[str, str],
     question_component: Mapping[str, str],
     qa_pairs: pl.DataFrame,

@@ -23,6 +23,7 @@ def test_numbers_and_tables():
         "validation_documents": 4,
         "test_documents": 4,
         "components": 40,
+        "test_components": 4,
         "documents_moved": 0,
     }
     assert seen.charts["questions by query type"].splitlines() == [
@@ -33,7 +34,53 @@ def test_numbers_and_tables():
         "| multi&#95;hop | 32 (80.0 %) | 4 (10.0 %) | 4 (10.0 %) | 40 |",
     ]
     assert "| 2 | 32 (80.0 %) | 4 (10.0 %) | 4 (10.0 %) | 40 |" in seen.charts["questions by hops"]
-    assert seen.lines == []
+    assert [line[:70] for line in seen.lines] == [
+        "splits: the test questions are about 4 independent groups of documents"
+    ]
+
+
+def uneven_corpus(groups: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Documents with 10, 11, 12 … questions."""
+    pairs, passages = corpus(groups, questions=1)
+    more = {
+        f"m{doc}-{number}": (f"m{doc}x{number} n{doc}y{number} o{doc}z{number}", [f"doc{doc:03d}#0"])
+        for doc in range(groups)
+        for number in range(9 + doc)
+    }
+    return pl.concat([pairs, pairs_of(more)]), passages
+
+
+def test_too_few_groups_are_told_with_a_ratio_that_gives_enough():
+    pairs, passages = uneven_corpus(40)
+    splits = split_items(pairs, passages, ENCODER, PrepSettings())
+    seen = split_overview(splits, pairs, PrepSettings(), None)
+    assert seen.summary["test_components"] == 9
+    assert seen.lines == [
+        "splits: the test questions are about 9 independent groups of documents, and without a gold set a verdict "
+        "takes 10; groups with few questions were preferred as far as the share allows. To have more, add documents, "
+        "or hold out more (prep.test_ratio 0.13, prep.train_ratio 0.77)"
+    ]
+    chosen = PrepSettings(test_ratio=0.13, train_ratio=0.77)
+    seen = split_overview(split_items(pairs, passages, ENCODER, chosen), pairs, chosen, None)
+    assert (seen.summary["test_components"], seen.lines) == (10, [])
+
+
+def test_of_a_home_with_a_history_it_is_told_that_documents_stay():
+    pairs, passages = corpus(20)
+    splits = split_items(pairs, passages, ENCODER, PrepSettings())
+    lines = split_overview(splits, pairs, PrepSettings(), splits).lines
+    assert len(lines) == 1
+    assert lines[0].endswith(
+        "To have more, add documents, or split all documents anew (another prep.seed), since those of before stay "
+        "where they were"
+    )
+
+
+def test_without_a_test_split_nothing_is_told():
+    pairs, passages = corpus(20)
+    chosen = PrepSettings(train_ratio=1, validation_ratio=0, test_ratio=0)
+    seen = split_overview(split_items(pairs, passages, ENCODER, chosen), pairs, chosen, None)
+    assert (seen.summary["test_components"], seen.lines) == (0, [])
 
 
 def test_documents_that_were_moved_are_told():
