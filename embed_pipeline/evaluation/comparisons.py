@@ -12,7 +12,8 @@ from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.evaluation.metrics import QueryScores, mean_scores
 from embed_pipeline.evaluation.systems import compared_systems
 from embed_pipeline.evaluation.traits import with_traits
-from embed_pipeline.evaluation.verdict import Trust, decide, deciding_set
+from embed_pipeline.evaluation.trust import Trust
+from embed_pipeline.evaluation.verdict import decide, deciding_set
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 

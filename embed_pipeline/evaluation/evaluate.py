@@ -15,7 +15,7 @@ from embed_pipeline.evaluation.metrics import QueryScores, from_frame, score_run
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
 from embed_pipeline.evaluation.runs import run_frame, run_of
 from embed_pipeline.evaluation.systems import BASE_SYSTEMS, STORED, base_runs, depth, tuned_runs
-from embed_pipeline.evaluation.verdict import Trust
+from embed_pipeline.evaluation.trust import Trust
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 

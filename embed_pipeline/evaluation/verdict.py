@@ -14,6 +14,7 @@ from embed_pipeline.evaluation.compare import (
 )
 from embed_pipeline.evaluation.metrics import QueryScores
 from embed_pipeline.evaluation.systems import compared_systems
+from embed_pipeline.evaluation.trust import Trust
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 
@@ -27,19 +28,6 @@ FIRM = (
     "To make it firm, give questions that people asked (eval.gold): judge fifty on the search page "
     "(embed-pipeline search); it takes twenty minutes."
 )
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Whether a generated test may say ``ship``.
-
-    Attributes:
-        earned: whether it may.
-        reasons: what spoke against it, as sentences.
-    """
-
-    earned: bool
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +45,7 @@ class Decision:
         reasons: why it is this verdict, as sentences.
         advice: how the other systems stand to it, and what to do, as sentences.
         best: the best system of each test set by nDCG@10.
+        trust: what was looked at besides a generated test; None with a gold set.
     """
 
     verdict: Verdict
@@ -70,6 +59,7 @@ class Decision:
     reasons: tuple[str, ...]
     advice: tuple[str, ...]
     best: Mapping[str, str]
+    trust: Trust | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As in ``show metrics --json``."""
@@ -89,6 +79,7 @@ class Decision:
             "reasons": list(self.reasons),
             "advice": list(self.advice),
             "best": dict(self.best),
+            "trust": None if self.trust is None else self.trust.as_json(),
         }
 
 
@@ -134,7 +125,20 @@ def decide(
     enough = queries >= MIN_QUESTIONS and clusters >= MIN_CLUSTERS
     firm = enough and chosen.kind == "gold"
     told = tuple(advise(pair, best[chosen.name], means, versus, settings, chosen)) if enough else ()
-    return Decision(verdict, firm, chosen.name, pair, found, queries, clusters, visible, tuple(reasons), told, best)
+    return Decision(
+        verdict,
+        firm,
+        chosen.name,
+        pair,
+        found,
+        queries,
+        clusters,
+        visible,
+        tuple(reasons),
+        told,
+        best,
+        None if firm else trust,
+    )
 
 
 def _verdict(
@@ -159,7 +163,7 @@ def _provisional(verdict: Verdict, trust: Trust | None) -> tuple[Verdict, list[s
     ]
     earned = trust or Trust(False, ("Nothing but the generated questions themselves speaks for it.",))
     if verdict == "ship" and not earned.earned:
-        reasons += ["Your generated test says ship, but it cannot tell.", *earned.reasons]
+        reasons += ["Your generated test alone would say ship.", *earned.reasons]
         verdict = "no_gain"
     return verdict, [*reasons, FIRM]
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from embed_pipeline.encoders.spec import Encoder
     from embed_pipeline.evaluation.evaluate import BaseEvaluation
+    from embed_pipeline.evaluation.query_log import QueryLog
+    from embed_pipeline.evaluation.trust import Trust
     from embed_pipeline.records import RetrievalSet
 
 RUNS = "runs"
@@ -122,7 +124,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
 
 @stage(
     group="eval",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
@@ -138,6 +140,7 @@ def metrics(
     base_metrics: Artifact,
     passages: Artifact,
     training_set: Artifact,
+    qa_pairs: Artifact,
 ) -> None:
     """Tuned against base: every metric with interval and p-value, slices, the verdict, report.html."""
     import polars as pl
@@ -153,7 +156,8 @@ def metrics(
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
     before = read_base_evaluation(base_metrics)
     development = development_set(run.settings, passages)
-    result = evaluate_tuned(sets, encoder, before, run.settings.eval, development)
+    trust = _trust(run, sets, qa_pairs, passages, encoder)
+    result = evaluate_tuned(sets, encoder, before, run.settings.eval, development, trust)
     run.write_table(result.metrics)
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
     run.write_table(result.runs, RUNS, tables.Runs)
@@ -174,15 +178,39 @@ def metrics(
     run.charts["systems"] = charts.svg_markdown("systems", svg_systems(result.summary))
 
 
-def _disputed(run: StageRun, passages: Artifact, tuned: "Encoder") -> "dict[str, Any] | None":
-    """The queries of eval.query_log on which the systems differ most."""
-    from embed_pipeline.evaluation.disputed import disputed_queries
+def _trust(
+    run: StageRun, sets: "list[RetrievalSet]", qa_pairs: Artifact, passages: Artifact, tuned: "Encoder"
+) -> "Trust | None":
+    """Whether the generated test may say ship; not asked where a gold set decides."""
+    from embed_pipeline.evaluation.probes import build_probes
+    from embed_pipeline.evaluation.trust import judge, look
+    from embed_pipeline.evaluation.verdict import deciding_set
+
+    synthetic = deciding_set(sets)
+    if synthetic.kind != "synthetic":
+        return None
+    written = dict(qa_pairs.frame().select("question_id", "question").iter_rows())
+    log = _query_log(run)
+    base = run.base_encoder()
+    probes = build_probes(synthetic, written, passages.frame(), base, log.queries if log is not None else ())
+    general = next(one for one in sets if one.kind == "general")
+    return judge(look(probes, base, tuned, general))
+
+
+def _query_log(run: StageRun) -> "QueryLog | None":
     from embed_pipeline.evaluation.query_log import read_query_log
 
     path = run.settings.eval.query_log
-    if path is None:
+    return None if path is None else read_query_log(path.expanduser())
+
+
+def _disputed(run: StageRun, passages: Artifact, tuned: "Encoder") -> "dict[str, Any] | None":
+    """The queries of eval.query_log on which the systems differ most."""
+    from embed_pipeline.evaluation.disputed import disputed_queries
+
+    log = _query_log(run)
+    if log is None:
         return None
-    log = read_query_log(path.expanduser())
     return disputed_queries(log, passage_texts(passages), {"base": run.base_encoder(), "tuned": tuned})
 
 

@@ -1,0 +1,85 @@
+"""Questions of other kinds than training saw, made without labels and without a language model.
+
+They are no test set: what they say is whether the generated test may be believed (:mod:`evaluation.trust`).
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.prep.rewording import reworded
+from embed_pipeline.records import RetrievalSet
+
+MOST = 200
+"""Headings, and queries of a log, that are asked."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What is asked besides the test.
+
+    Attributes:
+        own_words: the generated test's questions as they were written, made of the words of their passages.
+        other_words: the same in other words (:mod:`embed_pipeline.prep.rewording`).
+        headings: headings of the corpus; their passages are those that stand below them.
+        log: queries that people typed, without judgements; empty without ``eval.query_log``.
+    """
+
+    own_words: RetrievalSet
+    other_words: RetrievalSet
+    headings: RetrievalSet
+    log: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_probes(
+    synthetic: RetrievalSet, written: Mapping[str, str], passages: pl.DataFrame, base: Encoder, log: Sequence[str] = ()
+) -> Probes:
+    """Probes beside a generated test.
+
+    Args:
+        synthetic: the generated test.
+        written: question id -> the question as it was generated.
+        passages: :class:`embed_pipeline.tables.Passages`.
+        base: the base model, which finds the other words.
+        log: queries that people typed.
+    """
+    own = replace(synthetic, name="own_words", queries={one: written[one] for one in synthetic.queries})
+    other = replace(reworded(own, set(own.queries), base), name="other_words")
+    asked = _chosen({query: query for query in log})
+    return Probes(own, other, headings(synthetic.passages, passages), {str(n): one for n, one in enumerate(asked)})
+
+
+def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:
+    """Every heading of a document as a question for the passages below it, 200 of them at most.
+
+    A heading that several documents share asks for the passages of all of them.
+
+    Args:
+        texts: passage id -> text as the encoder sees it.
+        passages: :class:`embed_pipeline.tables.Passages`.
+    """
+    below: dict[str, dict[str, int]] = defaultdict(dict)
+    document: dict[str, str] = {}
+    rows = passages.select("passage_id", "doc_id", "title").sort("passage_id").iter_rows()
+    for passage, doc, title in rows:
+        if title and title.strip():
+            below[title][passage] = 1
+            document.setdefault(title, doc)
+    chosen = _chosen(below)
+    return RetrievalSet(
+        "headings",
+        texts,
+        {title: title for title in chosen},
+        {title: below[title] for title in chosen},
+        clusters={title: document[title] for title in chosen},
+        kind="synthetic",
+    )
+
+
+def _chosen(names: Collection[str]) -> list[str]:
+    """Those with the lowest hashes, so that few change when the corpus does."""
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:MOST]

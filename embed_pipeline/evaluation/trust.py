@@ -1,0 +1,133 @@
+"""Whether a generated test may say ``ship``.
+
+Training and generated test ask in the same way, so a model that learned this way of asking and nothing else passes the
+test, and fails people. Four things that need no judgements tell such a model from one that became better:
+
+=============  ===========================================================  ==================================
+kept           share of the gain on the questions' own words that is left   training rewards copied words
+               when they are asked in other words
+headings       change of nDCG@10 where headings ask for their passages      nothing like them was trained on
+agreement      how many of the ten passages that the base model finds for   a new ranking of everything is no
+               headings (and queries of a log) the tuned model finds, too   better ranking
+drift          cosine of base and tuned vectors of general texts            they have nothing to do with training
+=============  ===========================================================  ==================================
+
+The bounds were set on tuned models and on models damaged on purpose, with people's questions beside
+(benchmarks/trust.py, docs/verdict.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.evaluation.compare import DECIDING_METRIC
+from embed_pipeline.evaluation.metrics import score_run
+from embed_pipeline.evaluation.probes import Probes
+from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+from embed_pipeline.records import RetrievalSet
+from embed_pipeline.retrieval.fusion import Run, ranked, rrf
+
+DEPTH = 10
+LEAST_KEPT = 0.5
+MOST_HEADINGS_LOST = 0.1
+"""Of the base model's nDCG@10."""
+LEAST_AGREEMENT = 0.5
+LEAST_COSINE = 0.9
+CANNOT_TELL = "Your generated test cannot tell:"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whether a generated test may say ``ship``.
+
+    Attributes:
+        earned: whether it may.
+        reasons: what spoke against it, as sentences.
+        evidence: the figures, as in ``show metrics --json``.
+    """
+
+    earned: bool
+    reasons: tuple[str, ...] = ()
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """As in ``show metrics --json``."""
+        return {"earned": self.earned, "reasons": list(self.reasons), "evidence": dict(self.evidence)}
+
+
+def look(probes: Probes, base: Encoder, tuned: Encoder, general: RetrievalSet) -> dict[str, float]:
+    """The figures that :func:`judge` decides by, and others beside them.
+
+    Args:
+        general: texts that have nothing to do with the corpus.
+
+    Returns:
+        For each of ``own_words``, ``other_words`` and ``headings``: ``_base`` and ``_tuned`` nDCG@10; ``headings_`` and
+        ``log_``, each with ``agreement`` (with the base model), ``agreement_bm25`` and ``agreement_hybrid``;
+        ``cosine`` of general texts. What cannot be told, for lack of headings or of a log, is not there.
+    """
+    found: dict[str, float] = {}
+    for one in (probes.own_words, probes.other_words, probes.headings):
+        if one.queries:
+            before, after = dense_run(one, base, DEPTH), dense_run(one, tuned, DEPTH)
+            found[f"{one.name}_base"], found[f"{one.name}_tuned"] = _ndcg(one, before), _ndcg(one, after)
+            if one is probes.headings:
+                found |= _agreements(one, before, after)
+    if probes.log:
+        log = RetrievalSet("log", probes.headings.passages, probes.log, {})
+        found |= _agreements(log, dense_run(log, base, DEPTH), dense_run(log, tuned, DEPTH))
+    texts = list(general.passages.values())
+    before_vectors, after_vectors = base.encode(texts, "passage"), tuned.encode(texts, "passage")
+    found["cosine"] = float(np.einsum("pd,pd->p", before_vectors, after_vectors).mean())
+    return {name: round(value, 6) for name, value in found.items()}
+
+
+def judge(evidence: Mapping[str, float]) -> Trust:
+    """Refuse the generated test's ``ship`` for each figure beyond its bound.
+
+    Args:
+        evidence: as :func:`look` returns it.
+    """
+    own, other = (evidence[f"{name}_tuned"] - evidence[f"{name}_base"] for name in ("own_words", "other_words"))
+    reasons = []
+    if other <= 0 or other < LEAST_KEPT * own:
+        reasons.append(
+            f"asked in the words of their passages the questions gain {own:+.3f}, in other words {other:+.3f}: "
+            "what was learned may be these words."
+        )
+    if "headings_base" in evidence:
+        before, after = evidence["headings_base"], evidence["headings_tuned"]
+        if after < (1 - MOST_HEADINGS_LOST) * before:
+            reasons.append(f"headings find their passages less well than before (nDCG@10 {before:.3f} to {after:.3f}).")
+    for kind, name in (("headings", "headings"), ("log", "queries of your log")):
+        agreement = evidence.get(f"{kind}_agreement")
+        if agreement is not None and agreement < LEAST_AGREEMENT:
+            reasons.append(
+                f"for {name} the tuned model finds other passages than the base model (of ten {10 * agreement:.1f} "
+                "are the same), and nobody judged them."
+            )
+    if evidence["cosine"] < LEAST_COSINE:
+        reasons.append(
+            f"texts that have nothing to do with your documents moved far (cosine {evidence['cosine']:.3f} with what "
+            "they were)."
+        )
+    return Trust(not reasons, tuple(f"{CANNOT_TELL} {reason}" for reason in reasons), evidence)
+
+
+def _ndcg(asked: RetrievalSet, run: Run) -> float:
+    return float(score_run(asked, run, (DEPTH,)).column(DECIDING_METRIC).mean())
+
+
+def _agreements(asked: RetrievalSet, before: Run, after: Run) -> dict[str, float]:
+    sparse = bm25_run(asked, DEPTH)
+    others = {"": before, "_bm25": sparse, "_hybrid": rrf([before, sparse], DEPTH)}
+    return {f"{asked.name}_agreement{which}": _shared(asked, other, after) for which, other in others.items()}
+
+
+def _shared(asked: RetrievalSet, one: Run, other: Run) -> float:
+    """Share of the first ten that both found, mean over the questions."""
+    found = [({*list(ranked(run.get(query, {})))[:DEPTH]} for run in (one, other)) for query in asked.queries]
+    return float(np.mean([len(left & right) / max(1, min(DEPTH, len(right))) for left, right in found]))
