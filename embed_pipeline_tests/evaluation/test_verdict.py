@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from embed_pipeline.evaluation.comparisons import compared
 from embed_pipeline.evaluation.metrics import QueryScores
-from embed_pipeline.evaluation.verdict import MIN_CLUSTERS, MIN_QUESTIONS, Trust
+from embed_pipeline.evaluation.trust import Trust
+from embed_pipeline.evaluation.verdict import MIN_CLUSTERS, MIN_QUESTIONS
 from embed_pipeline.records import RetrievalSet, SetKind
 from embed_pipeline.settings import EvalSettings
 

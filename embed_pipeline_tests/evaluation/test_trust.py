@@ -1,0 +1,136 @@
+"""Whether a generated test may say ship."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embed_pipeline.encoders.spec import Vectors
+from embed_pipeline.evaluation.forgetting import general_set
+from embed_pipeline.evaluation.probes import MOST, Probes, build_probes, headings
+from embed_pipeline.evaluation.trust import judge, look
+from embed_pipeline.records import RetrievalSet
+from embed_pipeline_tests.prep.build import WordEncoder
+
+TOPICS = ("rotor", "sensor", "valve", "winch", "cradle", "mast")
+BETTER = {
+    "own_words_base": 0.5,
+    "own_words_tuned": 0.7,
+    "other_words_base": 0.4,
+    "other_words_tuned": 0.55,
+    "headings_base": 0.7,
+    "headings_tuned": 0.69,
+    "headings_agreement": 0.8,
+    "cosine": 0.96,
+}
+
+
+class Scrambled(WordEncoder):
+    """A model whose vectors mean nothing any more."""
+
+    def encode(self, texts, role) -> Vectors:
+        vectors = super().encode(texts, role)
+        noise = np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+        return noise / np.linalg.norm(noise, axis=1, keepdims=True)
+
+
+def corpus() -> tuple[RetrievalSet, dict[str, str], pl.DataFrame]:
+    """A generated test, its questions as they were written, and the table of passages."""
+    rows, written, qrels = [], {}, {}
+    for topic in TOPICS:
+        for part in range(3):
+            name = f"{topic}.md#000{part}"
+            own = " ".join(f"{topic}{letter}{part}" for letter in "abcdef")
+            rows.append({"passage_id": name, "doc_id": f"{topic}.md", "title": f"The {topic}", "text": f"it has {own}"})
+            written[f"q-{name}"] = f"how has {own}"
+            qrels[f"q-{name}"] = {name: 1}
+    passages = {row["passage_id"]: f"{row['title']}\n{row['text']}" for row in rows}
+    return RetrievalSet("synthetic", passages, written, qrels, kind="synthetic"), written, pl.DataFrame(rows)
+
+
+def probes(log: tuple[str, ...] = ()) -> Probes:
+    return build_probes(*corpus(), WordEncoder(), log)
+
+
+def test_headings_ask_for_the_passages_below_them():
+    synthetic, _, table = corpus()
+    found = headings(synthetic.passages, table)
+    assert set(found.queries.values()) == {f"The {topic}" for topic in TOPICS}
+    assert set(found.qrels["The rotor"]) == {f"rotor.md#000{part}" for part in range(3)}
+    assert found.clusters["The rotor"] == "rotor.md"
+    untitled = table.with_columns(title=pl.lit(""))
+    assert headings(synthetic.passages, untitled).queries == {}
+
+
+def test_of_many_headings_and_queries_some_are_asked_the_same_every_time():
+    synthetic, written, table = corpus()
+    many = pl.concat([table.with_columns(title=pl.lit(f"heading {number}")) for number in range(MOST + 50)])
+    log = [f"query {number}" for number in range(MOST + 50)]
+    one = build_probes(synthetic, written, many, WordEncoder(), log)
+    again = build_probes(synthetic, written, many, WordEncoder(), list(reversed(log)))
+    assert len(one.headings.queries) == len(one.log) == MOST
+    assert set(one.log.values()) == set(again.log.values())
+
+
+def test_questions_are_asked_in_their_own_and_in_other_words():
+    found = probes()
+    assert dict(found.own_words.queries) == corpus()[1]
+    assert all(found.other_words.queries[one] != found.own_words.queries[one] for one in found.own_words.queries)
+
+
+def test_the_base_model_itself_earns_nothing():
+    encoder = WordEncoder()
+    told = look(probes(("the rotor", "a winch")), encoder, encoder, general_set())
+    assert told["cosine"] == pytest.approx(1, abs=1e-5)
+    assert told["headings_agreement"] == told["log_agreement"] == 1
+    assert told["own_words_base"] == told["own_words_tuned"]
+    assert not judge(told).earned
+
+
+def test_a_model_whose_vectors_mean_nothing_is_refused():
+    told = look(probes(("the rotor",)), WordEncoder(), Scrambled(), general_set())
+    assert abs(told["cosine"]) < 0.3
+    assert told["headings_agreement"] < 0.8  # ten of eighteen passages: chance alone finds more than half of them
+    reasons = " ".join(judge(told).reasons)
+    assert "headings find" in reasons
+    assert "nothing to do with" in reasons
+
+
+def test_what_got_better_everywhere_is_believed():
+    found = judge(BETTER)
+    assert found.earned
+    assert found.reasons == ()
+    assert found.as_json()["evidence"] == BETTER
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"other_words_tuned": 0.45}, "other words"),
+        ({"other_words_tuned": 0.39, "own_words_tuned": 0.45}, "other words"),
+        ({"headings_tuned": 0.6}, "headings find"),
+        ({"headings_agreement": 0.4}, "for headings"),
+        ({"log_agreement": 0.4}, "queries of your log"),
+        ({"cosine": 0.85}, "nothing to do with"),
+    ],
+)
+def test_each_figure_beyond_its_bound_is_a_reason_of_its_own(changed, said):
+    found = judge(BETTER | changed)
+    assert not found.earned
+    assert len(found.reasons) == 1
+    assert said in found.reasons[0]
+    assert found.reasons[0].startswith("Your generated test cannot tell")
+
+
+def test_a_corpus_without_headings_is_judged_by_the_rest():
+    without = {name: value for name, value in BETTER.items() if not name.startswith("headings")}
+    assert judge(without).earned
+    assert not judge(without | {"cosine": 0.5}).earned
+
+
+@given(
+    name=st.sampled_from(["other_words_tuned", "headings_tuned", "headings_agreement", "cosine"]), by=st.floats(0, 1)
+)
+def test_a_worse_figure_never_earns_more(name, by):
+    assert len(judge(BETTER | {name: BETTER[name] - by}).reasons) >= len(judge(BETTER).reasons)
