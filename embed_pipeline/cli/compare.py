@@ -8,6 +8,7 @@ from rich.table import Table
 
 from embed_pipeline.cli import output
 from embed_pipeline.cli.history import RUN_CHARACTERS
+from embed_pipeline.evaluation.systems import name_of
 from embed_pipeline.progress import spoken
 
 VERSION_CHARACTERS = 12
@@ -86,7 +87,7 @@ def _figures(name: str, test_set: Mapping[str, Any]) -> Table:
     for system, metrics in test_set["systems"].items():
         for metric, row in metrics.items():
             delta = "" if row["delta"] is None else f"{row['delta']:+.4f}"
-            table.add_row(system, metric, _number(row["before"]), _number(row["after"]), delta)
+            table.add_row(name_of(system), metric, _number(row["before"]), _number(row["after"]), delta)
     return table
 
 

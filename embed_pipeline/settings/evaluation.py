@@ -14,6 +14,16 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _TAKEN = ("gold", "synthetic", "general", "validation", "all")
 
 
+_HUB_OR_PACKAGE = re.compile(r"package:\w+|(?!.*(\.\.|--))[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def is_address(candidate: str) -> bool:
     """Whether a candidate is an endpoint, and not a model."""
     return candidate.startswith(("http://", "https://"))
@@ -73,6 +83,11 @@ class EvalSettings(Section):
             address = urlsplit(name)
             if not name.strip() or name != name.strip():
                 raise ValueError("a candidate is a hub id, a folder or an address, without spaces around it")
+            if not (is_address(name) or _HUB_OR_PACKAGE.fullmatch(name) or _is_folder(name)):
+                raise ValueError(
+                    f"{name[:80]!r} is no candidate: name a model of the hub (owner/name or name), package:name, a "
+                    "folder that is there, or an address that begins with http:// or https://"
+                )
             if is_address(name) and (not address.hostname or address.username or address.password or address.query):
                 raise ValueError(
                     "the address of a candidate holds no user name, password or query; its key comes from the "

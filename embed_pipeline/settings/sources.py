@@ -34,6 +34,7 @@ from embed_pipeline.settings.settings_yaml import read_yaml
 from embed_pipeline.settings.variants import VARIED, spread
 
 OPTION = "--set"
+"""What overrides are given by on the command line."""
 ENVIRONMENT_PREFIX = "EMBED_PIPELINE__"
 PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
@@ -312,7 +313,8 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            line = f"unknown setting {name}{nearest(name, [*(() if '.' in name else sections_of(Settings)), *setting_names()])}"
+            sections = () if "." in name else sections_of(Settings)  # of a whole name a whole one is nearest
+            line = f"unknown setting {name}{nearest(name, [*sections, *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             shown = not isinstance(problem["input"], dict) and not may_hold_a_secret(name)

@@ -42,7 +42,7 @@ def test_everything_that_differs_is_told(home):
 
 
 def test_figures_of_other_questions_do_not_stand_side_by_side(home):
-    figures = ("tuned", "ndcg@10", "0.6000")
+    figures = ("the tuned model", "ndcg@10", "0.6000")
     done = CliRunner().invoke(app, ["compare", "aaaa", "bbbb", "--home", str(home)])
     assert not any(word in done.stdout for word in figures), done.stdout
     same = CliRunner().invoke(app, ["compare", "aaaa", "aaaa", "--home", str(home)])

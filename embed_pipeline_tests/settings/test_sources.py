@@ -95,7 +95,6 @@ def test_numbers_lists_and_null_are_understood():
     [
         ("finetune.epoch=3", "finetune.epochs"),
         ("finetun.epochs=3", "finetune.epochs?"),
-        ("finetune.l=3", "finetune.l"),
         ("eval.go=x", "eval.gold?"),
         ("epochs=3", "finetune.epochs"),
         ("prep.margin=0.9", "prep.hard_negative_margin"),

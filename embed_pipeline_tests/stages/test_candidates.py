@@ -121,6 +121,7 @@ def test_a_model_an_endpoint_and_one_that_is_missing(tmp_path, server, monkeypat
     monkeypatch.setenv("EMBEDDINGS_API_KEY", "key-of-a-test")
     url = f"http://127.0.0.1:{server.server_port}/v1"
     tiny_model(tmp_path / "other", query_prompt="")
+    (tmp_path / "nothing").mkdir()
     names = [url, str(tmp_path / "other"), str(tmp_path / "nothing")]
     lines: list[str] = []
     with reporting(LogReporter(lines.append)):
@@ -136,7 +137,7 @@ def test_a_model_an_endpoint_and_one_that_is_missing(tmp_path, server, monkeypat
     assert best["passages_per_second"] > 0
     assert base["delta"] == 0 and base["max_tokens"] == 64
     assert base["parameters"] > 30522 * 32 and base["bytes"] > 4 * 30522 * 32
-    assert missing["ndcg_at_10"] is None and "there is no such folder" in missing["problem"]
+    assert missing["ndcg_at_10"] is None and "holds no config.json" in missing["problem"]
     assert {asked for _, asked in server.asked} == {"Bearer key-of-a-test"}
     assert {body["model"] for body, _ in server.asked} == {"words"}
     assert f"passages and questions are sent to 127.0.0.1:{server.server_port}" in "\n".join(lines)
@@ -176,6 +177,13 @@ def test_what_is_measured_follows_the_content_of_a_model(tmp_path):
         ("eval.candidates=['https://host/v1?key=1']", "no user name, password or query"),
         ("eval.candidates=['https:///v1']", "no user name, password or query"),
         ("eval.candidates=[' ']", "a hub id, a folder or an address"),
+        ("eval.candidates=['file:///etc/passwd']", "is no candidate"),
+        ("eval.candidates=['ftp://host/model']", "is no candidate"),
+        ("eval.candidates=['../../etc/passwd']", "is no candidate"),
+        ("eval.candidates=['/etc/passwd']", "is no candidate"),
+        ("eval.candidates=['./not there']", "is no candidate"),
+        ("eval.candidates=[a/b/c]", "is no candidate"),
+        ("eval.candidates=['package:../x']", "is no candidate"),
         ("eval.candidates=[a/b, a/b]", "named twice"),
         ("eval.candidates_key_env=HOME", "ends in _API_KEY"),
     ],
