@@ -68,7 +68,7 @@ def balance_table(seeds: int = 50) -> None:
         "| test groups | ms, before | ms |"
     )
     print("|" + " ---: |" * 10)
-    for count in (30, 100, 300, 1000, 10_000, 100_000):
+    for count in (30, 100, 300, 1000, 10_000):
         cases = [components(seed, count) for seed in range(seeds if count < 10_000 else 5)]
         before, took_before = timed(cases, test_groups=0)
         placed, took = timed(cases)
