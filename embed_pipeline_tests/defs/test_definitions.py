@@ -32,7 +32,11 @@ GRAPH = {
     "training_set": ("prep", "cpu", ["mined_negatives", "passages", "qa_pairs", "splits"]),
     "checkpoint": ("finetune", "gpu", ["training_set"]),
     "base_metrics": ("eval", "gpu", ["beir_benchmark", "passages"]),
-    "metrics": ("eval", "gpu", ["base_metrics", "beir_benchmark", "checkpoint", "passages", "training_set"]),
+    "metrics": (
+        "eval",
+        "gpu",
+        ["base_metrics", "beir_benchmark", "checkpoint", "passages", "qa_pairs", "training_set"],
+    ),
     "onnx_model": ("export", "cpu", ["checkpoint", "metrics", "passages"]),
     "onnx_int8_model": ("export", "cpu", ["onnx_model", "passages"]),
     "tensorrt_engine": ("export", "gpu", ["onnx_model"]),
