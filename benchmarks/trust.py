@@ -24,10 +24,11 @@ from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
 from embed_pipeline.evaluation.forgetting import general_set
 from embed_pipeline.evaluation.gold import load_gold
 from embed_pipeline.evaluation.metrics import score_run
-from embed_pipeline.evaluation.probes import build_probes
+from embed_pipeline.evaluation.probes import build_probes, in_own_words
 from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.evaluation.trust import judge, look
 from embed_pipeline.formats.beir import read_retrieval_set
+from embed_pipeline.prep.rewording import reworded
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 from embed_pipeline.stages.inputs import passage_texts
@@ -99,7 +100,8 @@ def collection(name: str, home: Path, gold: Path, out: Path) -> Iterator[dict[st
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     before = Kept(tuned_encoder, base, folder / "base.npz")
-    probes = build_probes(synthetic, written, passages.frame(), before)
+    own = in_own_words(synthetic, written)
+    probes = build_probes(own, reworded(own, set(own.queries), before), passages.frame())
     general = general_set()
     for label, weights in models(base, tuned):
         file = folder / f"{label}.json"

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from embed_pipeline.encoders.spec import Encoder
-from embed_pipeline.prep.rewording import reworded
 from embed_pipeline.records import RetrievalSet
 
 MOST = 200
@@ -35,22 +33,31 @@ class Probes:
     log: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_probes(
-    synthetic: RetrievalSet, written: Mapping[str, str], passages: pl.DataFrame, base: Encoder, log: Sequence[str] = ()
-) -> Probes:
+def in_own_words(synthetic: RetrievalSet, written: Mapping[str, str]) -> RetrievalSet:
+    """A generated test with its questions as they were generated.
+
+    Args:
+        written: question id -> the question.
+    """
+    return replace(synthetic, queries={one: written[one] for one in synthetic.queries})
+
+
+def build_probes(own: RetrievalSet, other: RetrievalSet, passages: pl.DataFrame, log: Sequence[str] = ()) -> Probes:
     """Probes beside a generated test.
 
     Args:
-        synthetic: the generated test.
-        written: question id -> the question as it was generated.
+        own: the generated test in the words of its passages.
+        other: the same in other words.
         passages: :class:`embed_pipeline.tables.Passages`.
-        base: the base model, which finds the other words.
         log: queries that people typed.
     """
-    own = replace(synthetic, name="own_words", queries={one: written[one] for one in synthetic.queries})
-    other = replace(reworded(own, set(own.queries), base), name="other_words")
-    asked = _chosen({query: query for query in log})
-    return Probes(own, other, headings(synthetic.passages, passages), {str(n): one for n, one in enumerate(asked)})
+    asked = _chosen(set(log))
+    return Probes(
+        replace(own, name="own_words"),
+        replace(other, name="other_words"),
+        headings(own.passages, passages),
+        {str(number): query for number, query in enumerate(asked)},
+    )
 
 
 def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.evaluation.forgetting import general_set
-from embed_pipeline.evaluation.probes import MOST, Probes, build_probes, headings
+from embed_pipeline.evaluation.probes import MOST, Probes, build_probes, headings, in_own_words
 from embed_pipeline.evaluation.trust import judge, look
+from embed_pipeline.prep.rewording import reworded
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline_tests.prep.build import WordEncoder
 
@@ -50,7 +51,9 @@ def corpus() -> tuple[RetrievalSet, dict[str, str], pl.DataFrame]:
 
 
 def probes(log: tuple[str, ...] = ()) -> Probes:
-    return build_probes(*corpus(), WordEncoder(), log)
+    synthetic, written, table = corpus()
+    own = in_own_words(synthetic, written)
+    return build_probes(own, reworded(own, set(own.queries), WordEncoder()), table, log)
 
 
 def test_headings_ask_for_the_passages_below_them():
@@ -64,11 +67,11 @@ def test_headings_ask_for_the_passages_below_them():
 
 
 def test_of_many_headings_and_queries_some_are_asked_the_same_every_time():
-    synthetic, written, table = corpus()
+    synthetic, _, table = corpus()
     many = pl.concat([table.with_columns(title=pl.lit(f"heading {number}")) for number in range(MOST + 50)])
     log = [f"query {number}" for number in range(MOST + 50)]
-    one = build_probes(synthetic, written, many, WordEncoder(), log)
-    again = build_probes(synthetic, written, many, WordEncoder(), list(reversed(log)))
+    one = build_probes(synthetic, synthetic, many, log)
+    again = build_probes(synthetic, synthetic, many, list(reversed(log)))
     assert len(one.headings.queries) == len(one.log) == MOST
     assert set(one.log.values()) == set(again.log.values())
 
