@@ -11,7 +11,7 @@ beside it (embed_pipeline/evaluation/trust.py). What is done is kept in OUT, so 
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
 from embed_pipeline.evaluation.forgetting import general_set
 from embed_pipeline.evaluation.gold import load_gold
+from embed_pipeline.evaluation.lexical import answered_by_words
 from embed_pipeline.evaluation.metrics import score_run
 from embed_pipeline.evaluation.probes import build_probes, in_own_words
 from embed_pipeline.evaluation.retrieve import dense_run
@@ -101,7 +102,9 @@ def collection(name: str, home: Path, gold: Path, out: Path) -> Iterator[dict[st
     folder.mkdir(parents=True, exist_ok=True)
     before = Kept(tuned_encoder, base, folder / "base.npz")
     own = in_own_words(synthetic, written)
-    probes = build_probes(own, reworded(own, set(own.queries), before), passages.frame())
+    other = reworded(own, set(own.queries), before, answered_by_words(own.passages))
+    probes = build_probes(own, other, passages.frame())
+    synthetic = replace(other, name="synthetic")
     general = general_set()
     for label, weights in models(base, tuned):
         file = folder / f"{label}.json"

@@ -56,17 +56,20 @@ def dense_run(retrieval_set: RetrievalSet, encoder: Encoder, k: int, keep_identi
     return nearest(retrieval_set, encode_set(retrieval_set, encoder), k, keep_identical_ids)
 
 
-def bm25_run(retrieval_set: RetrievalSet, k: int, keep_identical_ids: bool = False) -> Run:
+def bm25_run(
+    retrieval_set: RetrievalSet, k: int, keep_identical_ids: bool = False, index: Bm25Index | None = None
+) -> Run:
     """:class:`embed_pipeline.retrieval.bm25.Bm25Index` over the corpus; only passages that share a word are found.
 
     Args:
         retrieval_set: passages and queries in any language.
         k: passages per query.
         keep_identical_ids: as for :func:`nearest`.
+        index: of the passages, where there is one already.
     """
     passage_ids = list(retrieval_set.passages)
     identical = set() if keep_identical_ids else _identical_ids(retrieval_set)
-    index = Bm25Index(retrieval_set.passages.values())
+    index = index or Bm25Index(retrieval_set.passages.values())
     found = index.top_k(retrieval_set.queries.values(), k + bool(identical))
     run = {
         query: {passage_ids[place]: score for place, score in best}

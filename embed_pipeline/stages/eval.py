@@ -182,6 +182,7 @@ def _trust(
     run: StageRun, sets: "list[RetrievalSet]", qa_pairs: Artifact, passages: Artifact, tuned: "Encoder"
 ) -> "Trust | None":
     """Whether the generated test may say ship; not asked where a gold set decides."""
+    from embed_pipeline.evaluation.lexical import answered_by_words
     from embed_pipeline.evaluation.probes import build_probes, in_own_words
     from embed_pipeline.evaluation.trust import judge, look
     from embed_pipeline.evaluation.verdict import deciding_set
@@ -192,7 +193,7 @@ def _trust(
         return None
     base, log = run.base_encoder(), _query_log(run)
     own = in_own_words(synthetic, dict(qa_pairs.frame().select("question_id", "question").iter_rows()))
-    other = reworded(own, set(own.queries), base)
+    other = reworded(own, set(own.queries), base, answered_by_words(own.passages))
     probes = build_probes(own, other, passages.frame(), log.queries if log is not None else ())
     general = next(one for one in sets if one.kind == "general")
     return judge(look(probes, base, tuned, general))

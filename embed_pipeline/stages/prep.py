@@ -76,7 +76,7 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
 
 @stage(
     group="prep",
-    version="3",
+    version="4",
     storage="folder",
     external=base_model_external,
     looks_at=BASE_MODEL,
@@ -87,6 +87,7 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
 
     Questions of the offline generator are put in other words than their passage's; others stay as they are.
     """
+    from embed_pipeline.evaluation.lexical import answered_by_words
     from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.rewording import reworded
@@ -94,7 +95,7 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     pairs = qa_pairs.frame()
     built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
     offline = set(pairs.filter(pairs["generator"].str.starts_with("offline/"))["question_id"])
-    built = reworded(built, offline, run.base_encoder())
+    built = reworded(built, offline, run.base_encoder(), answered_by_words(built.passages))
     write_retrieval_set(built, run.folder, "test")
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 

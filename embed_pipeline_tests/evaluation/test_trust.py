@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from embed_pipeline.encoders.spec import Vectors
 from embed_pipeline.evaluation.forgetting import general_set
+from embed_pipeline.evaluation.lexical import answered_by_words
 from embed_pipeline.evaluation.probes import MOST, Probes, build_probes, headings, in_own_words
 from embed_pipeline.evaluation.trust import judge, look
 from embed_pipeline.prep.rewording import reworded
@@ -53,7 +54,9 @@ def corpus() -> tuple[RetrievalSet, dict[str, str], pl.DataFrame]:
 def probes(log: tuple[str, ...] = ()) -> Probes:
     synthetic, written, table = corpus()
     own = in_own_words(synthetic, written)
-    return build_probes(own, reworded(own, set(own.queries), WordEncoder()), table, log)
+    return build_probes(
+        own, reworded(own, set(own.queries), WordEncoder(), answered_by_words(own.passages)), table, log
+    )
 
 
 def test_headings_ask_for_the_passages_below_them():

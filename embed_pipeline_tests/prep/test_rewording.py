@@ -1,11 +1,14 @@
 """Test questions in other words than their passage's."""
 
 import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 
+from embed_pipeline.evaluation.lexical import answered_by_words
 from embed_pipeline.evaluation.retrieve import bm25_run
-from embed_pipeline.prep.rewording import LEAST, MOST, reworded, share_to_replace
+from embed_pipeline.prep.rewording import EASY, HARD, MOST_REPLACED, people_answered, reworded, share_to_replace
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.text.words import TermStatistics, words
+from embed_pipeline.text.words import words
 from embed_pipeline_tests.prep.build import WordEncoder
 
 TOPICS = ("rotor", "sensor", "valve", "winch", "cradle", "mast")
@@ -38,7 +41,7 @@ def shared(test_set: RetrievalSet, question: str) -> int:
 
 def test_some_of_the_shared_words_give_way_to_words_of_near_passages():
     given = manuals()
-    made = reworded(given, set(given.queries), WordEncoder())
+    made = reworded(given, set(given.queries), WordEncoder(), answered_by_words(given.passages))
     known = {word.form for text in given.passages.values() for word in words(text)} | {"how"}
     for question in given.queries:
         assert 0 < shared(made, question) < shared(given, question)
@@ -49,28 +52,43 @@ def test_some_of_the_shared_words_give_way_to_words_of_near_passages():
 def test_nothing_else_changes_and_it_is_the_same_every_time():
     given = manuals()
     one, *others = sorted(given.queries)
-    made = reworded(given, {one}, WordEncoder())
+    made = reworded(given, {one}, WordEncoder(), answered_by_words(given.passages))
     assert made.queries[one] != given.queries[one]
     assert [made.queries[name] for name in others] == [given.queries[name] for name in others]
     assert (made.passages, made.qrels, list(made.queries)) == (given.passages, given.qrels, list(given.queries))
-    assert reworded(given, {one}, WordEncoder()) == made
+    assert reworded(given, {one}, WordEncoder(), answered_by_words(given.passages)) == made
 
 
 @pytest.mark.parametrize("questions", [set(), {"of another split"}])
 def test_without_questions_to_reword_the_set_is_the_given_one(questions):
     given = manuals()
-    assert reworded(given, questions, WordEncoder()) is given
+    assert reworded(given, questions, WordEncoder(), answered_by_words(given.passages)) is given
 
 
 def test_a_question_stays_where_no_near_passage_has_other_words():
     given = RetrievalSet("synthetic", {"p": "a lone passage"}, {"q": "lone passage"}, {"q": {"p": 1}})
-    assert reworded(given, {"q"}, WordEncoder()).queries == given.queries
+    assert reworded(given, {"q"}, WordEncoder(), answered_by_words(given.passages)).queries == given.queries
 
 
-def test_the_fewer_words_passages_have_of_their_own_the_more_give_way():
-    apart = [" ".join(f"w{number}{letter}" for letter in "abcdef") for number in range(20)]
-    alike = [" ".join(f"w{(number + step) % 20}" for step in range(3)) for number in range(20)]
-    shares = [share_to_replace(texts, TermStatistics(texts)) for texts in (apart, alike)]
-    assert shares[0] == LEAST
-    assert shares[0] < shares[1] <= MOST
-    assert share_to_replace([], TermStatistics([])) == MOST
+@pytest.mark.parametrize(("apart", "nd"), [(0.9, EASY), (0.6, EASY), (0.51, 0.615), (0.42, HARD), (0.0, HARD)])
+def test_the_more_near_passages_have_in_common_the_less_words_answer(apart, nd):
+    assert people_answered(apart) == pytest.approx(nd)
+
+
+@for_all(wanted=st.floats(0.2, 1), slope=st.floats(0.5, 2))
+def test_as_many_words_give_way_as_it_takes(wanted, slope):
+    def answered(share: float) -> float:
+        return max(0.0, 1 - slope * share)
+
+    share = share_to_replace(answered, wanted)
+    assert 0 <= share <= MOST_REPLACED
+    reached = min(max(wanted, answered(MOST_REPLACED)), 1.0)
+    assert answered(share) == pytest.approx(reached, abs=0.04)
+
+
+def test_words_that_answer_too_well_give_way_until_they_do_not():
+    """The manuals' near passages have little in common, so that BM25 should answer most questions, and not all."""
+    found = answered_by_words(manuals().passages)
+    given = manuals()
+    made = reworded(given, set(given.queries), WordEncoder(), found)
+    assert found(made) <= found(given)
