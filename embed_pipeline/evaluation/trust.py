@@ -28,10 +28,10 @@ from embed_pipeline.evaluation.metrics import score_run
 from embed_pipeline.evaluation.probes import Probes
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.fusion import Run, ranked, rrf
+from embed_pipeline.retrieval.fusion import Run, Scores, ranked, rrf
 
 DEPTH = 10
-LEAST_KEPT = 0.5
+LEAST_KEPT = 2 / 3
 MOST_HEADINGS_LOST = 0.1
 """Of the base model's nDCG@10."""
 LEAST_AGREEMENT = 0.5
@@ -128,6 +128,10 @@ def _agreements(asked: RetrievalSet, before: Run, after: Run) -> dict[str, float
 
 
 def _shared(asked: RetrievalSet, one: Run, other: Run) -> float:
-    """Share of the first ten that both found, mean over the questions."""
-    found = [({*list(ranked(run.get(query, {})))[:DEPTH]} for run in (one, other)) for query in asked.queries]
-    return float(np.mean([len(left & right) / max(1, min(DEPTH, len(right))) for left, right in found]))
+    """Share of the first ten of ``other`` that are among the first ten of ``one``, mean over the questions."""
+    return float(np.mean([_share(one.get(query, {}), other.get(query, {})) for query in asked.queries]))
+
+
+def _share(one: Scores, other: Scores) -> float:
+    left, right = (set(list(ranked(found))[:DEPTH]) for found in (one, other))
+    return len(left & right) / max(1, len(right))

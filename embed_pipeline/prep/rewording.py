@@ -7,8 +7,8 @@ to those words of near passages that mean most nearly the same, by the base mode
     question ─ words of its passage, rarest first ─ share of them ─┐
     passage ─ near passages ─ words that it does not have ─────────┴─ nearest word each ─ reworded question
 
-How many give way is calibrated for each corpus: as many as it takes until BM25 answers the questions about as well as it
-answers those of people, which the corpus itself tells, without any judgement: see :func:`people_answered`.
+How many give way is calibrated for each corpus: as many as it takes until BM25 answers the questions about as well as
+it answers those of people, which the corpus itself tells, without any judgement: see :func:`people_answered`.
 """
 
 import hashlib
@@ -84,9 +84,9 @@ def reworded(test_set: RetrievalSet, questions: Collection[str], encoder: Encode
 def people_answered(apart: float) -> float:
     """BM25's nDCG@10 that questions of people would have.
 
-    People who ask name the thing. Where near passages speak of other things, as articles do, the word for it stands in
-    one passage alone, and BM25 finds it; where they speak of the same, as clauses of contracts do, it does not. The line
-    was read off eight collections with questions of people (docs/verdict.md).
+    People who ask name the thing. Where near passages speak of other things, as articles do, the word for it stands
+    in one passage alone, and BM25 finds it; where they speak of the same, as clauses of contracts do, it does not. Read
+    off eight collections with questions of people (docs/verdict.md).
 
     Args:
         apart: share of the content words of a passage that none of its ten nearest passages has, mean.

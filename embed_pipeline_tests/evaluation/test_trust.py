@@ -103,6 +103,24 @@ def test_a_model_whose_vectors_mean_nothing_is_refused():
     assert "nothing to do with" in reasons
 
 
+def test_agreement_is_the_mean_over_the_questions():
+    """One model turns the vectors of half of the queries around: they find the last passages instead of the first."""
+
+    class HalfTurned(WordEncoder):
+        def encode(self, texts, role) -> Vectors:
+            vectors = super().encode(texts, role)
+            turned = np.array([role == "query" and text in odd for text in texts])
+            return np.where(turned[:, None], -vectors, vectors)
+
+    log = tuple(f"has {topic}a0 {topic}b0 {topic}c0" for topic in TOPICS)
+    odd = set(log[::2])
+    half = look(probes(log), WordEncoder(), HalfTurned(), general_set())["log_agreement"]
+    odd = set(log)
+    turned = look(probes(log), WordEncoder(), HalfTurned(), general_set())["log_agreement"]
+    assert turned < 1
+    assert half == pytest.approx((1 + turned) / 2, abs=0.05)
+
+
 def test_what_got_better_everywhere_is_believed():
     found = judge(BETTER)
     assert found.earned
