@@ -139,13 +139,14 @@ def line(row: dict[str, Any]) -> str:
     people, generated, told = row["people"], row["generated"], row["trust"]["evidence"]
     gains = [told[f"{kind}_tuned"] - told[f"{kind}_base"] for kind in ("own_words", "other_words")]
     headings = told["headings_tuned"] / told["headings_base"] - 1 if "headings_base" in told else float("nan")
-    agreement = told.get("headings_agreement", float("nan"))
+    agreement = [told.get(f"{kind}_agreement", float("nan")) for kind in ("other_words", "headings")]
     says = "ship" if generated["says"] == "ship" and row["trust"]["earned"] else generated["says"]
     says = "no_gain" if generated["says"] == "ship" and not row["trust"]["earned"] else says
     return (
         f"| {row['collection']} | {row['model']} | {people['base']:.3f} → {people['tuned']:.3f} | {people['says']} "
         f"| {generated['base']:.3f} → {generated['tuned']:.3f} | {generated['says']} "
-        f"| {gains[1]:+.3f} of {gains[0]:+.3f} | {headings:+.0%} | {agreement:.2f} | {told['cosine']:.3f} | {says} |"
+        f"| {gains[1]:+.3f} of {gains[0]:+.3f} | {headings:+.0%} | {agreement[0]:.2f}, {agreement[1]:.2f} "
+        f"| {told['cosine']:.3f} | {says} |"
     )
 
 

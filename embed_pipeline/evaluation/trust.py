@@ -7,8 +7,9 @@ test, and fails people. Four things that need no judgements tell such a model fr
 kept           share of the gain on the questions' own words that is left   training rewards copied words
                when they are asked in other words
 headings       change of nDCG@10 where headings ask for their passages      nothing like them was trained on
-agreement      how many of the ten passages that the base model finds for   a new ranking of everything is no
-               headings (and queries of a log) the tuned model finds, too   better ranking
+agreement      how many of the ten passages that the tuned model finds for  a new ranking of everything is no
+               the questions in other words, for headings, and for queries  better ranking
+               of a log, the base model finds, too
 drift          cosine of base and tuned vectors of general texts            they have nothing to do with training
 =============  ===========================================================  ==================================
 
@@ -36,6 +37,8 @@ MOST_HEADINGS_LOST = 0.1
 """Of the base model's nDCG@10."""
 LEAST_AGREEMENT = 0.5
 LEAST_COSINE = 0.9
+ASKED = {"other_words": "the questions in other words", "headings": "headings", "log": "queries of your log"}
+"""What base and tuned have to agree on, in words."""
 CANNOT_TELL = "Your generated test cannot tell:"
 
 
@@ -65,16 +68,17 @@ def look(probes: Probes, base: Encoder, tuned: Encoder, general: RetrievalSet) -
         general: texts that have nothing to do with the corpus.
 
     Returns:
-        For each of ``own_words``, ``other_words`` and ``headings``: ``_base`` and ``_tuned`` nDCG@10; ``headings_`` and
-        ``log_``, each with ``agreement`` (with the base model), ``agreement_bm25`` and ``agreement_hybrid``;
-        ``cosine`` of general texts. What cannot be told, for lack of headings or of a log, is not there.
+        For each of ``own_words``, ``other_words`` and ``headings``: ``_base`` and ``_tuned`` nDCG@10; for each of
+        ``other_words``, ``headings`` and ``log``: ``_agreement`` (with the base model), ``_agreement_bm25`` and
+        ``_agreement_hybrid``; ``cosine`` of general texts. What cannot be told, for lack of headings or of a log, is
+        not there.
     """
     found: dict[str, float] = {}
     for one in (probes.own_words, probes.other_words, probes.headings):
         if one.queries:
             before, after = dense_run(one, base, DEPTH), dense_run(one, tuned, DEPTH)
             found[f"{one.name}_base"], found[f"{one.name}_tuned"] = _ndcg(one, before), _ndcg(one, after)
-            if one is probes.headings:
+            if one is not probes.own_words:
                 found |= _agreements(one, before, after)
     if probes.log:
         log = RetrievalSet("log", probes.headings.passages, probes.log, {})
@@ -102,7 +106,7 @@ def judge(evidence: Mapping[str, float]) -> Trust:
         before, after = evidence["headings_base"], evidence["headings_tuned"]
         if after < (1 - MOST_HEADINGS_LOST) * before:
             reasons.append(f"headings find their passages less well than before (nDCG@10 {before:.3f} to {after:.3f}).")
-    for kind, name in (("headings", "headings"), ("log", "queries of your log")):
+    for kind, name in ASKED.items():
         agreement = evidence.get(f"{kind}_agreement")
         if agreement is not None and agreement < LEAST_AGREEMENT:
             reasons.append(
