@@ -9,8 +9,8 @@ from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 
 WORDS = (
-    "Which of them to use, only questions of people can tell: generated ones repeat words of their passages, which "
-    "favours BM25."
+    "Which of them to use, only questions of people can tell: how many words generated ones share with their passages, "
+    "and so how good BM25 looks, was estimated."
 )
 FUSED = ("hybrid", "hybrid_tuned", "convex", "convex_tuned")
 

@@ -82,15 +82,21 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
     """The verdict in plain words, with the numbers it rests on."""
     decision = summary["decision"]
     before, after = (name_of(system) for system in decision["systems"])
+    low, high = decision["ci95"]
+    unclear = (
+        f"whether {after} is better than {before} cannot be told from these questions"
+        if low > 0 or high < 0
+        else f"no gain of {after} over {before} could be shown"
+    )
     meaning = {
         "ship": f"{after} is significantly better than {before}",
-        "no_gain": f"no gain of {after} over {before} could be shown",
+        "no_gain": unclear,
         "regress": f"{after} is significantly worse than {before}",
     }[summary["verdict"]]
-    low, high = decision["ci95"]
     p = p_in_words(decision["p"])
+    asked = {"synthetic": "generated"}.get(decision["test_set"], decision["test_set"])
     return (
-        f"{capital(meaning)}. On the {decision['test_set']} questions nDCG@10 is {score(decision['after'])} against "
+        f"{capital(meaning)}. On the {asked} questions nDCG@10 is {score(decision['after'])} against "
         f"{score(decision['before'])} ({signed(decision['delta'])}, interval {signed(low)} to {signed(high)}, {p}; "
         f"{decision['queries']} questions in {decision['clusters']} groups)."
     )

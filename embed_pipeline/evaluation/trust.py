@@ -37,9 +37,8 @@ MOST_HEADINGS_LOST = 0.1
 """Of the base model's nDCG@10."""
 LEAST_AGREEMENT = 0.5
 LEAST_COSINE = 0.9
-ASKED = {"other_words": "the questions in other words", "headings": "headings", "log": "queries of your log"}
+ASKED = {"other_words": "questions with words replaced", "headings": "headings", "log": "queries of your log"}
 """What base and tuned have to agree on, in words."""
-CANNOT_TELL = "Your generated test cannot tell:"
 
 
 @dataclass(frozen=True)
@@ -98,27 +97,46 @@ def judge(evidence: Mapping[str, float]) -> Trust:
     own, other = (evidence[f"{name}_tuned"] - evidence[f"{name}_base"] for name in ("own_words", "other_words"))
     reasons = []
     if other <= 0 or other < LEAST_KEPT * own:
+        kept = f", {other / own:.0%} of it" if own > 0 and other > 0 else ""
         reasons.append(
-            f"asked in the words of their passages the questions gain {own:+.3f}, in other words {other:+.3f}: "
-            "what was learned may be these words."
+            f"Questions made of their passages' own words gain {own:+.3f}. With these words replaced they gain "
+            f"{other:+.3f}{kept}, where {LEAST_KEPT:.0%} is asked for: what was learned may be the words."
         )
     if "headings_base" in evidence:
         before, after = evidence["headings_base"], evidence["headings_tuned"]
         if after < (1 - MOST_HEADINGS_LOST) * before:
-            reasons.append(f"headings find their passages less well than before (nDCG@10 {before:.3f} to {after:.3f}).")
+            reasons.append(
+                f"Headings find their passages less well than before (nDCG@10 {before:.3f} to {after:.3f}), by more "
+                f"than {MOST_HEADINGS_LOST:.0%}."
+            )
     for kind, name in ASKED.items():
         agreement = evidence.get(f"{kind}_agreement")
         if agreement is not None and agreement < LEAST_AGREEMENT:
             reasons.append(
-                f"for {name} the tuned model finds other passages than the base model (of ten {10 * agreement:.1f} "
-                "are the same), and nobody judged them."
+                f"For {name} the tuned model finds other passages than the base model: of ten {10 * agreement:.1f} are "
+                f"the same, where {10 * LEAST_AGREEMENT:g} are asked for, and nobody judged them."
             )
     if evidence["cosine"] < LEAST_COSINE:
         reasons.append(
-            f"texts that have nothing to do with your documents moved far (cosine {evidence['cosine']:.3f} with what "
-            "they were)."
+            f"Texts that have nothing to do with your documents moved far: cosine {evidence['cosine']:.3f} with what "
+            f"they were, where {LEAST_COSINE:g} is asked for."
         )
-    return Trust(not reasons, tuple(f"{CANNOT_TELL} {reason}" for reason in reasons), evidence)
+    return Trust(not reasons, tuple(reasons), evidence)
+
+
+def looked_at(evidence: Mapping[str, float]) -> str:
+    """What was looked at, with its figures and bounds, in a sentence."""
+    own, other = (evidence[f"{name}_tuned"] - evidence[f"{name}_base"] for name in ("own_words", "other_words"))
+    told = [f"gain with the passages' words replaced {other:+.3f} (of {own:+.3f} before; {LEAST_KEPT:.0%} needed)"]
+    if evidence.get("headings_base"):
+        change = evidence["headings_tuned"] / evidence["headings_base"] - 1
+        told.append(f"headings {change:+.0%} (at worst -{MOST_HEADINGS_LOST:.0%})")
+    shared = [
+        f"{name} {evidence[f'{kind}_agreement']:.2f}" for kind, name in ASKED.items() if f"{kind}_agreement" in evidence
+    ]
+    told.append(f"passages in common with the base model: {', '.join(shared)} ({LEAST_AGREEMENT:g} needed)")
+    told.append(f"cosine of general texts {evidence['cosine']:.3f} ({LEAST_COSINE:g} needed)")
+    return f"Looked at besides the generated questions: {'; '.join(told)}."
 
 
 def _ndcg(asked: RetrievalSet, run: Run) -> float:

@@ -14,7 +14,7 @@ from embed_pipeline.evaluation.compare import (
 )
 from embed_pipeline.evaluation.metrics import QueryScores
 from embed_pipeline.evaluation.systems import compared_systems
-from embed_pipeline.evaluation.trust import Trust
+from embed_pipeline.evaluation.trust import Trust, looked_at
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 
@@ -24,6 +24,7 @@ MIN_QUESTIONS = 30
 MIN_CLUSTERS = 10
 """Below either of them nothing but ``no_gain`` is said. With fewer than six clusters no swap of them can be
 significant at all; with ten the intervals hold (embed_pipeline_tests/evaluation/test_compare.py simulates it)."""
+CANNOT_TELL = "Your generated test cannot tell whether people would gain:"
 FIRM = (
     "To make it firm, give questions that people asked (eval.gold): judge fifty on the search page "
     "(embed-pipeline search); it takes twenty minutes."
@@ -161,9 +162,11 @@ def _provisional(verdict: Verdict, trust: Trust | None) -> tuple[Verdict, list[s
     reasons = [
         "Provisional: there is no gold set, so it rests on generated questions, which say less than those of people."
     ]
+    if trust is not None and trust.evidence:
+        reasons.append(looked_at(trust.evidence))
     earned = trust or Trust(False, ("Nothing but the generated questions themselves speaks for it.",))
     if verdict == "ship" and not earned.earned:
-        reasons += ["Your generated test alone would say ship.", *earned.reasons]
+        reasons += [CANNOT_TELL, *earned.reasons]
         verdict = "no_gain"
     return verdict, [*reasons, FIRM]
 

@@ -103,8 +103,15 @@ def decision(verdict: str, delta: float, **more: object) -> dict:
 )
 def test_every_verdict_has_plain_words(verdict: str, delta: float, words: str) -> None:
     sentence = verdict_sentence(decision(verdict, delta))
-    assert sentence.startswith(f"{words} On the synthetic questions")
+    assert sentence.startswith(f"{words} On the generated questions")
     assert sentence.endswith("p < 0.001; 40 questions in 12 groups).")
+
+
+def test_a_gain_that_may_not_be_believed_is_not_called_none() -> None:
+    sentence = verdict_sentence(decision("no_gain", 0.2, ci95=[0.1, 0.3]))
+    assert sentence.startswith(
+        "Whether the tuned model is better than the base model cannot be told from these questions."
+    )
 
 
 def test_it_says_whether_it_is_firm_and_what_was_forgotten() -> None:
