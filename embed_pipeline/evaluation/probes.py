@@ -14,6 +14,8 @@ from embed_pipeline.records import RetrievalSet
 
 MOST = 200
 """Headings, and queries of a log, that are asked."""
+LEAST = 10
+"""With fewer headings none is asked: one title of a whole corpus says nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ def build_probes(own: RetrievalSet, other: RetrievalSet, passages: pl.DataFrame,
         replace(own, name="own_words"),
         replace(other, name="other_words"),
         headings(own.passages, passages),
-        {str(number): query for number, query in enumerate(asked)},
+        {f"log-{number}": query for number, query in enumerate(asked)},
     )
 
 
 def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:
-    """Every heading of a document as a question for the passages below it, 200 of them at most.
+    """Every heading of a document as a question for the passages below it, 200 of them at most; none below ten.
 
     A heading that several documents share asks for the passages of all of them.
 
@@ -76,13 +78,14 @@ def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:
         if title and title.strip():
             below[title][passage] = 1
             document.setdefault(title, doc)
-    chosen = _chosen(below)
+    chosen = _chosen(below) if len(below) >= LEAST else []
+    named = {f"heading-{number}": title for number, title in enumerate(chosen)}
     return RetrievalSet(
         "headings",
         texts,
-        {title: title for title in chosen},
-        {title: below[title] for title in chosen},
-        clusters={title: document[title] for title in chosen},
+        named,
+        {name: below[title] for name, title in named.items()},
+        clusters={name: document[title] for name, title in named.items()},
         kind="synthetic",
     )
 

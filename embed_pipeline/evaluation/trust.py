@@ -23,15 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
 from embed_pipeline.evaluation.metrics import score_run
 from embed_pipeline.evaluation.probes import Probes
-from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+from embed_pipeline.evaluation.retrieve import bm25_run, dense_run, encode_set
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.fusion import Run, Scores, ranked, rrf
 
 DEPTH = 10
+LEAST_REWORDED = 0.5
 LEAST_KEPT = 2 / 3
 MOST_HEADINGS_LOST = 0.1
 """Of the base model's nDCG@10."""
@@ -64,13 +65,14 @@ def look(probes: Probes, base: Encoder, tuned: Encoder, general: RetrievalSet) -
     """The figures that :func:`judge` decides by, and others beside them.
 
     Args:
+        probes: with at least one question.
         general: texts that have nothing to do with the corpus.
 
     Returns:
         For each of ``own_words``, ``other_words`` and ``headings``: ``_base`` and ``_tuned`` nDCG@10; for each of
         ``other_words``, ``headings`` and ``log``: ``_agreement`` (with the base model), ``_agreement_bm25`` and
-        ``_agreement_hybrid``; ``cosine`` of general texts. What cannot be told, for lack of headings or of a log, is
-        not there.
+        ``_agreement_hybrid``; ``reworded``, the share of questions that differ in other words; ``cosine`` of general
+        texts. What cannot be told, for lack of headings or of a log, is not there.
     """
     found: dict[str, float] = {}
     for one in (probes.own_words, probes.other_words, probes.headings):
@@ -82,9 +84,9 @@ def look(probes: Probes, base: Encoder, tuned: Encoder, general: RetrievalSet) -
     if probes.log:
         log = RetrievalSet("log", probes.headings.passages, probes.log, {})
         found |= _agreements(log, dense_run(log, base, DEPTH), dense_run(log, tuned, DEPTH))
-    texts = list(general.passages.values())
-    before_vectors, after_vectors = base.encode(texts, "passage"), tuned.encode(texts, "passage")
-    found["cosine"] = float(np.einsum("pd,pd->p", before_vectors, after_vectors).mean())
+    own, other = probes.own_words.queries, probes.other_words.queries
+    found["reworded"] = float(np.mean([own[name] != other[name] for name in own]))
+    found["cosine"] = _cosine(encode_set(general, base).passages, encode_set(general, tuned).passages)
     return {name: round(value, 6) for name, value in found.items()}
 
 
@@ -96,7 +98,12 @@ def judge(evidence: Mapping[str, float]) -> Trust:
     """
     own, other = (evidence[f"{name}_tuned"] - evidence[f"{name}_base"] for name in ("own_words", "other_words"))
     reasons = []
-    if other <= 0 or other < LEAST_KEPT * own:
+    if not evidence["reworded"] >= LEAST_REWORDED:
+        reasons.append(
+            f"Words could be replaced in {evidence['reworded']:.0%} of the questions only, where {LEAST_REWORDED:.0%} "
+            "are asked for, so nothing tells whether the words alone were learned."
+        )
+    if not (other > 0 and other >= LEAST_KEPT * own):
         kept = f", {other / own:.0%} of it" if own > 0 and other > 0 else ""
         reasons.append(
             f"Questions made of their passages' own words gain {own:+.3f}. With these words replaced they gain "
@@ -104,19 +111,19 @@ def judge(evidence: Mapping[str, float]) -> Trust:
         )
     if "headings_base" in evidence:
         before, after = evidence["headings_base"], evidence["headings_tuned"]
-        if after < (1 - MOST_HEADINGS_LOST) * before:
+        if not after >= (1 - MOST_HEADINGS_LOST) * before:
             reasons.append(
                 f"Headings find their passages less well than before (nDCG@10 {before:.3f} to {after:.3f}), by more "
                 f"than {MOST_HEADINGS_LOST:.0%}."
             )
     for kind, name in ASKED.items():
         agreement = evidence.get(f"{kind}_agreement")
-        if agreement is not None and agreement < LEAST_AGREEMENT:
+        if agreement is not None and not agreement >= LEAST_AGREEMENT:
             reasons.append(
                 f"For {name} the tuned model finds other passages than the base model: of ten {10 * agreement:.1f} are "
                 f"the same, where {10 * LEAST_AGREEMENT:g} are asked for, and nobody judged them."
             )
-    if evidence["cosine"] < LEAST_COSINE:
+    if not evidence["cosine"] >= LEAST_COSINE:
         reasons.append(
             f"Texts that have nothing to do with your documents moved far: cosine {evidence['cosine']:.3f} with what "
             f"they were, where {LEAST_COSINE:g} is asked for."
@@ -137,6 +144,14 @@ def looked_at(evidence: Mapping[str, float]) -> str:
     told.append(f"passages in common with the base model: {', '.join(shared)} ({LEAST_AGREEMENT:g} needed)")
     told.append(f"cosine of general texts {evidence['cosine']:.3f} ({LEAST_COSINE:g} needed)")
     return f"Looked at besides the generated questions: {'; '.join(told)}."
+
+
+def _cosine(before: Vectors, after: Vectors) -> float:
+    """Mean cosine of two vectors of one text; NaN where the two models differ in dimensions."""
+    if before.shape != after.shape:
+        return float("nan")
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    return float((np.einsum("pd,pd->p", before, after) / lengths).mean())
 
 
 def _ndcg(asked: RetrievalSet, run: Run) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.search import top_k
-from embed_pipeline.text.words import TermStatistics, Word, join, words
+from embed_pipeline.text.words import TermStatistics, Word, words
 
 NEAR_PASSAGES = 10
 MOST_REPLACED = 0.9
@@ -40,16 +40,20 @@ class _Plan:
     """How one question may be put in other words.
 
     Attributes:
-        parts: the question.
+        text: the question.
+        parts: its words.
         shared: places of the words it shares with its passage, rarest first.
         others: what may stand there.
         apart: share of the content words of its passage that none of the near passages has.
+        lot: in [0, 1), by the question's id.
     """
 
+    text: str
     parts: list[Word]
     shared: list[int]
     others: list[str]
     apart: float
+    lot: float
 
 
 def reworded(test_set: RetrievalSet, questions: Collection[str], encoder: Encoder, measure: Measure) -> RetrievalSet:
@@ -72,7 +76,7 @@ def reworded(test_set: RetrievalSet, questions: Collection[str], encoder: Encode
     def asked(names: Sequence[str], share: float) -> dict[str, str]:
         return {name: _replaced(plans[name], share, vector_of) for name in names}
 
-    some = sorted(chosen, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:CALIBRATED_ON]
+    some = sorted(chosen, key=lambda name: (_lot(name), name))[:CALIBRATED_ON]
     judgements = {name: test_set.qrels[name] for name in some}
     wanted = people_answered(float(np.mean([plan.apart for plan in plans.values()])))
     share = share_to_replace(
@@ -129,7 +133,12 @@ def _plans(
         rarest_first = sorted(shared, key=lambda index: (-statistics.idf(parts[index].form), index))
         content = {word.form for index in places for word in statistics.content_words(texts[index])}
         apart = len(content - {word.form for word in near_words}) / max(1, len(content))
-        yield _Plan(parts, rarest_first, sorted(pool - own), apart)
+        yield _Plan(test_set.queries[question], parts, rarest_first, sorted(pool - own), apart, _lot(question))
+
+
+def _lot(name: str) -> float:
+    """In [0, 1), the same in every process."""
+    return int(hashlib.sha256(f"lot {name}".encode()).hexdigest()[:13], 16) / 16**13
 
 
 def _word_vectors(plans: Collection[_Plan], encoder: Encoder) -> Mapping[str, Vectors]:
@@ -140,11 +149,19 @@ def _word_vectors(plans: Collection[_Plan], encoder: Encoder) -> Mapping[str, Ve
 
 
 def _replaced(plan: _Plan, share: float, vector_of: Mapping[str, Vectors]) -> str:
-    """The question with the nearest other word at each place that gives way, none of them twice."""
-    parts, left = list(plan.parts), list(plan.others)
-    for index in plan.shared[: round(share * len(plan.shared))]:
+    """The question with the nearest other word at each place that gives way, none of them twice.
+
+    What stands between the words stays. Parts of a word are rounded up for some questions and down for others, by their
+    hashes, so that of many questions with as many shared words the share gives way.
+    """
+    left, new = list(plan.others), {}
+    for index in plan.shared[: int(share * len(plan.shared) + plan.lot)]:
         if not left:
             break
-        nearness = np.array([vector_of[form] for form in left]) @ vector_of[parts[index].form]
-        parts[index] = parts[index]._replace(surface=left.pop(int(nearness.argmax())))
-    return join(parts)
+        nearness = np.array([vector_of[form] for form in left]) @ vector_of[plan.parts[index].form]
+        new[index] = left.pop(int(nearness.argmax()))
+    text = plan.text
+    for index in sorted(new, reverse=True):
+        start, end = plan.parts[index].start, plan.parts[index].end
+        text = text[:start] + new[index] + text[end:]
+    return text

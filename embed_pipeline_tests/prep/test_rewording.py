@@ -1,5 +1,7 @@
 """Test questions in other words than their passage's."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from embed_pipeline.records import RetrievalSet
 from embed_pipeline.text.words import words
 from embed_pipeline_tests.prep.build import WordEncoder
 
+LETTERS = str.maketrans("0123456789", "abcdefghij")
 TOPICS = ("rotor", "sensor", "valve", "winch", "cradle", "mast")
 
 
@@ -92,3 +95,31 @@ def test_words_that_answer_too_well_give_way_until_they_do_not():
     given = manuals()
     made = reworded(given, set(given.queries), WordEncoder(), found)
     assert found(made) <= found(given)
+
+
+def test_what_stands_between_the_words_stays():
+    given = manuals()
+    asked = {one: f"How (50 %) has C++ {text}, or {text}?!" for one, text in given.queries.items()}
+    given = replace(given, queries=asked)
+    made = reworded(given, set(asked), WordEncoder(), answered_by_words(given.passages))
+    assert made.queries != given.queries
+    for text in made.queries.values():
+        assert text.startswith("How (50 %) has C++ how has ")
+        assert text.endswith("?!")
+        assert ", or how has " in text
+    lone = RetrievalSet("synthetic", {"p": "a lone passage"}, {"q": "Lone, passage (A/B)?"}, {"q": {"p": 1}})
+    assert reworded(lone, {"q"}, WordEncoder(), answered_by_words(lone.passages)).queries == lone.queries
+
+
+def test_of_many_questions_with_one_shared_word_some_are_reworded():
+    """Else all would change at one share, and none below it."""
+    passages = {f"p{n}": f"things have marker{n} and twin{n % 40}" for n in range(80)}
+    queries = {f"q{n}": f"which one marker{n}" for n in range(80)}
+    given = RetrievalSet("synthetic", passages, queries, {f"q{n}": {f"p{n}": 1} for n in range(80)}, kind="synthetic")
+    letters = replace(given, passages={one: text.translate(LETTERS) for one, text in passages.items()})
+    letters = replace(letters, queries={one: text.translate(LETTERS) for one, text in queries.items()})
+    found = answered_by_words(letters.passages)
+    made = reworded(letters, set(queries), WordEncoder(), found)
+    changed = sum(made.queries[one] != letters.queries[one] for one in queries)
+    assert 0 < changed < 80
+    assert found(made) < found(letters)
