@@ -1,7 +1,7 @@
 """Whether a generated test may say ``ship``.
 
 Training and generated test ask in the same way, so a model that learned this way of asking and nothing else passes the
-test, and fails people. Four things that need no judgements tell such a model from one that became better:
+test, and fails people. Some things that need no judgements tell such a model from one that became better:
 
 =============  ===========================================================  ==================================
 kept           share of the gain on the questions' own words that is left   training rewards copied words
