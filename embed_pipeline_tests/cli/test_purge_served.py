@@ -1,12 +1,13 @@
 """What ``purge`` says of the endpoint: served right now is only what is."""
 
-import psutil
+import subprocess
+import sys
+import time
+
 import pytest
 
 from embed_pipeline.cli.keep import _models
 from embed_pipeline.cli.options import Context
-from embed_pipeline.deploy.local import SERVER_FILE
-from embed_pipeline.files import write_json
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.releases import create_release, deployments_folder, point_to
 from embed_pipeline_tests.store.test_gc import commit
@@ -38,10 +39,14 @@ def served(home) -> dict[bool, bool]:
 
 def test_a_release_is_served_while_the_server_runs_and_not_when_it_is_stopped(home):
     assert served(home) == {True: False, False: False}
-    here = psutil.Process()
-    folder = deployments_folder(home)
-    running = {"pid": here.pid, "began": here.create_time(), "host": "127.0.0.1", "port": 1, "deployments": str(folder)}
-    write_json(folder / SERVER_FILE, running)
-    assert served(home) == {True: True, False: False}
-    (folder / SERVER_FILE).unlink()
+    place = ["--deployments", str(deployments_folder(home)), "--host", "127.0.0.1", "--port", "1"]
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen([*sleep, "embed_pipeline.serving", *place]) as server:
+        try:
+            deadline = time.monotonic() + 20  # the command line can be read a moment after the start
+            while served(home) != {True: True, False: False}:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        finally:
+            server.kill()
     assert served(home) == {True: False, False: False}
