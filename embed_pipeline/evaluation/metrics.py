@@ -78,6 +78,11 @@ def _row(found: dict[str, float], cuts: Sequence[int]) -> list[float]:
     return row + [reciprocal if reciprocal * k > 1 - 1e-9 else 0.0 for k in cuts]
 
 
+def mean_ndcg(retrieval_set: RetrievalSet, run: Run, k: int = 10) -> float:
+    """nDCG@k, mean over the queries."""
+    return float(score_run(retrieval_set, run, (k,)).column(f"ndcg@{k}").mean())
+
+
 def mean_scores(scores: QueryScores) -> dict[str, float]:
     """Metric -> mean over all queries, rounded to 6 decimals."""
     means = scores.values.mean(axis=0)

@@ -3,13 +3,13 @@
 They are no test set: what they say is whether the generated test may be believed (:mod:`evaluation.trust`).
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from embed_pipeline.files import sha256_text
 from embed_pipeline.records import RetrievalSet
 
 MOST = 200
@@ -20,22 +20,22 @@ LEAST = 10
 
 @dataclass(frozen=True)
 class Probes:
-    """What is asked besides the test.
+    """What is asked besides the test, of the same passages.
 
     Attributes:
-        own_words: the generated test's questions as they were written, made of the words of their passages.
-        other_words: the same in other words (:mod:`embed_pipeline.prep.rewording`).
+        written: the generated test's questions as they were written, made of the words of their passages.
+        reworded: the same reworded (:mod:`embed_pipeline.prep.rewording`).
         headings: headings of the corpus; their passages are those that stand below them.
-        log: queries that people typed, without judgements; empty without ``eval.query_log``.
+        log: queries that people typed, without judgements; none without ``eval.query_log``.
     """
 
-    own_words: RetrievalSet
-    other_words: RetrievalSet
+    written: RetrievalSet
+    reworded: RetrievalSet
     headings: RetrievalSet
-    log: Mapping[str, str] = field(default_factory=dict)
+    log: RetrievalSet
 
 
-def in_own_words(synthetic: RetrievalSet, written: Mapping[str, str]) -> RetrievalSet:
+def as_written(synthetic: RetrievalSet, written: Mapping[str, str]) -> RetrievalSet:
     """A generated test with its questions as they were generated.
 
     Args:
@@ -44,26 +44,28 @@ def in_own_words(synthetic: RetrievalSet, written: Mapping[str, str]) -> Retriev
     return replace(synthetic, queries={one: written[one] for one in synthetic.queries})
 
 
-def build_probes(own: RetrievalSet, other: RetrievalSet, passages: pl.DataFrame, log: Sequence[str] = ()) -> Probes:
+def build_probes(
+    written: RetrievalSet, reworded: RetrievalSet, passages: pl.DataFrame, log: Sequence[str] = ()
+) -> Probes:
     """Probes beside a generated test.
 
     Args:
-        own: the generated test in the words of its passages.
-        other: the same in other words.
+        written: the generated test in the words of its passages.
+        reworded: the same reworded.
         passages: :class:`embed_pipeline.tables.Passages`.
         log: queries that people typed.
     """
-    asked = _chosen(set(log))
+    asked = dict(enumerate(_chosen(set(log))))
     return Probes(
-        replace(own, name="own_words"),
-        replace(other, name="other_words"),
-        headings(own.passages, passages),
-        {f"log-{number}": query for number, query in enumerate(asked)},
+        replace(written, name="written"),
+        replace(reworded, name="reworded"),
+        headings(written.passages, passages),
+        RetrievalSet("log", written.passages, {str(number): query for number, query in asked.items()}, {}),
     )
 
 
 def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:
-    """Every heading of a document as a question for the passages below it, 200 of them at most; none below ten.
+    """Every heading of a document as a question for the passages below it, 200 of them at most; none of fewer than ten.
 
     A heading that several documents share asks for the passages of all of them.
 
@@ -72,24 +74,14 @@ def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:
         passages: :class:`embed_pipeline.tables.Passages`.
     """
     below: dict[str, dict[str, int]] = defaultdict(dict)
-    document: dict[str, str] = {}
-    rows = passages.select("passage_id", "doc_id", "title").sort("passage_id").iter_rows()
-    for passage, doc, title in rows:
+    for passage, title in passages.select("passage_id", "title").sort("passage_id").iter_rows():
         if title and title.strip():
             below[title][passage] = 1
-            document.setdefault(title, doc)
     chosen = _chosen(below) if len(below) >= LEAST else []
-    named = {f"heading-{number}": title for number, title in enumerate(chosen)}
-    return RetrievalSet(
-        "headings",
-        texts,
-        named,
-        {name: below[title] for name, title in named.items()},
-        clusters={name: document[title] for name, title in named.items()},
-        kind="synthetic",
-    )
+    asked = {str(number): title for number, title in enumerate(chosen)}
+    return RetrievalSet("headings", texts, asked, {name: below[title] for name, title in asked.items()})
 
 
 def _chosen(names: Collection[str]) -> list[str]:
     """Those with the lowest hashes, so that few change when the corpus does."""
-    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:MOST]
+    return sorted(names, key=sha256_text)[:MOST]

@@ -4,12 +4,12 @@ Training and generated test ask in the same way, so a model that learned this wa
 test, and fails people. Some things that need no judgements tell such a model from one that became better:
 
 =============  ===========================================================  ==================================
-kept           share of the gain on the questions' own words that is left   training rewards copied words
-               when they are asked in other words
+kept           share of the gain on the questions as they were written      training rewards copied words
+               that is left when they are reworded
 headings       change of nDCG@10 where headings ask for their passages      nothing like them was trained on
 agreement      how many of the ten passages that the tuned model finds for  a new ranking of everything is no
-               the questions in other words, for headings, and for queries  better ranking
-               of a log, the base model finds, too
+               reworded questions, for headings, and for queries of a log,  better ranking
+               the base model finds, too
 drift          cosine of base and tuned vectors of general texts            they have nothing to do with training
 =============  ===========================================================  ==================================
 
@@ -17,15 +17,14 @@ The bounds were set on tuned models and on models damaged on purpose, with peopl
 (benchmarks/trust.py, docs/verdict.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from embed_pipeline.encoders.spec import Encoder, Vectors
-from embed_pipeline.evaluation.compare import DECIDING_METRIC
-from embed_pipeline.evaluation.metrics import score_run
+from embed_pipeline.evaluation.metrics import mean_ndcg
 from embed_pipeline.evaluation.probes import Probes
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run, encode_set
 from embed_pipeline.records import RetrievalSet
@@ -38,7 +37,7 @@ MOST_HEADINGS_LOST = 0.1
 """Of the base model's nDCG@10."""
 LEAST_AGREEMENT = 0.5
 LEAST_COSINE = 0.9
-ASKED = {"other_words": "questions with words replaced", "headings": "headings", "log": "queries of your log"}
+ASKED = {"reworded": "reworded questions", "headings": "headings", "log": "queries of your log"}
 """What base and tuned have to agree on, in words."""
 
 
@@ -69,45 +68,47 @@ def look(probes: Probes, base: Encoder, tuned: Encoder, general: RetrievalSet) -
         general: texts that have nothing to do with the corpus.
 
     Returns:
-        For each of ``own_words``, ``other_words`` and ``headings``: ``_base`` and ``_tuned`` nDCG@10; for each of
-        ``other_words``, ``headings`` and ``log``: ``_agreement`` (with the base model), ``_agreement_bm25`` and
-        ``_agreement_hybrid``; ``reworded``, the share of questions that differ in other words; ``cosine`` of general
-        texts. What cannot be told, for lack of headings or of a log, is not there.
+        For each of ``written``, ``reworded`` and ``headings``: ``_base`` and ``_tuned`` nDCG@10; for each of
+        ``reworded``, ``headings`` and ``log``: ``_agreement`` (with the base model), ``_agreement_bm25`` and
+        ``_agreement_hybrid``; ``reworded_share`` of the questions; ``cosine`` of general texts. What cannot be told,
+        for lack of headings or of a log, is not there.
     """
+    asked = _together([probes.written, probes.reworded, probes.headings, probes.log])
+    before, after = dense_run(asked, base, DEPTH), dense_run(asked, tuned, DEPTH)
+    sparse = bm25_run(asked, DEPTH)
+    others = {"": before, "_bm25": sparse, "_hybrid": rrf([before, sparse], DEPTH)}
     found: dict[str, float] = {}
-    for one in (probes.own_words, probes.other_words, probes.headings):
+    for one in (probes.written, probes.reworded, probes.headings):
         if one.queries:
-            before, after = dense_run(one, base, DEPTH), dense_run(one, tuned, DEPTH)
-            found[f"{one.name}_base"], found[f"{one.name}_tuned"] = _ndcg(one, before), _ndcg(one, after)
-            if one is not probes.own_words:
-                found |= _agreements(one, before, after)
-    if probes.log:
-        log = RetrievalSet("log", probes.headings.passages, probes.log, {})
-        found |= _agreements(log, dense_run(log, base, DEPTH), dense_run(log, tuned, DEPTH))
-    own, other = probes.own_words.queries, probes.other_words.queries
-    found["reworded"] = float(np.mean([own[name] != other[name] for name in own]))
+            found[f"{one.name}_base"] = mean_ndcg(one, _of(one, before), DEPTH)
+            found[f"{one.name}_tuned"] = mean_ndcg(one, _of(one, after), DEPTH)
+    for one in (probes.reworded, probes.headings, probes.log):
+        if one.queries:
+            found |= {f"{one.name}_agreement{which}": _shared(one, run, after) for which, run in others.items()}
+    written, reworded = probes.written.queries, probes.reworded.queries
+    found["reworded_share"] = float(np.mean([written[name] != reworded[name] for name in written]))
     found["cosine"] = _cosine(encode_set(general, base).passages, encode_set(general, tuned).passages)
     return {name: round(value, 6) for name, value in found.items()}
 
 
 def judge(evidence: Mapping[str, float]) -> Trust:
-    """Refuse the generated test's ``ship`` for each figure beyond its bound.
+    """Refuse the generated test's ``ship`` for each figure beyond its bound, or no number.
 
     Args:
         evidence: as :func:`look` returns it.
     """
-    own, other = (evidence[f"{name}_tuned"] - evidence[f"{name}_base"] for name in ("own_words", "other_words"))
+    written, reworded = _gains(evidence)
     reasons = []
-    if not evidence["reworded"] >= LEAST_REWORDED:
+    if not evidence["reworded_share"] >= LEAST_REWORDED:
         reasons.append(
-            f"Words could be replaced in {evidence['reworded']:.0%} of the questions only, where {LEAST_REWORDED:.0%} "
-            "are asked for, so nothing tells whether the words alone were learned."
+            f"Only {evidence['reworded_share']:.0%} of the questions could be reworded, where {LEAST_REWORDED:.0%} are "
+            "asked for, so nothing tells whether the words alone were learned."
         )
-    if not (other > 0 and other >= LEAST_KEPT * own):
-        kept = f", {other / own:.0%} of it" if own > 0 and other > 0 else ""
+    if not (reworded > 0 and reworded >= LEAST_KEPT * written):
+        kept = f", {reworded / written:.0%} of it" if written > 0 and reworded > 0 else ""
         reasons.append(
-            f"Questions made of their passages' own words gain {own:+.3f}. With these words replaced they gain "
-            f"{other:+.3f}{kept}, where {LEAST_KEPT:.0%} is asked for: what was learned may be the words."
+            f"Questions made of their passages' words gain {written:+.3f}. Reworded they gain {reworded:+.3f}{kept}, "
+            f"where {LEAST_KEPT:.0%} is asked for: what was learned may be the words."
         )
     if "headings_base" in evidence:
         before, after = evidence["headings_base"], evidence["headings_tuned"]
@@ -133,8 +134,8 @@ def judge(evidence: Mapping[str, float]) -> Trust:
 
 def looked_at(evidence: Mapping[str, float]) -> str:
     """What was looked at, with its figures and bounds, in a sentence."""
-    own, other = (evidence[f"{name}_tuned"] - evidence[f"{name}_base"] for name in ("own_words", "other_words"))
-    told = [f"gain with the passages' words replaced {other:+.3f} (of {own:+.3f} before; {LEAST_KEPT:.0%} needed)"]
+    written, reworded = _gains(evidence)
+    told = [f"gain reworded {reworded:+.3f} (as written {written:+.3f}; {LEAST_KEPT:.0%} of it needed)"]
     if evidence.get("headings_base"):
         change = evidence["headings_tuned"] / evidence["headings_base"] - 1
         told.append(f"headings {change:+.0%} (at worst -{MOST_HEADINGS_LOST:.0%})")
@@ -154,19 +155,30 @@ def _cosine(before: Vectors, after: Vectors) -> float:
     return float((np.einsum("pd,pd->p", before, after) / lengths).mean())
 
 
-def _ndcg(asked: RetrievalSet, run: Run) -> float:
-    return float(score_run(asked, run, (DEPTH,)).column(DECIDING_METRIC).mean())
+def _gains(evidence: Mapping[str, float]) -> tuple[float, float]:
+    """Of the questions as they were written, and reworded."""
+    written, reworded = (evidence[f"{kind}_tuned"] - evidence[f"{kind}_base"] for kind in ("written", "reworded"))
+    return written, reworded
 
 
-def _agreements(asked: RetrievalSet, before: Run, after: Run) -> dict[str, float]:
-    sparse = bm25_run(asked, DEPTH)
-    others = {"": before, "_bm25": sparse, "_hybrid": rrf([before, sparse], DEPTH)}
-    return {f"{asked.name}_agreement{which}": _shared(asked, other, after) for which, other in others.items()}
+def _together(sets: Sequence[RetrievalSet]) -> RetrievalSet:
+    """One set of all their queries, so that the passages are encoded and indexed once."""
+    queries = {_id(one, query): text for one in sets for query, text in one.queries.items()}
+    return RetrievalSet("probes", sets[0].passages, queries, {})
+
+
+def _of(one: RetrievalSet, run: Run) -> Run:
+    return {query: run[_id(one, query)] for query in one.queries}
+
+
+def _id(one: RetrievalSet, query: str) -> str:
+    return f"{one.name} {query}"
 
 
 def _shared(asked: RetrievalSet, one: Run, other: Run) -> float:
     """Share of the first ten of ``other`` that are among the first ten of ``one``, mean over the questions."""
-    return float(np.mean([_share(one.get(query, {}), other.get(query, {})) for query in asked.queries]))
+    ids = [_id(asked, query) for query in asked.queries]
+    return float(np.mean([_share(one[query], other[query]) for query in ids]))
 
 
 def _share(one: Scores, other: Scores) -> float:

@@ -138,7 +138,7 @@ def decide(
         tuple(reasons),
         told,
         best,
-        None if firm else trust,
+        None if chosen.kind == "gold" else trust,
     )
 
 

@@ -212,8 +212,8 @@ def judged_queries(folder: Path, split: str) -> Mapping[str, Query]:
         InputError: as :func:`read_retrieval_set`.
     """
     path = folder / CORPUS
-    passages = [row.passage_id for row in _some_passages(path)] if path.is_file() else None
-    return read_judged(folder, split, passages and dict.fromkeys(passages), {}, _TO_OWN_CORPUS).queries
+    passages = {row.passage_id for row in _some_passages(path)} if path.is_file() else None
+    return read_judged(folder, split, passages, {}, _TO_OWN_CORPUS).queries
 
 
 # -- retrieval sets --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Test questions in other words than their passage's.
+"""Test questions reworded: in other words than their passage's.
 
 A question made of its passage's own words is answered by looking the words up: BM25 does so at an nDCG@10 of 0.98,
 against 0.53 to 0.97 on what people ask. Here the rarest of the words that a question shares with its passage give way
@@ -11,13 +11,13 @@ How many give way is calibrated for each corpus: as many as it takes until BM25 
 it answers those of people, which the corpus itself tells, without any judgement: see :func:`people_answered`.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from embed_pipeline.encoders.spec import Encoder, Vectors
+from embed_pipeline.files import sha256_text
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.text.words import TermStatistics, Word, words
@@ -138,7 +138,7 @@ def _plans(
 
 def _lot(name: str) -> float:
     """In [0, 1), the same in every process."""
-    return int(hashlib.sha256(f"lot {name}".encode()).hexdigest()[:13], 16) / 16**13
+    return int(sha256_text(f"lot {name}")[:13], 16) / 16**13
 
 
 def _word_vectors(plans: Collection[_Plan], encoder: Encoder) -> Mapping[str, Vectors]:

@@ -13,10 +13,12 @@ from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
     EVALUATED,
+    QUERY_LOG,
     base_model_external,
     development_set,
     evaluated_external,
     evaluated_sets,
+    offline_questions,
     passage_texts,
 )
 from embed_pipeline.store.artifacts import Artifact, Store
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 RUNS = "runs"
 FUSION = "fusion.json"
 DISPUTED = "disputed.json"
-QUERY_LOG = "eval.query_log"
 DIAGNOSIS = "diagnosis.json"
 
 
@@ -156,7 +157,8 @@ def metrics(
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
     before = read_base_evaluation(base_metrics)
     development = development_set(run.settings, passages)
-    trust = _trust(run, sets, qa_pairs, passages, encoder)
+    log = _query_log(run)
+    trust = _trust(run, sets, qa_pairs, passages, encoder, log)
     result = evaluate_tuned(sets, encoder, before, run.settings.eval, development, trust)
     run.write_table(result.metrics)
     run.write_table(result.query_metrics, "query_metrics", tables.QueryMetrics)
@@ -168,7 +170,7 @@ def metrics(
     diagnosis = diagnose(sets, scores, runs)
     write_json(run.folder / DIAGNOSIS, diagnosis)
     about = about_model(checkpoint, Store(run.home))
-    disputed = _disputed(run, passages, encoder)
+    disputed = None if log is None else _disputed(run, passages, encoder, log)
     if disputed is not None:
         write_json(run.folder / DISPUTED, disputed)
         about = with_disputed(about, disputed, passages)
@@ -178,27 +180,6 @@ def metrics(
     run.charts["systems"] = charts.svg_markdown("systems", svg_systems(result.summary))
 
 
-def _trust(
-    run: StageRun, sets: "list[RetrievalSet]", qa_pairs: Artifact, passages: Artifact, tuned: "Encoder"
-) -> "Trust | None":
-    """Whether the generated test may say ship; not asked where a gold set decides."""
-    from embed_pipeline.evaluation.lexical import answered_by_words
-    from embed_pipeline.evaluation.probes import build_probes, in_own_words
-    from embed_pipeline.evaluation.trust import judge, look
-    from embed_pipeline.evaluation.verdict import deciding_set
-    from embed_pipeline.prep.rewording import reworded
-
-    synthetic = deciding_set(sets)
-    if synthetic.kind != "synthetic":
-        return None
-    base, log = run.base_encoder(), _query_log(run)
-    own = in_own_words(synthetic, dict(qa_pairs.frame().select("question_id", "question").iter_rows()))
-    other = reworded(own, set(own.queries), base, answered_by_words(own.passages))
-    probes = build_probes(own, other, passages.frame(), log.queries if log is not None else ())
-    general = next(one for one in sets if one.kind == "general")
-    return judge(look(probes, base, tuned, general))
-
-
 def _query_log(run: StageRun) -> "QueryLog | None":
     from embed_pipeline.evaluation.query_log import read_query_log
 
@@ -206,13 +187,37 @@ def _query_log(run: StageRun) -> "QueryLog | None":
     return None if path is None else read_query_log(path.expanduser())
 
 
-def _disputed(run: StageRun, passages: Artifact, tuned: "Encoder") -> "dict[str, Any] | None":
+def _trust(
+    run: StageRun,
+    sets: "list[RetrievalSet]",
+    qa_pairs: Artifact,
+    passages: Artifact,
+    tuned: "Encoder",
+    log: "QueryLog | None",
+) -> "Trust | None":
+    """Whether the generated test may say ship; not asked where a gold set decides."""
+    from embed_pipeline.evaluation.lexical import answered_by_words
+    from embed_pipeline.evaluation.probes import as_written, build_probes
+    from embed_pipeline.evaluation.trust import judge, look
+    from embed_pipeline.evaluation.verdict import deciding_set
+    from embed_pipeline.prep.rewording import reworded
+
+    synthetic = deciding_set(sets)
+    if synthetic.kind != "synthetic":
+        return None
+    base, pairs = run.base_encoder(), qa_pairs.frame()
+    not_yet = set(synthetic.queries) - offline_questions(pairs)
+    other = reworded(synthetic, not_yet, base, answered_by_words(synthetic.passages))
+    written = as_written(synthetic, dict(pairs.select("question_id", "question").iter_rows()))
+    probes = build_probes(written, other, passages.frame(), log.queries if log is not None else ())
+    general = next(one for one in sets if one.kind == "general")
+    return judge(look(probes, base, tuned, general))
+
+
+def _disputed(run: StageRun, passages: Artifact, tuned: "Encoder", log: "QueryLog") -> dict[str, Any]:
     """The queries of eval.query_log on which the systems differ most."""
     from embed_pipeline.evaluation.disputed import disputed_queries
 
-    log = _query_log(run)
-    if log is None:
-        return None
     return disputed_queries(log, passage_texts(passages), {"base": run.base_encoder(), "tuned": tuned})
 
 

@@ -10,6 +10,8 @@ from embed_pipeline.stages.declare import Version
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from embed_pipeline.llm.responses import ResponseStore
     from embed_pipeline.records import RetrievalSet
 
@@ -18,6 +20,7 @@ BASE_MODEL = ("base_model", "encoder")
 GOLD = ("eval.gold", "eval.gold_sets")
 """The settings that name the questions of people."""
 EVALUATED = (*GOLD, "eval.general")
+QUERY_LOG = "eval.query_log"
 
 
 def uses_llm(settings: Settings) -> bool:
@@ -107,6 +110,11 @@ def development_set(settings: Settings, passages: Artifact) -> "RetrievalSet | N
     if folder is None or not has_development(folder.expanduser()):
         return None
     return load_development(folder.expanduser(), passage_texts(passages), name)
+
+
+def offline_questions(qa_pairs: "pl.DataFrame") -> set[str]:
+    """Ids of the questions that the offline generator wrote, of the words of their passages."""
+    return set(qa_pairs.filter(qa_pairs["generator"].str.starts_with("offline/"))["question_id"])
 
 
 def passage_texts(passages: Artifact) -> dict[str, str]:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.inputs import QUERY_LOG
 from embed_pipeline.stages.plan import PlanStep
-
-QUERY_LOG = "eval.query_log"
 
 
 def check_questions(steps: Mapping[str, PlanStep], settings: Settings) -> None:
