@@ -14,7 +14,7 @@ drift          cosine of base and tuned vectors of general texts            they
 =============  ===========================================================  ==================================
 
 The bounds were set on tuned models and on models damaged on purpose, with people's questions beside
-(benchmarks/trust.py, docs/verdict.md).
+(benchmarks/generated_test.py, docs/verdict.md).
 """
 
 from collections.abc import Mapping, Sequence

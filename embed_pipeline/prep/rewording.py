@@ -37,7 +37,7 @@ Measure = Callable[[RetrievalSet], float]
 
 @dataclass(frozen=True)
 class _Plan:
-    """How one question may be put in other words.
+    """How one question may be reworded.
 
     Attributes:
         text: the question.
@@ -57,7 +57,7 @@ class _Plan:
 
 
 def reworded(test_set: RetrievalSet, questions: Collection[str], encoder: Encoder, measure: Measure) -> RetrievalSet:
-    """The set with ``questions`` in other words; the others, judgements and passages stay as they are.
+    """The set with ``questions`` reworded; the others, judgements and passages stay as they are.
 
     Deterministic. A question of whose passage no near passage has other words stays as it is, too.
 

@@ -85,7 +85,7 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
 def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv.
 
-    Questions of the offline generator are put in other words than their passage's; others stay as they are.
+    Questions of the offline generator are reworded (other words than their passage's); others stay as they are.
     """
     from embed_pipeline.evaluation.lexical import answered_by_words
     from embed_pipeline.formats.beir import write_retrieval_set
