@@ -52,6 +52,10 @@ class TrainingRow:
     ``positive_group`` and ``negative_groups`` are the near-duplicate groups of the passages. ``component`` is the
     leak-proof group of the question; its passages are never mined as negatives for it. ``evidence_ids`` are other
     passages of the training set that hold the question's evidence word for word.
+
+    ``document`` is that of the positive. ``evidence_start`` and ``evidence_end`` are the characters of ``positive`` that
+    the question is about, the same number twice where they were cut out, None where they are not known;
+    ``title_length`` is how many of its first characters are its title.
     """
 
     row_id: str
@@ -65,6 +69,10 @@ class TrainingRow:
     negative_groups: Sequence[str]
     component: str
     evidence_ids: Sequence[str] = ()
+    document: str = ""
+    evidence_start: int | None = None
+    evidence_end: int | None = None
+    title_length: int = 0
 
 
 CRITERIA = ("relevance", "accuracy", "context_support", "clarity")

@@ -219,6 +219,10 @@ class TrainingSet(dy.Schema):
     negative_groups = _ids("Their near-duplicate groups.")
     component = _text("Leak-proof group of the question; its passages are never mined for it.")
     evidence_ids = _ids("Other passages of the training set that hold the question's evidence word for word.")
+    document = _text("Document of the positive.")
+    evidence_start = dy.Int64(nullable=True, min=0, description="Character of the positive where its evidence begins.")
+    evidence_end = dy.Int64(nullable=True, min=0, description="Where it ends; the same where it was cut out.")
+    title_length = _count("Characters of the positive that are its title.")
 
 
 class SweepComparison(dy.Schema):

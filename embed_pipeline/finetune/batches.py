@@ -62,6 +62,9 @@ class SeparatingBatchSampler:
             its share, would then drop smaller batches.
         lengths: per row a measure of its length; rows of similar length then stand together, in batches of random
             order, which saves padding.
+        documents: per row the document of its positive; given with ``together``.
+        together: share of the rows that stand in batches filled document by document, where what has to be told apart
+            is alike; which documents these are is drawn anew for each epoch.
         processes: that share the batches. Where there are fewer rows than batches are needed, some rows come twice.
     """
 
@@ -75,14 +78,17 @@ class SeparatingBatchSampler:
         epochs: int,
         lengths: Sequence[int] | None = None,
         processes: int = 1,
+        documents: Sequence[str] = (),
+        together: float = 0.0,
     ) -> None:
         self.size = size
         self._epoch = 0
         orders = [_shuffled(len(keys), seed, epoch) for epoch in range(epochs)]
+        parts = [_by_document(order, documents, together) if together else (order, []) for order in orders]
         if lengths is not None:
-            orders = [_by_length(order, lengths, size * GROUPED_BATCHES) for order in orders]
-        plans = [_fill(order, keys, size) for order in orders]
-        if lengths is not None:
+            parts = [(_by_length(rest, lengths, size * GROUPED_BATCHES), grouped) for rest, grouped in parts]
+        plans = [[*_fill(rest, keys, size), *_fill(grouped, keys, size)] for rest, grouped in parts]
+        if lengths is not None or together:
             plans = [
                 [plan[place] for place in _shuffled(len(plan), seed, -1 - epoch)] for epoch, plan in enumerate(plans)
             ]
@@ -110,6 +116,23 @@ def _by_length(order: Sequence[int], lengths: Sequence[int], window: int) -> lis
     """``order`` sorted by length within windows, longest first (as transformers' LengthGroupedSampler)."""
     windows = (order[start : start + window] for start in range(0, len(order), window))
     return [row for part in windows for row in sorted(part, key=lambda row: -lengths[row])]
+
+
+def _by_document(order: Sequence[int], documents: Sequence[str], share: float) -> tuple[list[int], list[int]]:
+    """``order`` in two: rows that stay as they are, and ``share`` of the rows with those of a document together.
+
+    The documents come in the order of their first rows, until there are enough rows.
+    """
+    of_document: dict[str, list[int]] = defaultdict(list)
+    for row in order:
+        of_document[documents[row]].append(row)
+    grouped: list[int] = []
+    for rows in of_document.values():
+        if len(grouped) >= share * len(order):
+            break
+        grouped += rows
+    taken = set(grouped)
+    return [row for row in order if row not in taken], grouped
 
 
 def _fill(order: Sequence[int], keys: Sequence[frozenset[str]], size: int) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """The training itself, in this process."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.crop import around_evidence
 from embed_pipeline.finetune.gather import from_others
 from embed_pipeline.finetune.job import TrainingJob
 from embed_pipeline.finetune.lora import add_adapters
@@ -15,6 +17,7 @@ from embed_pipeline.finetune.teacher import teacher_scores
 from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import task
+from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -48,10 +51,21 @@ def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed:
             steps_per_epoch=job.steps_per_epoch,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
-        collator = Collator(job.rows, model.preprocess, spec, settings, scores, from_others)
+        rows = _as_trained_on(job, model)
+        collator = Collator(rows, model.preprocess, spec, settings, scores, from_others)
         trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
+
+
+def _as_trained_on(job: TrainingJob, model: "SentenceTransformer") -> Sequence[TrainingRow]:
+    """The rows, with what of their positives is trained on."""
+    settings, spec = job.settings, job.spec
+    if settings.crop == "front":
+        return job.rows
+    length = min(settings.max_passage_length, spec.max_passage_length)
+    around = len(model.tokenizer(spec.passage_prompt)["input_ids"])
+    return around_evidence(job.rows, model.tokenizer, max(1, length - around))
 
 
 def trainable_model(job: TrainingJob, device: str) -> "SentenceTransformer":
@@ -63,6 +77,8 @@ def trainable_model(job: TrainingJob, device: str) -> "SentenceTransformer":
     """
     settings = job.settings
     model = load_sentence_transformer(job.spec, device, attention_for(settings, device))
+    if settings.dropout is not None:
+        set_dropout(model, settings.dropout)
     if settings.lora.rank:
         add_adapters(model, settings.lora)
     if settings.gradient_checkpointing:
@@ -72,6 +88,20 @@ def trainable_model(job: TrainingJob, device: str) -> "SentenceTransformer":
         else:  # its name in older transformers, 5.17 for one
             body.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
+
+
+def set_dropout(model: "SentenceTransformer", share: float) -> None:
+    """Drop this share of the activations in training, everywhere where the model drops some.
+
+    What ships is not touched: the configuration of the written model is the base model's.
+    """
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = share  # type: ignore[assignment]
 
 
 def attention_for(settings: FinetuneSettings, device: str) -> str | None:

@@ -60,7 +60,16 @@ def plan_training(
     if share * processes != size:
         say(f"finetune.batch_size {size} becomes {share * processes}: {share} for each of {processes} processes.")
     lengths = [_length(row, settings) for row in rows] if settings.length_grouped else None
-    sampler = SeparatingBatchSampler(row_keys(rows), share, settings.seed, settings.epochs, lengths, processes)
+    sampler = SeparatingBatchSampler(
+        row_keys(rows),
+        share,
+        settings.seed,
+        settings.epochs,
+        lengths,
+        processes,
+        [row.document for row in rows],
+        settings.same_document_share,
+    )
     steps_per_epoch = len(sampler) // processes
     all_steps = settings.epochs * steps_per_epoch
     steps = min(all_steps, settings.max_steps or all_steps)

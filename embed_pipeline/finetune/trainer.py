@@ -104,7 +104,7 @@ def training_arguments(
 
     on_gpu = device.startswith("cuda")
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1  # set by torchrun
-    automatic = settings.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
+    automatic = settings.precision == "auto" and has_bf16(device)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -114,7 +114,7 @@ def training_arguments(
         warmup_steps=min(settings.warmup_steps, steps // 2),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         seed=settings.seed,
         bf16=settings.precision == "bf16" or automatic,
         use_cpu=not on_gpu,
@@ -133,6 +133,15 @@ def training_arguments(
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would otherwise become one DataParallel model
     return arguments
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware: GPUs from Ampere on, CPUs with AMX."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def build_trainer(

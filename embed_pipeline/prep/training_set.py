@@ -10,7 +10,7 @@ from embed_pipeline.prep.evidence import holders
 from embed_pipeline.records import passage_text
 from embed_pipeline.tables import TrainingSet, empty, validate
 
-_PARTS = ("title", "text", "group_id")
+_PARTS = ("title", "text", "group_id", "doc_id")
 MIN_CHARS_LEFT = 30
 """A passage that would keep less text than this after the cut stays whole."""
 
@@ -22,13 +22,17 @@ def cut_evidence(text: str, evidences: Sequence[str]) -> str:
     """
     rest = text
     for evidence in evidences:
-        words = evidence.split()
-        if words:
-            rest = re.sub(r"\s+".join(map(re.escape, words)), " ", rest)
+        if evidence.split():
+            rest = _pattern(evidence).sub(" ", rest)
     if rest == text:
         return text
     rest = " ".join(rest.split())
     return rest if len(rest) >= MIN_CHARS_LEFT else text
+
+
+def _pattern(evidence: str) -> re.Pattern[str]:
+    """The evidence with any white space between its words."""
+    return re.compile(r"\s+".join(map(re.escape, evidence.split())))
 
 
 def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
@@ -73,14 +77,34 @@ def _holding(pairs: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> li
     return [[names[row] for row in rows] for rows in found]
 
 
-def _positives(pair: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+def _positives(pair: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     names = list(dict.fromkeys(pair["passage_ids"]))
     rows = []
     for place, name in enumerate(names):
-        title, text, group = (parts[name][part] for part in _PARTS)
-        if pair["mask_evidence"]:
-            text = cut_evidence(text, [hop["evidence"] for hop in pair["hops"] if hop["passage_id"] == name])
+        title, text, group, document = (parts[name][part] for part in _PARTS)
+        evidence = [hop["evidence"] for hop in pair["hops"] if hop["passage_id"] == name]
+        shown = cut_evidence(text, evidence) if pair["mask_evidence"] else text
+        start, end = _place(text, shown, evidence)
+        before = len(passage_text(title, shown)) - len(shown)
         row_id = pair["question_id"] if len(names) == 1 else f"{pair['question_id']}_{place}"
-        positive = {"positive_id": name, "positive": passage_text(title, text), "positive_group": group}
-        rows.append({"row_id": row_id, **positive})
+        positive = {"positive_id": name, "positive": passage_text(title, shown), "positive_group": group}
+        where = {
+            "document": document,
+            "evidence_start": None if start is None else before + start,
+            "evidence_end": None if end is None else before + end,
+            "title_length": before,
+        }
+        rows.append({"row_id": row_id, **positive, **where})
     return rows
+
+
+def _place(text: str, shown: str, evidences: Sequence[str]) -> tuple[int | None, int | None]:
+    """First and last character of the evidence in ``shown``, which is ``text`` or what is left of it without it."""
+    found = [match for evidence in evidences if evidence.split() and (match := _pattern(evidence).search(text))]
+    if not found:
+        return None, None
+    start, end = min(match.start() for match in found), max(match.end() for match in found)
+    if shown == text:
+        return start, end
+    cut = min(len(shown), len(" ".join(text[:start].split())))
+    return cut, cut

@@ -70,6 +70,16 @@ class FinetuneSettings(Section):
         1.0, "Share of the training questions that is trained on; a larger share holds every smaller one.", gt=0, le=1
     )
 
+    dropout: float | None = added(
+        None, "Share of the activations dropped in training; null: the base model's own.", ge=0, lt=1
+    )
+    same_document_share: float = added(
+        0.0, "Share of the batches that are filled document by document instead of at random.", ge=0, le=1
+    )
+    crop: Literal["front", "evidence"] = added(
+        "front", "Which part of a longer positive is trained on: its beginning, or what stands around the evidence."
+    )
+
     report_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = runtime(
         (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
     )

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from embed_pipeline.settings.section import Section
+from embed_pipeline.settings.section import Section, added
 
 
 class PrepSettings(Section):
@@ -47,6 +47,12 @@ class PrepSettings(Section):
         0.1, gt=0, le=1, description="Probability of relevance above which the cross-encoder drops a negative."
     )
     mining_rounds: int = Field(1, ge=1, le=5, description="Mine and train this often; later rounds mine anew.")
+    leave_out_shared_words: float = added(
+        0.0,
+        "Share of the words shared with the passage that the training questions of the offline generator leave out.",
+        ge=0,
+        lt=1,
+    )
     approximate_above: int = Field(
         10_000_000,
         ge=1,

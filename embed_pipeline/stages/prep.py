@@ -217,9 +217,10 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
 
 @stage(
     group="prep",
-    version="6",
+    version="7",
     storage="table",
     schema=tables.TrainingSet,
+    settings=("prep.seed", "prep.leave_out_shared_words"),
     kinds=("polars", "parquet", "json"),
     family="training_set",
 )
@@ -234,11 +235,14 @@ def training_set(
     from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
     from embed_pipeline.prep.benchmark import build_retrieval_set
+    from embed_pipeline.prep.copying import less_copied
     from embed_pipeline.prep.training_set import unroll
 
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
     mined = mined_negatives.frame()
-    frame = unroll(pairs, mined, cut, parts)
+    share = run.settings.prep.leave_out_shared_words
+    asked = less_copied(pairs, cut, offline_questions(pairs), share, run.settings.prep.seed) if share else pairs
+    frame = unroll(asked, mined, cut, parts)
     run.write_table(frame)
     write_recipe_files(frame, mined, cut, _mining_args(run, mined_negatives), run.folder)
     write_triplets(frame, run.folder / "triplets.jsonl")
