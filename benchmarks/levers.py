@@ -17,12 +17,11 @@ be read on the questions about the other half (``--half``).
 import argparse
 import hashlib
 import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,10 @@ from embed_pipeline.evaluation.gold import load_gold
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import SetVectors, bm25_run, encode_set, nearest
 from embed_pipeline.files import write_json
+from embed_pipeline.finetune.averaging import averaged
 from embed_pipeline.finetune.job import read_training_rows
 from embed_pipeline.finetune.train import finetune
+from embed_pipeline.prep.benchmark import build_retrieval_set
 from embed_pipeline.prep.copying import less_copied
 from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.prep.training_set import unroll
@@ -147,8 +148,27 @@ class Collection:
     def held_out(self) -> set[str]:
         """Questions of people about the other half of the documents than ``people=1`` trains on."""
         document = dict(self.frame("passages").select("passage_id", "doc_id").iter_rows())
-        about = {query: {document[one] for one in found if one in document} for query, found in self.people.qrels.items()}
+        qrels = self.people.qrels.items()
+        about = {query: {document[one] for one in found if one in document} for query, found in qrels}
         return {query for query, documents in about.items() if all(_hash(one) % 2 for one in documents)}
+
+    @cached_property
+    def validation(self) -> dict[str, RetrievalSet]:
+        """The generated validation questions, as they were written and copying less."""
+        pairs, passages, splits = (self.frame(name) for name in ("qa_pairs", "passages", "splits"))
+        less = less_copied(pairs, passages, offline_questions(pairs), 0.6, 0)
+        asked = {"as written": pairs, "copying less": less}
+        return {
+            kind: build_retrieval_set(table, passages, splits, "validation", "validation")
+            for kind, table in asked.items()
+        }
+
+    def checked(self, kind: str, vectors: SetVectors, encoder: TorchEncoder) -> float:
+        """Mean nDCG@10 on the validation questions."""
+        asked = self.validation[kind]
+        assert list(asked.passages) == list(self.people.passages)
+        queries = encoder.encode(list(asked.queries.values()), "query")
+        return round(float(np.mean(ndcg(asked, nearest(asked, SetVectors(vectors.passages, queries), 10)))), 4)
 
     def rows(self, lever: Lever, seed: int) -> list[TrainingRow]:
         """The training rows."""
@@ -221,13 +241,16 @@ def measure(one: Collection, name: str, seed: int, out: Path, fast: bool, weight
     base = {key: value.clone() for key, value in TorchEncoder.load(one.spec, "cpu").model.state_dict().items()}
     found: dict[str, Any] = {"rows": len(rows), "steps": report.steps, "seconds": round(seconds, 1), "weights": {}}
     for weight in weights:
-        mixed = {key: value.lerp(base[key], weight) if value.is_floating_point() else value for key, value in state.items()}
-        tuned.model.load_state_dict(mixed)
+        tuned.model.load_state_dict(averaged(base, state, weight))
         with torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
             vectors = encode_set(one.people, tuned)
-        found["weights"][str(weight)] = systems(one, vectors)
+            checked = {kind: one.checked(kind, vectors, tuned) for kind in ("as written", "copying less")}
+        found["weights"][str(weight)] = {**systems(one, vectors), "validation": checked}
     write_json(file, found)
-    told = {weight: tuple(round(float(np.mean(v[k])), 3) for k in ("dense", "hybrid")) for weight, v in found["weights"].items()}
+    told = [
+        f"{weight}: {np.mean(scored['dense']):.3f} / {np.mean(scored['hybrid']):.3f}"
+        for weight, scored in found["weights"].items()
+    ]
     print(time.strftime("%H:%M:%S"), one.name, name, seed, f"{seconds:.0f} s", report.steps, told, flush=True)
 
 
@@ -261,15 +284,20 @@ def table(collections: Sequence[Collection], names: Sequence[str], out: Path, we
     print("| dense / hybrid |", " | ".join(one.name for one in collections), "| mean gain, dense / hybrid |")
     print("| --- |" + " --- |" * (len(collections) + 1))
     base = {one.name: measure_base(one, out) for one in collections}
-    means = {kind: [scores(one, base[one.name][kind], half).column(DECIDING_METRIC).mean() for one in collections] for kind in ("bm25", "dense", "hybrid")}
+    means = {
+        kind: [scores(one, base[one.name][kind], half).column(DECIDING_METRIC).mean() for one in collections]
+        for kind in ("bm25", "dense", "hybrid")
+    }
     print("| BM25 |", " | ".join(f"{value:.3f}" for value in means["bm25"]), "| |")
-    print("| base |", " | ".join(f"{a:.3f} / {b:.3f}" for a, b in zip(means["dense"], means["hybrid"], strict=True)), "| |")
+    both = zip(means["dense"], means["hybrid"], strict=True)
+    print("| base |", " | ".join(f"{dense:.3f} / {hybrid:.3f}" for dense, hybrid in both), "| |")
     for name in names:
         found = [line(one, name, out, weight, half) for one in collections]
         there = [cell[1] for cell in found if cell is not None]
         if there:
             gain = [f"{np.mean([one[kind] for one in there]):+.1%}" for kind in ("dense", "hybrid")]
-            print(f"| {name} |", " | ".join("" if cell is None else cell[0] for cell in found), f"| {gain[0]} / {gain[1]} |")
+            cells = " | ".join("" if cell is None else cell[0] for cell in found)
+            print(f"| {name} | {cells} | {gain[0]} / {gain[1]} |")
 
 
 def main() -> None:
@@ -285,7 +313,8 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true")
     chosen = parser.parse_args()
     if chosen.what == "table":
-        there = {file.name.rpartition("~")[0] for one in chosen.collections for file in (chosen.out / one.name).glob("*~*.json")}
+        files = [file for one in chosen.collections for file in (chosen.out / one.name).glob("*~*.json")]
+        there = {file.name.rpartition("~")[0] for file in files}
         names = chosen.levers.split(";") if chosen.levers else sorted(there)
         table(chosen.collections, names, chosen.out, chosen.weight, chosen.half)
         return

@@ -53,8 +53,8 @@ class TrainingRow:
     leak-proof group of the question; its passages are never mined as negatives for it. ``evidence_ids`` are other
     passages of the training set that hold the question's evidence word for word.
 
-    ``document`` is that of the positive. ``evidence_start`` and ``evidence_end`` are the characters of ``positive`` that
-    the question is about, the same number twice where they were cut out, None where they are not known;
+    ``document`` is that of the positive. ``evidence_start`` and ``evidence_end`` are the characters of ``positive``
+    that the question is about, the same number twice where they were cut out, None where they are not known;
     ``title_length`` is how many of its first characters are its title.
     """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.finetune.averaging import copied_weights
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.crop import around_evidence
@@ -49,6 +50,7 @@ def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed:
             progress=progress,
             sampler=job.sampler,
             steps_per_epoch=job.steps_per_epoch,
+            base_weights=copied_weights(model) if settings.base_weight and not settings.lora.rank else None,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
         rows = _as_trained_on(job, model)

@@ -1,7 +1,6 @@
 """The tuned model as a folder that sentence-transformers and this package load."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from embed_pipeline.encoders.base_model import find_base_model
 from embed_pipeline.encoders.model_facts import CARD_FILE
@@ -9,12 +8,10 @@ from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.errors import TrainingError
 from embed_pipeline.files import write_text
+from embed_pipeline.finetune.averaging import averaged
 from embed_pipeline.finetune.lora import merged_weights
 from embed_pipeline.finetune.model_card import model_card
 from embed_pipeline.settings import FinetuneSettings
-
-if TYPE_CHECKING:
-    import torch
 
 
 def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: FinetuneSettings) -> EncoderSpec:
@@ -27,9 +24,8 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: Finetu
         spec: the base model.
         trained: folder with the trained weights, or with adapters, which are merged.
         output: becomes the model folder.
-        settings: ``base_weight`` is the share of the base model's weights in the result. Averaging the weights of a
-            model before and after fine-tuning keeps what it knew and often serves the new domain better as well
-            (Wortsman et al. 2022, arXiv 2109.01903).
+        settings: ``base_weight`` is the share of the base model's weights in the result, see
+            :mod:`embed_pipeline.finetune.averaging`.
 
     Returns:
         The spec of the written model; its hash covers weights, tokenizer and configuration.
@@ -48,8 +44,7 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: Finetu
     if broken:
         raise TrainingError(f"The trained weights {broken[0]} are not numbers. Lower finetune.learning_rate.")
     if settings.base_weight:
-        before = model.state_dict()
-        tuned = {name: _averaged(before[name], value, settings.base_weight) for name, value in tuned.items()}
+        tuned = averaged(model.state_dict(), tuned, settings.base_weight)
     model.load_state_dict(tuned)
     model.prompts = {"query": spec.query_prompt, "document": spec.passage_prompt}
     model.tokenizer.init_kwargs.pop("local_files_only", None)  # of the environment (HF_HUB_OFFLINE), not of the model
@@ -60,7 +55,3 @@ def write_model(spec: EncoderSpec, trained: Path, output: Path, settings: Finetu
     written.save(output)
     write_text(output / CARD_FILE, f"{model_card(written, Path(spec.model))}\n")
     return written
-
-
-def _averaged(base: "torch.Tensor", tuned: "torch.Tensor", base_weight: float) -> "torch.Tensor":
-    return tuned.lerp(base, base_weight) if tuned.is_floating_point() else tuned

@@ -1,12 +1,13 @@
 """The sentence-transformers trainer, silent, guarded, with validation and checkpoints at chosen steps."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from embed_pipeline.encoders.spec import EncoderSpec
+from embed_pipeline.finetune.averaging import as_shipped
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator
@@ -24,6 +25,7 @@ DAY = 86_400
 """Seconds that processes wait for one another, while the first one validates."""
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,
@@ -43,16 +45,19 @@ class Hooks:
     progress: Task
     sampler: SeparatingBatchSampler
     steps_per_epoch: int
+    base_weights: "Mapping[str, torch.Tensor] | None" = None
+    """Those before training, where what ships is their average with the trained ones (and adapters are not trained)."""
     base_cosine: float | None = field(default=None, init=False)
     base_ndcg: float | None = field(default=None, init=False)
     report: Callable[[dict[str, float]], None] = field(default=lambda _: None, init=False)
     """Tells the trackers what was measured."""
 
     def measure(self, model: "SentenceTransformer", state: Any) -> None:
-        """Validate and put the result into the trainer's history, which every checkpoint carries along."""
+        """Validate what would ship, and put the result into the trainer's history, which every checkpoint carries."""
         if self.validator is None:
             return
-        measured = self.validator.measure(model)
+        with as_shipped(model, self.base_weights, self.settings.base_weight):
+            measured = self.validator.measure(model)
         check_vectors(measured.sample, self.base_cosine, state.global_step)
         state.log_history.append({"step": state.global_step, VALIDATION_KEY: measured.ndcg})
         self.report({REPORTED: measured.ndcg})
@@ -99,7 +104,6 @@ def training_arguments(
 
     The run of a tracker has the name of the folder around ``folder``.
     """
-    import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     on_gpu = device.startswith("cuda")
