@@ -46,6 +46,7 @@ from embed_pipeline.finetune.train import finetune
 from embed_pipeline.prep.benchmark import build_retrieval_set
 from embed_pipeline.prep.copying import less_copied
 from embed_pipeline.prep.mining.negatives import mine_negatives
+from embed_pipeline.prep.naming import named
 from embed_pipeline.prep.training_set import unroll
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.retrieval.fusion import Run, convex
@@ -83,6 +84,7 @@ class Lever:
     views: int = 1
     people: bool = False
     mined: bool = False
+    names: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -103,7 +105,7 @@ def lever_of(name: str) -> Lever:
     for change in changes:
         key, _, text = change.partition("=")
         value = json.loads(text) if text[:1] in "0123456789.-[tfn" else text
-        own = key in ("leave_out", "views", "people", "mined")
+        own = key in ("leave_out", "views", "people", "mined", "names")
         lever = replace(lever, **{key: value}) if own else replace(lever, settings={**lever.settings, key: value})
     return lever
 
@@ -183,6 +185,8 @@ class Collection:
             shown = pairs
             if lever.leave_out:
                 shown = less_copied(pairs, passages, offline_questions(pairs), lever.leave_out, seed + 1000 * view)
+            if lever.names:
+                shown = named(shown, passages, offline_questions(pairs), lever.names, seed + 1000 * view)
             with tempfile.TemporaryDirectory() as folder:
                 unroll(shown, mined, passages, splits).write_parquet(Path(folder) / "table.parquet")
                 found = read_training_rows(Path(folder))

@@ -8,6 +8,7 @@ from typing import Any
 
 from embed_pipeline.encoders.torch_encoder import resolve_device
 from embed_pipeline.errors import EmbedPipelineError, SettingsError, TrainingError, disk_full
+from embed_pipeline.settings import FinetuneSettings
 
 _FULL = ("No space left", "file write failed", "File too large", "Disk quota exceeded")
 
@@ -71,3 +72,17 @@ def training_device(device: str) -> str:
         f"encoder.device is {device}, but training takes the first visible GPU. "
         f"Set CUDA_VISIBLE_DEVICES={resolved.partition(':')[2] or 0} and encoder.device to cuda."
     )
+
+
+def trains_in_bf16(settings: FinetuneSettings, device: str) -> bool:
+    """Whether ``finetune.precision`` asks for bf16, or leaves the choice and the device multiplies it in hardware.
+
+    GPUs do from Ampere on, CPUs with AMX, where a training step of MiniLM takes half the time.
+    """
+    import torch
+
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_amx_tile_supported()

@@ -11,6 +11,7 @@ from embed_pipeline.finetune.averaging import as_shipped
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, index_dataset
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator
+from embed_pipeline.finetune.environment import trains_in_bf16
 from embed_pipeline.finetune.guards import check_loss, check_vectors, warn_after_first_epoch
 from embed_pipeline.finetune.lora import load_adapters, save_adapters
 from embed_pipeline.finetune.losses import build_loss
@@ -108,7 +109,6 @@ def training_arguments(
 
     on_gpu = device.startswith("cuda")
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1  # set by torchrun
-    automatic = settings.precision == "auto" and has_bf16(device)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -120,7 +120,7 @@ def training_arguments(
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch_fused",
         seed=settings.seed,
-        bf16=settings.precision == "bf16" or automatic,
+        bf16=trains_in_bf16(settings, device),
         use_cpu=not on_gpu,
         ddp_backend="gloo" if not on_gpu and several else None,
         ddp_timeout=DAY,
@@ -137,15 +137,6 @@ def training_arguments(
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would otherwise become one DataParallel model
     return arguments
-
-
-def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bf16 in hardware: GPUs from Ampere on, CPUs with AMX."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def build_trainer(

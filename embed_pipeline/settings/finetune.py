@@ -60,11 +60,13 @@ class FinetuneSettings(Section):
     lora: LoraSettings = LoraSettings()
     gradient_checkpointing: bool = Field(False, description="Recompute activations instead of holding them.")
     attention_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
-        "auto", description="auto: flash_attention_2 on a GPU that has it, else sdpa."
+        "auto", description="auto: flash_attention_2 on a GPU that has it, eager in bf16 on a CPU, else sdpa."
     )
     length_grouped: bool = Field(False, description="Batches of texts of similar length: less padding.")
     processes: int = Field(0, ge=0, description="Processes trained in at once, one a GPU; 0: one for each visible GPU.")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU with it, else fp32.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU with it and on a CPU with AMX, else fp32."
+    )
 
     training_share: float = added(
         1.0, "Share of the training questions that is trained on; a larger share holds every smaller one.", gt=0, le=1

@@ -96,3 +96,45 @@ def test_rows_of_one_question_end_in_small_batches():
 )
 def test_batch_size_fits_the_rows(count, wanted, expected):
     assert fit_batch_size(count, FinetuneSettings(batch_size=wanted)) == expected
+
+
+@given(training_rows(), st.integers(1, 9), st.integers(0, 3), st.floats(0.01, 1))
+def test_batches_by_document_hold_every_row_once_as_well(made, size, seed, share):
+    keys, documents = row_keys(made), [f"d{int(row.positive_id[1:]) % 4}" for row in made]
+    sampler = SeparatingBatchSampler(keys, size, seed, 2, documents=documents, together=share)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert Counter(row for batch in batches for row in batch) == Counter(range(len(made)))
+        for batch in batches:
+            chosen = [made[row] for row in batch]
+            assert len({row.question for row in chosen}) == len({row.positive_id for row in chosen}) == len(chosen)
+
+
+def documents_met(share: float) -> float:
+    """Documents of a batch, mean: 20 documents with 16 rows each, batches of 16."""
+    made, documents = rows(320), [f"d{index // 16}" for index in range(320)]
+    sampler = SeparatingBatchSampler(row_keys(made), 16, 0, 1, documents=documents, together=share)
+    met = [len({documents[row] for row in batch}) for batch in sampler]
+    return sum(met) / len(met)
+
+
+def test_a_share_of_the_batches_is_filled_document_by_document():
+    assert documents_met(0.0) > 9
+    assert documents_met(1.0) == 1
+    half = [documents_met(share) for share in (0.25, 0.5, 0.75)]
+    assert half == sorted(half, reverse=True)
+    assert 4 < half[1] < 7
+
+
+def test_other_documents_stand_together_in_another_epoch():
+    made, documents = rows(64), [f"d{index // 8}" for index in range(64)]
+    sampler = SeparatingBatchSampler(row_keys(made), 8, 0, 2, documents=documents, together=0.5)
+    alone = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        batches = [{documents[row] for row in batch} for batch in sampler]
+        alone.append({next(iter(batch)) for batch in batches if len(batch) == 1})
+    assert len(alone[0]) >= 4
+    assert alone[0] != alone[1]
