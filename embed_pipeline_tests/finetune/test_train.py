@@ -19,8 +19,8 @@ from embed_pipeline.errors import DiskFullError, SettingsError, TrainingError
 from embed_pipeline.files import hash_tree
 from embed_pipeline.finetune import trainer as trainer_module
 from embed_pipeline.finetune import validation
-from embed_pipeline.finetune.environment import explained_failures, training_device
-from embed_pipeline.finetune.in_process import trainable_model
+from embed_pipeline.finetune.environment import explained_failures, training_device, trains_in_bf16
+from embed_pipeline.finetune.in_process import attention_for, trainable_model
 from embed_pipeline.finetune.job import plan_training
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.finetune.trainer import measuring_steps, training_arguments
@@ -390,8 +390,55 @@ def test_measuring_steps():
 def test_arguments_report_nowhere(tmp_path):
     arguments = training_arguments(SETTINGS, tmp_path, 8, 3, "cpu")
     assert arguments.report_to == []
-    assert (arguments.warmup_steps, arguments.bf16, arguments.seed) == (1, False, 42)
+    assert (arguments.warmup_steps, arguments.seed) == (1, 42)
     assert arguments.lr_scheduler_type == "cosine"
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_a_cpu_that_multiplies_bf16_in_hardware_trains_in_it_with_eager_attention(monkeypatch, multiplies):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: multiplies)
+    assert trains_in_bf16(SETTINGS, "cpu") is multiplies
+    assert attention_for(SETTINGS, "cpu") == ("eager" if multiplies else None)
+    assert not trains_in_bf16(replace_settings(precision="fp32"), "cpu")
+    assert attention_for(replace_settings(precision="bf16"), "cpu") == "eager"
+    assert attention_for(replace_settings(attention_implementation="sdpa"), "cpu") == "sdpa"
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_dropout_is_that_of_the_settings_and_does_not_ship(spec, tmp_path, implementation):
+    chosen = replace_settings(dropout=0.0, attention_implementation=implementation)
+    model = trainable_model(plan_training(rows(8), None, spec, chosen), "cpu")
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
+    ids = {"input_ids": torch.arange(1000, 1016).reshape(2, 8), "attention_mask": torch.ones(2, 8, dtype=torch.long)}
+    body = model[0].model.train()
+    first, second = (body(**ids).last_hidden_state for _ in range(2))
+    assert torch.equal(first, second)
+    finetune(rows(16), None, spec, chosen, tmp_path / "model", tmp_path / "work")
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["hidden_dropout_prob"] == 0.1
+
+
+def test_cropped_positives_are_what_is_trained_on(spec, tmp_path):
+    long = [
+        replace(
+            row, positive=f"{'stone ' * 60}{row.positive}", evidence_start=360, evidence_end=360 + len(row.positive)
+        )
+        for row in rows(COUNT)
+    ]
+    losses = {}
+    for crop in ("front", "evidence"):
+        chosen = replace_settings(crop=crop, epochs=6)
+        losses[crop] = finetune(long, None, spec, chosen, tmp_path / crop, tmp_path / f"{crop}_work").final_loss
+    assert losses["front"] > 2.0  # all positives look the same: ln 8
+    assert losses["evidence"] < 1.7
+
+
+def test_what_is_validated_is_what_ships(spec, tmp_path):
+    chosen = replace_settings(base_weight=0.5)
+    report = finetune(rows(COUNT), retrieval_set(COUNT), spec, chosen, tmp_path / "model", tmp_path / "work")
+    shipped = EncoderSpec.load(tmp_path / "model")
+    validator = validation.Validator(retrieval_set(COUNT), spec, 32, chosen.seed)
+    validator.measure(TorchEncoder.load(spec, "cpu").model)
+    assert validator.measure(TorchEncoder.load(shipped, "cpu").model).ndcg == report.best_validation
 
 
 def test_other_gpus_are_refused_with_the_way_to_choose_one(monkeypatch):
