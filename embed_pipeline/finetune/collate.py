@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import EncoderSpec, Role
 from embed_pipeline.files import sha256_text
+from embed_pipeline.finetune.lexical import LexicalScores
 from embed_pipeline.finetune.objectives import OBJECTIVES
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -85,8 +86,9 @@ class Collator:
 
     Prompts, truncation and special tokens are those of inference; the lengths are the training's, which differ
     for queries and passages. Beside the tokens a batch has ``label``: a dictionary of arrays [queries, passages],
-    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well, or stands there already)
-    and, when distilling, ``teacher`` (scores, 0 where not own).
+    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well, or stands there already),
+    with ``settings.lexical_share`` ``lexical`` (BM25, from 0 to 1), and, when distilling, ``teacher`` (scores, 0 where
+    not own).
 
     Args:
         preprocess: ``SentenceTransformer.preprocess``.
@@ -113,6 +115,7 @@ class Collator:
             "passage": min(settings.max_passage_length, spec.max_passage_length),
         }
         self._answers = answers(rows)
+        self._lexical = LexicalScores(rows, settings.hard_negatives) if settings.lexical_share else None
         self._holding = [frozenset(f"id {name}" for name in row.evidence_ids) for row in rows]
 
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
@@ -141,7 +144,7 @@ class Collator:
         return columns
 
     def labels(self, chosen: Sequence[int], columns: Sequence[Passage]) -> dict[str, NDArray[Any]]:
-        """``own``, ``left_out`` and ``teacher`` of a batch, each [rows, columns]."""
+        """``own``, ``left_out``, ``lexical`` and ``teacher`` of a batch, each [rows, columns]."""
         shape = (len(chosen), len(columns))
         own, left_out, teacher = np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, np.float32)
         column_of = {column.text: place for place, column in reversed(list(enumerate(columns)))}
@@ -159,7 +162,11 @@ class Collator:
             left_out[place, holding] |= ~own[place, holding]
         left_out[:, [place for place, column in enumerate(columns) if column_of[column.text] != place]] = True
         np.fill_diagonal(left_out, val=False)
-        return {"own": own, "left_out": left_out} | ({} if self._teacher is None else {"teacher": teacher})
+        found: dict[str, NDArray[Any]] = {"own": own, "left_out": left_out}
+        if self._lexical is not None:
+            questions = [self._rows[row].question for row in chosen]
+            found["lexical"] = self._lexical.of(questions, [column.text for column in columns])
+        return found | ({} if self._teacher is None else {"teacher": teacher})
 
     def _tokens(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
         prompt = self._spec.prompt(role)

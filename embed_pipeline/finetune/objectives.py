@@ -2,7 +2,8 @@
 
 All take the similarities ``s`` [q, p] of a batch (passage i is the positive of question i), the arrays of
 :class:`embed_pipeline.finetune.collate.Collator`, and a range of questions, so that GradCache can go through a batch
-in pieces: the parts of the ranges add up to the batch's loss. ``T`` is the temperature, ``s / T`` a logit.
+in pieces: the parts of the ranges add up to the batch's loss. ``T`` is the temperature, ``s / T`` a logit. With
+``finetune.lexical_share`` a contrastive objective ranks by a mixture of cosine and BM25 in place of the cosine.
 
 One more objective is a class here, decorated with its name, and the name among the values of the setting (a test
 holds both together). What a user combines with it is checked against what it says, before anything runs.
@@ -53,6 +54,10 @@ def check_objective(settings: FinetuneSettings) -> None:
         raise SettingsError(
             f"finetune.false_negative_margin is set, but finetune.objective is {name}, which has no use for it."
         )
+    if settings.lexical_share and not kind.takes_lexical_share:
+        raise SettingsError(
+            f"finetune.lexical_share is set, but finetune.objective is {name}, which has no use for it."
+        )
 
 
 class Questions(NamedTuple):
@@ -60,7 +65,7 @@ class Questions(NamedTuple):
 
     Attributes:
         similarity: [q, p].
-        own, left_out, teacher: of the collator, [q, p]; teacher only where the objective needs one.
+        own, left_out, teacher, lexical: of the collator, [q, p]; the last two only where the settings need them.
         positive: [q, p], True at each question's own positive.
     """
 
@@ -69,6 +74,7 @@ class Questions(NamedTuple):
     left_out: "torch.Tensor"
     teacher: "torch.Tensor | None"
     positive: "torch.Tensor"
+    lexical: "torch.Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -78,19 +84,23 @@ class Objective(ABC):
     Attributes:
         scale: 1 / T.
         false_negative_margin: passages with ``s > s(q, p+) + margin`` are left out as well; None: none are.
+        lexical_share: share of BM25 in what ranks, from 0 to below 1.
         needs_teacher: it aims at a teacher's scores (``finetune.teacher``).
         needs_negatives: it is about a question's own hard negatives (``finetune.hard_negatives`` of at least 1).
         meets_other_processes: a question meets the passages of every training process, not only of its own.
         takes_margin: it has a use for a false-negative margin.
+        takes_lexical_share: BM25 may have a share in what it ranks by.
     """
 
     needs_teacher: ClassVar[bool] = False
     needs_negatives: ClassVar[bool] = False
     meets_other_processes: ClassVar[bool] = False
     takes_margin: ClassVar[bool] = False
+    takes_lexical_share: ClassVar[bool] = False
 
     scale: float
     false_negative_margin: float | None = None
+    lexical_share: float = 0.0
 
     def __call__(
         self,
@@ -103,7 +113,9 @@ class Objective(ABC):
         similarity = inner_product(queries[rows], passages)
         part = {name: value[rows] for name, value in labels.items()}
         positive = _diagonal(part["own"], rows.start or 0)
-        questions = Questions(similarity, part["own"], part["left_out"], part.get("teacher"), positive)
+        questions = Questions(
+            similarity, part["own"], part["left_out"], part.get("teacher"), positive, part.get("lexical")
+        )
         return self.of_batch(self.of_questions(questions), questions, labels)
 
     @abstractmethod
@@ -122,9 +134,15 @@ class Contrastive(Objective):
 
     The comparison with the false-negative margin takes no gradient (Qwen3 Embedding, arXiv 2506.05176, masks with a
     margin of 0.1).
+
+    With a lexical share ``w`` the sum is over ``((1 - w) s + w b) / T``, where b is BM25 of the pair, from 0 to 1
+    (:mod:`embed_pipeline.finetune.lexical`). What the words explain brings little loss, so the model learns the
+    residual. Source: Gao et al. 2021, "Complement Lexical Retrieval Model with Semantic Residual Embeddings" (CLEAR),
+    there as a margin in a hinge loss.
     """
 
     takes_margin = True
+    takes_lexical_share = True
 
     def of_questions(self, questions: Questions) -> "torch.Tensor":
         import torch
@@ -134,8 +152,16 @@ class Contrastive(Objective):
         if self.false_negative_margin is not None:
             limit = similarity.detach()[positive].unsqueeze(1) + self.false_negative_margin
             out = out | (similarity.detach() > limit)
-        scores = (similarity * self.scale).masked_fill(out & ~positive, -torch.inf)
-        return -(scores[positive] - torch.logsumexp(scores, dim=1)).mean()
+        logits = self.logits(questions).masked_fill(out & ~positive, -torch.inf)
+        return -(logits[positive] - torch.logsumexp(logits, dim=1)).mean()
+
+    def logits(self, questions: Questions) -> "torch.Tensor":
+        """[q, p]: what ranks, over the temperature."""
+        if not self.lexical_share:
+            return questions.similarity * self.scale
+        assert questions.lexical is not None
+        mixed = (1 - self.lexical_share) * questions.similarity + self.lexical_share * questions.lexical
+        return mixed * self.scale
 
     @abstractmethod
     def excluded(self, questions: Questions) -> "torch.Tensor":
@@ -206,7 +232,7 @@ class Kl(Objective):
     def of_questions(self, questions: Questions) -> "torch.Tensor":
         import torch
 
-        similarity, own, left_out, scores, positive = questions
+        similarity, own, left_out, scores, positive, _ = questions
         assert scores is not None
         candidates = own & ~left_out | positive
         student = (similarity * self.scale).masked_fill(~candidates, -torch.inf).log_softmax(1)

@@ -70,6 +70,13 @@ class FinetuneSettings(Section):
         1.0, "Share of the training questions that is trained on; a larger share holds every smaller one.", gt=0, le=1
     )
 
+    lexical_share: float = added(
+        0.0,
+        "Share of BM25 beside the cosine in what in_batch and group rank by: the model learns what words do not say.",
+        ge=0,
+        lt=1,
+    )
+
     report_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = runtime(
         (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
     )

@@ -23,6 +23,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "smaller dimensions": {"matryoshka_dimensions": (8,)},
     "in pieces, smaller dimensions": {"grad_cache": "on", "mini_batch_size": 2, "matryoshka_dimensions": (8,)},
     "group": {"objective": "group"},
+    "in pieces, with BM25": {"grad_cache": "on", "mini_batch_size": 2, "lexical_share": 0.3},
 }
 
 
