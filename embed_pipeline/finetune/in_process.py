@@ -11,7 +11,7 @@ from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.gather import from_others
 from embed_pipeline.finetune.job import TrainingJob
 from embed_pipeline.finetune.lora import add_adapters
-from embed_pipeline.finetune.teacher import teacher_scores
+from embed_pipeline.finetune.teacher import load_teacher
 from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import task
@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None) -> list[dict[str, Any]]:
+def train_here(
+    job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None, cache: Path | None = None
+) -> list[dict[str, Any]]:
     """Train from the base model, or from the checkpoint ``resumed``; the trainer's log history.
 
     Args:
         device: cpu, cuda or cuda:N (one of several processes).
+        cache: where a teacher's answers over the network are kept.
     """
     from transformers import set_seed
 
     settings, spec = job.settings, job.spec
-    scores = teacher_scores(job.rows, settings, checkpoints.folder.parent, device)
+    teacher = load_teacher(job.rows, spec, settings, checkpoints.folder.parent, device, cache)
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
     with task("train", job.steps) as progress:
         model = trainable_model(job, device)
@@ -48,7 +51,7 @@ def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed:
             steps_per_epoch=job.steps_per_epoch,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
-        collator = Collator(job.rows, model.preprocess, spec, settings, scores, from_others)
+        collator = Collator(job.rows, model.preprocess, spec, settings, teacher, from_others)
         trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)

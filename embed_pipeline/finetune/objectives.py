@@ -47,9 +47,18 @@ def check_objective(settings: FinetuneSettings) -> None:
         raise SettingsError(f"finetune.objective is {name}, but finetune.teacher names no model.")
     if kind.needs_negatives and settings.hard_negatives == 0:
         raise SettingsError(f"finetune.objective is {name}, which needs finetune.hard_negatives of at least 1.")
-    if settings.teacher and not kind.needs_teacher:
+    if settings.distillation_weight and not kind.takes_teacher:
+        raise SettingsError(
+            f"finetune.distillation_weight is set, but finetune.objective is {name}, which has no use for it."
+        )
+    if settings.distillation_weight and not settings.teacher:
+        raise SettingsError("finetune.distillation_weight is set, but finetune.teacher names no model.")
+    if settings.teacher and not (kind.needs_teacher or settings.distillation_weight):
         learners = " and ".join(sorted(other for other, kind in OBJECTIVES.items() if kind.needs_teacher))
-        raise SettingsError(f"finetune.teacher is set, but finetune.objective is {name}; {learners} learn from it.")
+        raise SettingsError(
+            f"finetune.teacher is set, but finetune.objective is {name}; {learners} learn from it, in_batch and group "
+            "with finetune.distillation_weight above 0."
+        )
     if settings.false_negative_margin is not None and not kind.takes_margin:
         raise SettingsError(
             f"finetune.false_negative_margin is set, but finetune.objective is {name}, which has no use for it."
@@ -65,7 +74,8 @@ class Questions(NamedTuple):
 
     Attributes:
         similarity: [q, p].
-        own, left_out, teacher, lexical: of the collator, [q, p]; the last two only where the settings need them.
+        own, left_out, teacher, taught, lexical: of the collator, [q, p]; the last three only where the settings need
+            them.
         positive: [q, p], True at each question's own positive.
     """
 
@@ -74,6 +84,7 @@ class Questions(NamedTuple):
     left_out: "torch.Tensor"
     teacher: "torch.Tensor | None"
     positive: "torch.Tensor"
+    taught: "torch.Tensor | None" = None
     lexical: "torch.Tensor | None" = None
 
 
@@ -85,7 +96,9 @@ class Objective(ABC):
         scale: 1 / T.
         false_negative_margin: passages with ``s > s(q, p+) + margin`` are left out as well; None: none are.
         lexical_share: share of BM25 in what ranks, from 0 to below 1.
-        needs_teacher: it aims at a teacher's scores (``finetune.teacher``).
+        distillation_weight: of the divergence from the teacher, from 0 to 1.
+        needs_teacher: it aims at a teacher's scores (``finetune.teacher``) alone.
+        takes_teacher: it may aim at them besides (``finetune.distillation_weight``).
         needs_negatives: it is about a question's own hard negatives (``finetune.hard_negatives`` of at least 1).
         meets_other_processes: a question meets the passages of every training process, not only of its own.
         takes_margin: it has a use for a false-negative margin.
@@ -97,10 +110,12 @@ class Objective(ABC):
     meets_other_processes: ClassVar[bool] = False
     takes_margin: ClassVar[bool] = False
     takes_lexical_share: ClassVar[bool] = False
+    takes_teacher: ClassVar[bool] = False
 
     scale: float
     false_negative_margin: float | None = None
     lexical_share: float = 0.0
+    distillation_weight: float = 0.0
 
     def __call__(
         self,
@@ -113,9 +128,8 @@ class Objective(ABC):
         similarity = inner_product(queries[rows], passages)
         part = {name: value[rows] for name, value in labels.items()}
         positive = _diagonal(part["own"], rows.start or 0)
-        questions = Questions(
-            similarity, part["own"], part["left_out"], part.get("teacher"), positive, part.get("lexical")
-        )
+        further = (part.get("teacher"), positive, part.get("taught"), part.get("lexical"))
+        questions = Questions(similarity, part["own"], part["left_out"], *further)
         return self.of_batch(self.of_questions(questions), questions, labels)
 
     @abstractmethod
@@ -139,21 +153,32 @@ class Contrastive(Objective):
     (:mod:`embed_pipeline.finetune.lexical`). What the words explain brings little loss, so the model learns the
     residual. Source: Gao et al. 2021, "Complement Lexical Retrieval Model with Semantic Residual Embeddings" (CLEAR),
     there as a margin in a hinge loss.
+
+    With a distillation weight ``v`` the loss is ``(1 - v) InfoNCE + v KL(softmax(t) || softmax(...))``, over the same
+    passages but for those that the teacher has not scored; what the margin leaves out is left to the teacher.
     """
 
     takes_margin = True
     takes_lexical_share = True
+    takes_teacher = True
 
     def of_questions(self, questions: Questions) -> "torch.Tensor":
         import torch
 
         similarity, positive = questions.similarity, questions.positive
-        out = self.excluded(questions)
+        excluded = out = self.excluded(questions)
         if self.false_negative_margin is not None:
             limit = similarity.detach()[positive].unsqueeze(1) + self.false_negative_margin
             out = out | (similarity.detach() > limit)
-        logits = self.logits(questions).masked_fill(out & ~positive, -torch.inf)
-        return -(logits[positive] - torch.logsumexp(logits, dim=1)).mean()
+        logits = self.logits(questions)
+        met = logits.masked_fill(out & ~positive, -torch.inf)
+        loss = -(met[positive] - torch.logsumexp(met, dim=1)).mean()
+        if not self.distillation_weight:
+            return loss
+        assert questions.teacher is not None
+        assert questions.taught is not None
+        taught = divergence(questions.teacher, logits, questions.taught & ~excluded | positive)
+        return (1 - self.distillation_weight) * loss + self.distillation_weight * taught
 
     def logits(self, questions: Questions) -> "torch.Tensor":
         """[q, p]: what ranks, over the temperature."""
@@ -230,15 +255,18 @@ class Kl(Objective):
     needs_negatives = True
 
     def of_questions(self, questions: Questions) -> "torch.Tensor":
-        import torch
+        assert questions.teacher is not None
+        candidates = questions.own & ~questions.left_out | questions.positive
+        return divergence(questions.teacher, questions.similarity * self.scale, candidates)
 
-        similarity, own, left_out, scores, positive, _ = questions
-        assert scores is not None
-        candidates = own & ~left_out | positive
-        student = (similarity * self.scale).masked_fill(~candidates, -torch.inf).log_softmax(1)
-        teacher = scores.masked_fill(~candidates, -torch.inf).log_softmax(1)
-        terms = (teacher.exp() * (teacher - student))[candidates]
-        return terms.sum() / len(similarity)
+
+def divergence(teacher: "torch.Tensor", student: "torch.Tensor", candidates: "torch.Tensor") -> "torch.Tensor":
+    """``KL(softmax(teacher) || softmax(student))`` of logits [q, p], each row over its candidates; mean over rows."""
+    import torch
+
+    wanted = teacher.masked_fill(~candidates, -torch.inf).log_softmax(1)
+    given = student.masked_fill(~candidates, -torch.inf).log_softmax(1)
+    return (wanted.exp() * (wanted - given))[candidates].sum() / len(student)
 
 
 def _diagonal(own: "torch.Tensor", first: int) -> "torch.Tensor":
