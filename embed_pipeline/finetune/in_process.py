@@ -40,8 +40,12 @@ def train_here(
         encoded_at_once = 128 if device.startswith("cuda") else 32
         validation = job.validation if job.validation is not None and job.validation.queries else None
         measured_at = measuring_steps(job.steps_per_epoch, job.steps, settings)
+        validator = None
+        if validation is not None:
+            fused = settings.validate_on == "hybrid"
+            validator = Validator(validation, spec, encoded_at_once, settings.seed, fused)
         hooks = Hooks(
-            validator=Validator(validation, spec, encoded_at_once, settings.seed) if validation is not None else None,
+            validator=validator,
             checkpoints=checkpoints,
             measured_at=measured_at,
             first_after_epoch=min(step for step in measured_at if step >= min(job.steps_per_epoch, job.steps)),

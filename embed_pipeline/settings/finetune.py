@@ -95,6 +95,9 @@ class FinetuneSettings(Section):
         "Environment variable with the key that is sent to a teacher's endpoint; its name ends in _API_KEY.",
         protected="secret",
     )
+    validate_on: Literal["dense", "hybrid"] = added(
+        "dense", "Whose nDCG@10 picks the checkpoint: the model's alone, or that of the model fused with BM25."
+    )
 
     report_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = runtime(
         (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
