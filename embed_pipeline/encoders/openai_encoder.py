@@ -36,6 +36,10 @@ class EmbeddingsApi:
         key: may be empty; sent as a bearer token, never shown.
         pause: seconds before the second attempt; they double.
         transport: replaces the network.
+        key_setting: that names the variable with the key, for errors.
+
+    Attributes:
+        counted: tokens that the endpoint counted for the last :meth:`embed`; None where it does not say.
     """
 
     def __init__(
@@ -45,9 +49,11 @@ class EmbeddingsApi:
         timeout: float = 60,
         pause: float = 0.5,
         transport: httpx.BaseTransport | None = None,
+        key_setting: str = "eval.candidates_key_env",
     ) -> None:
         self.url = url.rstrip("/")
-        self._key, self._pause = key, pause
+        self.counted: int | None = None
+        self._key, self._pause, self._key_setting = key, pause, key_setting
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         trust = not is_loopback(self.url)
         self._client = httpx.Client(timeout=timeout, headers=headers, transport=transport, trust_env=trust)
@@ -91,6 +97,7 @@ class EmbeddingsApi:
         lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():
             raise InputError(f"{self.url}: a vector is zero, or holds NaN or infinity.")
+        self.counted = _prompt_tokens(answer)
         return vectors / lengths
 
     def _asked(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
@@ -121,9 +128,7 @@ class EmbeddingsApi:
 
     def _read(self, place: str, response: httpx.Response) -> Any:
         if response.status_code in (401, 403):
-            sent = (
-                "the key was refused" if self._key else "it wants a key; name its variable in eval.candidates_key_env"
-            )
+            sent = "the key was refused" if self._key else f"it wants a key; name its variable in {self._key_setting}"
             raise InputError(f"{place}: {sent} ({response.status_code}).")
         if response.status_code != httpx.codes.OK:
             told = " ".join(self._safe(response.text).split())[:200]
@@ -138,22 +143,29 @@ class EmbeddingsApi:
         return text.replace(self._key, "***") if self._key else text
 
 
+def _prompt_tokens(answer: dict[str, Any]) -> int | None:
+    usage = answer.get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return tokens if isinstance(tokens, int) and tokens >= 0 else None
+
+
 def _is_busy(response: httpx.Response) -> bool:
     return response.status_code in AGAIN
 
 
 class OpenAIEncoder:
-    """Encodes through an endpoint; asks it once for the length of its vectors."""
+    """Encodes through an endpoint; asks it once for the length of its vectors, unless that is given."""
 
-    def __init__(self, api: EmbeddingsApi, model: str, batch_size: int = 64) -> None:
-        self._api, self._model, self._batch_size = api, model, batch_size
+    def __init__(self, api: EmbeddingsApi, model: str, batch_size: int = 64, dimensions: int | None = None) -> None:
+        self.model = model
+        self._api, self._batch_size = api, batch_size
         name = f"{api.url}#{model}"
         self.spec = EncoderSpec(
             model=name,
             content_sha256=sha256_json(name),
             max_query_length=1,  # not known, and nothing is cut here
             max_passage_length=1,
-            dimensions=(api.embed(model, [PROBE]).shape[1],),
+            dimensions=(dimensions or api.embed(model, [PROBE]).shape[1],),
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> Vectors:
@@ -166,7 +178,7 @@ class OpenAIEncoder:
         with task(f"encode {PLURAL[role]} over HTTP", len(texts)) as running:
             for start in range(0, len(texts), self._batch_size):
                 batch = texts[start : start + self._batch_size]
-                found = self._api.embed(self._model, batch)
+                found = self._api.embed(self.model, batch)
                 if found.shape[1] != vectors.shape[1]:
                     raise InputError(
                         f"{self._api.url}: vectors have {found.shape[1]} numbers, before they had {vectors.shape[1]}."

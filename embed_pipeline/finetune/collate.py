@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import EncoderSpec, Role
 from embed_pipeline.files import sha256_text
+from embed_pipeline.finetune.lexical import LexicalScores
 from embed_pipeline.finetune.objectives import OBJECTIVES
+from embed_pipeline.finetune.teacher import Teacher
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline.text.forms import same_text_key
@@ -85,12 +87,13 @@ class Collator:
 
     Prompts, truncation and special tokens are those of inference; the lengths are the training's, which differ
     for queries and passages. Beside the tokens a batch has ``label``: a dictionary of arrays [queries, passages],
-    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well, or stands there already)
-    and, when distilling, ``teacher`` (scores, 0 where not own).
+    ``own`` (the question's own positive and negatives), ``left_out`` (answers it as well, or stands there already),
+    with ``settings.lexical_share`` ``lexical`` (BM25, from 0 to 1), and, when distilling, ``teacher`` (scores) and
+    ``taught`` (where there are any).
 
     Args:
         preprocess: ``SentenceTransformer.preprocess``.
-        teacher: per row the teacher's scores of the positive and of each negative used.
+        teacher: knows at least the positive and the negatives of each row.
         from_others: a process's passages -> those of the others, for an objective that meets them.
     """
 
@@ -102,7 +105,7 @@ class Collator:
         preprocess: Callable[..., dict[str, Any]],
         spec: EncoderSpec,
         settings: FinetuneSettings,
-        teacher: Sequence[Sequence[float]] | None = None,
+        teacher: Teacher | None = None,
         from_others: Callable[[Sequence[Passage]], Sequence[Passage]] | None = None,
     ) -> None:
         self._rows, self._preprocess, self._spec, self._teacher = rows, preprocess, spec, teacher
@@ -113,6 +116,7 @@ class Collator:
             "passage": min(settings.max_passage_length, spec.max_passage_length),
         }
         self._answers = answers(rows)
+        self._lexical = LexicalScores(rows, settings.hard_negatives) if settings.lexical_share else None
         self._holding = [frozenset(f"id {name}" for name in row.evidence_ids) for row in rows]
 
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:
@@ -141,25 +145,32 @@ class Collator:
         return columns
 
     def labels(self, chosen: Sequence[int], columns: Sequence[Passage]) -> dict[str, NDArray[Any]]:
-        """``own``, ``left_out`` and ``teacher`` of a batch, each [rows, columns]."""
+        """``own``, ``left_out``, ``lexical``, ``teacher`` and ``taught`` of a batch, each [rows, columns]."""
         shape = (len(chosen), len(columns))
-        own, left_out, teacher = np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, np.float32)
+        own, left_out = np.zeros(shape, bool), np.zeros(shape, bool)
         column_of = {column.text: place for place, column in reversed(list(enumerate(columns)))}
         with_key: dict[str, list[int]] = defaultdict(list)
         for place, column in enumerate(columns):
             for key in column.marks():
                 with_key[key].append(place)
+        mine = [
+            [place, *(column_of[one.text] for one in negatives_of(self._rows[row], self._negatives))]
+            for place, row in enumerate(chosen)
+        ]
         for place, row in enumerate(chosen):
-            mine = [place, *(column_of[one.text] for one in negatives_of(self._rows[row], self._negatives))]
-            own[place, mine] = True
-            if self._teacher is not None:
-                teacher[place, mine] = self._teacher[row]
+            own[place, mine[place]] = True
             left_out[place, _places(self._answers[row], with_key)] = True
             holding = _places(self._holding[row], with_key)
             left_out[place, holding] |= ~own[place, holding]
         left_out[:, [place for place, column in enumerate(columns) if column_of[column.text] != place]] = True
         np.fill_diagonal(left_out, val=False)
-        return {"own": own, "left_out": left_out} | ({} if self._teacher is None else {"teacher": teacher})
+        found: dict[str, NDArray[Any]] = {"own": own, "left_out": left_out}
+        texts = [column.text for column in columns]
+        if self._lexical is not None:
+            found["lexical"] = self._lexical.of([self._rows[row].question for row in chosen], texts)
+        if self._teacher is not None:
+            found["teacher"], found["taught"] = self._teacher.scores(chosen, texts, mine)
+        return found
 
     def _tokens(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
         prompt = self._spec.prompt(role)

@@ -15,7 +15,7 @@ from embed_pipeline.finetune.environment import trains_in_bf16
 from embed_pipeline.finetune.gather import from_others
 from embed_pipeline.finetune.job import TrainingJob
 from embed_pipeline.finetune.lora import add_adapters
-from embed_pipeline.finetune.teacher import teacher_scores
+from embed_pipeline.finetune.teacher import load_teacher
 from embed_pipeline.finetune.trainer import Hooks, build_trainer, measuring_steps, training_arguments
 from embed_pipeline.finetune.validation import Validator
 from embed_pipeline.progress import task
@@ -26,24 +26,31 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None) -> list[dict[str, Any]]:
+def train_here(
+    job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None, cache: Path | None = None
+) -> list[dict[str, Any]]:
     """Train from the base model, or from the checkpoint ``resumed``; the trainer's log history.
 
     Args:
         device: cpu, cuda or cuda:N (one of several processes).
+        cache: where a teacher's answers over the network are kept.
     """
     from transformers import set_seed
 
     settings, spec = job.settings, job.spec
-    scores = teacher_scores(job.rows, settings, checkpoints.folder.parent, device)
+    teacher = load_teacher(job.rows, spec, settings, checkpoints.folder.parent, device, cache)
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
     with task("train", job.steps) as progress:
         model = trainable_model(job, device)
         encoded_at_once = 128 if device.startswith("cuda") else 32
         validation = job.validation if job.validation is not None and job.validation.queries else None
         measured_at = measuring_steps(job.steps_per_epoch, job.steps, settings)
+        validator = None
+        if validation is not None:
+            fused = settings.validate_on == "hybrid"
+            validator = Validator(validation, spec, encoded_at_once, settings.seed, fused)
         hooks = Hooks(
-            validator=Validator(validation, spec, encoded_at_once, settings.seed) if validation is not None else None,
+            validator=validator,
             checkpoints=checkpoints,
             measured_at=measured_at,
             first_after_epoch=min(step for step in measured_at if step >= min(job.steps_per_epoch, job.steps)),
@@ -55,7 +62,7 @@ def train_here(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed:
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
         rows = _as_trained_on(job, model)
-        collator = Collator(rows, model.preprocess, spec, settings, scores, from_others)
+        collator = Collator(rows, model.preprocess, spec, settings, teacher, from_others)
         trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)

@@ -36,10 +36,14 @@ def build_loss(
     as it is, without temperature.
 
     Raises:
-        SettingsError: a Matryoshka dimension that the model does not have.
+        SettingsError: a Matryoshka dimension that the model does not have, or BM25 beside inner products that have no
+            scale.
     """
+    if settings.lexical_share and not spec.normalize:
+        raise SettingsError("finetune.lexical_share needs a model whose vectors are normalised.")
     scale = 1 / settings.temperature if spec.normalize else 1.0
-    objective = OBJECTIVES[settings.objective](scale, settings.false_negative_margin)
+    mixed = (settings.false_negative_margin, settings.lexical_share, settings.distillation_weight)
+    objective = OBJECTIVES[settings.objective](scale, *mixed)
     loss_at_once, loss_in_pieces = _loss_classes()
     length = min(settings.max_passage_length, spec.max_passage_length)
     loss: torch.nn.Module

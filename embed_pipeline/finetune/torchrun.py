@@ -27,7 +27,7 @@ from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers
 from embed_pipeline.finetune.in_process import train_here
 from embed_pipeline.finetune.job import TrainingJob, plan_training
-from embed_pipeline.finetune.teacher import teacher_scores
+from embed_pipeline.finetune.teacher import load_teacher
 from embed_pipeline.formats.beir import read_retrieval_set, write_retrieval_set
 from embed_pipeline.progress import Reporter, SilentReporter, current_reporter, reporting
 from embed_pipeline.records import TrainingRow
@@ -48,7 +48,9 @@ def processes_for(settings: FinetuneSettings, device: str) -> int:
     return max(1, int(torch.cuda.device_count()))
 
 
-def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None) -> None:
+def train_in_processes(
+    job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None, cache: Path | None = None
+) -> None:
     """Run the training under torchrun; its checkpoints are in ``checkpoints`` afterwards.
 
     Raises:
@@ -56,8 +58,9 @@ def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, 
     """
     work_folder = checkpoints.folder.parent
     folder = work_folder / "job"
-    teacher_scores(job.rows, job.settings, work_folder, device)  # once; each process then finds them there
-    _write_job(job, checkpoints.inputs, device, resumed, folder)
+    # what it knows is computed or asked for once; each process then finds it there
+    load_teacher(job.rows, job.spec, job.settings, work_folder, device, cache)
+    _write_job(job, checkpoints.inputs, device, {"resumed": resumed, "cache": cache}, folder)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
     command += ["-m", "embed_pipeline.finetune", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
@@ -77,7 +80,7 @@ def train_in_processes(job: TrainingJob, checkpoints: Checkpoints, device: str, 
         raise TrainingError(f"A training process ended with exit code {running.returncode}; {log} ends with: {tail}")
 
 
-def _write_job(job: TrainingJob, inputs: str, device: str, resumed: Path | None, folder: Path) -> None:
+def _write_job(job: TrainingJob, inputs: str, device: str, places: Mapping[str, Path | None], folder: Path) -> None:
     write_jsonl(folder / ROWS, (asdict(row) for row in job.rows))
     if job.validation is not None:
         write_retrieval_set(job.validation, folder / VALIDATION, VALIDATION)
@@ -87,7 +90,7 @@ def _write_job(job: TrainingJob, inputs: str, device: str, resumed: Path | None,
         "device": device,
         "processes": job.processes,
         "inputs": inputs,
-        "resumed": str(resumed) if resumed is not None else None,
+        **{name: str(path) if path is not None else None for name, path in places.items()},
         "validation": job.validation is not None,
     }
     write_json(folder / JOB, written)
@@ -169,5 +172,5 @@ def _train_share(folder: Path) -> None:
     with reporting(SilentReporter()):
         job = plan_training(rows, validation, spec, settings, job_file["processes"])
     device = job_file["device"] if job_file["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
-    resumed = Path(job_file["resumed"]) if job_file["resumed"] else None
-    train_here(job, Checkpoints(folder.parent, job_file["inputs"]), device, resumed)
+    resumed, cache = (Path(job_file[name]) if job_file[name] else None for name in ("resumed", "cache"))
+    train_here(job, Checkpoints(folder.parent, job_file["inputs"]), device, resumed, cache)

@@ -90,6 +90,7 @@ def finetune(
     work: Path,
     device: str = "auto",
     tracked: Path | None = None,
+    cache: Path | None = None,
 ) -> TrainingReport:
     """Fine-tune the model of ``spec`` and write the best checkpoint to ``output``.
 
@@ -103,12 +104,14 @@ def finetune(
         device: auto, cpu or cuda.
         tracked: where the trackers of ``settings.report_to`` write unless their environment variables say otherwise;
             without it ``work/tracking``.
+        cache: where the answers of a teacher's endpoint are kept and booked; without it ``work/cache``.
 
     Raises:
         TrainingError: no rows, a tracker that fails, a loss that is not a number, or a collapsed model.
         SettingsError: a tracker that is not installed, an objective that lacks what it needs, a GPU other than the
             first visible one, or a Matryoshka dimension that the model lacks.
         ModelAccessError: the base model or the teacher cannot be loaded.
+        InputError: the endpoint of the teacher cannot be reached, or does not answer with vectors.
     """
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
@@ -119,7 +122,7 @@ def finetune(
     checkpoints = Checkpoints(work, job.inputs())
     followed = tracking(settings, tracked or work / FOLDER, work.name)
     with quiet_transformers(), explained_failures(work), followed:
-        history = _train(job, checkpoints, torch_device)
+        history = _train(job, checkpoints, torch_device, cache)
         report = _report(history, job)
         warn_below_base(report.base_validation, report.best_validation)
         write_model(tuned, checkpoints.path(report.best_step), output, settings)
@@ -127,17 +130,17 @@ def finetune(
     return report
 
 
-def _train(job: TrainingJob, checkpoints: Checkpoints, device: str) -> list[dict[str, Any]]:
+def _train(job: TrainingJob, checkpoints: Checkpoints, device: str, cache: Path | None) -> list[dict[str, Any]]:
     """Train, or go on from the newest checkpoint; the trainer's log history."""
     resumed = checkpoints.resume_from()
     history = history_of(resumed) if resumed is not None else []
     if resumed is not None and (step_of(resumed) >= job.steps or stops_early(history, job.settings)):
         return history
     if job.processes > 1:
-        train_in_processes(job, checkpoints, device, resumed)
+        train_in_processes(job, checkpoints, device, resumed, cache)
         newest = checkpoints.resume_from()
         return history_of(newest) if newest is not None else []
-    return train_here(job, checkpoints, device, resumed)
+    return train_here(job, checkpoints, device, resumed, cache)
 
 
 def _report(history: Sequence[dict[str, Any]], job: TrainingJob) -> TrainingReport:

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from embed_pipeline.encoders.spec import EncoderSpec, Vectors
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.fusion import Run, convex
 from embed_pipeline.retrieval.search import Indices, top_k
 
 if TYPE_CHECKING:
@@ -57,12 +59,17 @@ class Validator:
 
     Passages are kept in descending order of id, so that equal scores rank as trec_eval ranks them.
 
+    Args:
+        fused: measure the model fused with BM25 at equal weights, as the evaluation does, each with its 100 best.
+
     Attributes:
         pool: indices of its passages in that order, ascending; None before the first measurement.
     """
 
-    def __init__(self, validation: RetrievalSet, spec: EncoderSpec, batch_size: int, seed: int) -> None:
-        self._set, self._spec, self._batch_size = validation, spec, batch_size
+    def __init__(
+        self, validation: RetrievalSet, spec: EncoderSpec, batch_size: int, seed: int, fused: bool = False
+    ) -> None:
+        self._set, self._spec, self._batch_size, self._fused = validation, spec, batch_size, fused
         self._passages = sorted(validation.passages, reverse=True)
         self._queries = sorted(validation.queries)
         count = len(self._passages)
@@ -75,12 +82,13 @@ class Validator:
         encoder = TorchEncoder(self._spec, model, self._batch_size)
         passages = encoder.encode([self._set.passages[self._passages[place]] for place in ranked], "passage")
         queries = encoder.encode([self._set.queries[name] for name in self._queries], "query")
-        _, found = top_k(queries, passages, CUT_OFF if self.pool is not None else POOL_DEPTH)
+        deep = self.pool is None or self._fused
+        scores, found = top_k(queries, passages, POOL_DEPTH if deep else CUT_OFF)
         names = [self._passages[place] for place in ranked]
-        values = [
-            ndcg([names[index] for index in row[:CUT_OFF]], self._set.qrels[name])
-            for name, row in zip(self._queries, found.tolist(), strict=True)
-        ]
+        best = {name: [names[index] for index in row] for name, row in zip(self._queries, found.tolist(), strict=True)}
+        if self._fused:
+            best = self._fused_with_bm25(best, scores)
+        values = [ndcg(best[name], self._set.qrels[name]) for name in self._queries]
         sample = passages[np.searchsorted(ranked, self._sample)]
         if self.pool is None:
             self.pool = self._pool_with(found)
@@ -93,7 +101,22 @@ class Validator:
             return sorted(pool)
         place = {name: index for index, name in enumerate(self._passages)}
         pool.update(place[name] for query in self._queries for name in self._set.qrels[query] if name in place)
-        bm25 = Bm25Index([self._set.passages[name] for name in self._passages])
-        for best in bm25.top_k((self._set.queries[name] for name in self._queries), POOL_DEPTH):
-            pool.update(index for index, _ in best)
+        pool.update(place[name] for best in self._bm25.values() for name in best)
         return sorted(pool)
+
+    def _fused_with_bm25(self, best: Mapping[str, Sequence[str]], scores: Vectors) -> dict[str, list[str]]:
+        """The fused ranking of each query, given the dense one with its scores [queries, depth]."""
+        rows = zip(self._queries, scores.tolist(), strict=True)
+        dense = {name: dict(zip(best[name], row, strict=True)) for name, row in rows}
+        fused = convex(self._bm25, dense, CUT_OFF)
+        return {name: list(fused[name]) for name in self._queries}
+
+    @cached_property
+    def _bm25(self) -> Run:
+        """What BM25 finds, by query."""
+        index = Bm25Index([self._set.passages[name] for name in self._passages])
+        found = index.top_k((self._set.queries[name] for name in self._queries), POOL_DEPTH)
+        return {
+            name: {self._passages[place]: score for place, score in best}
+            for name, best in zip(self._queries, found, strict=True)
+        }

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from embed_pipeline.settings.addresses import is_address, names_only_a_place
 from embed_pipeline.settings.sdg import KEY_VARIABLE
 from embed_pipeline.settings.section import Section, added, runtime
 
@@ -22,11 +22,6 @@ def _is_folder(text: str) -> bool:
         return Path(text).expanduser().is_dir()
     except (OSError, RuntimeError, ValueError):
         return False
-
-
-def is_address(candidate: str) -> bool:
-    """Whether a candidate is an endpoint, and not a model."""
-    return candidate.startswith(("http://", "https://"))
 
 
 class EvalSettings(Section):
@@ -80,7 +75,6 @@ class EvalSettings(Section):
     @classmethod
     def _can_be_opened(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            address = urlsplit(name)
             if not name.strip() or name != name.strip():
                 raise ValueError("a candidate is a hub id, a folder or an address, without spaces around it")
             if not (is_address(name) or _HUB_OR_PACKAGE.fullmatch(name) or _is_folder(name)):
@@ -88,7 +82,7 @@ class EvalSettings(Section):
                     f"{name[:80]!r} is no candidate: name a model of the hub (owner/name or name), package:name, a "
                     "folder that is there, or an address that begins with http:// or https://"
                 )
-            if is_address(name) and (not address.hostname or address.username or address.password or address.query):
+            if is_address(name) and not names_only_a_place(name):
                 raise ValueError(
                     "the address of a candidate holds no user name, password or query; its key comes from the "
                     "environment variable that candidates_key_env names"

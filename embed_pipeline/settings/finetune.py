@@ -2,9 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from embed_pipeline.settings.addresses import is_address, names_only_a_place
+from embed_pipeline.settings.sdg import KEY_VARIABLE
 from embed_pipeline.settings.section import Section, added, formerly_keyed, runtime
+
+HYBRID = "hybrid"
+"""The teacher that is the base model and BM25, fused."""
 
 
 class LoraSettings(Section):
@@ -44,10 +49,13 @@ class FinetuneSettings(Section):
     objective: Literal["in_batch", "group", "margin_mse", "kl"] = Field(
         "in_batch",
         description="in_batch: InfoNCE over the batch's passages; group: over the question's own positive and "
-        "negatives, as the reference; margin_mse, kl: distilled from a teacher's scores.",
+        "negatives, as the reference; margin_mse, kl: distilled from a teacher's scores alone.",
     )
     teacher: str | None = formerly_keyed(
-        None, "Cross-encoder or embedding model (hub id, folder) distilled from.", protected="model"
+        None,
+        "Distilled from: a cross-encoder or embedding model (hub id, folder), an endpoint (https://host/v1#model), or "
+        "hybrid: the base model fused with BM25.",
+        protected="model",
     )
     matryoshka_dimensions: tuple[int, ...] = Field((), description="Smaller sizes that should be useful prefixes.")
     false_negative_margin: float | None = Field(
@@ -81,10 +89,48 @@ class FinetuneSettings(Section):
     crop: Literal["front", "evidence"] = added(
         "front", "Which part of a longer positive is trained on: its beginning, or what stands around the evidence."
     )
+    lexical_share: float = added(
+        0.0,
+        "Share of BM25 beside the cosine in what in_batch and group rank by: the model learns what words do not say.",
+        ge=0,
+        lt=1,
+    )
+    distillation_weight: float = added(
+        0.0,
+        "Weight of the divergence from finetune.teacher beside in_batch or group, whose weight is the rest.",
+        ge=0,
+        le=1,
+    )
+    teacher_key_env: str = runtime(
+        "EMBEDDINGS_API_KEY",
+        "Environment variable with the key that is sent to a teacher's endpoint; its name ends in _API_KEY.",
+        protected="secret",
+    )
+    validate_on: Literal["dense", "hybrid"] = added(
+        "dense", "Whose nDCG@10 picks the checkpoint: the model's alone, or that of the model fused with BM25."
+    )
 
     report_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = runtime(
         (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
     )
+
+    @field_validator("teacher")
+    @classmethod
+    def _names_only_a_place(cls, name: str | None) -> str | None:
+        if name is not None and is_address(name) and not names_only_a_place(name):
+            raise ValueError(
+                "the address of a teacher holds a host, and no user name, password or query; its key comes from the "
+                "environment variable that teacher_key_env names"
+            )
+        return name
+
+    @field_validator("teacher_key_env")
+    @classmethod
+    def _is_a_key(cls, name: str) -> str:
+        """So that no other secret of the environment is sent to an endpoint."""
+        if not KEY_VARIABLE.fullmatch(name):
+            raise ValueError("the name of a variable with a key ends in _API_KEY; rename the variable")
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> "FinetuneSettings":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import SettingsError
+from embed_pipeline.settings.finetune import HYBRID
 
 PLACES = (
     *("corpus.path", "sdg.import_from", "sdg.prompts"),
@@ -26,8 +27,8 @@ def anchor(values: dict[str, Any], folder: Path) -> None:
     for name, owner, key in _named_in(values, PLACES):
         owner[key] = str(_path(name, owner[key], folder))
     for name, owner, key in _named_in(values, MODELS):
-        model = _path(name, owner[key], folder) if owner[key].strip() else None
-        if model is not None and model.is_dir():  # else a hub id, a package or an address
+        model = _path(name, owner[key], folder) if owner[key].strip() and owner[key] != HYBRID else None
+        if model is not None and model.is_dir():  # else a hub id, a package, an address, or the base model with BM25
             owner[key] = str(model)
 
 

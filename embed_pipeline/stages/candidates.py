@@ -12,7 +12,7 @@ from embed_pipeline.errors import EmbedPipelineError, ModelAccessError
 from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import EncoderSettings, Settings
-from embed_pipeline.settings.evaluation import is_address
+from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.stages.declare import Stage, StageRun, Version, never_moved
 from embed_pipeline.stages.embeddings import ENCODERS
 from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, evaluated_sets, gold_external

@@ -8,6 +8,8 @@ from embed_pipeline.store.artifacts import Artifact
 
 ENCODERS = "encoders"
 """File of an artifact that names further encoders by their version."""
+TEACHER = "teacher_encoder"
+"""In the summary of a model: the encoder of the endpoint that it was distilled from."""
 
 
 def encoders_in_use(settings: Settings) -> Callable[[Iterable[Artifact]], set[str]]:
@@ -37,11 +39,14 @@ def _base_model(settings: Settings) -> list[str]:
 
 
 def _versions(artifact: Artifact) -> list[str]:
-    """Of the model that an artifact holds, of the base model that it was made with, and of candidates it measured."""
+    """Of the model that an artifact holds, of what it was made with (base model, a teacher's endpoint), and of
+    candidates it measured.
+    """
     from embed_pipeline.encoders.spec import SPEC_FILE, EncoderSpec
 
     try:
-        found = [artifact.manifest().external.get("base_model")]
+        manifest = artifact.manifest()
+        found = [manifest.external.get("base_model"), manifest.summary.get(TEACHER)]
         if (artifact.path / SPEC_FILE).is_file():
             found.append(EncoderSpec.load(artifact.path).version())
         if (artifact.path / f"{ENCODERS}.json").is_file():

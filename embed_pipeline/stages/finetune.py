@@ -2,7 +2,9 @@
 
 from embed_pipeline import charts
 from embed_pipeline.settings import Settings
+from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.stages.declare import StageRun, Version, stage
+from embed_pipeline.stages.embeddings import TEACHER
 from embed_pipeline.stages.inputs import BASE_MODEL, base_model_version
 from embed_pipeline.store.artifacts import Artifact
 
@@ -59,7 +61,9 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
         run.work,
         settings.encoder.device,
         run.home / FOLDER,
+        run.home / "cache",
     )
+    _tell_teacher(run)
     run.summary |= {
         "rows": report.rows,
         "batch_size": report.batch_size,
@@ -74,3 +78,14 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
     for name, curve in {"learning rate": "learning_rate", "gradient norm": "grad_norm"}.items():
         run.charts[name] = charts.lines(name, {name: report.curve(curve)}, "step", name)
     run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")
+
+
+def _tell_teacher(run: StageRun) -> None:
+    """What an endpoint was asked for, and which vectors it gave, so that they are kept."""
+    teacher = run.settings.finetune.teacher
+    if teacher is None or not is_address(teacher):
+        return
+    from embed_pipeline.finetune.teacher_endpoint import encoder_version, spending
+
+    run.cost |= spending(run.home / "cache", run.work, teacher)
+    run.summary[TEACHER] = encoder_version(run.work)

@@ -7,6 +7,7 @@ forward and backward under DistributedDataParallel; rank 0 writes the gradients 
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
@@ -16,6 +17,7 @@ from embed_pipeline.encoders.torch_encoder import load_sentence_transformer
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.gather import from_others
 from embed_pipeline.finetune.losses import build_loss
+from embed_pipeline.finetune.teacher import load_teacher
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows
 
@@ -45,7 +47,8 @@ def main(spec_json: str, settings_json: str, out: str) -> None:
         if getattr(module, "model", None) is model:
             module.model = shared
     rank = int(os.environ["RANK"])
-    collate = Collator(uneven_rows(), model.preprocess, spec, settings, None, from_others)
+    teacher = load_teacher(uneven_rows(), spec, settings, Path(out).parent / "work", "cpu")
+    collate = Collator(uneven_rows(), model.preprocess, spec, settings, teacher, from_others)
     batch = collate([{"row": row} for row in range(3 * rank, 3 * rank + 3)])
     loss(columns_of(batch), batch["label"]).backward()
     if rank == 0:

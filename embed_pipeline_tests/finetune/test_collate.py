@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, row_keys
 from embed_pipeline.finetune.collate import Collator, Passage, answers, negatives_of, positive_of
+from embed_pipeline.finetune.teacher import PairTeacher
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline.text.forms import same_text_key
 from embed_pipeline_tests.finetune.build import rows
@@ -110,11 +111,12 @@ def _about(row, other):
 
 def test_teacher_scores_stand_where_the_passages_are():
     made = rows(3)
-    collate = collator(made, 1, teacher=[[3.0, 1.0], [2.0, 0.5], [4.0, -1.0]])
+    collate = collator(made, 1, teacher=PairTeacher([[3.0, 1.0], [2.0, 0.5], [4.0, -1.0]]))
     columns = collate.columns([2, 0])
-    teacher = collate.labels([2, 0], columns)["teacher"]
+    labels = collate.labels([2, 0], columns)
     assert [column.name for column in columns] == ["p2", "p0", "p1"]
-    assert teacher.tolist() == [[4.0, -1.0, 0.0], [0.0, 3.0, 1.0]]
+    assert labels["teacher"].tolist() == [[4.0, -1.0, 0.0], [0.0, 3.0, 1.0]]
+    assert labels["taught"].tolist() == labels["own"].tolist() == [[True, True, False], [False, True, True]]
 
 
 def test_prompts_and_lengths_of_each_role():

@@ -10,6 +10,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.losses import build_loss, offered_dimensions
 from embed_pipeline.finetune.objectives import Group, InBatch, inner_product
+from embed_pipeline.finetune.teacher import PairTeacher
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import rows, tiny_model
 
@@ -26,7 +27,9 @@ def problem(tmp_path):
 
 
 def batch_of(model, spec, chosen=range(4), teacher=TEACHER):
-    batch = Collator(rows(6), model.preprocess, spec, SETTINGS, teacher)([{"row": index} for index in chosen])
+    batch = Collator(rows(6), model.preprocess, spec, SETTINGS, PairTeacher(teacher))(
+        [{"row": index} for index in chosen]
+    )
     columns = [
         {name.removeprefix(f"{role}_"): value for name, value in batch.items() if name.startswith(role)}
         for role in ("query", "passage")

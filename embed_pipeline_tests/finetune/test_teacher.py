@@ -6,7 +6,7 @@ import pytest
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
-from embed_pipeline.finetune.teacher import teacher_scores, teacher_version
+from embed_pipeline.finetune.teacher import load_teacher, teacher_version
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import retrieval_set, rows, tiny_cross_encoder, tiny_model
@@ -28,10 +28,16 @@ def settings(name, objective="kl", **changes):
     )
 
 
+def own_scores(made, settings, spec, work):
+    """Per row those of its positive and of its negative."""
+    teacher = load_teacher(made, spec, settings, work, "cpu")
+    return [teacher.scores([row], [one.positive, one.negatives[0]], [[0, 1]])[0][0] for row, one in enumerate(made)]
+
+
 def test_scores_of_a_cross_encoder_are_its_logits(tmp_path):
     name = tiny_cross_encoder(tmp_path / "teacher")
     made = rows(3)
-    found = teacher_scores(made, settings(name), tmp_path, "cpu")
+    found = own_scores(made, settings(name), tiny_model(tmp_path / "base"), tmp_path)
     model = CrossEncoderModel.load(name, "cpu", 48)
     expected = model.scores([(row.question, text) for row in made for text in (row.positive, row.negatives[0])])
     np.testing.assert_allclose(np.ravel(found), expected, atol=1e-5)
@@ -40,7 +46,7 @@ def test_scores_of_a_cross_encoder_are_its_logits(tmp_path):
 def test_scores_of_an_embedding_model_are_cosines_over_the_temperature(tmp_path):
     spec = tiny_model(tmp_path / "teacher")
     made = rows(3)
-    found = teacher_scores(made, settings(spec.model), tmp_path, "cpu")
+    found = own_scores(made, settings(spec.model), spec, tmp_path)
     encoder = TorchEncoder.load(spec, "cpu")
     query = encoder.encode([made[0].question], "query")[0]
     passages = encoder.encode([made[0].positive, made[0].negatives[0]], "passage")
@@ -50,7 +56,7 @@ def test_scores_of_an_embedding_model_are_cosines_over_the_temperature(tmp_path)
 def test_nothing_is_scored_for_other_objectives(tmp_path):
     plain = FinetuneSettings()
     assert teacher_version(plain) is None
-    assert teacher_scores(rows(3), plain, tmp_path, "cpu") is None
+    assert load_teacher(rows(3), tiny_model(tmp_path), plain, tmp_path, "cpu") is None
 
 
 def test_another_teacher_is_another_version(tmp_path):

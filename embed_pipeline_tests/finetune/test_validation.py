@@ -6,12 +6,15 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.evaluation.retrieve import bm25_run
+from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
 from embed_pipeline.finetune import validation
 from embed_pipeline.finetune.guards import mean_cosine
+from embed_pipeline.finetune.train import finetune
 from embed_pipeline.finetune.validation import Validator, ndcg
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline_tests.finetune.build import retrieval_set, tiny_model
+from embed_pipeline.retrieval.fusion import convex
+from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline_tests.finetune.build import retrieval_set, rows, tiny_model
 
 
 @given(
@@ -106,3 +109,34 @@ def test_a_set_that_the_pool_covers_is_measured_whole(tmp_path):
     validator = Validator(retrieval_set(15), spec, 32, seed=0)
     validator.measure(TorchEncoder.load(spec, "cpu").model)
     assert validator.pool == list(range(15))
+
+
+def test_fused_it_is_the_hybrid_of_the_evaluation_also_over_the_pool(tmp_path, monkeypatch):
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
+
+    spec, judged = tiny_model(tmp_path), retrieval_set(40)
+    encoder = TorchEncoder.load(spec, "cpu")
+    for depth in (100, 6):
+        monkeypatch.setattr(validation, "POOL_DEPTH", depth)
+        validator = Validator(judged, spec, 32, seed=0, fused=True)
+        first = validator.measure(encoder.model)
+        hybrid = convex(bm25_run(judged, depth), dense_run(judged, encoder, depth), 10)
+        measured = pytrec_eval.RelevanceEvaluator(dict(judged.qrels), {"ndcg_cut.10"}).evaluate(hybrid)
+        theirs = float(np.mean([one["ndcg_cut_10"] for one in measured.values()]))
+        assert first.ndcg == pytest.approx(theirs, abs=1e-6)
+        assert validator.measure(encoder.model).ndcg == first.ndcg
+        resumed = Validator(judged, spec, 32, seed=0, fused=True)
+        resumed.pool = validator.pool
+        assert resumed.measure(encoder.model).ndcg == first.ndcg
+    assert first.ndcg > Validator(judged, spec, 32, seed=0).measure(encoder.model).ndcg
+
+
+def test_a_training_is_picked_by_what_the_settings_ask_for(tmp_path):
+    spec = tiny_model(tmp_path / "base")
+    figures = {}
+    for chosen in ("dense", "hybrid"):
+        settings = FinetuneSettings(epochs=1, batch_size=16, warmup_steps=1, validate_on=chosen, hard_negatives=0)
+        folder = tmp_path / chosen
+        report = finetune(rows(32), retrieval_set(32), spec, settings, folder / "out", folder / "work", "cpu")
+        figures[chosen] = report.base_validation
+    assert figures["hybrid"] > figures["dense"]

@@ -1,9 +1,7 @@
 """candidate_metrics on real parts: a model folder, a server on a loopback socket, and one that is not there."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -26,46 +24,17 @@ from embed_pipeline.stages.eval import RUNS
 from embed_pipeline.stages.graph import selection, stages
 from embed_pipeline.stages.run import StageResult, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline_tests.embeddings_server import EmbeddingsServer, embeddings_server
 from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 from embed_pipeline_tests.finetune.build import tiny_model
 
 SET = numbered_set(30)
 
 
-class Answering(BaseHTTPRequestHandler):
-    """Embeds by words, as :class:`WordEncoder` does; wants a key."""
-
-    def do_GET(self) -> None:
-        self._send({"data": [{"id": "words"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append((body, self.headers.get("authorization")))  # type: ignore[attr-defined]
-        vectors = WordEncoder().encode(body["input"], "query")
-        rows = [{"index": place, "embedding": vector.tolist()} for place, vector in enumerate(vectors)]
-        self._send({"model": "words", "data": rows})
-
-    def _send(self, value: object) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    found.asked = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.shutdown()
-    found.server_close()
-    thread.join(10)
+def server() -> Iterator[EmbeddingsServer]:
+    with embeddings_server() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +88,7 @@ def inputs_spec(settings: Settings):
 
 def test_a_model_an_endpoint_and_one_that_is_missing(tmp_path, server, monkeypatch):
     monkeypatch.setenv("EMBEDDINGS_API_KEY", "key-of-a-test")
-    url = f"http://127.0.0.1:{server.server_port}/v1"
+    url = server.url
     tiny_model(tmp_path / "other", query_prompt="")
     (tmp_path / "nothing").mkdir()
     names = [url, str(tmp_path / "other"), str(tmp_path / "nothing")]
