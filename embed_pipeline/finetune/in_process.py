@@ -38,10 +38,11 @@ def train_here(
     from transformers import set_seed
 
     settings, spec = job.settings, job.spec
-    teacher = load_teacher(job.rows, spec, settings, checkpoints.folder.parent, device, cache)
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
+    model = trainable_model(job, device)
+    rows = _as_trained_on(job, model)
+    teacher = load_teacher(rows, spec, settings, checkpoints.folder.parent, device, cache)
     with task("train", job.steps) as progress:
-        model = trainable_model(job, device)
         encoded_at_once = 128 if device.startswith("cuda") else 32
         validation = job.validation if job.validation is not None and job.validation.queries else None
         measured_at = measuring_steps(job.steps_per_epoch, job.steps, settings)
@@ -61,7 +62,6 @@ def train_here(
             base_weights=copied_weights(model) if settings.base_weight and not settings.lora.rank else None,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
-        rows = _as_trained_on(job, model)
         collator = Collator(rows, model.preprocess, spec, settings, teacher, from_others)
         trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
