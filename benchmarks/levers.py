@@ -89,12 +89,17 @@ class Lever:
 
 
 FAST = {"precision": "bf16", "dropout": 0.0, "attention_implementation": "eager"}
+FILLED = {**FAST, "same_document_share": 0.5}
+CROPPED = {**FILLED, "crop": "evidence"}
 LEVERS = {
     "before": Lever(),
     "fast": Lever(settings=FAST),
     "words": Lever(0.6, settings=FAST),
-    "words, filled": Lever(0.6, settings={**FAST, "same_document_share": 0.5}),
-    "words, filled, crop": Lever(0.6, settings={**FAST, "same_document_share": 0.5, "crop": "evidence"}),
+    "words, filled": Lever(0.6, settings=FILLED),
+    "words, filled, crop": Lever(0.6, settings=CROPPED),
+    "filled, crop": Lever(settings=CROPPED),
+    "filled, crop, names": Lever(settings=CROPPED, names=0.5),
+    "people": Lever(settings={**FAST, "epochs": 3}, people=True),
 }
 
 
