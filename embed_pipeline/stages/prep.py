@@ -36,6 +36,8 @@ MINING = (
     "prep.exclude_same_document",
     "prep.denoise",
     "prep.denoise_threshold",
+    "prep.relabel",
+    "prep.relabel_threshold",
     "prep.approximate_above",
     "prep.approximate_index",
 )
@@ -190,7 +192,8 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
         version = find_base_model(name, setting=CROSS_ENCODER).content_sha256
         cache = run.home / "cache" / "cross_encoder.sqlite"
         scores = PairScores(cache, version, lambda: CrossEncoderModel.load(name, device).scores)
-        return lambda asked, shown: CrossEncoderDenoiser(scores, chosen.denoise_threshold, asked, shown), None
+        limits = chosen.denoise_threshold, chosen.relabel_threshold
+        return lambda asked, shown: CrossEncoderDenoiser(scores, *limits, asked, shown), None
     from embed_pipeline.llm.engines import open_client
     from embed_pipeline.prep.mining.denoisers import LlmDenoiser
 
@@ -220,6 +223,7 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
     version="6",
     storage="table",
     schema=tables.TrainingSet,
+    settings=("prep.imported_weight",),
     kinds=("polars", "parquet", "json"),
     family="training_set",
 )
@@ -228,20 +232,26 @@ def training_set(
 ) -> None:
     """One row per (question, positive), unrolled; beside it the recipe's JSON, triplets and the validation set.
 
+    Rows of imported questions stand there prep.imported_weight times; in the files for other tools each stands once.
+    What a later look found to answer a question (prep.relabel) is a positive of it.
+
     The mining args in the recipe's file are those the negatives were first computed with; they are not part of the
     key, since other settings may give the same negatives.
     """
     from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
     from embed_pipeline.prep.benchmark import build_retrieval_set
-    from embed_pipeline.prep.training_set import unroll
+    from embed_pipeline.prep.mining.relabel import with_relabelled, with_relabelled_scores
+    from embed_pipeline.prep.training_set import unroll, weighted
 
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
-    mined = mined_negatives.frame()
-    frame = unroll(pairs, mined, cut, parts)
+    mined, rejected = mined_negatives.frame(), mined_negatives.frame("rejected")
+    once = unroll(with_relabelled(pairs, rejected), mined, cut, parts)
+    frame = weighted(once, pairs, run.settings.prep.imported_weight)
     run.write_table(frame)
-    write_recipe_files(frame, mined, cut, _mining_args(run, mined_negatives), run.folder)
-    write_triplets(frame, run.folder / "triplets.jsonl")
+    scored = with_relabelled_scores(mined, rejected)
+    write_recipe_files(once, scored, cut, _mining_args(run, mined_negatives), run.folder)
+    write_triplets(once, run.folder / "triplets.jsonl")
     validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
     if validation.queries:
         write_retrieval_set(validation, run.folder / "validation", "validation")

@@ -18,7 +18,7 @@ def test_what_is_above_the_threshold_is_dropped(tmp_path):
     probabilities = np.sort(1 / (1 + np.exp(-logits.astype(np.float64))))
     threshold = float((probabilities[2] + probabilities[3]) / 2)
     scores = PairScores(tmp_path / "c.sqlite", "1", lambda: model.scores)
-    denoiser = CrossEncoderDenoiser(scores, threshold, QUESTIONS, PASSAGES)
+    denoiser = CrossEncoderDenoiser(scores, threshold, 0.9, QUESTIONS, PASSAGES)
     assert denoiser.answers(PAIRS).tolist() == (1 / (1 + np.exp(-logits)) > threshold).tolist()
     assert denoiser.answers(PAIRS).sum() == 3
     assert denoiser.answers([]).tolist() == []
