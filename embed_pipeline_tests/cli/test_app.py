@@ -308,51 +308,14 @@ def test_a_language_model_denoises_what_was_mined(tmp_path):
         made = author.answered["requests"] - before
         assert cli(*options, "--force", "mined_negatives", cwd=tmp_path).returncode == 0
         assert author.answered["requests"] - before == made  # every answer is paid for once
-        mined = Store(tmp_path / "home").current("mined_negatives")
-        again = cli("run", "--to", "training_set", *common, "--set", "prep.relabel=true", cwd=tmp_path)
-        assert again.returncode == 0, again.stderr
-        assert author.answered["requests"] - before == made
-    relabelled = Store(tmp_path / "home").current("mined_negatives").frame("rejected").filter(reason="relabelled")
-    trained = Store(tmp_path / "home").current("training_set").frame()
-    positives = set(trained.select("question_id", "positive_id").iter_rows())
-    assert positives.issuperset(relabelled.select("question_id", "passage_id").iter_rows())
+    mined = Store(tmp_path / "home").current("mined_negatives")
     questions = mined.frame().height
     assert planned["mined_negatives"]["calls"] == 5 * questions and not planned["mined_negatives"]["rough"]
     reasons = mined.frame("rejected")["reason"].to_list()
-    assert reasons.count("denoised") == relabelled.height > 0
+    assert reasons.count("denoised") > 0
     taken = mined.frame()["negative_ids"].list.len().sum()
     assert made == reasons.count("denoised") + taken
     assert mined.manifest().cost["requests"] == made
-
-
-def test_imported_questions_stand_beside_generated_ones(tmp_path):
-    from embed_pipeline.store.artifacts import Store
-
-    (tmp_path / "docs").mkdir()
-    own = []
-    for path in sorted(DOCUMENTS.iterdir())[:10]:
-        shutil.copy(path, tmp_path / "docs")
-        own.append({"question": f"people ask about {path.stem}", "passage_ids": [f"{path.name}#0000"]})
-    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, own)))
-    chosen = ["sdg.import_from=own.jsonl", "sdg.also_generate=true", "sdg.max_questions=120", "prep.imported_weight=3"]
-    options = ["--corpus", "docs", "--home", "home", *(part for one in chosen for part in ("--set", one))]
-    done = cli("run", "--to", "training_set", *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    store = Store(tmp_path / "home")
-    asked = dict(store.current("qa_pairs").frame().select("question_id", "generator").iter_rows())
-    rows = store.current("training_set").frame()["question_id"].value_counts()
-    times = {asked[name] == "imported": set() for name in asked}
-    for name, count in rows.iter_rows():
-        times[asked[name] == "imported"].add(count)
-    assert min(times[True]) == 3 and {count % 3 for count in times[True]} == {0}
-    assert 1 in times[False]
-    assert store.current("qa_candidates").manifest().summary["imported"] == len(own)
-    assert store.current("qa_pairs").manifest().summary["imported_questions"] == len(own)
-    plan = json.loads(cli("run", "--to", "training_set", *options, "--plan", "--json", cwd=tmp_path).stdout)
-    assert {row["action"] for row in plan["assets"]} == {"reuse"}
-    heavier = [*options, "--set", "prep.imported_weight=4"]
-    plan = json.loads(cli("run", "--to", "training_set", *heavier, "--plan", "--json", cwd=tmp_path).stdout)
-    assert [row["asset"] for row in plan["assets"] if row["action"] == "compute"] == ["training_set"]
 
 
 def test_prompts_are_written_to_be_edited_and_a_broken_one_is_refused(tmp_path, corpus):

@@ -1,27 +1,33 @@
 """Questions from several sources, as the stages of sdg make one table of them."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages import sdg
-from embed_pipeline.stages.declare import StageRun, stage
+from embed_pipeline.stages import prep, sdg
+from embed_pipeline.stages.declare import Stage, StageRun, no_external, stage
 from embed_pipeline.stages.provenance import lineage
 from embed_pipeline.stages.run import StageResult, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline_tests.llm.chat_server import serving
+from embed_pipeline_tests.prep.build import WordEncoder
 from embed_pipeline_tests.sdg.author import Author
-from embed_pipeline_tests.sdg.generation.test_generate import Words, corpus_of
+from embed_pipeline_tests.sdg.generation.test_generate import corpus_of
 
+SPLIT = ("prep.train_ratio=0.8", "prep.validation_ratio=0.2", "prep.test_ratio=0", "eval.gold=/gold")
 PLAIN = ("sdg.min_question_chars=5", "sdg.bundle_similarity=0.3", "sdg.questions_per_passage=2")
 BESIDE = "sdg.also_generate=true"
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Store:
-    monkeypatch.setattr(StageRun, "base_encoder", lambda _: Words())
+    monkeypatch.setattr(StageRun, "base_encoder", lambda _: WordEncoder())
     return Store(tmp_path / "home")
 
 
@@ -44,6 +50,10 @@ def stored(store: Store, name: str, table: pl.DataFrame) -> Artifact:
     return run_stage(declared, load_settings(None, None, (), {}), store, {}).artifact
 
 
+def ran(store: Store, declared: Stage, inputs: Mapping[str, Artifact], *overrides: str) -> Artifact:
+    return run_stage(declared, load_settings(None, None, (*PLAIN, *overrides), {}), store, inputs).artifact
+
+
 def candidates(store: Store, *overrides: str, documents: int = 6) -> StageResult:
     corpus = corpus_of(documents)
     inputs = {name: stored(store, name, getattr(corpus, name)) for name in ("documents", "passages")}
@@ -53,6 +63,16 @@ def candidates(store: Store, *overrides: str, documents: int = 6) -> StageResult
 def pairs(store: Store, made: StageResult, *overrides: str, documents: int = 6) -> pl.DataFrame:
     inputs = {"qa_candidates": made.artifact, "passages": stored(store, "passages", corpus_of(documents).passages)}
     return run_stage(sdg.qa_pairs, load_settings(None, None, (*PLAIN, *overrides), {}), store, inputs).artifact.frame()
+
+
+def trained_on(store: Store, own: Path, *overrides: str) -> tuple[Artifact, Artifact]:
+    """The negatives and the training set of questions of one's own beside the offline generator's."""
+    chosen = (*PLAIN, f"sdg.import_from={own}", BESIDE, *SPLIT, *overrides)
+    made = {name: stored(store, name, getattr(corpus_of(12), name)) for name in ("documents", "passages")}
+    for declared in (sdg.qa_candidates, sdg.qa_pairs, prep.splits, prep.mined_negatives, prep.training_set):
+        known = replace(declared, external=no_external) if declared.group == "prep" else declared
+        made[declared.name] = ran(store, known, {name: made[name] for name in declared.inputs}, *chosen)
+    return made["mined_negatives"], made["training_set"]
 
 
 def sources(frame: pl.DataFrame) -> set[str]:
@@ -132,3 +152,33 @@ def test_the_settings_that_were_there_before_leave_the_key_as_it_was(store, own)
     after = load_settings(None, None, (f"sdg.import_from={own}", "sdg.also_generate=false"), {})
     assert sdg.qa_candidates.settings_part(before) == sdg.qa_candidates.settings_part(after)
     assert "sdg.also_generate" not in sdg.qa_candidates.settings_part(before)
+
+
+def test_imported_questions_weigh_in_training_and_stand_once_in_the_files_for_other_tools(store, own):
+    once, thrice = (trained_on(store, own, f"prep.imported_weight={weight}")[1] for weight in (1, 3))
+    frame, weighed = once.frame(), Counter(thrice.frame()["question"])
+    imported = {json.loads(line)["question"] for line in own.read_text().splitlines()}
+    assert imported & set(weighed)
+    assert weighed == {
+        name: (3 if name in imported else 1) * count for name, count in Counter(frame["question"]).items()
+    }
+    for name in ("triplets.jsonl", "train_mined.automodel.json", "train_mined.automodel_unrolled.json"):
+        assert thrice.file(name).read_bytes() == once.file(name).read_bytes()
+    assert thrice.manifest().summary["rows"] > once.manifest().summary["rows"] == frame.height
+
+
+def test_what_a_language_model_calls_an_answer_becomes_a_row_of_the_training_set(store, own):
+    author = Author(faults=False)
+    with serving(author) as server:
+        judging = ("sdg.engine=offline", *llm(server.url), "prep.denoise=llm", "prep.hard_negative_margin=1")
+        dropped, before = trained_on(store, own, *judging)
+        asked = author.answered["requests"]
+        mined, after = trained_on(store, own, *judging, "prep.relabel=true")
+        assert author.answered["requests"] == asked > 0  # every answer is stored
+    known = mined.frame("rejected").filter(reason="relabelled").select("question_id", "passage_id")
+    assert known.equals(dropped.frame("rejected").filter(reason="denoised").select("question_id", "passage_id"))
+    rows = [set(one.frame().select("question_id", "positive_id").iter_rows()) for one in (before, after)]
+    assert rows[1] - rows[0] == set(known.iter_rows()) != set()
+    told = {row["question_id"]: row["pos_doc"] for row in after.json("train_mined.automodel")["data"]}
+    assert all(len(told[name]) > 1 and min(one["score"] for one in told[name]) > -1 for name in known["question_id"])
+    assert mined.manifest().summary["relabelled"] == known.height
