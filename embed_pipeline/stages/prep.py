@@ -163,6 +163,7 @@ def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs:
 def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     from embed_pipeline.encoders.torch_encoder import resolve_device
     from embed_pipeline.prep.mining.negatives import mine_negatives
+    from embed_pipeline.prep.mining.relabel import relabelled_table
 
     device = resolve_device(run.settings.encoder.device)
     denoiser, ledger = _denoiser(run)
@@ -173,6 +174,8 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
     encoder.spec.save(run.folder)
     run.summary |= mined.summary
     run.charts |= _mining_charts(mined.table, mined.rejected)
+    if run.settings.prep.relabel:
+        run.charts["became positives"] = relabelled_table(mined.rejected, pairs, cut)
     if ledger is not None:
         run.cost |= ledger.totals()
 

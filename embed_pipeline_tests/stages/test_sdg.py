@@ -182,3 +182,4 @@ def test_what_a_language_model_calls_an_answer_becomes_a_row_of_the_training_set
     told = {row["question_id"]: row["pos_doc"] for row in after.json("train_mined.automodel")["data"]}
     assert all(len(told[name]) > 1 and min(one["score"] for one in told[name]) > -1 for name in known["question_id"])
     assert mined.manifest().summary["relabelled"] == known.height
+    assert mined.manifest().charts["became positives"].startswith(f"{known.height} in all.")

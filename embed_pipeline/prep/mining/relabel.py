@@ -12,10 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from embed_pipeline import charts
+from embed_pipeline.charts import escaped
 from embed_pipeline.prep.mining.miner import MiningResult, Rejected
 from embed_pipeline.prep.mining.rules import CODE
 
 RELABELLED = "relabelled"
+SHOWN, CHARS = 20, 300
 
 
 def relabelled(rejected: Rejected, sure: Collection[tuple[int, int]]) -> Rejected:
@@ -79,3 +82,18 @@ def _extended(frame: pl.DataFrame, rejected: pl.DataFrame, lists: dict[str, str]
     joined = frame.join(more, on="question_id", how="left", maintain_order="left")
     longer = [pl.concat_list(name, pl.col(f"more_{name}").fill_null([])).alias(name) for name in lists]
     return joined.with_columns(longer).select(frame.columns)
+
+
+def relabelled_table(rejected: pl.DataFrame, qa_pairs: pl.DataFrame, passages: pl.DataFrame) -> str:
+    """Some of the passages that became positives, as Markdown for people to look at; texts are escaped."""
+    found = rejected.filter(pl.col("reason") == RELABELLED)
+    shown = (
+        found.head(SHOWN)
+        .join(qa_pairs.select("question_id", "question"), on="question_id", maintain_order="left")
+        .join(passages.select("passage_id", "text"), on="passage_id", maintain_order="left")
+    )
+    rows = [
+        (*(escaped(row[name], CHARS) for name in ("question", "passage_id", "text")), f"{row['score']:.3f}")
+        for row in shown.iter_rows(named=True)
+    ]
+    return f"{found.height:,} in all.\n\n" + charts.table(("question", "passage", "its text", "cosine"), rows)
