@@ -56,7 +56,7 @@ class CrossEncoderDenoiser:
         texts = [(self._questions[question], self._passages[passage]) for question, passage in pairs]
         logits = self._scores.of(texts, "denoise negatives").astype(np.float64)
         probabilities = 1 / (1 + np.exp(-logits))
-        self.sure |= {pairs[place] for place in np.flatnonzero(probabilities > self._sure_above)}
+        self.sure |= {pairs[place] for place in np.flatnonzero(probabilities > self._sure_above).tolist()}
         found: NDArray[np.bool_] = probabilities > self._threshold
         return found
 

@@ -3,6 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embed_pipeline.prep.mining.check import check_negatives
 from embed_pipeline.prep.mining.negatives import mine_negatives
@@ -121,6 +123,24 @@ def test_the_training_set_has_a_row_for_it():
     scored = with_relabelled_scores(mined.table, mined.rejected).filter(question_id="q").to_dicts()[0]
     assert scored["positive_ids"] == ["a#0", ANSWER]
     assert scored["positive_scores"][1] == mined.rejected.filter(reason="relabelled")["score"][0]
+
+
+PAIRS = st.sets(st.tuples(st.sampled_from([text for text, _ in ASKED.values()]), st.sampled_from(sorted(TEXTS))))
+
+
+@given(PAIRS, PAIRS, st.sampled_from(["top", "random"]))
+def test_whatever_a_judge_says_no_rule_is_broken_and_nothing_unsure_becomes_a_positive(answering, sure, choice):
+    class Any(Judge):
+        def answers(self, pairs):
+            named = [(self.asked[q], next(name for name in TEXTS if TEXTS[name][0] == self.shown[p])) for q, p in pairs]
+            self.sure |= {pair for pair, name in zip(pairs, named, strict=True) if name in answering & sure}
+            return np.array([name in answering for name in named], bool)
+
+    pairs, passages, splits, settings = tables(hard_negatives=2, hard_negative_choice=choice, hard_negative_last_rank=5)
+    mined = mine_negatives(pairs, passages, splits, ENCODER, settings, Any)
+    assert check_negatives(mined.table, pairs, passages, splits, mined.rejected, settings) == []
+    for question, passage in mined.rejected.filter(reason="relabelled").select("question_id", "passage_id").iter_rows():
+        assert (ASKED[question][0], passage.partition("#")[0]) in answering & sure
 
 
 def test_without_any_the_tables_stay_as_they_are():
