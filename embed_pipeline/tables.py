@@ -201,14 +201,17 @@ class RejectedNegatives(dy.Schema):
     reason = _text(
         "Why it was not taken.",
         regex="^(positive|near_duplicate|sibling|held_out|same_document|before_first_rank|above_margin|holds_evidence"
-        "|denoised)$",
+        "|denoised|relabelled)$",
     )
 
 
 class TrainingSet(dy.Schema):
     """One row per (question, positive), unrolled."""
 
-    row_id = _text("question id, or question id _ i for several positives.", primary_key=True)
+    row_id = _text(
+        "question id, or question id _ i for several positives; ~ n after it for a repeat (prep.imported_weight).",
+        primary_key=True,
+    )
     question_id = _text("Question.")
     question = _text("Its text.", min_length=1)
     positive_id = _text("Passage.")

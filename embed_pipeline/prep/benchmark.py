@@ -4,10 +4,13 @@ from collections import defaultdict
 
 import polars as pl
 
+from embed_pipeline.prep.splits.spread import LEAST_GROUPS
 from embed_pipeline.records import RetrievalSet, passage_text
 
 ENOUGH_QUESTIONS = 20
 """With this many other questions, those that stand word for word in their passage are left out."""
+ENOUGH_IMPORTED = 30
+"""With this many imported questions about ten groups of documents, as a verdict takes, generated ones are left out."""
 SLICES = ("query_type", "reasoning_type", "hop_count")
 
 
@@ -16,8 +19,10 @@ def build_retrieval_set(
 ) -> RetrievalSet:
     """Questions of ``split`` against all passages.
 
-    Near-duplicates of a positive are relevant as well (relevance 1). Questions with ``mask_evidence`` are
-    sentences of their passage and easy for any system; they are left out when at least 20 others remain.
+    Near-duplicates of a positive are relevant as well (relevance 1). Where there are imported questions and others,
+    the imported ones stand for what people ask: with at least 30 of them about at least ten components the others are
+    left out. Questions with ``mask_evidence`` are sentences of their passage and easy for any system; they are left
+    out when at least 20 others remain.
 
     Returns:
         A retrieval set sorted by question id, with slices by query type, reasoning type and hop count, clustered by
@@ -26,6 +31,10 @@ def build_retrieval_set(
     chosen = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == split))
     components = dict(chosen.select("item_id", "component").iter_rows())
     questions = qa_pairs.filter(pl.col("question_id").is_in(chosen["item_id"].implode())).sort("question_id")
+    imported = questions.filter(pl.col("generator") == "imported")
+    groups = {components[question] for question in imported["question_id"]}
+    if imported.height >= ENOUGH_IMPORTED and len(groups) >= LEAST_GROUPS:
+        questions = imported
     plain = questions.filter(~pl.col("mask_evidence"))
     if plain.height >= ENOUGH_QUESTIONS:
         questions = plain

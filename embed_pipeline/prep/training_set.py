@@ -70,6 +70,19 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
     return validate(TrainingSet, pl.DataFrame(rows, schema=empty(TrainingSet).schema))
 
 
+def weighted(training_set: pl.DataFrame, qa_pairs: pl.DataFrame, weight: int) -> pl.DataFrame:
+    """The rows of imported questions ``weight`` times; the n-th has ``~n`` after its row id.
+
+    Rows of one question never meet in a batch, so that repeats are no negatives of each other.
+    """
+    if weight == 1:
+        return training_set
+    imported = qa_pairs.filter(pl.col("generator") == "imported")["question_id"]
+    rows = training_set.filter(pl.col("question_id").is_in(imported.implode()))
+    again = [rows.with_columns(row_id=pl.col("row_id") + f"~{number}") for number in range(2, weight + 1)]
+    return validate(TrainingSet, pl.concat([training_set, *again]).sort("question_id", maintain_order=True))
+
+
 def _holding(pairs: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> list[list[str]]:
     """Per question the names of the texts that hold evidence of it."""
     names = list(texts)

@@ -88,6 +88,14 @@ def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str])
     return tables.validate(tables.QaCandidates, distinct)
 
 
+def joined(imported: pl.DataFrame, generated: pl.DataFrame) -> pl.DataFrame:
+    """Two :class:`embed_pipeline.tables.QaCandidates` as one; of equal ids the imported question is kept."""
+    if imported.is_empty():
+        return generated
+    distinct = pl.concat([imported, generated]).unique("question_id", keep="first", maintain_order=True)
+    return distinct.sort("question_id")
+
+
 def set_aside_frame(rows: Iterable[tuple[str, str, str]]) -> pl.DataFrame:
     """The :class:`embed_pipeline.tables.SetAside` table of (step, record, reason), each once."""
     return pl.DataFrame(list(dict.fromkeys(rows)), schema=tables.empty(tables.SetAside).schema, orient="row")

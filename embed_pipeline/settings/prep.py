@@ -46,12 +46,28 @@ class PrepSettings(Section):
     denoise_threshold: float = Field(
         0.1, gt=0, le=1, description="Probability of relevance above which the cross-encoder drops a negative."
     )
+    relabel: bool = added(
+        False, "What denoising finds to answer the question becomes a positive of it; what is in doubt is dropped."
+    )
+    relabel_threshold: float = added(
+        0.9, "Probability of relevance above which the cross-encoder makes a positive of a negative.", gt=0, le=1
+    )
+    imported_weight: int = added(
+        1, "Times that an imported question stands in the training set; a generated one stands there once.", ge=1, le=50
+    )
     mining_rounds: int = Field(1, ge=1, le=5, description="Mine and train this often; later rounds mine anew.")
     leave_out_shared_words: float = added(
         0.0,
         "Share of the words shared with the passage that the training questions of the offline generator leave out.",
         ge=0,
         lt=1,
+    )
+    name_documents: float = added(
+        0.0,
+        "Share of the training questions of the offline generator that get words telling of their document, as people "
+        "say whose contract or manual they mean.",
+        ge=0,
+        le=1,
     )
     approximate_above: int = Field(
         10_000_000,
@@ -82,4 +98,15 @@ class PrepSettings(Section):
             raise ValueError("hard_negative_choice is random, but hard_negative_last_rank is not set")
         if self.denoise == "cross_encoder" and not self.cross_encoder:
             raise ValueError("denoise is cross_encoder, but cross_encoder names no model")
+        return self
+
+    @model_validator(mode="after")
+    def _can_relabel(self) -> "PrepSettings":
+        if self.relabel and self.denoise == "none":
+            raise ValueError("relabel is true, but denoise is none, so nobody looks at negatives; set denoise")
+        if self.relabel and self.relabel_threshold < self.denoise_threshold:
+            raise ValueError(
+                f"relabel_threshold ({self.relabel_threshold:g}) is smaller than denoise_threshold "
+                f"({self.denoise_threshold:g})"
+            )
         return self

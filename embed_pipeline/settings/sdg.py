@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from embed_pipeline.settings.section import Section, runtime
+from embed_pipeline.settings.section import Section, added, runtime
 
 KEY_VARIABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*)?_API_KEY")
 
@@ -105,6 +105,9 @@ class SdgSettings(Section):
         "training data with negatives (the recipe's files, Automodel, FlagEmbedding, sentence-transformers).",
         protected="path",
     )
+    also_generate: bool = added(
+        False, "With import_from: write questions as well, as engine says; an imported one wins over its likes."
+    )
     seed: int = Field(42, description="Seed of every random choice in this stage.")
     max_questions: int = Field(3200, ge=1, description="Upper bound of questions kept.")
     questions_per_passage: float = Field(
@@ -156,6 +159,11 @@ class SdgSettings(Section):
         None, "Folder with prompt files of your own; embed-pipeline prompts writes one.", protected="code"
     )
     llm: LLMSettings = LLMSettings()
+
+    @property
+    def generates(self) -> bool:
+        """Whether questions are written, be it beside imported ones."""
+        return self.import_from is None or self.also_generate
 
     @property
     def names_engine(self) -> bool:

@@ -55,7 +55,7 @@ def generation_estimate(settings: Settings, store: Store, passages: Artifact | N
     Args:
         passages: None while they are to be computed, then the size of the files must do.
     """
-    if settings.sdg.import_from is not None or not uses_llm(settings):
+    if not uses_llm(settings):
         return None
     from embed_pipeline.llm.engines import open_client
     from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly

@@ -24,9 +24,9 @@ QUERY_LOG = "eval.query_log"
 
 
 def uses_llm(settings: Settings) -> bool:
-    """Whether a chat endpoint writes the questions."""
+    """Whether a chat endpoint writes questions."""
     sdg = settings.sdg
-    return sdg.names_engine or (sdg.engine == "auto" and sdg.llm.base_url is not None)
+    return sdg.generates and (sdg.names_engine or (sdg.engine == "auto" and sdg.llm.base_url is not None))
 
 
 def base_model_version(settings: Settings) -> str:

@@ -23,6 +23,7 @@ from embed_pipeline.records import RetrievalSet, TrainingRow, passage_text
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.inputs import responses, uses_llm
+from embed_pipeline.tables import QaCandidates, empty
 
 if TYPE_CHECKING:
     from embed_pipeline.evaluation.evaluate import TunedEvaluation
@@ -128,7 +129,7 @@ def write_questions(
     """Questions about the passages that passed every filter: :class:`embed_pipeline.tables.QaPairs`.
 
     A language model writes them when ``sdg.llm`` names one, else the offline generator; or they are read from
-    ``sdg.import_from``.
+    ``sdg.import_from``; or both, with ``sdg.also_generate``.
 
     Args:
         encoder: of the base model, see :func:`load_encoder`.
@@ -147,10 +148,15 @@ def write_questions(
 
 
 def _candidates(corpus: Corpus, encoder: Encoder, settings: Settings, home: Path) -> pl.DataFrame:
-    if settings.sdg.import_from is not None:
-        from embed_pipeline.sdg.exchange.read import read_questions
+    from embed_pipeline.sdg.candidates import joined
 
-        return read_questions(settings.sdg.import_from.expanduser(), corpus.passages, corpus.documents).candidates
+    brought = empty(QaCandidates)
+    if settings.sdg.import_from is not None:
+        from embed_pipeline.sdg.exchange.read import import_questions
+
+        brought = import_questions(settings.sdg.import_from.expanduser(), corpus.passages, corpus.documents)
+    if not settings.sdg.generates:
+        return brought
     if uses_llm(settings):
         from embed_pipeline.llm.engines import open_client
         from embed_pipeline.sdg.generation import generate
@@ -158,10 +164,12 @@ def _candidates(corpus: Corpus, encoder: Encoder, settings: Settings, home: Path
         scope = sha256_json([settings.key_part(["sdg"]), corpus.passages["passage_id"].to_list()])
         client, ledger = open_client(settings.sdg, responses(home), scope)
         asked = generate.Corpus(corpus.documents, corpus.passages, encoder)
-        return generate.write_questions(asked, settings.sdg, client, ledger).candidates
-    from embed_pipeline.sdg.offline.generate import generate_offline
+        written = generate.write_questions(asked, settings.sdg, client, ledger, brought).candidates
+    else:
+        from embed_pipeline.sdg.offline.generate import generate_offline
 
-    return generate_offline(corpus.documents, corpus.passages, settings.sdg)
+        written = generate_offline(corpus.documents, corpus.passages, settings.sdg)
+    return joined(brought, written)
 
 
 def mine(corpus: Corpus, questions: pl.DataFrame, encoder: Encoder, settings: Settings | None = None) -> TrainingData:
@@ -179,7 +187,7 @@ def mine(corpus: Corpus, questions: pl.DataFrame, encoder: Encoder, settings: Se
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.mining.negatives import mine_negatives
     from embed_pipeline.prep.splits.split import split_items
-    from embed_pipeline.prep.training_set import unroll
+    from embed_pipeline.prep.training_set import unroll, weighted
 
     chosen = settings or load_settings()
     if chosen.prep.denoise != "none":
@@ -189,11 +197,12 @@ def mine(corpus: Corpus, questions: pl.DataFrame, encoder: Encoder, settings: Se
     device = resolve_device(chosen.encoder.device)
     mined = mine_negatives(questions, passages, splits, encoder, chosen.prep, device=device)
     validation = build_retrieval_set(questions, passages, splits, "validation", "validation")
+    rows = weighted(unroll(questions, mined.table, passages, splits), questions, chosen.prep.imported_weight)
     return TrainingData(
         splits,
         mined.table,
         mined.rejected,
-        [TrainingRow(**row) for row in unroll(questions, mined.table, passages, splits).to_dicts()],
+        [TrainingRow(**row) for row in rows.to_dicts()],
         validation if validation.queries else None,
         build_retrieval_set(questions, passages, splits, "test", "synthetic"),
     )

@@ -36,6 +36,8 @@ MINING = (
     "prep.exclude_same_document",
     "prep.denoise",
     "prep.denoise_threshold",
+    "prep.relabel",
+    "prep.relabel_threshold",
     "prep.approximate_above",
     "prep.approximate_index",
 )
@@ -161,6 +163,7 @@ def mined_again(run: StageRun, checkpoint: Artifact, splits: Artifact, qa_pairs:
 def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     from embed_pipeline.encoders.torch_encoder import resolve_device
     from embed_pipeline.prep.mining.negatives import mine_negatives
+    from embed_pipeline.prep.mining.relabel import relabelled_table
 
     device = resolve_device(run.settings.encoder.device)
     denoiser, ledger = _denoiser(run)
@@ -171,6 +174,8 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
     encoder.spec.save(run.folder)
     run.summary |= mined.summary
     run.charts |= _mining_charts(mined.table, mined.rejected)
+    if run.settings.prep.relabel:
+        run.charts["became positives"] = relabelled_table(mined.rejected, pairs, cut)
     if ledger is not None:
         run.cost |= ledger.totals()
 
@@ -190,7 +195,8 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
         version = find_base_model(name, setting=CROSS_ENCODER).content_sha256
         cache = run.home / "cache" / "cross_encoder.sqlite"
         scores = PairScores(cache, version, lambda: CrossEncoderModel.load(name, device).scores)
-        return lambda asked, shown: CrossEncoderDenoiser(scores, chosen.denoise_threshold, asked, shown), None
+        limits = chosen.denoise_threshold, chosen.relabel_threshold
+        return lambda asked, shown: CrossEncoderDenoiser(scores, *limits, asked, shown), None
     from embed_pipeline.llm.engines import open_client
     from embed_pipeline.prep.mining.denoisers import LlmDenoiser
 
@@ -220,7 +226,7 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
     version="7",
     storage="table",
     schema=tables.TrainingSet,
-    settings=("prep.seed", "prep.leave_out_shared_words"),
+    settings=("prep.imported_weight", "prep.seed", "prep.leave_out_shared_words", "prep.name_documents"),
     kinds=("polars", "parquet", "json"),
     family="training_set",
 )
@@ -229,23 +235,27 @@ def training_set(
 ) -> None:
     """One row per (question, positive), unrolled; beside it the recipe's JSON, triplets and the validation set.
 
+    Rows of imported questions stand there prep.imported_weight times; in the files for other tools each stands once.
+    What a later look found to answer a question (prep.relabel) is a positive of it.
+
     The mining args in the recipe's file are those the negatives were first computed with; they are not part of the
     key, since other settings may give the same negatives.
     """
     from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
     from embed_pipeline.prep.benchmark import build_retrieval_set
-    from embed_pipeline.prep.copying import less_copied
-    from embed_pipeline.prep.training_set import unroll
+    from embed_pipeline.prep.mining.relabel import with_relabelled, with_relabelled_scores
+    from embed_pipeline.prep.training_set import unroll, weighted
 
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
-    mined = mined_negatives.frame()
-    share = run.settings.prep.leave_out_shared_words
-    asked = less_copied(pairs, cut, offline_questions(pairs), share, run.settings.prep.seed) if share else pairs
-    frame = unroll(asked, mined, cut, parts)
+    mined, rejected = mined_negatives.frame(), mined_negatives.frame("rejected")
+    asked = _as_trained_on(pairs, cut, run.settings)
+    once = unroll(with_relabelled(asked, rejected), mined, cut, parts)
+    frame = weighted(once, pairs, run.settings.prep.imported_weight)
     run.write_table(frame)
-    write_recipe_files(frame, mined, cut, _mining_args(run, mined_negatives), run.folder)
-    write_triplets(frame, run.folder / "triplets.jsonl")
+    scored = with_relabelled_scores(mined, rejected)
+    write_recipe_files(once, scored, cut, _mining_args(run, mined_negatives), run.folder)
+    write_triplets(once, run.folder / "triplets.jsonl")
     validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
     if validation.queries:
         write_retrieval_set(validation, run.folder / "validation", "validation")
@@ -257,6 +267,18 @@ def training_set(
     }
     if 0 < bare < frame.height:
         say(f"training_set: {bare} of {frame.height} rows have no negative; other tools' trainers need one, so {LEFT}")
+
+
+def _as_trained_on(pairs: "pl.DataFrame", passages: "pl.DataFrame", settings: Settings) -> "pl.DataFrame":
+    """The questions, those of the offline generator in the wording that is trained on."""
+    from embed_pipeline.prep.copying import less_copied
+    from embed_pipeline.prep.naming import named
+
+    chosen, seed = settings.prep, settings.prep.seed
+    written = offline_questions(pairs)
+    if chosen.leave_out_shared_words:
+        pairs = less_copied(pairs, passages, written, chosen.leave_out_shared_words, seed)
+    return named(pairs, passages, written, chosen.name_documents, seed) if chosen.name_documents else pairs
 
 
 def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:

@@ -111,11 +111,11 @@ def report_lines(checkpoint: Artifact, store: Store) -> dict[str, str]:
 
 
 def _questions_from(candidates: Manifest) -> str:
-    if "import_from" in candidates.external:
-        return "imported"
-    if "prompts" in candidates.external:
-        return f"language model {candidates.settings.get('sdg.llm', {}).get('model')}"
-    return "offline generator"
+    asked = "prompts" in candidates.external
+    written = f"language model {candidates.settings.get('sdg.llm', {}).get('model')}" if asked else "offline generator"
+    if "import_from" not in candidates.external:
+        return written
+    return f"imported, {written}" if candidates.settings.get("sdg.also_generate") else "imported"
 
 
 def _cost(known: Mapping[str, Manifest]) -> dict[str, float]:

@@ -13,6 +13,8 @@ from embed_pipeline.store.artifacts import Artifact
 if TYPE_CHECKING:
     import polars as pl
 
+    from embed_pipeline.sdg.generation.generate import GenerationResult
+
 FREE_FILTERS = (
     "sdg.min_question_chars",
     "sdg.max_question_chars",
@@ -23,6 +25,7 @@ FREE_FILTERS = (
 OPINIONS = ("sdg.judge_threshold", "sdg.closed_book_check")
 GENERATION = (
     "sdg.engine",
+    "sdg.also_generate",
     "sdg.seed",
     "sdg.max_questions",
     "sdg.questions_per_passage",
@@ -47,13 +50,12 @@ FILTERS = ("sdg.seed", "sdg.max_questions", *FREE_FILTERS, *OPINIONS)
 
 
 def generation_external(settings: Settings) -> dict[str, Version]:
-    """Imported questions, or the prompts and the base model, which relates documents and tells questions apart."""
+    """Imported questions, and the prompts and the base model, which relates documents and tells questions apart."""
     given = settings.sdg.import_from
-    if given is not None:
-        return {"import_from": lambda _: _import_version(given)}
-    if not uses_llm(settings):
-        return {}
-    return {"prompts": lambda _: _prompts_version(settings), **base_model_external(settings)}
+    found: dict[str, Version] = {} if given is None else {"import_from": lambda _: _import_version(given)}
+    if uses_llm(settings):
+        found |= {"prompts": lambda _: _prompts_version(settings), **base_model_external(settings)}
+    return found
 
 
 def _import_version(path: Path) -> str:
@@ -81,26 +83,42 @@ def _prompts_version(settings: Settings) -> str:
     kinds=("polars", "parquet"),
 )
 def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> None:
-    """Every question: written by an LLM, by the offline generator, or imported."""
-    sdg = run.settings.sdg
-    if sdg.import_from is not None:
-        from embed_pipeline.sdg.exchange.read import read_questions
+    """Every question: written by an LLM or by the offline generator, imported, or both."""
+    from embed_pipeline.sdg.candidates import joined
 
-        read = read_questions(sdg.import_from.expanduser(), passages.frame(), documents.frame())
-        frame = read.candidates
-        _show_set_aside(run, read.set_aside)
-    elif uses_llm(run.settings):
-        frame = _written_by_llm(run, documents, passages)
-    else:
+    sdg = run.settings.sdg
+    frame, set_aside = _imported(run, documents, passages)
+    brought = frame.height
+    if uses_llm(run.settings):
+        written = _written_by_llm(run, documents, passages, frame)
+        frame, set_aside = joined(frame, written.candidates), set_aside.vstack(written.set_aside)
+    elif sdg.generates:
         from embed_pipeline.sdg.offline.generate import generate_offline
 
-        frame = generate_offline(documents.frame(), passages.frame(), sdg)
+        frame = joined(frame, generate_offline(documents.frame(), passages.frame(), sdg))
+    if sdg.import_from is not None or uses_llm(run.settings):
+        _show_set_aside(run, set_aside)
     run.write_table(frame)
     run.summary["candidates"] = frame.height
+    if brought and sdg.generates:
+        run.summary |= {"imported": brought, "generated": frame.height - brought}
     run.charts["candidates by recipe"] = charts.bars("candidates by recipe", _counts(frame, "generator"), "questions")
 
 
-def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "pl.DataFrame":
+def _imported(run: StageRun, documents: Artifact, passages: Artifact) -> "tuple[pl.DataFrame, pl.DataFrame]":
+    """Candidates of ``sdg.import_from`` and what of it was set aside; empty without it."""
+    place = run.settings.sdg.import_from
+    if place is None:
+        return tables.empty(tables.QaCandidates), tables.empty(tables.SetAside)
+    from embed_pipeline.sdg.exchange.read import read_questions
+
+    read = read_questions(place.expanduser(), passages.frame(), documents.frame())
+    return read.candidates, read.set_aside
+
+
+def _written_by_llm(
+    run: StageRun, documents: Artifact, passages: Artifact, brought: "pl.DataFrame"
+) -> "GenerationResult":
     from embed_pipeline.llm.engines import open_client
     from embed_pipeline.sdg.generation import overview as llm_overview
     from embed_pipeline.sdg.generation.estimate import estimate_generation
@@ -110,14 +128,13 @@ def _written_by_llm(run: StageRun, documents: Artifact, passages: Artifact) -> "
     corpus = Corpus(documents.frame(), passages.frame(), run.base_encoder())
     client, ledger = open_client(sdg, responses(run.home), run.work.name)
     say(f"qa_candidates: {estimate_generation(corpus, sdg, client).line()}")
-    result = write_questions(corpus, sdg, client, ledger)
-    _show_set_aside(run, result.set_aside)
+    result = write_questions(corpus, sdg, client, ledger, brought)
     spending = llm_overview.spending_frame(result.by_model)
     run.write_table(spending, "ledger", tables.Spending)
     run.cost |= result.usage
     run.summary |= result.counts
     run.charts["cost"] = llm_overview.cost_table(spending)
-    return result.candidates
+    return result
 
 
 def _show_set_aside(run: StageRun, set_aside: "pl.DataFrame") -> None:

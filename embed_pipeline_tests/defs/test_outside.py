@@ -353,6 +353,15 @@ MEASURING = ("base_metrics", "metrics", "endpoint_metrics", "report")
         (("eval.general=/g",), {name: {"general_questions"} for name in ("base_metrics", "metrics", "report")}),
         (("sdg.import_from=/q",), {"qa_candidates": {"imported_questions"}}),
         (
+            (
+                "sdg.import_from=/q",
+                "sdg.also_generate=true",
+                "sdg.llm.base_url=http://localhost:1/v1",
+                "sdg.llm.model=m",
+            ),
+            {"qa_candidates": {"imported_questions", "prompts", "base_model"}},
+        ),
+        (
             ("sdg.llm.base_url=http://localhost:1/v1", "sdg.llm.model=m"),
             {"qa_candidates": {"prompts", "base_model"}},
         ),

@@ -1,6 +1,7 @@
 """Benchmarks of a split."""
 
 import polars as pl
+import pytest
 
 from embed_pipeline.formats.beir import read_retrieval_set, write_retrieval_set
 from embed_pipeline.prep.benchmark import build_retrieval_set
@@ -46,6 +47,17 @@ def test_masked_questions_leave_when_enough_others_remain():
         built = build_retrieval_set(pairs, passages, all_test(pairs), "test", "synthetic")
         assert len(built.queries) == expected
         assert ("m" in built.queries) == (len(names) == 19)
+
+
+@pytest.mark.parametrize(("imported", "groups", "alone"), [(30, 10, True), (29, 10, False), (40, 9, False)])
+def test_imported_questions_stand_alone_where_they_are_enough_for_a_verdict(imported, groups, alone):
+    asked = {f"q{index:02}": (f"which {index}", ["a#0"]) for index in range(imported + 7)}
+    pairs = pairs_of(asked).with_columns(
+        generator=pl.when(pl.int_range(pl.len()) < imported).then(pl.lit("imported")).otherwise(pl.lit("llm/m"))
+    )
+    splits = all_test(pairs).with_columns(component=pl.format("c{}", pl.int_range(pl.len()) % groups))
+    built = build_retrieval_set(pairs, passages_of({"a": ["one two three"]}), splits, "test", "synthetic")
+    assert list(built.queries) == sorted(asked)[: imported if alone else None]
 
 
 def test_a_split_without_questions_is_empty():

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_pipeline.finetune.batches import SeparatingBatchSampler, row_keys
 from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.prep.splits.split import split_items
-from embed_pipeline.prep.training_set import cut_evidence, unroll
+from embed_pipeline.prep.training_set import cut_evidence, unroll, weighted
+from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, pairs_of, passages_of
 
@@ -90,3 +92,19 @@ def test_no_training_question_gives_an_empty_table():
     splits = split_items(pairs, passages, ENCODER, ALL_TRAIN).with_columns(split=pl.lit("test"))
     mined = mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN).table
     assert unroll(pairs, mined, passages, splits).is_empty()
+
+
+def test_rows_of_imported_questions_stand_there_as_often_as_they_weigh():
+    passages = passages_of({"a": ["first half", "second half"], "b": ["something else"]})
+    pairs = pairs_of({"q": ("which halves", ["a#1", "a#0"]), "r": ("what else", ["b#0"])})
+    pairs = pairs.with_columns(generator=pl.Series(["imported", "offline/x"]))
+    splits = split_items(pairs, passages, ENCODER, ALL_TRAIN)
+    once = unroll(pairs, mine_negatives(pairs, passages, splits, ENCODER, ALL_TRAIN).table, passages, splits)
+    assert weighted(once, pairs, 1).equals(once)
+    rows = weighted(once, pairs, 3)
+    assert rows["row_id"].to_list() == ["q_0", "q_1", "q_0~2", "q_1~2", "q_0~3", "q_1~3", "r"]
+    assert rows.drop("row_id").unique().height == once.height
+    keys = row_keys([TrainingRow(**row) for row in rows.to_dicts()])
+    batches = list(SeparatingBatchSampler(keys, 4, 0, 1))
+    assert all(sum(row < 6 for row in batch) == 1 for batch in batches if batch != [6])
+    assert sorted(row for batch in batches for row in batch) == list(range(7))

@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -36,7 +37,9 @@ def check_negatives(
         rejected: the audit, :class:`embed_pipeline.tables.RejectedNegatives`.
         settings: what was asked for.
     """
-    lists = (mined["positive_ids"], mined["negative_ids"], qa_pairs["passage_ids"])
+    lists = [mined["positive_ids"], mined["negative_ids"], qa_pairs["passage_ids"]]
+    if rejected is not None:
+        lists.append(rejected.filter(reason="relabelled")["passage_id"].implode())
     named = passages.filter(pl.col("passage_id").is_in(pl.concat([names.explode() for names in lists]).implode()))
     known = _Known(qa_pairs, named, splits, rejected, settings)
     broken = []
@@ -66,6 +69,10 @@ class _Known:
         training = splits.filter(pl.col("split") == "train")
         self.items = set(training.select("item_type", "item_id").iter_rows())
         self.rejected = set() if rejected is None else set(rejected.select("question_id", "passage_id").iter_rows())
+        self.relabelled: dict[str, set[str]] = defaultdict(set)
+        if rejected is not None:
+            for name, passage in rejected.filter(reason="relabelled").select("question_id", "passage_id").iter_rows():
+                self.relabelled[name].add(passage)
 
     def faults(self, row: Mapping[str, Any]) -> list[str]:
         """Of one question's negatives."""
@@ -81,11 +88,23 @@ class _Known:
             found.append("a negative is listed twice.")
         if len(negatives) > row["asked"]:
             found.append(f"{len(negatives)} negatives, though {row['asked']} were asked for.")
-        positives = {*row["positive_ids"], *self.positives_of.get(name, [])}
+        found += self._relabelled(name)
+        positives = {*row["positive_ids"], *self.positives_of.get(name, []), *self.relabelled[name]}
         groups = {self.group_of.get(positive) for positive in positives}
         for negative in negatives:
             found += self._about(name, negative, positives, groups)
         return found + (self._mined(row) if row["source"] == "mined" else [])
+
+    def _relabelled(self, name: str) -> list[str]:
+        """Of the passages that became positives of a question: asked for, and of training documents."""
+        found = []
+        for passage in sorted(self.relabelled[name]):
+            doc = self.doc_of.get(passage)
+            if self.settings is not None and not self.settings.relabel:
+                found.append(f"{passage} became a positive, though prep.relabel is false.")
+            if doc is not None and ("document", doc) not in self.items:
+                found.append(f"positive {passage} comes from the held-out document {doc}.")
+        return found
 
     def _about(self, name: str, negative: str, positives: set[str], groups: set[str | None]) -> list[str]:
         if negative in positives:

@@ -1,7 +1,9 @@
-"""Denoising: a cross-encoder reads each negative once more and drops what answers the question.
+"""Denoising: a cross-encoder or a language model reads each negative once more and drops what answers the question.
 
-Source: RocketQA (Qu et al. 2021, arXiv 2010.08191): of the best-ranked unlabelled passages most are relevant, and
-training on them as negatives does harm; a cross-encoder tells them apart well.
+Sources: RocketQA (Qu et al. 2021, arXiv 2010.08191): of the best-ranked unlabelled passages most are relevant, and
+training on them as negatives does harm; a cross-encoder tells them apart well, 0.1 and 0.9 as the probabilities below
+and above which it is trusted. RLHN (Thakur et al. 2025, arXiv 2505.16967): what answers the question helps more as a
+positive of it than it does left out; such pairs are collected in ``sure``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,19 +34,30 @@ class CrossEncoderDenoiser:
 
     Args:
         scores: the cross-encoder's logits; the probability is their sigmoid.
+        sure_above: the probability above which a pair is sure.
     """
 
     reason = "denoised"
 
-    def __init__(self, scores: PairScores, threshold: float, questions: Sequence[str], passages: Sequence[str]) -> None:
-        self._scores, self._threshold = scores, threshold
+    def __init__(
+        self,
+        scores: PairScores,
+        threshold: float,
+        sure_above: float,
+        questions: Sequence[str],
+        passages: Sequence[str],
+    ) -> None:
+        self._scores, self._threshold, self._sure_above = scores, threshold, sure_above
         self._questions, self._passages = questions, passages
+        self.sure: set[tuple[int, int]] = set()
 
     def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
         """For each (question, passage) whether the passage answers the question."""
         texts = [(self._questions[question], self._passages[passage]) for question, passage in pairs]
         logits = self._scores.of(texts, "denoise negatives").astype(np.float64)
-        found: NDArray[np.bool_] = 1 / (1 + np.exp(-logits)) > self._threshold
+        probabilities = 1 / (1 + np.exp(-logits))
+        self.sure |= {pairs[place] for place in np.flatnonzero(probabilities > self._sure_above).tolist()}
+        found: NDArray[np.bool_] = probabilities > self._threshold
         return found
 
 
@@ -73,7 +86,7 @@ class Relevance(StrictAnswer):
 class LlmDenoiser:
     """Asks ``llm.judge_model`` about every (question, passage); each answer is stored, hence paid for once.
 
-    A pair without a usable answer counts as answered: a negative nobody could vouch for is not taken.
+    A pair without a usable answer counts as answered: a negative nobody could vouch for is not taken, and is not sure.
     """
 
     reason = "denoised"
@@ -83,6 +96,7 @@ class LlmDenoiser:
     ) -> None:
         self._settings, self._client = settings, client
         self._questions, self._passages = questions, passages
+        self.sure: set[tuple[int, int]] = set()
 
     def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
         """For each (question, passage) whether the passage answers the question.
@@ -100,6 +114,8 @@ class LlmDenoiser:
 
         with using_prompts(self._settings.prompts):
             outcomes = [outcome for _, outcome in ask_all(asking, prompts, len(pairs))]
+        told = zip(pairs, outcomes, strict=True)
+        self.sure |= {pair for pair, outcome in told if outcome.answer is not None and outcome.answer.answers}
         lost = [outcome.reason for outcome in outcomes if outcome.answer is None]
         if lost:
             say(f"denoise negatives: {len(lost)} of {len(pairs)} got no usable answer and are dropped: {lost[0]}")

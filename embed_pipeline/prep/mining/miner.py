@@ -63,6 +63,7 @@ class MiningResult:
     Attributes:
         indices: per query the hard negatives (rows of the passage vectors), best first; may be fewer than asked.
         scores: their inner products.
+        ranks: their ranks from 1 among the passages that are no positives.
         positive_scores: inner product of each positive.
         threshold: [queries]; candidates scoring above it were dropped. Infinite without margins.
         rejected: candidates before the last negative taken, positives excepted, and why not.
@@ -70,6 +71,7 @@ class MiningResult:
 
     indices: list[Indices]
     scores: list[Vectors]
+    ranks: list[Indices]
     positive_scores: list[Vectors]
     threshold: NDArray[np.float64]
     rejected: Rejected
@@ -114,7 +116,7 @@ def mine(
     for start in track(range(0, len(query_vectors), BLOCK), "mine hard negatives"):
         rows = np.arange(start, min(start + BLOCK, len(query_vectors)))
         _mine_block(rows, source, picker, denoisers, found)
-    return MiningResult(found.indices, found.scores, positive_scores, threshold, found.rejected())
+    return MiningResult(found.indices, found.scores, found.ranks, positive_scores, threshold, found.rejected())
 
 
 def _parts(vectors: Vectors) -> Iterator[Vectors]:
@@ -128,6 +130,7 @@ class _Found:
     def __init__(self, queries: int) -> None:
         self.indices: list[Indices] = [np.zeros(0, np.int64) for _ in range(queries)]
         self.scores: list[Vectors] = [np.zeros(0, np.float32) for _ in range(queries)]
+        self.ranks: list[Indices] = [np.zeros(0, np.int64) for _ in range(queries)]
         self._rejected: dict[int, tuple[Indices, Indices, Vectors, NDArray[np.uint8]]] = {}
 
     def take(self, ranking: Ranking, picked: Picked, rows: Indices) -> None:
@@ -138,6 +141,7 @@ class _Found:
             query = int(ranking.queries[row])
             self.indices[query] = ranking.passages[row, picked.chosen[row]]
             self.scores[query] = ranking.scores[row, picked.chosen[row]]
+            self.ranks[query] = picked.ranks[row, picked.chosen[row]]
             places = np.flatnonzero(dropped[row])
             self._rejected[query] = (
                 ranking.passages[row, places],
@@ -181,6 +185,7 @@ def _mine_block(rows: Indices, source: Rankings, picker: Picker, denoisers: Sequ
     for row in rows.tolist():  # replacements nobody has looked at
         known = np.array([(row, int(passage)) in good for passage in found.indices[row]], bool)
         found.indices[row], found.scores[row] = found.indices[row][known], found.scores[row][known]
+        found.ranks[row] = found.ranks[row][known]
 
 
 def _deepen(rows: Indices, source: Rankings, picker: Picker, found: _Found) -> None:

@@ -1,8 +1,9 @@
 """Mined negatives as tables: of every training question, with an audit of what was not taken."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.prep.mining.miner import Denoiser, mine
 from embed_pipeline.prep.mining.questions import MinedRow, PassageTexts, TrainingQuestions
 from embed_pipeline.prep.mining.rankings import Lexical, Rankings
+from embed_pipeline.prep.mining.relabel import RELABELLED
 from embed_pipeline.prep.mining.rules import REASONS, Rules
 from embed_pipeline.progress import say
 from embed_pipeline.retrieval.bm25 import Bm25Index
@@ -21,7 +23,20 @@ from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, vali
 MANY = 0.5
 """Share of the candidates that a margin may drop before a user whose questions fall short is told."""
 RECALL_AT = 32
-DenoiserOf = Callable[[Sequence[str], Sequence[str]], Denoiser]
+
+
+class Judge(Denoiser, Protocol):
+    """Looks at negatives once more, and knows of which of those it drops it is sure.
+
+    Attributes:
+        sure: (query row, passage row) of passages that answer the question beyond doubt, of all it has looked at.
+    """
+
+    @property
+    def sure(self) -> Collection[tuple[int, int]]: ...
+
+
+DenoiserOf = Callable[[Sequence[str], Sequence[str]], Judge]
 """Question texts, passage texts -> who looks at them once more."""
 
 
@@ -54,6 +69,9 @@ def mine_negatives(
     What holds the question's evidence word for word is no negative. Questions that came with negatives keep those, in
     their order: only what is a positive, a sibling or a near-duplicate of one is left out.
 
+    With ``prep.relabel`` the negatives that surely answer their question are rejected as ``relabelled``, and count as
+    positives of it: neither their near-duplicates nor, for related questions, they themselves stay negatives.
+
     Args:
         denoiser_of: makes who looks at the negatives once more, if anybody shall.
         device: where an exact search runs.
@@ -69,6 +87,7 @@ def mine_negatives(
     index = PassageIndex(vectors, settings.approximate_above, settings.approximate_index, device)
     mining = work.mining
     asked = [texts[work.questions[row]] for row in mining]
+    judge = denoiser_of(asked, shown) if denoiser_of is not None else None
     result = mine(
         queries[mining],
         index,
@@ -76,9 +95,11 @@ def mine_negatives(
         work.barred(mining),
         rules_of(settings),
         Rankings(queries[mining], index, settings.mining_candidates, _lexical(asked, shown, settings)),
-        work.denoisers(mining, shown) + ([denoiser_of(asked, shown)] if denoiser_of is not None else []),
+        work.denoisers(mining, shown) + ([judge] if judge is not None else []),
         [_seed(settings.seed, work.questions[row]) for row in mining],
     )
+    if settings.relabel and judge is not None:
+        result = work.relabel(result, judge.sure)
     given = work.sifted(queries, vectors)
     table = _table([*work.mined_rows(result), *given.rows])
     rejected = _audit([work.mined_rejections(result), given.rejections])
@@ -135,9 +156,13 @@ def _summary(table: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, float]:
         "questions_with_given_negatives": int((table["source"] == "given").sum()),
         "negatives": taken,
         "questions_short_of_negatives": int((found < table["asked"]).sum()),
-        **{f"dropped_{reason}": by_reason[reason] for reason in REASONS if reason in by_reason},
+        **{_counted(reason): by_reason[reason] for reason in REASONS if reason in by_reason},
         "share_dropped_by_margin": round(margin / (margin + taken), 4) if margin + taken else 0.0,
     }
+
+
+def _counted(reason: str) -> str:
+    return reason if reason == RELABELLED else f"dropped_{reason}"
 
 
 def _tell(summary: Mapping[str, float], settings: PrepSettings) -> None:

@@ -1,6 +1,7 @@
 """Training questions, their positives, and what is barred for them, by row numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
@@ -12,7 +13,8 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.prep.evidence import EvidenceHolders
 from embed_pipeline.prep.mining.known_answers import NONE, Groups, codes, near_duplicates, siblings
 from embed_pipeline.prep.mining.miner import Denoiser, MiningResult
-from embed_pipeline.prep.mining.rules import REASONS, Barred
+from embed_pipeline.prep.mining.relabel import RELABELLED, relabelled, sifted
+from embed_pipeline.prep.mining.rules import CODE, REASONS, Barred
 from embed_pipeline.records import passage_text
 from embed_pipeline.retrieval.search import Indices
 from embed_pipeline.settings import PrepSettings
@@ -56,22 +58,27 @@ class TrainingQuestions:
         self.row_of = _rows_of(self.names, pl.concat([pairs[ids].explode() for ids in ("passage_ids", "negative_ids")]))
         self.questions: list[str] = pairs["question_id"].to_list()
         named = pairs.select("question_id", "passage_ids").iter_rows()
-        positives_of = {question: self._rows(question, ids) for question, ids in named}
-        self.positives = list(positives_of.values())
+        self.positives = [self._rows(question, ids) for question, ids in named]
         self.positive_names = self._named(self.positives)
         self.given = [
             self._rows(question, ids) for question, ids in pairs.select("question_id", "negative_ids").iter_rows()
         ]
         self.evidence = [[str(hop["evidence"]) for hop in hops] for hops in pairs["hops"].to_list()]
         self.mining = np.array([row for row, ids in enumerate(self.given) if not len(ids)], np.int64)
-        groups = Groups(passages["group_id"].rank("dense").cast(pl.Int64).to_numpy())
-        self.near = near_duplicates(self.positives, groups)
-        self.siblings = siblings(pairs, self.questions, positives_of, groups)
+        self._groups = Groups(passages["group_id"].rank("dense").cast(pl.Int64).to_numpy())
+        self._texts = pairs.select("question_id", "question")
+        self._know(self.positives)
         self.allowed = passages["doc_id"].is_in(list(_training(splits, "document"))).to_numpy()
         home = {(kind, name): group for kind, name, group in splits.select("item_type", "item_id", "component").rows()}
         self.passage_home, self.query_home = codes(
             [home["document", doc] for doc in passages["doc_id"]], [home["question", name] for name in self.questions]
         )
+
+    def _know(self, positives: list[Indices]) -> None:
+        """Take these for the positives of the questions, and for answers what follows from them."""
+        self._known, self.near = positives, near_duplicates(positives, self._groups)
+        positives_of = dict(zip(self.questions, positives, strict=True))
+        self.siblings = siblings(self._texts, self.questions, positives_of, self._groups)
 
     def _rows(self, question: str, ids: Sequence[str]) -> Indices:
         unknown = [name for name in ids if name not in self.row_of]
@@ -94,6 +101,22 @@ class TrainingQuestions:
         """Who looks at the negatives of the questions ``rows`` in any case: at evidence, where any is known."""
         evidence = [self.evidence[row] for row in rows.tolist()]
         return [EvidenceHolders(evidence, texts)] if any(map(any, evidence)) else []
+
+    def relabel(self, result: MiningResult, sure: Collection[tuple[int, int]]) -> MiningResult:
+        """Make positives of the denoised candidates that are ``sure``, and leave out the negatives that they bar.
+
+        Args:
+            result: of mining for the questions that have no given negatives.
+            sure: pairs of a place among these questions and a row of the passages.
+        """
+        rejected = relabelled(result.rejected, sure)
+        chosen = rejected.reasons == CODE[RELABELLED]
+        positives = list(self.positives)
+        for row, passage in zip(self.mining[rejected.queries[chosen]].tolist(), rejected.passages[chosen], strict=True):
+            positives[row] = np.append(positives[row], passage)
+        self._know(positives)
+        known = replace(result, rejected=rejected)
+        return sifted(known, lambda place, passage: self._answer(int(self.mining[place]), passage))
 
     def mined_rows(self, result: MiningResult) -> Iterator[MinedRow]:
         """Rows of the table of the questions that were mined."""
@@ -138,7 +161,7 @@ class TrainingQuestions:
 
     def _answer(self, row: int, passage: int) -> str | None:
         """As what a passage answers a question; None if nobody knows it does."""
-        known = {"positive": self.positives, "near_duplicate": self.near, "sibling": self.siblings}
+        known = {"positive": self._known, "near_duplicate": self.near, "sibling": self.siblings}
         return next((reason for reason, rows in known.items() if passage in rows[row]), None)
 
     def _named(self, lists: Sequence[Indices]) -> list[list[str]]:

@@ -21,13 +21,15 @@ REASONS = (
     "above_margin",
     "holds_evidence",
     "denoised",
+    "relabelled",
 )
 """Why a passage is no negative of a question, the first that holds:
 
 near_duplicate of a positive; sibling (a positive of a question that asks the same or shares a positive, or a
 near-duplicate of one); held_out: of a validation or test document; same_document: of the question's own documents or
 those that stay together with them in the split; before_first_rank; above_margin; holds_evidence: the question's
-evidence stands in it word for word; denoised: found to answer it.
+evidence stands in it word for word; denoised: found to answer it; relabelled: found to answer it, and a positive of it
+from then on.
 """
 ANSWERING = ("holds_evidence", "denoised")
 """Reasons that come from looking at a negative once more."""

@@ -1,4 +1,4 @@
-"""Questions from elsewhere instead of generated ones (``sdg.import_from``).
+"""Questions from elsewhere, instead of generated ones or beside them (``sdg.import_from``).
 
 Told apart by what lies there: plain JSONL and BEIR folders (:mod:`embed_pipeline.sdg.exchange.own`), the reference
 recipe's SDG records (:mod:`embed_pipeline.sdg.exchange.sdg_records`), and training data, which mostly has negatives

@@ -50,6 +50,7 @@ def overview(selection: Selection, passages: pl.DataFrame) -> Overview:
     covered = coverage(passages, selection.pairs)
     summary = {
         "questions": selection.pairs.height,
+        "imported_questions": selection.pairs.filter(generator="imported").height,
         "rejected": selection.rejected.height,
         "passages_asked_about": selection.pairs["passage_ids"].explode(empty_as_null=False).n_unique(),
         "passages_without_question": int((covered["passages"] - covered["asked_passages"]).sum()),
@@ -59,6 +60,7 @@ def overview(selection: Selection, passages: pl.DataFrame) -> Overview:
     shown = {
         "funnel": charts.bars("funnel", {name: float(count) for name, count in selection.funnel.items()}, "questions"),
         "filters": funnel_table(selection.funnel),
+        "sources": sources_table(selection),
         **_score_chart(selection),
         **{name: _count_chart(name, selection.pairs[column]) for name, column in COUNTED.items()},
         "sample pairs": sample_pairs(selection.pairs),
@@ -91,6 +93,18 @@ def funnel_table(funnel: Mapping[str, int]) -> str:
         line("pairs", "passed every filter"),
     ]
     return charts.table(["", "questions", "of candidates", "meaning"], rows)
+
+
+def sources_table(selection: Selection) -> str:
+    """Where the questions come from: of each source how many there were and how many are left."""
+    kept = dict(selection.pairs["generator"].value_counts().iter_rows())
+    refused = dict(selection.rejected["generator"].value_counts().iter_rows())
+    rows = []
+    for name in sorted(kept.keys() | refused.keys()):
+        left = kept.get(name, 0)
+        share = f"{100 * left / selection.pairs.height:.1f} %" if left else ""
+        rows.append((escaped(name, NAME_CHARS), left + refused.get(name, 0), left, share))
+    return charts.table(("source", "candidates", "pairs", "of all pairs"), rows)
 
 
 # -- sample ------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.ledger import Ledger
 from embed_pipeline.llm.prompts import using_prompts
 from embed_pipeline.progress import say
-from embed_pipeline.sdg.candidates import set_aside_frame
+from embed_pipeline.sdg.candidates import joined, set_aside_frame
 from embed_pipeline.sdg.filters.select import refused_before_judging
 from embed_pipeline.sdg.generation.artifacts import extract_artifacts
 from embed_pipeline.sdg.generation.bundles import bundle_windows
@@ -95,11 +95,19 @@ class Work:
         return self.single + len(self.bundles)
 
 
-def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatEngine, ledger: Ledger) -> GenerationResult:
+def write_questions(
+    corpus: Corpus,
+    settings: SdgSettings,
+    client: ChatEngine,
+    ledger: Ledger,
+    imported: pl.DataFrame | None = None,
+) -> GenerationResult:
     """Notes and questions by ``llm.model``, free filters, then ``llm.judge_model``; every answer is stored.
 
     Args:
         client, ledger: see :func:`open_client`.
+        imported: :class:`embed_pipeline.tables.QaCandidates` that stand beside; what says the same as one of them is
+            not judged. They are not part of the result.
 
     Raises:
         LLMAccessError: key, model or address unusable.
@@ -111,7 +119,8 @@ def write_questions(corpus: Corpus, settings: SdgSettings, client: ChatEngine, l
         work = Work(corpus, settings)
         without_notes = take_notes(work, settings, client)
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
-        candidates, judged = _judge(written.candidates, corpus, settings, client)
+        beside = written.candidates.clear() if imported is None else imported
+        candidates, judged = _judge(written.candidates, beside, corpus, settings, client)
     set_aside = set_aside_frame(sorted([*without_notes, *written.set_aside]))
     _report_set_aside(written)
     return GenerationResult(
@@ -149,10 +158,11 @@ def take_notes(work: Work, settings: SdgSettings, client: ChatEngine) -> list[tu
 
 
 def _judge(
-    candidates: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatEngine
+    candidates: pl.DataFrame, imported: pl.DataFrame, corpus: Corpus, settings: SdgSettings, client: ChatEngine
 ) -> tuple[pl.DataFrame, int]:
-    """Judge what the free filters let pass; the candidates, and how many were judged."""
-    refused = refused_before_judging(candidates, corpus.passages, corpus.encoder, settings)
+    """Judge what the free filters let pass beside the imported; the candidates, and how many were judged."""
+    candidates = candidates.join(imported, on="question_id", how="anti")
+    refused = refused_before_judging(joined(imported, candidates), corpus.passages, corpus.encoder, settings)
     free = pl.col("question_id").is_in(list(refused))
     judged = judge_questions(candidates.filter(~free), corpus.passages, settings, client)
     if settings.closed_book_check:

@@ -246,7 +246,8 @@ def test_check_compares_with_the_audit(tables):
     pairs, passages, splits = tables
     mined = mine_negatives(pairs, passages, splits, ENCODER, PrepSettings())
     row = mined.table.filter(pl.col("negative_ids").list.len() > 0).to_dicts()[0]
-    planted = pl.DataFrame({"question_id": [row["question_id"]], "passage_id": [row["negative_ids"][0]]})
+    named = {"question_id": [row["question_id"]], "passage_id": [row["negative_ids"][0]]}
+    planted = pl.DataFrame({**named, "reason": ["sibling"]})
     lines = check_negatives(mined.table, pairs, passages, splits, planted, PrepSettings())
     assert any("was rejected, says the audit" in line for line in lines)
 

@@ -34,6 +34,7 @@ def test_the_overview_of_judged_questions():
     shown = overview(selection(JUDGED, POOR, candidate("short")), PASSAGES)
     assert shown.summary == {
         "questions": 1,
+        "imported_questions": 0,
         "rejected": 2,
         "passages_asked_about": 1,
         "passages_without_question": 2,
@@ -41,7 +42,7 @@ def test_the_overview_of_judged_questions():
         **{f"rejected_{reason}": int(reason in ("low_score", "too_short")) for reason in REASONS},
     }
     assert list(shown.charts) == [
-        "funnel", "filters", "judge scores", "hop counts", "query types", "reasoning types", "complexity",
+        "funnel", "filters", "sources", "judge scores", "hop counts", "query types", "reasoning types", "complexity",
         "sample pairs", "coverage",
     ]  # fmt: skip
     assert all(len(text.encode()) <= charts.LARGEST_BYTES for text in shown.charts.values())
@@ -52,6 +53,14 @@ def test_the_overview_of_judged_questions():
         "- keyword, factual, complexity 2, llm/m; score 8.5 (relevance 9, accuracy 8, context&#95;support 9, clarity 8)"
     )
     assert sample[3:] == ["- answer: the alarm", "- passage alarm.md&#35;0: Below 350 Pa the low alarm sounds."]
+
+
+def test_questions_are_counted_by_where_they_come_from():
+    own = candidate("what warns of low gas", generator="imported")
+    shown = overview(selection(own, candidate("what warns of low gas!"), candidate("short")), PASSAGES)
+    assert shown.summary["imported_questions"] == 1
+    lines = shown.charts["sources"].splitlines()
+    assert lines[2:] == ["| imported | 1 | 1 | 100.0 % |", "| offline/test | 2 | 0 |  |"]
 
 
 def test_without_a_judge_there_are_no_scores_to_show():
