@@ -33,7 +33,7 @@ def train_here(
     from transformers import set_seed
 
     settings, spec = job.settings, job.spec
-    teacher = load_teacher(job.rows, spec, settings, checkpoints.folder.parent, device, cache)
+    teacher = load_teacher(job.rows, job.base or spec, settings, checkpoints.folder.parent, device, cache)
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
     with task("train", job.steps) as progress:
         model = trainable_model(job, device)
