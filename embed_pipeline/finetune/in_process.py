@@ -41,7 +41,7 @@ def train_here(
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
     model = trainable_model(job, device)
     rows = _as_trained_on(job, model)
-    teacher = load_teacher(rows, spec, settings, checkpoints.folder.parent, device, cache)
+    teacher = load_teacher(rows, job.base or spec, settings, checkpoints.folder.parent, device, cache)
     with task("train", job.steps) as progress:
         encoded_at_once = 128 if device.startswith("cuda") else 32
         validation = job.validation if job.validation is not None and job.validation.queries else None

@@ -24,6 +24,7 @@ class TrainingJob:
         sampler: batches, of which each process gets its share.
         processes: that train at once, each on batches of its own.
         steps: optimizer steps in all; steps_per_epoch: of an epoch.
+        base: the base model, where a student of it is trained.
     """
 
     rows: Sequence[TrainingRow]
@@ -34,6 +35,7 @@ class TrainingJob:
     processes: int
     steps: int
     steps_per_epoch: int
+    base: EncoderSpec | None = None
 
     def inputs(self) -> str:
         """Hash of everything the trained weights depend on."""
@@ -53,6 +55,7 @@ def plan_training(
     spec: EncoderSpec,
     settings: FinetuneSettings,
     processes: int = 1,
+    base: EncoderSpec | None = None,
 ) -> TrainingJob:
     """Fit the batch size to the rows and the processes, and count the steps."""
     size = fit_batch_size(len(rows), settings)
@@ -73,7 +76,7 @@ def plan_training(
     steps_per_epoch = len(sampler) // processes
     all_steps = settings.epochs * steps_per_epoch
     steps = min(all_steps, settings.max_steps or all_steps)
-    return TrainingJob(rows, validation, spec, settings, sampler, processes, steps, steps_per_epoch)
+    return TrainingJob(rows, validation, spec, settings, sampler, processes, steps, steps_per_epoch, base)
 
 
 def _length(row: TrainingRow, settings: FinetuneSettings) -> int:

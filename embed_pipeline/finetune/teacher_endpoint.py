@@ -44,14 +44,14 @@ class EndpointTeacher:
         key = os.environ.get(key_env, "").strip()
         self._api = _BookedApi(self._url, key, cache / RESPONSES, work.name)
         learned = work / LEARNED
-        if learned.is_file():
-            known = json.loads(learned.read_text("utf-8"))
+        known = json.loads(learned.read_text("utf-8")) if learned.is_file() else {}
+        if known.get("address") == address:
             self._encoder = OpenAIEncoder(self._api, known["model"], dimensions=known["dimensions"])
         else:
             self._encoder = OpenAIEncoder(self._api, model or self._api.only_model())
             spec = self._encoder.spec
-            found = {"model": self._encoder.model, "dimensions": spec.dimensions[0], "encoder": spec.version()}
-            write_json(learned, found)
+            known = {"address": address, "model": self._encoder.model, "dimensions": spec.dimensions[0]}
+            write_json(learned, {**known, "encoder": spec.version()})
         self._cached = CachedEncoder(self._encoder.spec, self._told, cache / EMBEDDINGS)
 
     @property

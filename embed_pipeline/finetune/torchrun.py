@@ -59,7 +59,7 @@ def train_in_processes(
     work_folder = checkpoints.folder.parent
     folder = work_folder / "job"
     # what it knows is computed or asked for once; each process then finds it there
-    load_teacher(job.rows, job.spec, job.settings, work_folder, device, cache)
+    load_teacher(job.rows, job.base or job.spec, job.settings, work_folder, device, cache)
     _write_job(job, checkpoints.inputs, device, {"resumed": resumed, "cache": cache}, folder)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
     command += ["-m", "embed_pipeline.finetune", str(folder)]
@@ -86,6 +86,7 @@ def _write_job(job: TrainingJob, inputs: str, device: str, places: Mapping[str, 
         write_retrieval_set(job.validation, folder / VALIDATION, VALIDATION)
     written = {
         "spec": job.spec.model_dump(mode="json"),
+        "base": job.base.model_dump(mode="json") if job.base is not None else None,
         "settings": job.settings.model_dump(mode="json"),
         "device": device,
         "processes": job.processes,
@@ -170,7 +171,8 @@ def _train_share(folder: Path) -> None:
     )
     spec, settings = EncoderSpec.model_validate(job_file["spec"]), FinetuneSettings.model_validate(job_file["settings"])
     with reporting(SilentReporter()):
-        job = plan_training(rows, validation, spec, settings, job_file["processes"])
+        base = EncoderSpec.model_validate(job_file["base"]) if job_file["base"] else None
+        job = plan_training(rows, validation, spec, settings, job_file["processes"], base)
     device = job_file["device"] if job_file["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
     resumed, cache = (Path(job_file[name]) if job_file[name] else None for name in ("resumed", "cache"))
     train_here(job, Checkpoints(folder.parent, job_file["inputs"]), device, resumed, cache)

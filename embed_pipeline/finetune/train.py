@@ -31,6 +31,7 @@ from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.model_folder import write_model
 from embed_pipeline.finetune.objectives import check_objective
 from embed_pipeline.finetune.share import chosen_rows
+from embed_pipeline.finetune.student import model_to_train
 from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
 from embed_pipeline.finetune.tracking import FOLDER, tracking
 from embed_pipeline.records import RetrievalSet, TrainingRow
@@ -109,16 +110,18 @@ def finetune(
     Raises:
         TrainingError: no rows, a tracker that fails, a loss that is not a number, or a collapsed model.
         SettingsError: a tracker that is not installed, an objective that lacks what it needs, a GPU other than the
-            first visible one, or a Matryoshka dimension that the model lacks.
+            first visible one, a Matryoshka dimension that the model lacks, or as many layers to keep as it has.
         ModelAccessError: the base model or the teacher cannot be loaded.
         InputError: the endpoint of the teacher cannot be reached, or does not answer with vectors.
     """
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     check_objective(settings)
-    tuned = spec.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
+    student = model_to_train(spec, settings, work)
+    tuned = student.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     torch_device = training_device(device)
-    job = plan_training(chosen_rows(rows, settings), validation, spec, settings, processes_for(settings, torch_device))
+    processes = processes_for(settings, torch_device)
+    job = plan_training(chosen_rows(rows, settings), validation, student, settings, processes, spec)
     checkpoints = Checkpoints(work, job.inputs())
     followed = tracking(settings, tracked or work / FOLDER, work.name)
     with quiet_transformers(), explained_failures(work), followed:

@@ -106,6 +106,9 @@ class FinetuneSettings(Section):
         "Environment variable with the key that is sent to a teacher's endpoint; its name ends in _API_KEY.",
         protected="secret",
     )
+    keep_layers: int | None = added(
+        None, "Train a student: the base model with this many of its layers, at even distances; null: all.", ge=1
+    )
     validate_on: Literal["dense", "hybrid"] = added(
         "dense", "Whose nDCG@10 picks the checkpoint: the model's alone, or that of the model fused with BM25."
     )

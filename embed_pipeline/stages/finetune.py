@@ -16,11 +16,14 @@ def training_external(settings: Settings) -> dict[str, Version]:
 
 
 def _model_to_train(settings: Settings) -> str:
+    from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.finetune.objectives import check_objective
+    from embed_pipeline.finetune.student import check_layers
     from embed_pipeline.finetune.tracking import check_trackers
 
     check_objective(settings.finetune)  # before anything is computed
     check_trackers(settings.finetune)
+    check_layers(base_encoder_spec(settings.base_model, settings.encoder), settings.finetune)
     return base_model_version(settings)
 
 
