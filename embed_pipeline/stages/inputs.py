@@ -118,11 +118,9 @@ def _with_titles(retrieval_set: "RetrievalSet", passages: Artifact) -> "Retrieva
     """With the titles of the pipeline's passages, where it has none of its own."""
     if any(retrieval_set.titles.values()):
         return retrieval_set
-    titles = passages.frame().select("passage_id", "title").iter_rows()
-    begins = retrieval_set.passages
-    return replace(
-        retrieval_set, titles={name: title for name, title in titles if begins.get(name, "").startswith(title)}
-    )
+    rows, texts = passages.frame().select("passage_id", "title").iter_rows(), retrieval_set.passages
+    titles = {name: title for name, title in rows if title and texts.get(name, "").startswith(title)}
+    return replace(retrieval_set, titles=titles)
 
 
 def offline_questions(qa_pairs: "pl.DataFrame") -> set[str]:
