@@ -1,12 +1,14 @@
 """What stems, compound splitting, k1, b and the weight of titles do to BM25 and to the hybrid.
 
     python benchmarks/lexical.py people NAME=HOME:GOLD ...
+    python benchmarks/lexical.py tuned NAME=HOME:GOLD ...
     python benchmarks/lexical.py validation NAME=HOME:GOLD ...
 
 ``people``: nDCG@10 of BM25, and of BM25 fused half and half with the base model, on people's questions.
+``tuned``: the same with the model of the home's checkpoint, for a few of the ways.
 ``validation``: the same on generated validation questions, as they were written and reworded
 (embed_pipeline/prep/rewording.py): would they choose what people's questions choose? A home needs its splits:
-`embed-pipeline run --to splits`. Vectors of the base model are kept in the folder of --vectors, by collection.
+`embed-pipeline run --to splits`. Vectors are kept in the folder of --vectors, by collection.
 
 A star marks a difference from the first row with p below 0.05 (paired, by clusters of questions, of each collection
 alone).
@@ -25,7 +27,7 @@ from generated_test import Collection, base_model
 from Stemmer import Stemmer
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.encoders.spec import Encoder, EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
 from embed_pipeline.evaluation.lexical import answered_by_words
@@ -40,7 +42,7 @@ from embed_pipeline.retrieval.stems import ALGORITHMS, WithStems, stemmed_langua
 from embed_pipeline.settings import EvalSettings
 
 DEPTH = 100
-SYSTEMS = ("BM25", "BM25 and the base model")
+SYSTEMS = ("BM25", "BM25 and the model")
 Analyser = Callable[[Sequence[str]], Analysis]
 """Texts of a corpus -> how its words are told."""
 LINKS = ("", "s", "es", "n", "en", "er", "e")
@@ -132,8 +134,8 @@ VARIANTS = [
 CHOSEN = [one for one in VARIANTS if (one.k1, one.b) in FEW and one.title_weight == 1 and one.analyser not in SELDOM]
 
 
-def encoder_of(one: Collection, vectors: Path | None) -> Encoder:
-    spec = base_model()
+def encoder_of(one: Collection, tuned: bool, vectors: Path | None) -> Encoder:
+    spec = EncoderSpec.load(one.artifact("checkpoint").path) if tuned else base_model()
     folder = one.home / "cache" / "vectors" if vectors is None else vectors / one.name
     return CachedEncoder(spec, lambda: TorchEncoder.load(spec, "cpu"), folder)
 
@@ -183,13 +185,14 @@ def cell(before: QueryScores, after: QueryScores, asked: RetrievalSet) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["people", "validation"])
+    parser.add_argument("what", choices=["people", "tuned", "validation"])
     parser.add_argument("collections", nargs="+", metavar="NAME=HOME:GOLD", type=Collection.of)
     parser.add_argument("--vectors", type=Path, help="folder for vectors; not given: cache/vectors of each home")
     chosen = parser.parse_args()
-    encoders = {one: encoder_of(one, chosen.vectors) for one in chosen.collections}
-    if chosen.what == "people":
-        table({one.name: (asked_by_people(one), encoder) for one, encoder in encoders.items()}, VARIANTS)
+    encoders = {one: encoder_of(one, chosen.what == "tuned", chosen.vectors) for one in chosen.collections}
+    if chosen.what != "validation":
+        variants = VARIANTS if chosen.what == "people" else CHOSEN
+        table({one.name: (asked_by_people(one), encoder) for one, encoder in encoders.items()}, variants)
         return
     written = {one: generated(one) for one in encoders}
     print("As they were written:")
