@@ -107,12 +107,14 @@ def now() -> np.ndarray:
 
 
 def bm25(folder: Path) -> list[dict[str, object]]:
-    from embed_pipeline.retrieval.bm25 import Bm25Index
+    from embed_pipeline.evaluation.lexical import word_index
+    from embed_pipeline.settings import Bm25Settings
 
     test_set, rows = read_set(folder)
+    texts = list(test_set.passages.values())
     began = now()
     with Memory() as memory:
-        index = Bm25Index(test_set.passages.values())
+        index = word_index(texts, [""] * len(texts), Bm25Settings())
     indexed, held = now(), resident("RssAnon")
     found = index.top_k(test_set.queries.values(), 100)
     answered = now()

@@ -34,6 +34,7 @@ class RetrievalSet:
         clusters: query id -> what it shares with others that makes them depend on one another: the component of the
             splits, or the document of its passage. A query that is missing stands alone.
         kind: where the judgements come from.
+        titles: passage id -> the title with which its text begins, as far as they are known.
     """
 
     name: str
@@ -43,6 +44,7 @@ class RetrievalSet:
     query_slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
     kind: SetKind = "gold"
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,31 +4,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.evaluation.lexical import found_by_words
 from embed_pipeline.evaluation.query_log import DEPTH, QueryLog, by_disagreement
-from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.fusion import ranked
+from embed_pipeline.settings import EvalSettings
 
 MOST = 50
 """Queries told; so many judgements make a gold set."""
 
 
 def disputed_queries(
-    log: QueryLog, passages: Mapping[str, str], models: Mapping[str, Encoder], most: int = MOST
+    log: QueryLog,
+    asked_of: RetrievalSet,
+    models: Mapping[str, Encoder],
+    settings: EvalSettings,
+    most: int = MOST,
 ) -> dict[str, Any]:
     """Search every query of a log by each model and by BM25, and tell where they differ.
 
     Args:
-        passages: id -> text as the encoder sees it.
+        asked_of: a set whose passages are searched; its own queries are not looked at.
         models: name of a system -> its encoder.
+        settings: ``bm25`` is used.
 
     Returns:
         ``{"distinct", "looked_at", "queries": [{"query", "disagreement", "first": {system: passage id or None}}]}``,
         those with the highest disagreement (:func:`embed_pipeline.evaluation.query_log.disagreement`) first.
     """
-    asked = RetrievalSet("query_log", passages, {str(place): query for place, query in enumerate(log.queries)}, {})
+    queries = {str(place): query for place, query in enumerate(log.queries)}
+    asked = RetrievalSet("query_log", asked_of.passages, queries, {}, titles=asked_of.titles)
     runs = {name: dense_run(asked, encoder, DEPTH) for name, encoder in models.items()}
-    runs["bm25"] = bm25_run(asked, DEPTH)
+    runs["bm25"] = found_by_words(asked, settings, DEPTH)
     told = [
         {
             "query": asked.queries[query],

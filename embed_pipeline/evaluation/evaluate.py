@@ -11,8 +11,9 @@ from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.errors import InputError
 from embed_pipeline.evaluation.comparisons import compared
 from embed_pipeline.evaluation.fusion_weight import FusionWeight, choose_weight
+from embed_pipeline.evaluation.lexical import found_by_words
 from embed_pipeline.evaluation.metrics import QueryScores, from_frame, score_run, to_frame
-from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.evaluation.runs import run_frame, run_of
 from embed_pipeline.evaluation.systems import BASE_SYSTEMS, STORED, base_runs, depth, tuned_runs
 from embed_pipeline.evaluation.trust import Trust
@@ -125,8 +126,9 @@ def evaluate_tuned(
 def _fusion(development: RetrievalSet | None, encoder: Encoder, settings: EvalSettings) -> FusionWeight:
     if development is None:
         return FusionWeight()
-    k, keep = depth(settings), settings.keep_identical_ids
-    sparse, dense = bm25_run(development, k, keep), dense_run(development, encoder, k, keep)
+    k = depth(settings)
+    sparse = found_by_words(development, settings, k)
+    dense = dense_run(development, encoder, k, settings.keep_identical_ids)
     return choose_weight(development, sparse, dense, k, settings)
 
 

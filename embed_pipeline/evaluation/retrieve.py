@@ -61,11 +61,13 @@ def bm25_run(
 ) -> Run:
     """:class:`embed_pipeline.retrieval.bm25.Bm25Index` over the corpus; only passages that share a word are found.
 
+    The system that people would use is :func:`embed_pipeline.evaluation.lexical.found_by_words`.
+
     Args:
         retrieval_set: passages and queries in any language.
         k: passages per query.
         keep_identical_ids: as for :func:`nearest`.
-        index: of the passages, where there is one already.
+        index: of the passages, where there is one already; else plain words, without stems.
     """
     passage_ids = list(retrieval_set.passages)
     identical = set() if keep_identical_ids else _identical_ids(retrieval_set)

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from embed_pipeline.encoders.spec import Vectors
+from embed_pipeline.evaluation.lexical import word_index
 from embed_pipeline.evaluation.systems import DEPTH
 from embed_pipeline.files import sha256_text
 from embed_pipeline.records import passage_text
-from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT, Run, convex, ranked, rrf
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.settings import EvalSettings
@@ -61,7 +61,7 @@ class SideBySide:
 
     Args:
         dense: "base", and "tuned" where a model has been trained; the last one is fused with BM25.
-        settings: ``fusion`` is used.
+        settings: ``fusion`` and ``bm25`` are used.
         weight: of the dense side in the convex combination.
     """
 
@@ -76,7 +76,7 @@ class SideBySide:
         self._dense = dense
         self._rrf = settings.fusion == "rrf"
         self._weight = weight
-        self._bm25 = Bm25Index(passages.encoded)
+        self._bm25 = word_index(passages.encoded, passages.titles, settings.bm25)
 
     @property
     def hybrid(self) -> str:

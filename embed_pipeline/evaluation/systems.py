@@ -11,7 +11,8 @@
 from collections.abc import Mapping
 
 from embed_pipeline.encoders.spec import Encoder
-from embed_pipeline.evaluation.retrieve import bm25_run, dense_run, encode_set, nearest
+from embed_pipeline.evaluation.lexical import found_by_words
+from embed_pipeline.evaluation.retrieve import dense_run, encode_set, nearest
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.fusion import Run, Scores, convex, rrf
 from embed_pipeline.settings import EvalSettings
@@ -50,7 +51,7 @@ def base_runs(retrieval_set: RetrievalSet, encoder: Encoder, settings: EvalSetti
     """
     k, keep = depth(settings), settings.keep_identical_ids
     dense = dense_run(retrieval_set, encoder, k, keep)
-    sparse = bm25_run(retrieval_set, k, keep)
+    sparse = found_by_words(retrieval_set, settings, k)
     return {
         "base": dense,
         "bm25": sparse,

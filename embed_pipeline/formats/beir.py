@@ -257,7 +257,7 @@ def read_retrieval_set(
     queries = {query_id: query.text for query_id, query in judged.queries.items()}
     metadata = {query_id: query.metadata for query_id, query in judged.queries.items()}
     clusters = {query_id: _cluster(fields, judged.qrels[query_id], titles) for query_id, fields in metadata.items()}
-    return RetrievalSet(name, texts, queries, judged.qrels, _slices(metadata), clusters, kind)
+    return RetrievalSet(name, texts, queries, judged.qrels, _slices(metadata), clusters, kind, titles)
 
 
 def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = "test") -> None:

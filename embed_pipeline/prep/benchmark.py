@@ -60,4 +60,5 @@ def build_retrieval_set(
         },
         clusters={question: components[question] for question in questions["question_id"]},
         kind="validation" if split == "validation" else "synthetic",
+        titles=dict(passages.select("passage_id", "title").iter_rows()),
     )

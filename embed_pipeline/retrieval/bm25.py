@@ -10,7 +10,7 @@ import re
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -29,10 +29,17 @@ SHARD = 16_384
 _IN_PAIRS = re.compile(f"[{UNSPACED}{HANGUL}]+")
 
 Scores = NDArray[np.float32]
+Analysis = Callable[[str], list[str]]
+"""The words of a text by which it is found."""
+
+
+def words_of(text: str) -> list[str]:
+    """The words by which BM25 compares, in their order."""
+    return _with_bigrams(text).translate(_WITHOUT_PUNCTUATION).split()
 
 
 class Bm25Index:
-    """BM25 as Lucene computes it, k1 1.5, b 0.75.
+    """BM25 as Lucene computes it.
 
     A word scores ``log(1 + (N - n + 0.5) / (n + 0.5)) * f / (k1 * (1 - b + b * length / average) + f)``: it stands f
     times in the passage and in n of the N passages (the variant without a constant factor k1 + 1; Kamphuis and others
@@ -41,21 +48,31 @@ class Bm25Index:
     word with a query scores 0.
 
     Passages are read once, one by one. The index takes 6 bytes for each different word of a passage.
+
+    Args:
+        analysis: what stands in place of these words, in passages and queries:
+            :class:`embed_pipeline.retrieval.stems.WithStems`.
+        k1: how much more a word counts that stands in a passage more often; 0: not at all.
+        b: 0 to 1, how much a passage that is longer than the average is held back.
     """
 
-    def __init__(self, passages: Collection[str]) -> None:
+    def __init__(self, passages: Collection[str], analysis: Analysis = words_of, k1: float = K1, b: float = B) -> None:
         self.size = len(passages)
+        self._analysis = analysis
         self._words: dict[str, int] = {}
         lengths = np.zeros(self.size, np.int64)
         texts = track(passages, "index words", self.size)
-        counted = [_count(islice(texts, SHARD), self._words, lengths[start:]) for start in range(0, self.size, SHARD)]
+        counted = [
+            _count(map(analysis, islice(texts, SHARD)), self._words, lengths[start:])
+            for start in range(0, self.size, SHARD)
+        ]
         list(texts)  # ends its progress
         rarity = _rarity(_passages_of_words(counted, len(self._words)), self.size)
-        average = float(lengths.mean()) if self.size else 0.0
+        penalties = _penalties(lengths, k1, b)
         self._shards = []
         for number in range(len(counted)):
             start = number * SHARD
-            self._shards.append(_scored(counted[number], rarity, lengths[start : start + SHARD], average))
+            self._shards.append(_scored(counted[number], rarity, penalties[start : start + SHARD]))
             counted[number] = _NOTHING  # frees its counts
 
     def top_k(self, queries: Iterable[str], k: int) -> list[list[tuple[int, float]]]:
@@ -74,15 +91,10 @@ class Bm25Index:
 
     def _scores(self, query: str) -> Scores:
         scores = np.zeros(self.size, np.float32)
-        words = np.array([self._words[word] for word in words_of(query) if word in self._words], np.int32)
+        words = np.array([self._words[word] for word in self._analysis(query) if word in self._words], np.int32)
         for number, shard in enumerate(self._shards):
             shard.add(words, scores[number * SHARD : (number + 1) * SHARD])
         return scores
-
-
-def words_of(text: str) -> list[str]:
-    """The words by which BM25 compares, in their order."""
-    return _with_bigrams(text).translate(_WITHOUT_PUNCTUATION).split()
 
 
 def _with_bigrams(text: str) -> str:
@@ -148,11 +160,11 @@ def _places(words: NDArray[np.int32], asked: NDArray[np.int32]) -> Iterator[int]
             yield place
 
 
-def _count(texts: Iterable[str], numbers: dict[str, int], lengths: NDArray[np.int64]) -> _Shard:
+def _count(passages: Iterable[list[str]], numbers: dict[str, int], lengths: NDArray[np.int64]) -> _Shard:
     """Count the words of some passages; new ones get the next number, and ``lengths`` the words of each passage."""
     words, counts, different = array("i"), array("i"), array("i")
-    for row, text in enumerate(texts):
-        found = Counter(words_of(text))
+    for row, of_passage in enumerate(passages):
+        found = Counter(of_passage)
         words.extend([numbers.setdefault(word, len(numbers)) for word in found])
         counts.extend(found.values())
         different.append(len(found))
@@ -181,9 +193,14 @@ def _rarity(passages: NDArray[np.int64], size: int) -> Scores:
     return found
 
 
-def _scored(counted: _Shard, rarity: Scores, lengths: NDArray[np.int64], average: float) -> _Shard:
+def _penalties(lengths: NDArray[np.int64], k1: float, b: float) -> NDArray[np.float64]:
+    """What is added to the count of a word in each passage, so that long ones do not win by their length."""
+    average = float(lengths.mean()) if len(lengths) else 0.0
+    return k1 * ((1 - b) + b * lengths / average) if average else np.zeros(len(lengths))
+
+
+def _scored(counted: _Shard, rarity: Scores, penalties: NDArray[np.float64]) -> _Shard:
     """The same with scores in place of counts; worked out word by word in float64, kept as float32."""
-    penalties = K1 * ((1 - B) + B * lengths / average) if average else np.zeros(len(lengths))
     counts = counted.values.astype(np.float64)
     of_words = np.repeat(rarity[counted.words], np.diff(counted.starts))
     scores = of_words * (counts / (penalties[counted.passages] + counts))

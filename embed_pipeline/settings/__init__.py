@@ -7,7 +7,7 @@ Which of them are part of an artifact's key, and how a new one is declared so th
 from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import DeploySettings, ExportSettings, LaunchpadSettings
-from embed_pipeline.settings.evaluation import EvalSettings
+from embed_pipeline.settings.evaluation import Bm25Settings, EvalSettings
 from embed_pipeline.settings.finetune import FinetuneSettings, LoraSettings, SweepSettings
 from embed_pipeline.settings.keep import KeepSettings
 from embed_pipeline.settings.pipeline import Settings
@@ -17,6 +17,7 @@ from embed_pipeline.settings.section import Section, sections_of
 
 __all__ = [
     "AutomationSettings",
+    "Bm25Settings",
     "CorpusSettings",
     "DeploySettings",
     "EncoderSettings",

@@ -24,6 +24,22 @@ def _is_folder(text: str) -> bool:
         return False
 
 
+class Bm25Settings(Section):
+    """How words are compared, by BM25 as a system and in the fusions."""
+
+    stemming: Literal["auto", "off"] = added(
+        "auto",
+        "auto: stems of the languages of the corpus stand beside its words, so that inflected forms meet; off: none.",
+    )
+    k1: float = added(
+        0.9, "How much more a word counts that stands in a passage more often; 0: not at all.", ge=0, le=10
+    )
+    b: float = added(0.4, "How much a passage that is longer than the average is held back.", ge=0, le=1)
+    title_weight: int = added(
+        1, "How many times the title of a passage counts, which stands in its text once.", ge=1, le=10
+    )
+
+
 class EvalSettings(Section):
     """Comparing the systems that people could use: base, tuned, BM25, and both fused."""
 
@@ -44,6 +60,7 @@ class EvalSettings(Section):
     fusion: Literal["convex", "rrf"] = added(
         "convex", "How BM25 and the model are fused where deploys is hybrid: scores, or reciprocal ranks."
     )
+    bm25: Bm25Settings = added(Bm25Settings(), "How words are compared.", unkeyed={})
     query_log: Path | None = runtime(
         None,
         "Text file of queries that people typed, one a line, without judgements: the search page offers those on which "

@@ -19,7 +19,7 @@ from embed_pipeline.stages.inputs import (
     evaluated_external,
     evaluated_sets,
     offline_questions,
-    passage_texts,
+    passages_alone,
 )
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -99,7 +99,7 @@ def tell_language(run: StageRun, passages: Artifact) -> None:
 
 @stage(
     group="eval",
-    version="2",
+    version="3",
     storage="table",
     schema=tables.QueryMetrics,
     settings=("eval",),
@@ -111,6 +111,7 @@ def tell_language(run: StageRun, passages: Artifact) -> None:
 def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) -> None:
     """BEIR metrics of the base model, BM25, and both fused, per query; what they found lies beside."""
     from embed_pipeline.evaluation.evaluate import evaluate_base
+    from embed_pipeline.retrieval.stems import stemmed_languages
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
     development = development_set(run.settings, passages)
@@ -120,12 +121,14 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     write_json(run.folder / FUSION, found.fusion.as_json())
     run.summary |= {f"{one.name}_queries": len(one.queries) for one in sets}
     run.summary |= _headline(found.query_metrics)
+    if run.settings.eval.bm25.stemming == "auto":
+        run.summary["stems"] = ", ".join(stemmed_languages(list(sets[0].passages.values()))) or "none"
     tell_language(run, passages)
 
 
 @stage(
     group="eval",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
@@ -218,7 +221,8 @@ def _disputed(run: StageRun, passages: Artifact, tuned: "Encoder", log: "QueryLo
     """The queries of eval.query_log on which the systems differ most."""
     from embed_pipeline.evaluation.disputed import disputed_queries
 
-    return disputed_queries(log, passage_texts(passages), {"base": run.base_encoder(), "tuned": tuned})
+    models = {"base": run.base_encoder(), "tuned": tuned}
+    return disputed_queries(log, passages_alone(passages), models, run.settings.eval)
 
 
 def _headline(frame: "pl.DataFrame") -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What lies outside the store and what several stages take in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,12 +87,13 @@ def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) 
 
     gold = settings.eval.all_gold
     texts = passage_texts(passages) if gold else {}
-    sets = [load_gold(folder.expanduser(), texts, name) for name, folder in gold.items()]
+    sets = [_with_titles(load_gold(folder.expanduser(), texts, name), passages) for name, folder in gold.items()]
     for line in (own_answers(one) for one in sets if not settings.eval.keep_identical_ids):
         if line is not None:
             say(f"warning: {line}")
     if benchmark.file("queries.jsonl").stat().st_size:
-        sets.append(read_retrieval_set(benchmark.path, "test", "synthetic", kind="synthetic"))
+        synthetic = read_retrieval_set(benchmark.path, "test", "synthetic", kind="synthetic")
+        sets.append(_with_titles(synthetic, passages))
     return sets
 
 
@@ -109,12 +111,28 @@ def development_set(settings: Settings, passages: Artifact) -> "RetrievalSet | N
     name, folder = next(iter(settings.eval.all_gold.items()), ("", None))
     if folder is None or not has_development(folder.expanduser()):
         return None
-    return load_development(folder.expanduser(), passage_texts(passages), name)
+    return _with_titles(load_development(folder.expanduser(), passage_texts(passages), name), passages)
+
+
+def _with_titles(retrieval_set: "RetrievalSet", passages: Artifact) -> "RetrievalSet":
+    """With the titles of the pipeline's passages, where it has none of its own."""
+    if any(retrieval_set.titles.values()):
+        return retrieval_set
+    rows, texts = passages.frame().select("passage_id", "title").iter_rows(), retrieval_set.passages
+    titles = {name: title for name, title in rows if title and texts.get(name, "").startswith(title)}
+    return replace(retrieval_set, titles=titles)
 
 
 def offline_questions(qa_pairs: "pl.DataFrame") -> set[str]:
     """Ids of the questions that the offline generator wrote, of the words of their passages."""
     return set(qa_pairs.filter(qa_pairs["generator"].str.starts_with("offline/"))["question_id"])
+
+
+def passages_alone(passages: Artifact) -> "RetrievalSet":
+    """The passages of the pipeline with their titles, as a set without questions."""
+    from embed_pipeline.records import RetrievalSet
+
+    return _with_titles(RetrievalSet("passages", passage_texts(passages), {}, {}), passages)
 
 
 def passage_texts(passages: Artifact) -> dict[str, str]:

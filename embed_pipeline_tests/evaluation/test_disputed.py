@@ -2,14 +2,15 @@
 
 from embed_pipeline.evaluation.disputed import disputed_queries
 from embed_pipeline.evaluation.query_log import QueryLog
+from embed_pipeline.settings import EvalSettings
 from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 
-PASSAGES = numbered_set(30).passages
+ASKED_OF, SETTINGS = numbered_set(30), EvalSettings()
 
 
 def test_those_on_which_they_differ_come_first_with_what_each_puts_first() -> None:
     log = QueryLog(["where is topic7 explained", "topic3", "unknown words"], 5, 9)
-    found = disputed_queries(log, PASSAGES, {"base": WordEncoder(["topic7"]), "tuned": WordEncoder()})
+    found = disputed_queries(log, ASKED_OF, {"base": WordEncoder(["topic7"]), "tuned": WordEncoder()}, SETTINGS)
     assert (found["distinct"], found["looked_at"]) == (5, 3)
     by_query = {row["query"]: row for row in found["queries"]}
     assert by_query["topic3"]["first"] == {"base": "p3", "tuned": "p3", "bm25": "p3"}
@@ -23,4 +24,4 @@ def test_those_on_which_they_differ_come_first_with_what_each_puts_first() -> No
 
 def test_as_many_as_asked_for() -> None:
     log = QueryLog([f"topic{place}" for place in range(20)], 20, 20)
-    assert len(disputed_queries(log, PASSAGES, {"tuned": WordEncoder()}, most=4)["queries"]) == 4
+    assert len(disputed_queries(log, ASKED_OF, {"tuned": WordEncoder()}, SETTINGS, most=4)["queries"]) == 4

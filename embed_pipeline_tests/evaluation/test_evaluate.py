@@ -13,8 +13,9 @@ from embed_pipeline.evaluation.comparisons import recipe_results
 from embed_pipeline.evaluation.endpoint import evaluate_endpoint
 from embed_pipeline.evaluation.evaluate import BaseEvaluation, evaluate_base, evaluate_tuned
 from embed_pipeline.evaluation.fusion_weight import FusionWeight
+from embed_pipeline.evaluation.lexical import found_by_words
 from embed_pipeline.evaluation.metrics import metric_names
-from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.evaluation.runs import run_of
 from embed_pipeline.evaluation.systems import SYSTEMS
 from embed_pipeline.records import RetrievalSet
@@ -47,7 +48,7 @@ def test_before_training_there_are_four_systems(before: BaseEvaluation) -> None:
 def test_what_they_found_is_kept_and_read_back(before: BaseEvaluation) -> None:
     assert before.runs["system"].unique().sort().to_list() == ["base", "bm25"]
     for test_set in SETS:
-        assert run_of(before.runs, test_set.name, "bm25") == bm25_run(test_set, 100)
+        assert run_of(before.runs, test_set.name, "bm25") == found_by_words(test_set, SETTINGS, 100)
         assert run_of(before.runs, test_set.name, "base") == dense_run(test_set, BLIND, 100)
     with pytest.raises(ArtifactError, match="what tuned found on the gold set"):
         run_of(before.runs, "gold", "tuned")

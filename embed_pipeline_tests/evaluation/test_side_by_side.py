@@ -56,6 +56,16 @@ def test_the_hybrid_is_that_of_the_settings():
     assert fused["p3"]["score"] == pytest.approx(1 / 61 + 1 / 64, abs=1e-6)
 
 
+def test_words_are_compared_as_the_settings_say():
+    assert list(hits(side_by_side().search("clocks", 2), "bm25")) == []  # a language must be told first
+    texts = [f"The keeper was watching the {word} every night of that long winter by the sea." for word in WORDS]
+    told = Passages([f"p{number}" for number in range(5)], [""] * 5, texts)
+    for stemming, expected in (("auto", ["p3"]), ("off", [])):
+        chosen = EvalSettings(bm25={"stemming": stemming})
+        found = SideBySide(told, {"base": dense([0, 1, 2, 3, 4])}, chosen).search("clocks", 2)
+        assert list(hits(found, "bm25")) == expected
+
+
 def test_without_a_model_there_are_three():
     found = side_by_side(tuned=False).search("clock", 5)
     assert [one["name"] for one in found["systems"]] == ["base", "bm25", "convex"]

@@ -34,14 +34,14 @@ def test_the_best_passages_are_those_with_the_highest_scores():
     assert not scores[2:].any()
 
 
-@given(TEXTS, TEXTS, st.integers(1, 13), st.integers(1, 5))
+@given(TEXTS, TEXTS, st.integers(1, 13), st.integers(1, 5), st.sampled_from([(1.5, 0.75), (0.9, 0.4), (0.0, 1.0)]))
 @settings(deadline=None)
-def test_scores_and_rankings_are_those_of_bm25s(passages, queries, k, shard):
+def test_scores_and_rankings_are_those_of_bm25s(passages, queries, k, shard, constants):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bm25, "SHARD", shard)
-        index = Bm25Index(passages)
+        index = Bm25Index(passages, words_of, *constants)
         found, best = index.scores(queries), index.top_k(queries, k)
-    expected = _by_bm25s(passages, queries)
+    expected = _by_bm25s(passages, queries, *constants)
     assert np.array_equal(found, expected)
     for row, ranking in zip(expected, best, strict=True):
         order = [place for place in np.argsort(-row, kind="stable").tolist() if row[place] > 0][:k]
@@ -53,14 +53,19 @@ def test_many_repetitions_of_a_word_are_counted():
     assert np.array_equal(Bm25Index(passages).scores(["a", "b a a"]), _by_bm25s(passages, ["a", "b a a"]))
 
 
-def _by_bm25s(passages, queries):
+def test_another_analysis_holds_for_passages_and_queries():
+    index = Bm25Index(["ABC", "abd"], lambda text: [text[:2].lower()])
+    assert [[place for place, _ in best] for best in index.top_k(["abx", "bc"], 2)] == [[0, 1], []]
+
+
+def _by_bm25s(passages, queries, k1=1.5, b=0.75):
     import bm25s
 
     tokens = [words_of(text) for text in passages]
     found = np.zeros((len(queries), len(passages)), np.float32)
     if not any(tokens):
         return found
-    reference = bm25s.BM25()
+    reference = bm25s.BM25(k1=k1, b=b)
     reference.index(tokens, show_progress=False)
     for row, query in enumerate(queries):
         if words_of(query):

@@ -71,7 +71,9 @@ def measured(tmp_path: Path, *overrides: str, force: bool = False) -> tuple[Stag
 
     given = {
         "beir_benchmark": made(store, "beir_benchmark", lambda run: write_retrieval_set(SET, run.folder)),
-        "passages": made(store, "passages", lambda run: run.write_table(pl.DataFrame({"passage_id": ["p"]})), "table"),
+        "passages": made(
+            store, "passages", lambda run: run.write_table(pl.DataFrame({"passage_id": ["p"], "title": [""]})), "table"
+        ),
         "base_metrics": made(store, "base_metrics", base_metrics, "table"),
     }
     (declared,) = candidate_stages(settings)

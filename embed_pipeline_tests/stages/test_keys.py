@@ -104,6 +104,13 @@ def test_where_the_endpoint_listens_changes_no_key():
     assert elsewhere.key_part(["deploy", "deploy.port"]) == Settings().key_part(["deploy", "deploy.port"])
 
 
+def test_how_words_are_compared_counts_where_it_is_not_the_default():
+    plain = load_settings(None, "cpu", [], {}).key_part(["eval"])
+    assert "bm25" not in plain["eval"]
+    chosen = load_settings(None, "cpu", ["eval.bm25.k1=1.2", "eval.bm25.b=0.4"], {}).key_part(["eval"])
+    assert chosen["eval"] == plain["eval"] | {"bm25": {"k1": 1.2}}
+
+
 def test_a_teacher_counts_by_its_content_wherever_it_lies():
     given = ["finetune.objective=kl", "finetune.hard_negatives=1"]
     here, there = (load_settings(None, "cpu", [*given, f"finetune.teacher=/{place}"], {}) for place in ("a", "b"))

@@ -1,0 +1,60 @@
+"""Sets to measure on know the titles of their passages, wherever those come from."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from embed_pipeline.files import write_jsonl, write_text
+from embed_pipeline.formats.beir import write_retrieval_set
+from embed_pipeline.records import RetrievalSet, passage_text
+from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets
+from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline_tests.stages.test_candidates import made
+
+TITLES = {"a.md#0000": "Mooring", "a.md#0001": "", "b.md#0000": "Refunds"}
+TEXTS = {"a.md#0000": "Check every line.", "a.md#0001": "Reel it in.", "b.md#0000": "Within a week."}
+SEEN = {name: passage_text(TITLES[name], text) for name, text in TEXTS.items()}
+
+
+@pytest.fixture
+def passages(tmp_path: Path) -> Artifact:
+    frame = pl.DataFrame({"passage_id": list(TEXTS), "title": list(TITLES.values()), "text": list(TEXTS.values())})
+    return made(Store(tmp_path / "home"), "passages", lambda run: run.write_table(frame), "table")
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Artifact:
+    asked = RetrievalSet("synthetic", SEEN, {"q": "lines?"}, {"q": {"a.md#0000": 1}})
+    write = lambda run: write_retrieval_set(asked, run.folder)  # noqa: E731
+    return made(Store(tmp_path / "home"), "beir_benchmark", write)
+
+
+def gold(folder: Path, passage: str, corpus: list[dict[str, str]] | None = None) -> Path:
+    write_jsonl(folder / "queries.jsonl", [{"_id": "1", "text": "what?"}, {"_id": "2", "text": "which?"}])
+    for split, query in (("test", 1), ("dev", 2)):
+        write_text(folder / "qrels" / f"{split}.tsv", f"query-id\tcorpus-id\tscore\n{query}\t{passage}\t1\n")
+    if corpus is not None:
+        write_jsonl(folder / "corpus.jsonl", corpus)
+    return folder
+
+
+def test_titles_are_those_of_the_passages(tmp_path, passages, benchmark):
+    settings = load_settings(None, None, [f"eval.gold={gold(tmp_path / 'gold', 'b.md#0000')}"], {})
+    for found in (*retrieval_sets(settings, benchmark, passages), development_set(settings, passages)):
+        assert found.titles == {name: title for name, title in TITLES.items() if title}
+    assert passages_alone(passages).passages == SEEN
+    assert passages_alone(passages).titles == {name: title for name, title in TITLES.items() if title}
+
+
+def test_a_gold_set_with_a_corpus_has_its_own(tmp_path, passages, benchmark):
+    own = [{"_id": "a.md#0000", "title": "Other", "text": "thing"}, {"_id": "x", "title": "", "text": "Mooring"}]
+    settings = load_settings(None, None, [f"eval.gold={gold(tmp_path / 'gold', 'x', own)}"], {})
+    assert retrieval_sets(settings, benchmark, passages)[0].titles == {"a.md#0000": "Other", "x": ""}
+
+
+def test_a_title_with_which_the_text_does_not_begin_is_none(tmp_path, passages, benchmark):
+    own = [{"_id": "a.md#0000", "title": "", "text": "another passage of the same id"}]
+    settings = load_settings(None, None, [f"eval.gold={gold(tmp_path / 'gold', 'a.md#0000', own)}"], {})
+    assert retrieval_sets(settings, benchmark, passages)[0].titles == {}
