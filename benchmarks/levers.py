@@ -37,6 +37,7 @@ from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
 from embed_pipeline.evaluation.gold import load_gold
+from embed_pipeline.evaluation.lexical import word_index
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import SetVectors, bm25_run, encode_set, nearest
 from embed_pipeline.files import write_json
@@ -148,8 +149,11 @@ class Collection:
         return CachedEncoder(self.spec, lambda: TorchEncoder.load(self.spec, "cpu"), self.home / "cache" / "vectors")
 
     @cached_property
-    def sparse(self) -> Run:
-        return bm25_run(self.people, DEPTH)
+    def sparse(self) -> dict[str, Run]:
+        """BM25 over words alone, and as it is evaluated (stems beside the words)."""
+        texts = list(self.people.passages.values())
+        index = word_index(texts, [""] * len(texts), EvalSettings().bm25)
+        return {"hybrid": bm25_run(self.people, DEPTH), "stems": bm25_run(self.people, DEPTH, index=index)}
 
     @cached_property
     def held_out(self) -> set[str]:
@@ -220,16 +224,18 @@ def ndcg(test_set: RetrievalSet, run: Run) -> list[float]:
 
 
 def systems(one: Collection, vectors: SetVectors) -> dict[str, list[float]]:
-    """nDCG@10 of the dense model, and of it fused with BM25 half and half."""
+    """nDCG@10 of the dense model, and of it fused with BM25 half and half: over words, and over stems, too."""
     dense = nearest(one.people, vectors, DEPTH)
-    return {"dense": ndcg(one.people, dense), "hybrid": ndcg(one.people, convex(one.sparse, dense, DEPTH))}
+    fused = {kind: ndcg(one.people, convex(sparse, dense, DEPTH)) for kind, sparse in one.sparse.items()}
+    return {"dense": ndcg(one.people, dense), **fused}
 
 
 def measure_base(one: Collection, out: Path) -> dict[str, Any]:
     file = out / one.name / "base.json"
     if not file.exists():
         found = systems(one, encode_set(one.people, one.base))
-        write_json(file, {**found, "bm25": ndcg(one.people, one.sparse)})
+        words, stems = (ndcg(one.people, sparse) for sparse in one.sparse.values())
+        write_json(file, {**found, "bm25 hybrid": words, "bm25 stems": stems})
     return json.loads(file.read_text())
 
 
@@ -257,7 +263,7 @@ def measure(one: Collection, name: str, seed: int, out: Path, fast: bool, weight
         found["weights"][str(weight)] = {**systems(one, vectors), "validation": checked}
     write_json(file, found)
     told = [
-        f"{weight}: {np.mean(scored['dense']):.3f} / {np.mean(scored['hybrid']):.3f}"
+        f"{weight}: " + " / ".join(f"{np.mean(scored[kind]):.3f}" for kind in ("dense", "hybrid", "stems"))
         for weight, scored in found["weights"].items()
     ]
     print(time.strftime("%H:%M:%S"), one.name, name, seed, f"{seconds:.0f} s", report.steps, told, flush=True)
@@ -269,7 +275,9 @@ def scores(one: Collection, values: Sequence[float], half: bool) -> QueryScores:
     return QueryScores([queries[place] for place in kept], [DECIDING_METRIC], np.array(values)[kept, None])
 
 
-def line(one: Collection, name: str, out: Path, weight: str, half: bool) -> tuple[str, dict[str, float]] | None:
+def line(
+    one: Collection, name: str, out: Path, weight: str, half: bool, fused: str
+) -> tuple[str, dict[str, float]] | None:
     """A cell of the table, and the relative gains of dense and hybrid."""
     files = sorted((out / one.name).glob(f"{name.replace('/', '_')}~*.json"))
     if not files:
@@ -279,7 +287,7 @@ def line(one: Collection, name: str, out: Path, weight: str, half: bool) -> tupl
         return None
     base = measure_base(one, out)
     cells, gains = [], {}
-    for kind in ("dense", "hybrid"):
+    for kind in ("dense", fused):
         before, after = scores(one, base[kind], half), scores(one, np.mean([run[kind] for run in runs], axis=0), half)
         clusters = {query: one.people.clusters[query] for query in before.query_ids if query in one.people.clusters}
         found = compare(before, after, EvalSettings(resamples=2000), clusters)[DECIDING_METRIC]
@@ -289,22 +297,24 @@ def line(one: Collection, name: str, out: Path, weight: str, half: bool) -> tupl
     return f"{cells[0]} / {cells[1]}", gains
 
 
-def table(collections: Sequence[Collection], names: Sequence[str], out: Path, weight: str, half: bool) -> None:
+def table(
+    collections: Sequence[Collection], names: Sequence[str], out: Path, weight: str, half: bool, fused: str
+) -> None:
     print("| dense / hybrid |", " | ".join(one.name for one in collections), "| mean gain, dense / hybrid |")
     print("| --- |" + " --- |" * (len(collections) + 1))
     base = {one.name: measure_base(one, out) for one in collections}
     means = {
         kind: [scores(one, base[one.name][kind], half).column(DECIDING_METRIC).mean() for one in collections]
-        for kind in ("bm25", "dense", "hybrid")
+        for kind in (f"bm25 {fused}", "dense", fused)
     }
-    print("| BM25 |", " | ".join(f"{value:.3f}" for value in means["bm25"]), "| |")
-    both = zip(means["dense"], means["hybrid"], strict=True)
+    print("| BM25 |", " | ".join(f"{value:.3f}" for value in means[f"bm25 {fused}"]), "| |")
+    both = zip(means["dense"], means[fused], strict=True)
     print("| base |", " | ".join(f"{dense:.3f} / {hybrid:.3f}" for dense, hybrid in both), "| |")
     for name in names:
-        found = [line(one, name, out, weight, half) for one in collections]
+        found = [line(one, name, out, weight, half, fused) for one in collections]
         there = [cell[1] for cell in found if cell is not None]
         if there:
-            gain = [f"{np.mean([one[kind] for one in there]):+.1%}" for kind in ("dense", "hybrid")]
+            gain = [f"{np.mean([one[kind] for one in there]):+.1%}" for kind in ("dense", fused)]
             cells = " | ".join("" if cell is None else cell[0] for cell in found)
             print(f"| {name} | {cells} | {gain[0]} / {gain[1]} |")
 
@@ -318,6 +328,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--weight", default="0.5")
     parser.add_argument("--weights", default=",".join(map(str, WEIGHTS)))
+    parser.add_argument(
+        "--fused", default="stems", choices=["hybrid", "stems"], help="BM25 over words, or as evaluated"
+    )
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--fast", action="store_true")
     chosen = parser.parse_args()
@@ -325,7 +338,7 @@ def main() -> None:
         files = [file for one in chosen.collections for file in (chosen.out / one.name).glob("*~*.json")]
         there = {file.name.rpartition("~")[0] for file in files}
         names = chosen.levers.split(";") if chosen.levers else sorted(there)
-        table(chosen.collections, names, chosen.out, chosen.weight, chosen.half)
+        table(chosen.collections, names, chosen.out, chosen.weight, chosen.half, chosen.fused)
         return
     for seed in map(int, chosen.seeds.split(",")):
         for name in chosen.levers.split(";"):
