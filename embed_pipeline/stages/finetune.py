@@ -35,7 +35,7 @@ def _teacher(settings: Settings) -> str:
 
 @stage(
     group="finetune",
-    version="5",
+    version="6",
     storage="model",
     settings=("finetune",),
     external=training_external,
