@@ -42,7 +42,7 @@ def copying_less(
 
 
 def less_copied(
-    qa_pairs: pl.DataFrame, passages: pl.DataFrame, chosen: Collection[str], share: float, seed: int
+    qa_pairs: pl.DataFrame, passages: pl.DataFrame, chosen: Collection[str], share: float, seed: int = 0
 ) -> pl.DataFrame:
     """The table with the questions ``chosen`` (ids) copying less; see :func:`copying_less`. Deterministic."""
     texts = {name: passage_text(title, text) for name, title, text in passages.select(_SHOWN).iter_rows()}

@@ -47,7 +47,7 @@ def naming(question: str, names: list[Word], rng: Random) -> str:
 
 
 def named(
-    qa_pairs: pl.DataFrame, passages: pl.DataFrame, chosen: Collection[str], share: float, seed: int
+    qa_pairs: pl.DataFrame, passages: pl.DataFrame, chosen: Collection[str], share: float, seed: int = 0
 ) -> pl.DataFrame:
     """The table with ``share`` of the questions ``chosen`` (ids) naming their document. Deterministic."""
     names: Mapping[str, list[Word]] = document_names(passages)

@@ -226,7 +226,7 @@ def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str,
     version="7",
     storage="table",
     schema=tables.TrainingSet,
-    settings=("prep.imported_weight", "prep.seed", "prep.leave_out_shared_words", "prep.name_documents"),
+    settings=("prep.imported_weight", "prep.leave_out_shared_words", "prep.name_documents"),
     kinds=("polars", "parquet", "json"),
     family="training_set",
 )
@@ -274,11 +274,10 @@ def _as_trained_on(pairs: "pl.DataFrame", passages: "pl.DataFrame", settings: Se
     from embed_pipeline.prep.copying import less_copied
     from embed_pipeline.prep.naming import named
 
-    chosen, seed = settings.prep, settings.prep.seed
-    written = offline_questions(pairs)
+    chosen, written = settings.prep, offline_questions(pairs)
     if chosen.leave_out_shared_words:
-        pairs = less_copied(pairs, passages, written, chosen.leave_out_shared_words, seed)
-    return named(pairs, passages, written, chosen.name_documents, seed) if chosen.name_documents else pairs
+        pairs = less_copied(pairs, passages, written, chosen.leave_out_shared_words)
+    return named(pairs, passages, written, chosen.name_documents) if chosen.name_documents else pairs
 
 
 def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:
