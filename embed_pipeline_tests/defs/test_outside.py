@@ -367,6 +367,7 @@ MEASURING = ("base_metrics", "metrics", "endpoint_metrics", "report")
         ),
         (("prep.denoise=cross_encoder", "prep.cross_encoder=/c"), {"mined_negatives": {"cross_encoder"}}),
         (("finetune.objective=kl", "finetune.teacher=/t"), {"checkpoint": {"teacher"}}),
+        (("finetune.distillation_weight=1", "finetune.teacher=http://localhost:1/v1"), {"checkpoint": {"teacher"}}),
     ],
 )
 def test_the_settings_decide_what_is_looked_at(overrides, more):
