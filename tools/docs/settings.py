@@ -80,12 +80,13 @@ def _setting_row(
 
 
 def _key(dotted: str, model: Any, name: str, readers: Mapping[str, list[str]]) -> str:
-    from embed_pipeline.settings.section import in_key
+    from embed_pipeline.settings.section import in_key, with_section
 
     if not in_key(model, name):
         return "*runtime*"
     parts = dotted.split(".")
     owners = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    owners = owners if with_section(model, name) else [dotted]
     assets = dict.fromkeys(asset for owner in owners for asset in readers.get(owner, []))
     return ", ".join(assets) or "*no stage*"
 
