@@ -7,13 +7,14 @@
 On a CPU the same inputs give the same bytes, also after a kill in between.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from embed_pipeline.encoders.base_model import find_base_model
-from embed_pipeline.errors import TrainingError
+from embed_pipeline.errors import ArtifactError, TrainingError
 from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
 from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, history_of, step_of, validations
@@ -179,3 +180,17 @@ def _tell(report: RerankerReport) -> None:
             f"against {before:.4f}). Generated questions share their passages' words, so look at reranker_metrics "
             "before you leave it out; a cross-encoder as finetune.reranker_model or more pairs may help."
         )
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What :meth:`RerankerReport.save` wrote into a reranker's folder.
+
+    Raises:
+        ArtifactError: missing or unreadable.
+    """
+    path = folder / LOG_FILE
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}; run again with --force reranker.") from error
+    return found
