@@ -4,7 +4,7 @@ Four kinds of setting, told apart by how they are declared:
 
 * ``Field(...)``: always part of the key. Those that were there when the first homes were made; there are no new ones.
 * :func:`added`: came later. Part of the key only where it differs from its default, so that a new setting leaves
-  the keys of every home as they are.
+  the keys of every home as they are; ``with_section=False``: only of stages that name it itself.
 * :func:`runtime`: cannot change a result (device, executor, concurrency, where things lie), never part of it.
 * :func:`formerly_keyed`: cannot change a result either (host and port), or only names what is part of the key by its
   content (the teacher), but stood in the keys of the first homes: its default stays there in its place, whatever its

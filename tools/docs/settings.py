@@ -39,9 +39,10 @@ def settings_page() -> str:
 def _readers() -> dict[str, list[str]]:
     """Dotted names of settings or sections -> the assets whose key they enter."""
     from embed_pipeline.stages.graph import STAGES
+    from embed_pipeline.stages.reranker import reranker, reranker_metrics
 
     found: dict[str, list[str]] = {}
-    for stage in STAGES.values():
+    for stage in (*STAGES.values(), reranker, reranker_metrics):
         for name in stage.settings:
             found.setdefault(name, []).append(stage.name)
     return found
