@@ -14,7 +14,7 @@ from embed_pipeline_tests.test_pipeline import User
 
 ON = (
     *("--set", "finetune.reranker=true", "--set", "finetune.reranker_max_steps=6", "--set", "eval.rerank_depth=20"),
-    *("--set", "finetune.reranker_batch_size=4", "--set", "finetune.reranker_learning_rate=0.001"),
+    *("--set", "finetune.reranker_batch_size=2", "--set", "finetune.reranker_learning_rate=0.001"),
 )
 TO = ("--to", "reranker_metrics")
 

@@ -2,7 +2,7 @@
 
 ::
 
-    rows ── pairs ── binary cross-entropy ── checkpoints, each ordering a first search anew ── the best one
+    questions with passages ── LambdaLoss ── checkpoints, each ordering a first search anew ── the best one
 
 On a CPU the same inputs give the same bytes, also after a kill in between.
 """
@@ -20,7 +20,7 @@ from embed_pipeline.finetune.batches import SeparatingBatchSampler
 from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, history_of, step_of, validations
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers, training_device
 from embed_pipeline.finetune.reranker_model import SETTING, load_reranker, max_length, reranker_base, write_reranker
-from embed_pipeline.finetune.reranker_pairs import FirstStage, LabelledPairs, labelled_pairs
+from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists, ranked_lists
 from embed_pipeline.finetune.reranker_trainer import Hooks, build_trainer, training_arguments
 from embed_pipeline.progress import say, task
 from embed_pipeline.records import TrainingRow
@@ -37,7 +37,7 @@ class RerankerReport:
     """The course of a training.
 
     Attributes:
-        pairs: of question and passage; positives: of them.
+        questions: trained on; pairs: of question and passage.
         max_length: tokens of a pair.
         steps: optimizer steps made; best_step: of the checkpoint that was kept.
         first_stage_validation: nDCG@10 of the validation questions as a first search found them; None without any.
@@ -47,8 +47,8 @@ class RerankerReport:
         validations: (step, nDCG@10), the first search as step 0.
     """
 
+    questions: int
     pairs: int
-    positives: int
     max_length: int
     steps: int
     best_step: int
@@ -67,7 +67,7 @@ class RerankerReport:
 
 @dataclass(frozen=True)
 class _Job:
-    pairs: LabelledPairs
+    lists: RankedLists
     validation: FirstStage | None
     base: Path
     settings: FinetuneSettings
@@ -91,7 +91,7 @@ class _Job:
         how = [chosen.seed, chosen.reranker_learning_rate, chosen.weight_decay, chosen.max_grad_norm, chosen.precision]
         base = find_base_model(str(self.base), setting=SETTING).content_sha256
         validation = None if self.validation is None else asdict(self.validation)
-        return sha256_json([asdict(self.pairs), validation, base, self.longest, self.sampler.size, self.steps, *how])
+        return sha256_json([asdict(self.lists), validation, base, self.longest, self.sampler.size, self.steps, *how])
 
 
 def train_reranker(
@@ -121,11 +121,12 @@ def train_reranker(
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     base = reranker_base(base_model, settings)
-    pairs = labelled_pairs(rows, settings)
-    size = min(settings.reranker_batch_size, len(pairs.labels))
-    sampler = SeparatingBatchSampler([frozenset()] * len(pairs.labels), size, settings.seed, settings.reranker_epochs)
+    lists = ranked_lists(rows, settings)
+    count = len(lists.questions)
+    size = min(settings.reranker_batch_size, count)
+    sampler = SeparatingBatchSampler([frozenset()] * count, size, settings.seed, settings.reranker_epochs)
     longest = max_length(base, settings)
-    job = _Job(pairs, validation if validation and validation.queries else None, base, settings, longest, sampler)
+    job = _Job(lists, validation if validation and validation.queries else None, base, settings, longest, sampler)
     checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
         report = _report(_train(job, checkpoints, training_device(device)), job)
@@ -147,7 +148,7 @@ def _train(job: _Job, checkpoints: Checkpoints, device: str) -> list[dict[str, A
         model = load_reranker(job.base, device, job.longest)
         hooks = Hooks(job.validation, checkpoints, job.measured_at, progress, job.sampler)
         arguments = training_arguments(job.settings, checkpoints.folder, job.sampler.size, job.steps, device)
-        trainer = build_trainer(model, arguments, job.pairs, hooks)
+        trainer = build_trainer(model, arguments, job.lists, hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
 
@@ -159,8 +160,8 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
     steps = int(log[-1]["step"])
     best = best_step(measured) or steps
     return RerankerReport(
-        pairs=len(job.pairs.labels),
-        positives=job.pairs.positives,
+        questions=len(job.lists.questions),
+        pairs=job.lists.pairs,
         max_length=job.longest,
         steps=steps,
         best_step=best,

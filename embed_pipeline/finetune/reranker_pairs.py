@@ -24,39 +24,42 @@ Scorer = Callable[[Sequence[Pair]], "NDArray[np.float32]"]
 
 
 @dataclass(frozen=True)
-class LabelledPairs:
-    """Questions and passages with 1 (answers) or 0 (does not), [n] each."""
+class RankedLists:
+    """Questions, the passages of each, and 1 (answers it) or 0 (does not) for each of them."""
 
     questions: Sequence[str]
-    passages: Sequence[str]
-    labels: Sequence[float]
+    passages: Sequence[Sequence[str]]
+    labels: Sequence[Sequence[int]]
 
     @property
-    def positives(self) -> int:
-        """Pairs with 1."""
-        return int(sum(self.labels))
+    def pairs(self) -> int:
+        """Pairs of question and passage in all."""
+        return sum(map(len, self.passages))
 
 
-def labelled_pairs(rows: Sequence[TrainingRow], settings: FinetuneSettings) -> LabelledPairs:
-    """Every positive of the training questions, and the first ``finetune.reranker_negatives`` of their mined negatives.
+def ranked_lists(rows: Sequence[TrainingRow], settings: FinetuneSettings) -> RankedLists:
+    """Of each training question the positives, and the first ``finetune.reranker_negatives`` mined negatives.
 
-    A pair comes once; what is a positive of a question anywhere is no negative of it.
+    What answers a question anywhere is no negative of it; a question without negatives is left out.
 
     Raises:
         TrainingError: no question has a negative.
     """
     chosen = chosen_rows(rows, settings)
-    labels: dict[Pair, float] = {(row.question, row.positive): 1.0 for row in chosen}
+    of_question: dict[str, dict[str, int]] = {}
+    for row in chosen:
+        of_question.setdefault(row.question, {})[row.positive] = 1
     for row in chosen:
         for text in row.negatives[: settings.reranker_negatives]:
-            labels.setdefault((row.question, text), 0.0)
-    if all(label == 1.0 for label in labels.values()):
+            of_question[row.question].setdefault(text, 0)
+    kept = {question: found for question, found in of_question.items() if not all(found.values())}
+    if not kept:
         raise TrainingError(
             "No training question has a hard negative, so a reranker has nothing to tell apart: set "
             "prep.hard_negatives to 1 or more, prep.hard_negative_margin to null if it dropped them all, or "
             "finetune.reranker to false."
         )
-    return LabelledPairs([one for one, _ in labels], [other for _, other in labels], list(labels.values()))
+    return RankedLists(list(kept), [list(one) for one in kept.values()], [list(one.values()) for one in kept.values()])
 
 
 @dataclass(frozen=True)

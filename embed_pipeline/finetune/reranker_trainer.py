@@ -11,7 +11,7 @@ from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
 from embed_pipeline.finetune.guards import check_loss
-from embed_pipeline.finetune.reranker_pairs import FirstStage, LabelledPairs
+from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists
 from embed_pipeline.progress import Task
 from embed_pipeline.settings import FinetuneSettings
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 
+READ_AT_ONCE = 32
+"""Pairs that go through the model together."""
 WARM_UP = 0.1
 """Share of the steps until the learning rate is at its peak."""
 
@@ -96,22 +98,22 @@ def training_arguments(
 
 
 def build_trainer(
-    model: "CrossEncoder", arguments: "CrossEncoderTrainingArguments", pairs: LabelledPairs, hooks: Hooks
+    model: "CrossEncoder", arguments: "CrossEncoderTrainingArguments", lists: RankedLists, hooks: Hooks
 ) -> "CrossEncoderTrainer":
-    """Binary cross-entropy over pairs; the positives together weigh as much as the negatives."""
+    """LambdaLoss with the weights NDCGLoss2++ (Wang and others 2018, "The LambdaLoss Framework for Ranking Metric
+    Optimization"), over the passages of each question.
+    """
     import datasets
-    import torch
-    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
+    from sentence_transformers.cross_encoder.losses import LambdaLoss, NDCGLoss2PPScheme
     from transformers import PrinterCallback
 
-    balance = (len(pairs.labels) - pairs.positives) / pairs.positives
-    rows = {"query": list(pairs.questions), "passage": list(pairs.passages), "label": list(pairs.labels)}
+    rows = {"query": list(lists.questions), "passages": list(lists.passages), "labels": list(lists.labels)}
     arguments.batch_sampler = cast("Any", lambda *_, **__: hooks.sampler)
     trainer = _trainer_class()(
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_dict(rows),
-        loss=BinaryCrossEntropyLoss(model, pos_weight=torch.tensor(balance)),
+        loss=LambdaLoss(model, weighting_scheme=NDCGLoss2PPScheme(), mini_batch_size=READ_AT_ONCE),
         callbacks=[_callback_class()(hooks)],
     )
     trainer.remove_callback(PrinterCallback)

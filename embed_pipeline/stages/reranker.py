@@ -90,8 +90,8 @@ def reranker(run: StageRun, training_set: Artifact) -> None:
         run.settings.encoder.device,
     )
     run.summary |= {
+        "questions": report.questions,
         "pairs": report.pairs,
-        "positives": report.positives,
         "max_length": report.max_length,
         "steps": report.steps,
         "best_step": report.best_step,

@@ -18,16 +18,16 @@ from embed_pipeline.files import hash_tree
 from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.reranker import RerankerReport, train_reranker
 from embed_pipeline.finetune.reranker_model import max_length, reranker_base
-from embed_pipeline.finetune.reranker_pairs import VALIDATION_DEPTH, FirstStage, first_stage, labelled_pairs
+from embed_pipeline.finetune.reranker_pairs import VALIDATION_DEPTH, FirstStage, first_stage, ranked_lists
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
 from embed_pipeline_tests.finetune.build import NOUNS, retrieval_set, rows, tiny_cross_encoder, tiny_model
 
 SETTINGS = FinetuneSettings(
-    reranker_epochs=4, reranker_batch_size=8, reranker_learning_rate=5e-3, reranker_negatives=2, reranker_max_length=32
+    reranker_epochs=4, reranker_batch_size=4, reranker_learning_rate=5e-3, reranker_negatives=2, reranker_max_length=32
 )
-COUNT = 40  # 80 pairs, 40 steps; validation after 13, 27 and 40
+COUNT = 40  # 40 questions, 40 steps; validation after 13, 27 and 40
 
 
 def telling(count: int) -> list[TrainingRow]:
@@ -66,7 +66,7 @@ def once(tmp_path_factory) -> tuple[RerankerReport, Path]:
 
 def test_it_learns_and_the_best_checkpoint_is_kept(once):
     report, folder = once
-    assert (report.pairs, report.positives, report.steps, report.max_length) == (80, 40, 40, 32)
+    assert (report.questions, report.pairs, report.steps, report.max_length) == (40, 80, 40, 32)
     assert [step for step, _ in report.validations] == [0, 13, 27, 40]
     losses = [entry["loss"] for entry in report.log]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
@@ -118,7 +118,7 @@ def seal(self, step):
 Checkpoints.seal = seal
 trained(Path({str(tmp_path / "killed")!r}))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280)
     assert done.returncode == -signal.SIGKILL, done.stderr
     work = tmp_path / "killed" / "work" / "checkpoints"
     assert {"checkpoint-13", "checkpoint-27"} == {path.name for path in work.iterdir()}
@@ -167,15 +167,17 @@ def test_a_reranker_that_orders_worse_than_the_search_is_told(tmp_path):
     assert any("worse than the search before it" in line for line in lines)
 
 
-def test_pairs_come_once_and_a_positive_is_never_a_negative():
-    one, two = rows(2)
+def test_a_question_stands_once_and_what_answers_it_is_never_its_negative():
+    one, two, alone = rows(3)
     other = replace(one, positive_id="p9", positive="also an answer", negatives=["also an answer", one.negatives[0]])
-    pairs = labelled_pairs([one, other, two], SETTINGS)
-    told = dict(zip(zip(pairs.questions, pairs.passages, strict=True), pairs.labels, strict=True))
-    assert len(told) == len(pairs.labels) == 5
-    assert told[one.question, "also an answer"] == 1.0
-    assert pairs.positives == 3
-    assert len(labelled_pairs([one, two], SETTINGS.model_copy(update={"training_share": 0.5})).labels) == 2
+    lists = ranked_lists([one, other, two, replace(alone, negatives=[])], SETTINGS)
+    assert lists.questions == [one.question, two.question]
+    assert lists.passages[0] == [one.positive, "also an answer", *one.negatives]
+    assert lists.labels == [[1, 1, 0], [1, 0]]
+    assert lists.pairs == 5
+    assert ranked_lists([one, two], SETTINGS.model_copy(update={"training_share": 0.5})).pairs == 2
+    many = replace(one, negatives=["a", "b", "c"])
+    assert ranked_lists([many], SETTINGS).passages == [[one.positive, "a", "b"]]
 
 
 def test_validation_takes_what_the_search_found():

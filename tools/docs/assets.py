@@ -28,8 +28,8 @@ def assets_page() -> str:
 ## Assets that settings add
 
 `prep.mining_rounds`, `eval.candidates`, `finetune.reranker`, `sweep.enabled` and `variants` make the graph longer. With
-two rounds, a candidate, a [reranker](../reranker.md), the sweep's defaults and a [variant](../variants.md) `thorough` that
-trains for more epochs there are also:
+two rounds, a candidate, a [reranker](../reranker.md), the sweep's defaults and a [variant](../variants.md) `thorough`
+that trains for more epochs there are also:
 """)
     rows = [(f"`{one.name}`", one.group, ", ".join(one.inputs)) for one in more.values() if one.name not in STAGES]
     parts.append(table(("Asset", "Group", "Inputs"), rows))
