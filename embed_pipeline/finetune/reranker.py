@@ -178,8 +178,8 @@ def _tell(report: RerankerReport) -> None:
     if before is not None and after is not None and after < before:
         say(
             f"The reranker orders the validation questions worse than the search before it (nDCG@10 {after:.4f} "
-            f"against {before:.4f}). Generated questions share their passages' words, so look at reranker_metrics "
-            "before you leave it out; a cross-encoder as finetune.reranker_model or more pairs may help."
+            f"against {before:.4f}). A new head needs many more pairs than a model tuned from a cross-encoder: name "
+            "one as finetune.reranker_model, or train on more questions or for more finetune.reranker_epochs."
         )
 
 
