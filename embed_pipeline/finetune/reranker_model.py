@@ -94,10 +94,10 @@ def load_reranker(folder: Path, device: str, longest: int) -> "CrossEncoder":
         raise ModelAccessError(f"{folder}: cannot be loaded as a reranker: {' '.join(str(error).split())[:300]}") from (
             error
         )
-    if int(model.config.num_labels) != 1:
-        raise ModelAccessError(
-            f"{folder} has {model.config.num_labels} outputs; a cross-encoder with one relevance score is needed."
-        )
+    outputs = int(loaded.config.num_labels)
+    if outputs != 1:
+        raise ModelAccessError(f"{folder} has {outputs} outputs; a cross-encoder with one relevance score is needed.")
+    model: CrossEncoder = loaded
     return model
 
 
