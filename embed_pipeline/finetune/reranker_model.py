@@ -87,7 +87,7 @@ def load_reranker(folder: Path, device: str, longest: int) -> "CrossEncoder":
     new_head: dict[str, Any] = {} if is_cross_encoder(folder) else {"num_labels": 1}
     try:
         with _without_notes():
-            model: CrossEncoder = CrossEncoder(
+            loaded: Any = CrossEncoder(
                 str(folder), device=device, max_length=longest, local_files_only=True, **new_head
             )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
