@@ -277,7 +277,7 @@ class Runs(dy.Schema):
     """What a system found for each query; queries that found nothing have no row."""
 
     test_set = _text("The test set.", primary_key=True)
-    system = _text("base, bm25 or tuned; the fused ones are made of these.", primary_key=True)
+    system = _text("base, bm25, tuned, or reranked; the fused ones are made of the first three.", primary_key=True)
     query_id = _text("Query.", primary_key=True)
     rank = _count("1 is the best.", min=1, primary_key=True)
     passage_id = _text("Passage found.")
@@ -288,7 +288,9 @@ class QueryMetrics(dy.Schema):
     """Per-query scores of one system on one test set, at every cut-off."""
 
     test_set = _text("gold or the name of a gold set, synthetic, or general.", primary_key=True)
-    system = _text("base, bm25, hybrid, convex, tuned, hybrid_tuned, convex_tuned, tuned@256 …", primary_key=True)
+    system = _text(
+        "base, bm25, hybrid, convex, tuned, hybrid_tuned, convex_tuned, tuned@256, reranked …", primary_key=True
+    )
     query_id = _text("Query.", primary_key=True)
     metric = _text("ndcg@k, recall@k, precision@k, map@k or mrr@k.", primary_key=True)
     value = dy.Float64(nullable=False, min=0, max=1, description="Score; 0 for a query missing from the run.")
@@ -335,6 +337,26 @@ class CandidateMetrics(dy.Schema):
         description="Over up to 64 passages encoded anew, here and now; of an endpoint with its way.",
     )
     problem = _text("Why it could not be measured.", nullable=True)
+
+
+class RerankerMetrics(dy.Schema):
+    """BM25, the model, both fused, and the hybrid with the reranker, on every test set, with what a query costs."""
+
+    test_set = _text("The test set.", primary_key=True)
+    system = _text("bm25, base, tuned, convex, convex_tuned, reranked, reranked_untrained.", primary_key=True)
+    ndcg_at_10 = dy.Float64(nullable=False, min=0, max=1, description="Mean over the queries.")
+    recall_at_10 = dy.Float64(nullable=False, min=0, max=1, description="The same.")
+    mrr_at_10 = dy.Float64(nullable=False, min=0, max=1, description="The same.")
+    interval_low = dy.Float64(nullable=False, description="Lower bound of the interval of ndcg_at_10.")
+    interval_high = dy.Float64(nullable=False, description="Upper bound.")
+    milliseconds = dy.Float64(
+        nullable=False, min=0, description="Median time of a query, on the machine that measured."
+    )
+    delta = dy.Float64(nullable=True, min=-1, max=1, description="ndcg_at_10 less that of reranked; null for itself.")
+    ci_low = dy.Float64(nullable=True, description="Lower bound of the confidence interval of delta.")
+    ci_high = dy.Float64(nullable=True, description="Upper bound.")
+    p = dy.Float64(nullable=True, min=0, max=1, description="Paired permutation test by clusters, two-sided.")
+    p_corrected = dy.Float64(nullable=True, min=0, max=1, description="The same, corrected for the test set's table.")
 
 
 class EndpointMetrics(dy.Schema):

@@ -33,6 +33,8 @@ def test_every_setting_stands_on_its_page_with_default_profiles_and_key(pages):
     assert sorted(name for name, _ in rows) == setting_names()
     cells = {name: [cell.strip() for cell in row.split(" | ")] for name, row in rows}
     assert cells["finetune.epochs"] == ["`3`, cpu: `1`", "checkpoint", "Passes over the training rows. *int, ≥ 1*"]
+    assert cells["finetune.reranker_epochs"][1] == "reranker"
+    assert cells["eval.rerank_depth"][1] == "reranker_metrics"
     assert cells["sdg.llm.concurrency"][1] == "*runtime*"
     assert cells["sdg.llm.temperature"][1] == "qa_candidates"
     assert cells["base_model"][1] == "*no stage*"
@@ -93,6 +95,7 @@ def test_every_asset_and_check_stands_on_its_page(pages):
     assert "| `no_leakage` | `splits` |" in page
     assert "`sweep_comparison`" in page
     assert "`candidate_metrics`" in page
+    assert "`reranker_metrics`" in page
 
 
 def test_every_name_of_the_library_stands_on_its_page_with_its_signature(pages):

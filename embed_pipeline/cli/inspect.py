@@ -10,11 +10,13 @@ from rich.table import Table
 
 from embed_pipeline.cli import output
 from embed_pipeline.cli.candidates import candidate_tables, problems
+from embed_pipeline.cli.reranker import print_reranked
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.candidates import NAME as CANDIDATES
 from embed_pipeline.stages.graph import assets_of, stages
 from embed_pipeline.stages.provenance import SHOWN_ON, provenance
+from embed_pipeline.stages.reranker import METRICS as RERANKED
 from embed_pipeline.stages.status import asset_statuses
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.store.names import plain_name
@@ -66,6 +68,8 @@ def show_artifact(name: str, home: Path) -> dict[str, Any]:
         shown |= artifact.json("summary")
     if (artifact.path / "table.parquet").is_file():
         shown |= _table_facts(artifact)
+    if plain_name(name) == RERANKED:
+        shown |= artifact.json("summary") | {"systems": artifact.frame().to_dicts()}
     if plain_name(name) == CANDIDATES:
         shown["candidates"] = artifact.frame().to_dicts()
     return shown
@@ -114,6 +118,8 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
             console.print()
             console.print(table)
         output.print_verdict(shown)
+    elif plain_name(name) == RERANKED:
+        print_reranked(shown, shown["systems"])
     elif "candidates" in shown:
         for table in candidate_tables(shown["candidates"]):
             console.print()

@@ -88,7 +88,9 @@ def show(
 
 def report(
     ctx: typer.Context,
-    version: Annotated[str, typer.Argument(help="Version of report or metrics, or its beginning.")] = "current",
+    version: Annotated[
+        str, typer.Argument(help="Version of report, metrics or reranker_metrics, or its beginning.")
+    ] = "current",
     path: Annotated[bool, typer.Option("--path", help="Only print where it lies.")] = False,
 ) -> None:
     """Open the report in the browser: the verdict, every system, every question and what was found for it."""

@@ -1,10 +1,11 @@
 """``run`` and the six stage commands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.cli import output
+from embed_pipeline.cli.reranker import print_reranked
 from embed_pipeline.cli.variants import print_overview, variants_overview
 from embed_pipeline.progress import reporting
 from embed_pipeline.settings import Settings
@@ -13,6 +14,7 @@ from embed_pipeline.stages.graph import forced_assets, selection, stages
 from embed_pipeline.stages.needs import Needs, estimate_needs, require_room
 from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.stages.questions_read import check_questions
+from embed_pipeline.stages.reranker import METRICS as RERANKED
 from embed_pipeline.stages.sweep import COMPARISON
 from embed_pipeline.stages.variants import ALL, chosen_variants
 from embed_pipeline.store.artifacts import Store
@@ -78,17 +80,31 @@ def run(
         value: dict[str, Any] = {**(told or {}), "assets": outcomes, "verdict": verdict, "endpoint": served}
         if chosen:
             value["variants"] = variants_overview(settings, home)
-        if COMPARISON in finished:
-            value["sweep"] = _sweep_rows(home)
+        value |= _compared(finished, home)
         output.print_json(value | ({"errors": list(report.errors)} if report.errors else {}))
         return report.exit_code
-    if COMPARISON in finished:
-        _show_sweep(_sweep_rows(home))
     if chosen:
         print_overview(variants_overview(settings, home))
     elif "metrics" in finished and not report.errors:
         _show_result(home, endpoint if "endpoint" in finished else None, again)
+    _show_compared(_compared(finished, home))
     return report.exit_code
+
+
+def _compared(finished: Collection[str], home: Path) -> dict[str, Any]:
+    """What sweep and reranker came to, where they are among the assets of a run."""
+    found: dict[str, Any] = {"sweep": _sweep_rows(home)} if COMPARISON in finished else {}
+    measured = Store(home).current(RERANKED) if RERANKED in finished else None
+    if measured is not None:
+        found["reranker"] = measured.json("summary") | {"systems": measured.frame().to_dicts()}
+    return found
+
+
+def _show_compared(found: Mapping[str, Any]) -> None:
+    if "sweep" in found:
+        _show_sweep(found["sweep"])
+    if "reranker" in found:
+        print_reranked(found["reranker"], found["reranker"]["systems"])
 
 
 def _sweep_rows(home: Path) -> list[dict[str, Any]]:

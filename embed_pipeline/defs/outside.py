@@ -54,6 +54,9 @@ KINDS = {
     "candidates": Kind("candidates", "The models and endpoints of eval.candidates.", ("eval.candidates",)),
     "query_log": Kind("query_log", "The queries people typed (eval.query_log).", ("eval.query_log",)),
     "teacher": Kind("teacher", "The model that is distilled from (finetune.teacher).", ("finetune.teacher",)),
+    "reranker_model": Kind(
+        "reranker_model", "What the reranker is trained from (finetune.reranker_model).", ("finetune.reranker_model",)
+    ),
     "cross_encoder": Kind(
         "cross_encoder", "The model that denoises negatives (prep.cross_encoder).", ("prep.cross_encoder",)
     ),

@@ -18,22 +18,23 @@ def origin_of(run_id: str) -> dict[str, str | None]:
 
 
 def provenance_metadata(artifact: Artifact, store: Store) -> dict[str, Any]:
-    """Metadata of a materialization, for the assets whose origin people ask for; none for others.
+    """Metadata of a materialization: its report, and where it comes from, for the assets whose origin people ask for.
 
     Text, so that nothing of it is plotted.
     """
-    if plain_name(artifact.asset) not in SHOWN_ON:
-        return {}
+    name, shown = plain_name(artifact.asset), dict[str, Any]()
+    if name in REPORTED:
+        shown["report"] = dg.MetadataValue.url(f"/embed_pipeline/report/{artifact.version[:12]}")
+    if name not in SHOWN_ON:
+        return shown
     facts = provenance(artifact, store)
     links = {f"made from {name}": dg.MetadataValue.asset(dg.AssetKey(name)) for name in facts.pop("upstream", {})}
     settings, cost = facts.pop("settings", None), facts.pop("cost", None)
-    shown: dict[str, Any] = {f"origin: {name.replace('_', ' ')}": str(value) for name, value in facts.items()}
+    shown |= {f"origin: {fact.replace('_', ' ')}": str(value) for fact, value in facts.items()}
     if settings is not None:
         shown["origin: settings that differ from the profile"] = dg.MetadataValue.json(settings)
     if cost is not None:
         shown["origin: cost"] = dg.MetadataValue.json(cost)
     if "run" in facts:
         shown["origin: run"] = dg.MetadataValue.dagster_run(facts["run"])
-    if plain_name(artifact.asset) in REPORTED:
-        shown["report"] = dg.MetadataValue.url(f"/embed_pipeline/report/{artifact.version[:12]}")
     return {**shown, **links}

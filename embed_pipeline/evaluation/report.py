@@ -12,13 +12,20 @@ from embed_pipeline.evaluation.figures import capital, p_in_words, p_value, scor
 from embed_pipeline.evaluation.systems import SYSTEMS, name_of
 
 SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "ndcg@1")
-PAIRS = (("base", "tuned"), ("hybrid", "hybrid_tuned"), ("convex", "convex_tuned"))
+PAIRS = (
+    ("base", "tuned"),
+    ("hybrid", "hybrid_tuned"),
+    ("convex", "convex_tuned"),
+    ("reranked_untrained", "reranked"),
+)
 """The same use before and after training: one line of the chart each."""
 LABELS: Mapping[str, str] = {
     "base": "model alone",
     "hybrid": "with BM25, by ranks",
     "convex": "with BM25, by scores",
     "bm25": "BM25",
+    "reranked": "with BM25, reranked",
+    "reranked_untrained": "with BM25, reranked",
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _PLOT = {"left": 190, "width": 400, "right": 150, "row": 34}
@@ -183,15 +190,14 @@ def _chart_lines(summary: Mapping[str, Any], test_set: str) -> list[dict[str, An
         low, high = intervals.get(system, (None, None))
         return {"value": systems[system][DECIDING_METRIC], "low": low, "high": high, "best": system == best}
 
-    paired = {one for pair in PAIRS for one in pair}
+    pairs = [pair for pair in PAIRS if all(one in systems for one in pair)]
+    paired = {one for pair in pairs for one in pair}
     alone = [one for one in ordered(systems) if one not in paired]
     lines = [{"label": LABELS.get(one, one), "before": None, "after": point(one)} for one in alone if one == "bm25"]
-    lines += [
-        {"label": LABELS[before], "before": point(before), "after": point(after)}
-        for before, after in PAIRS
-        if before in systems and after in systems
+    lines += [{"label": LABELS[before], "before": point(before), "after": point(after)} for before, after in pairs]
+    return lines + [
+        {"label": LABELS.get(one, one), "before": None, "after": point(one)} for one in alone if one != "bm25"
     ]
-    return lines + [{"label": one, "before": None, "after": point(one)} for one in alone if one != "bm25"]
 
 
 def printable(value: Any) -> Any:

@@ -16,6 +16,7 @@ from embed_pipeline.evaluation.retrieve import dense_run, encode_set, nearest
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.fusion import Run, Scores, convex, rrf
 from embed_pipeline.settings import EvalSettings
+from embed_pipeline.settings.evaluation import KEPT
 
 BASE_SYSTEMS = ("base", "bm25", "hybrid", "convex")
 TUNED_SYSTEMS = ("tuned", "hybrid_tuned", "convex_tuned")
@@ -23,7 +24,7 @@ SYSTEMS = ("bm25", "base", "hybrid", "convex", *TUNED_SYSTEMS)
 """In the order in which they are shown; ``tuned@256`` and the like follow."""
 STORED = ("base", "bm25", "tuned")
 """The systems whose runs are kept; the others are made of them."""
-DEPTH = 100
+DEPTH = KEPT
 """Passages of a run, at least: what fusion sees of each side."""
 NAMES: Mapping[str, str] = {
     "base": "the base model",
@@ -33,6 +34,8 @@ NAMES: Mapping[str, str] = {
     "hybrid_tuned": "BM25 and the tuned model fused by ranks",
     "convex": "BM25 and the base model fused by scores",
     "convex_tuned": "BM25 and the tuned model fused by scores",
+    "reranked": "BM25 and the tuned model fused by scores, then the reranker",
+    "reranked_untrained": "BM25 and the tuned model fused by scores, then the reranker before training",
     "onnx_int8": "the tuned model in INT8",
     "endpoint": "the endpoint",
 }

@@ -12,17 +12,20 @@ COLLAPSED = 0.95
 """Mean pairwise cosine of passages above which a model tells nothing apart any more."""
 
 
-def check_loss(loss: float, step: int) -> None:
+LOSS_ADVICE = "Lower finetune.learning_rate, raise finetune.temperature or set finetune.precision to fp32."
+
+
+def check_loss(loss: float, step: int, advice: str = LOSS_ADVICE) -> None:
     """Stop on a loss that is not a number.
+
+    Args:
+        advice: what to do.
 
     Raises:
         TrainingError: the loss is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"The training loss became {loss} at step {step}. Lower finetune.learning_rate, raise "
-            "finetune.temperature or set finetune.precision to fp32."
-        )
+        raise TrainingError(f"The training loss became {loss} at step {step}. {advice}")
 
 
 def mean_cosine(vectors: Vectors) -> float:

@@ -12,8 +12,8 @@ from embed_pipeline.settings.section import Section, added, runtime
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _TAKEN = ("gold", "synthetic", "general", "validation", "all")
-
-
+KEPT = 100
+"""Passages kept of what a system finds for a query, at least; more where ``ks`` asks for more."""
 _HUB_OR_PACKAGE = re.compile(r"package:\w+|(?!.*(\.\.|--))[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -77,6 +77,10 @@ class EvalSettings(Section):
         0.05, "Relative loss of nDCG@10 on them that is accepted; a significantly larger one blocks.", ge=0, le=1
     )
 
+    rerank_depth: int = added(
+        100, "Passages of the hybrid that the reranker orders anew (finetune.reranker).", ge=1, with_section=False
+    )
+
     candidates: tuple[str, ...] = runtime(
         (),
         "Other models (hub id, folder) and endpoints (https://host/v1#model) to measure untrained on the test sets.",
@@ -135,4 +139,9 @@ class EvalSettings(Section):
     def _has_ten(self) -> "EvalSettings":
         if any(k < 1 for k in self.ks) or 10 not in self.ks:
             raise ValueError("ks must be positive and contain 10, by which the verdict is decided")
+        if self.rerank_depth > max(KEPT, *self.ks):
+            raise ValueError(
+                f"rerank_depth is {self.rerank_depth}, but of each query {max(KEPT, *self.ks)} passages are kept; "
+                "lower it, or give ks a larger cut-off"
+            )
         return self

@@ -117,6 +117,30 @@ class FinetuneSettings(Section):
         (), "Experiment trackers that follow the training; each needs the extra of its name.", protected="address"
     )
 
+    reranker: bool = runtime(
+        False, "Train a reranker on the same questions and measure it: adds the assets reranker and reranker_metrics."
+    )
+    reranker_model: str | None = runtime(
+        None,
+        "What it is trained from (hub id, folder, package:NAME): a cross-encoder, or an encoder that gets a new head; "
+        "null: base_model with a new head.",
+        protected="model",
+    )
+    reranker_epochs: int = added(1, "Passes over the questions.", ge=1, with_section=False)
+    reranker_max_steps: int | None = added(None, "Stop after this many steps.", ge=1, with_section=False)
+    reranker_batch_size: int = added(8, "Questions per step, each with its passages.", ge=1, with_section=False)
+    reranker_learning_rate: float = added(5e-5, "Peak of AdamW's learning rate.", gt=0, with_section=False)
+    reranker_negatives: int = added(
+        4, "Mined negatives per question; prep.hard_negatives says how many there are.", ge=1, with_section=False
+    )
+    reranker_max_length: int | None = added(
+        None,
+        "Tokens of question and passage together, in training and use; the longer of the two is cut. null: "
+        "finetune.max_query_length + finetune.max_passage_length, at most what the model takes.",
+        ge=16,
+        with_section=False,
+    )
+
     @field_validator("teacher")
     @classmethod
     def _names_only_a_place(cls, name: str | None) -> str | None:

@@ -14,7 +14,7 @@ PLACES = (
 )
 """Settings that name files or folders."""
 CANDIDATES = "eval.candidates"
-MODELS = ("base_model", "finetune.teacher", "prep.cross_encoder", CANDIDATES)
+MODELS = ("base_model", "finetune.teacher", "finetune.reranker_model", "prep.cross_encoder", CANDIDATES)
 """Settings that name a folder or something else."""
 
 

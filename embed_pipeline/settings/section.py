@@ -4,7 +4,7 @@ Four kinds of setting, told apart by how they are declared:
 
 * ``Field(...)``: always part of the key. Those that were there when the first homes were made; there are no new ones.
 * :func:`added`: came later. Part of the key only where it differs from its default, so that a new setting leaves
-  the keys of every home as they are.
+  the keys of every home as they are; ``with_section=False``: only of stages that name it itself.
 * :func:`runtime`: cannot change a result (device, executor, concurrency, where things lie), never part of it.
 * :func:`formerly_keyed`: cannot change a result either (host and port), or only names what is part of the key by its
   content (the teacher), but stood in the keys of the first homes: its default stays there in its place, whatever its
@@ -38,6 +38,7 @@ def added(
     description: str,
     *,
     unkeyed: Any = _DEFAULT,
+    with_section: bool = True,
     protected: Protected | None = None,
     **constraints: Any,
 ) -> Any:
@@ -47,8 +48,11 @@ def added(
         unkeyed: the value that stays out of the key: what the pipeline did before there was this setting; the
             default unless given. To change the default later, pass the old one here, so that old keys keep their
             meaning.
+        with_section: False keeps it out of the keys of stages that name its whole section; it counts for those that
+            name the setting itself. For what only one later stage reads, so that the others are not computed anew.
     """
     extra = {"in_key": "unless", "unkeyed": default if unkeyed is _DEFAULT else unkeyed, **_protection(protected)}
+    extra |= {} if with_section else {"with_section": False}
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
@@ -95,11 +99,16 @@ def is_added(model: type[BaseModel], field: str) -> bool:
     return _extra(model, field).get("in_key") == "unless"
 
 
+def with_section(model: type[BaseModel], field: str) -> bool:
+    """Whether a stage that names a field's section has named the field too."""
+    return _extra(model, field).get("with_section") is not False
+
+
 def keyed(section: BaseModel) -> dict[str, Any]:
     """The fields of a section that are part of a key, as JSON values."""
     part: dict[str, Any] = {}
     for field in type(section).model_fields:
-        part |= keyed_field(section, field)
+        part |= keyed_field(section, field) if with_section(type(section), field) else {}
     return part
 
 

@@ -121,7 +121,7 @@ class Stage:
             any of them can take over what another has computed; those of the same name in variants do so anyway.
         parameters: input asset -> parameter of ``compute``, where the names differ.
         derive: the settings this asset works with, from those of the run; of what it gives it makes the same.
-        alternative: not part of the graph by itself; taken in the place of another stage.
+        alternative: not part of the graph by itself: taken in the place of another stage, or where settings ask for it.
     """
 
     name: str

@@ -6,6 +6,7 @@ Every stage that a module of this folder declares is part of it; nothing lists t
 
     mining_rounds 2:  mined_negatives_round_1 - training_set_round_1 - checkpoint_round_1 -- mined_negatives - ...
     eval.candidates:  base_metrics - candidate_metrics
+    finetune.reranker: training_set - reranker - reranker_metrics (also of checkpoint and metrics)
     sweep.enabled:    training_set - checkpoint_<training> (each) - sweep_comparison
     variants:         <variant>__<asset> up to <variant>__metrics - variant_comparison
 """
@@ -19,6 +20,7 @@ from embed_pipeline.stages import finetune, prep
 from embed_pipeline.stages.candidates import candidate_stages
 from embed_pipeline.stages.collect import declared_stages, in_order, leading_to
 from embed_pipeline.stages.declare import Stage
+from embed_pipeline.stages.reranker import METRICS, NAME, SWITCH, reranker_stages
 from embed_pipeline.stages.sweep import sweep_stages
 from embed_pipeline.stages.variant_comparison import COMPARISON, comparison_stages
 from embed_pipeline.stages.variants import LAST, asset_in, variant_stages
@@ -66,7 +68,8 @@ def main_stages(settings: Settings) -> dict[str, Stage]:
             for number in range(1, rounds):
                 found |= _round(number, f"_round_{number}")
         found[name] = last.get(name, declared)
-    return found | {one.name: one for one in (*candidate_stages(settings), *sweep_stages(settings))}
+    more = (*candidate_stages(settings), *reranker_stages(settings), *sweep_stages(settings))
+    return found | {one.name: one for one in more}
 
 
 def _round(number: int, suffix: str) -> dict[str, Stage]:
@@ -96,6 +99,8 @@ def assets_of(name: str, graph: Mapping[str, Stage] = STAGES) -> list[str]:
     found = [stage.name for stage in graph.values() if stage.group in groups]
     if not found and name in GROUPS:
         raise SettingsError(f"{name} is off: set {name}.enabled to true, or run embed-pipeline {name}.")
+    if name in (NAME, METRICS):
+        raise SettingsError(f"{name} is off: set {SWITCH} to true.")
     if not found:
         names = [*GROUPS, "corpus", *graph]
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)

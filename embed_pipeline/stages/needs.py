@@ -28,8 +28,16 @@ TABLE_SHARE = 15.0
 """Bytes of all tables, exports and histories together for a byte of text."""
 TEXT_SHARE = {".pdf": 0.1, ".docx": 0.2, ".html": 0.5, ".htm": 0.5}
 """Text in a byte of a file; 1 of any other."""
-MODELS = {"checkpoint": 1.0, "onnx_model": 1.0, "onnx_int8_model": 0.7, "endpoint": 1.0, "tensorrt_engine": 1.0}
+MODELS = {
+    "checkpoint": 1.0,
+    "reranker": 1.0,
+    "onnx_model": 1.0,
+    "onnx_int8_model": 0.7,
+    "endpoint": 1.0,
+    "tensorrt_engine": 1.0,
+}
 """Copies of the model that an asset writes; the endpoint's is its release."""
+TRAINED = ("checkpoint", "reranker")
 TRAINING_COPIES = 9.0
 """Copies of the model that a training holds on the disk: three checkpoints with the optimizer's two moments each."""
 EXPORT_COPIES = 4.0
@@ -93,7 +101,7 @@ def estimate_needs(steps: Mapping[str, PlanStep], settings: Settings, store: Sto
     if any(not _is_model(name) for name in unknown):
         disk += text * TABLE_SHARE
     disk += sum(MODELS[_plain(name)] * model.bytes for name in unknown if _is_model(name))
-    trains = any(_plain(name).startswith("checkpoint") for name in computing)
+    trains = any(_plain(name) in TRAINED for name in computing)
     disk += TRAINING_COPIES * model.bytes if trains else 0
     seconds = sum(manifest.seconds * growth for manifest in before.values()) if not unknown else None
     return Needs(
@@ -171,7 +179,7 @@ def _bytes(manifest: Manifest) -> int:
 def _plain(asset: str) -> str:
     """Without the names of variant and round."""
     name = plain_name(asset)
-    return next((known for known in MODELS if name.startswith(f"{known}_") and name not in MODELS), name)
+    return "checkpoint" if name.startswith("checkpoint_") else name
 
 
 def _is_model(asset: str) -> bool:

@@ -1,7 +1,7 @@
 """Where the report of a measurement lies, for whoever shows it by its version; loads nothing but the store.
 
 The asset ``report`` has the whole one; ``metrics`` has one without what is exported and served, which is all there is
-of a model that is not deployed.
+of a model that is not deployed. ``reranker_metrics`` has one of its own.
 """
 
 import re
@@ -13,14 +13,15 @@ from embed_pipeline.store.names import variant_asset
 
 MEASURED = "metrics"
 WHOLE = "report"
-ASSETS = (WHOLE, MEASURED)
+RERANKED = "reranker_metrics"
+ASSETS = (WHOLE, MEASURED, RERANKED)
 REPORT = "report.html"
 IN_USE = "current"
 _VERSION = re.compile(r"[0-9a-f]{8,64}")
 
 
 def find_report(store: Store, version: str) -> Path:
-    """The report.html of a version of ``report`` or ``metrics``, of a variant's too.
+    """The report.html of a version of ``report``, ``metrics`` or ``reranker_metrics``, of a variant's too.
 
     Args:
         version: whole, or its beginning (8 characters or more) as the web UI shows it, or ``current``: of the metrics
@@ -36,7 +37,9 @@ def _folder(store: Store, version: str) -> Path:
     if version == IN_USE:
         return _in_use(store).folder
     if not _VERSION.fullmatch(version):
-        raise InputError("a report is named by a version of report or metrics, 8 to 64 of the characters 0-9 and a-f.")
+        raise InputError(
+            f"a report is named by a version of {', '.join(ASSETS)}: 8 to 64 of the characters 0-9 and a-f."
+        )
     assets = [folder for name in ASSETS for folder in (store.root / name, *store.root.glob(variant_asset("*", name)))]
     found = {folder.name: folder for one in sorted(assets) for folder in one.glob(f"{version}*") if _has_report(folder)}
     if not found:

@@ -87,6 +87,7 @@ class Outer(Section):
     limit: int | None = added(7, "came later without a limit; its default was set since", unkeyed=None)
     count: int = added(5, "came later, and its default was raised since", unkeyed=4)
     later: Later = added(Later(), "a whole section that came later")
+    apart: int = added(1, "for the one stage that names it", with_section=False)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,7 @@ class Outer(Section):
         ({"count": 5, "limit": 7}, {"count": 5, "limit": 7}),
         ({"inner": {"new": (1,)}}, {"inner": {"old": 1, "new": [1]}}),
         ({"path": "x"}, {"path": "x"}),
+        ({"apart": 2}, {}),
         ({"later": {"device": "cuda"}}, {}),
         ({"later": {"width": 9}}, {"later": {"width": 9}}),
     ],
@@ -127,6 +129,16 @@ def test_a_teacher_counts_by_its_content_wherever_it_lies():
     graph = stages(here)
     assert graph["checkpoint"].settings_part(here) == graph["checkpoint"].settings_part(there)
     assert "teacher" in graph["checkpoint"].external(here)
+
+
+def test_what_stands_apart_counts_only_for_those_who_name_it():
+    class More(Settings):
+        outer: Outer = added(Outer(count=4, limit=None), "a whole section that came later")
+
+    changed = More(outer=Outer(count=4, limit=None, apart=2))
+    assert changed.key_part(["outer"]) == More().key_part(["outer"])
+    assert changed.key_part(["outer", "outer.apart"]) == {**More().key_part(["outer"]), "outer.apart": 2}
+    assert More().key_part(["outer.apart"]) == {}
 
 
 def test_what_was_keyed_formerly_stands_in_the_key_with_its_default():

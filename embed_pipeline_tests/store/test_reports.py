@@ -49,6 +49,14 @@ def test_the_whole_report_is_shown_while_it_is_of_the_metrics_in_use(store):
     assert find_report(store, "current").read_text() == "of later metrics"  # which were refused, perhaps
 
 
+def test_the_one_of_a_reranker_is_found_by_its_version_alone(store):
+    reranked = commit(store, "of a reranker", asset="reranker_metrics")
+    store.point(reranked, "one", "computed", 1.0)
+    assert find_report(store, reranked.version[:12]).read_text() == "of a reranker"
+    with pytest.raises(InputError, match="metrics has not been computed"):
+        find_report(store, "current")
+
+
 @pytest.mark.parametrize(
     "version",
     ["", "..", "../../home", "0" * 7, "0" * 65, "A" * 12, "*" * 12, "0000000*", "00000000/..", "00000000\n", "keys"],

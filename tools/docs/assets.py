@@ -27,8 +27,9 @@ def assets_page() -> str:
     parts.append("""
 ## Assets that settings add
 
-`prep.mining_rounds`, `eval.candidates`, `sweep.enabled` and `variants` make the graph longer. With two rounds, a
-candidate, the sweep's defaults and a [variant](../variants.md) `thorough` that trains for more epochs there are also:
+`prep.mining_rounds`, `eval.candidates`, `finetune.reranker`, `sweep.enabled` and `variants` make the graph longer. With
+two rounds, a candidate, a [reranker](../reranker.md), the sweep's defaults and a [variant](../variants.md) `thorough`
+that trains for more epochs there are also:
 """)
     rows = [(f"`{one.name}`", one.group, ", ".join(one.inputs)) for one in more.values() if one.name not in STAGES]
     parts.append(table(("Asset", "Group", "Inputs"), rows))
@@ -45,7 +46,7 @@ def _growing(settings: Any) -> dict[str, Any]:
     """Settings under which the graph has every asset that settings can add."""
     return {
         "prep": settings.prep.model_copy(update={"mining_rounds": 2}),
-        "finetune": settings.finetune.model_copy(update={"hard_negatives": 4}),
+        "finetune": settings.finetune.model_copy(update={"hard_negatives": 4, "reranker": True}),
         "eval": settings.eval.model_copy(update={"candidates": ("intfloat/multilingual-e5-small",)}),
         "sweep": settings.sweep.model_copy(update={"enabled": True}),
         "variants": {"thorough": {"finetune": {"epochs": 5}}},

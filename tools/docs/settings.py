@@ -39,9 +39,10 @@ def settings_page() -> str:
 def _readers() -> dict[str, list[str]]:
     """Dotted names of settings or sections -> the assets whose key they enter."""
     from embed_pipeline.stages.graph import STAGES
+    from embed_pipeline.stages.reranker import reranker, reranker_metrics
 
     found: dict[str, list[str]] = {}
-    for stage in STAGES.values():
+    for stage in (*STAGES.values(), reranker, reranker_metrics):
         for name in stage.settings:
             found.setdefault(name, []).append(stage.name)
     return found
@@ -80,12 +81,13 @@ def _setting_row(
 
 
 def _key(dotted: str, model: Any, name: str, readers: Mapping[str, list[str]]) -> str:
-    from embed_pipeline.settings.section import in_key
+    from embed_pipeline.settings.section import in_key, with_section
 
     if not in_key(model, name):
         return "*runtime*"
     parts = dotted.split(".")
     owners = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    owners = owners if with_section(model, name) else [dotted]
     assets = dict.fromkeys(asset for owner in owners for asset in readers.get(owner, []))
     return ", ".join(assets) or "*no stage*"
 

@@ -1,0 +1,245 @@
+"""reranker and reranker_metrics: a cross-encoder from the same questions; only where finetune.reranker is on."""
+
+from typing import TYPE_CHECKING, Any
+
+from embed_pipeline import charts, tables
+from embed_pipeline.files import write_json, write_text
+from embed_pipeline.progress import say
+from embed_pipeline.settings import Settings
+from embed_pipeline.stages.declare import Stage, StageRun, Version, stage
+from embed_pipeline.stages.eval import RUNS, read_base_evaluation
+from embed_pipeline.stages.inputs import (
+    BASE_MODEL,
+    EVALUATED,
+    base_model_external,
+    evaluated_external,
+    evaluated_sets,
+)
+from embed_pipeline.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from embed_pipeline.evaluation.reranking import Known, PairScorer
+    from embed_pipeline.finetune.reranker_pairs import FirstStage
+
+NAME = "reranker"
+METRICS = "reranker_metrics"
+SWITCH = "finetune.reranker"
+MODEL = "finetune.reranker_model"
+TRAINED_BY = (
+    *("finetune.seed", "finetune.training_share", "finetune.weight_decay", "finetune.max_grad_norm"),
+    *("finetune.precision", "finetune.max_query_length", "finetune.max_passage_length"),
+    *("finetune.reranker_epochs", "finetune.reranker_max_steps", "finetune.reranker_batch_size"),
+    *("finetune.reranker_learning_rate", "finetune.reranker_negatives", "finetune.reranker_max_length"),
+)
+SHOWN = ("test_set", "system", "ndcg_at_10", "recall_at_10", "delta", "p_corrected", "milliseconds")
+
+
+def reranker_stages(settings: Settings) -> list[Stage]:
+    """The two assets; none where there is to be no reranker."""
+    return [reranker, reranker_metrics] if settings.finetune.reranker else []
+
+
+def reranker_external(settings: Settings) -> dict[str, Version]:
+    """The base model, and what the reranker is trained from where that is another."""
+    return base_model_external(settings) | _model_external(settings)
+
+
+def reranked_external(settings: Settings) -> dict[str, Version]:
+    """The test sets, and the untrained reranker that is measured beside."""
+    return evaluated_external(settings) | _model_external(settings)
+
+
+def _model_external(settings: Settings) -> dict[str, Version]:
+    name = settings.finetune.reranker_model
+    return {} if name is None else {"reranker_model": lambda _: _model_version(name)}
+
+
+def _model_version(name: str) -> str:
+    from embed_pipeline.encoders.base_model import find_base_model
+
+    return find_base_model(name, setting=MODEL).content_sha256
+
+
+@stage(
+    group="finetune",
+    version="1",
+    storage="model",
+    settings=TRAINED_BY,
+    external=reranker_external,
+    looks_at=(MODEL, *BASE_MODEL),
+    device="gpu",
+    kinds=("pytorch", "huggingface"),
+    alternative=True,
+)
+def reranker(run: StageRun, training_set: Artifact) -> None:
+    """A cross-encoder tuned on the training questions and their mined negatives; validation picked the checkpoint."""
+    from pathlib import Path
+
+    from embed_pipeline.finetune.job import read_training_rows
+    from embed_pipeline.finetune.reranker import train_reranker
+
+    report = train_reranker(
+        read_training_rows(training_set.path),
+        _validation(run, training_set),
+        Path(run.base_encoder().spec.model),
+        run.settings.finetune,
+        run.folder,
+        run.work,
+        run.settings.encoder.device,
+    )
+    run.summary |= {
+        "questions": report.questions,
+        "pairs": report.pairs,
+        "max_length": report.max_length,
+        "steps": report.steps,
+        "best_step": report.best_step,
+        "final_loss": report.final_loss,
+        "validation_ndcg_at_10_before": report.first_stage_validation,
+        "validation_ndcg_at_10": report.best_validation,
+    }
+    losses = [(entry["step"], entry["loss"]) for entry in report.log]
+    run.charts["loss"] = charts.lines("loss", {"training loss": losses}, "step", "loss")
+    run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")
+
+
+def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
+    """The validation questions with what BM25 and the base model, fused, find for them."""
+    from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+    from embed_pipeline.evaluation.systems import DEPTH
+    from embed_pipeline.finetune.reranker_pairs import first_stage
+    from embed_pipeline.formats.beir import read_retrieval_set
+    from embed_pipeline.retrieval.fusion import convex
+
+    folder = training_set.path / "validation"
+    if not folder.is_dir():
+        return None
+    held = read_retrieval_set(folder, "validation", "validation", kind="validation")
+    found = convex(bm25_run(held, DEPTH), dense_run(held, run.base_encoder(), DEPTH), DEPTH)
+    return first_stage(held, found, run.settings.finetune.seed)
+
+
+@stage(
+    group="eval",
+    version="1",
+    storage="table",
+    schema=tables.RerankerMetrics,
+    settings=("eval", "eval.rerank_depth"),
+    external=reranked_external,
+    looks_at=(*EVALUATED, MODEL),
+    device="gpu",
+    kinds=("beir", "parquet", "html"),
+    alternative=True,
+)
+def reranker_metrics(
+    run: StageRun,
+    reranker: Artifact,
+    checkpoint: Artifact,
+    metrics: Artifact,
+    base_metrics: Artifact,
+    beir_benchmark: Artifact,
+    passages: Artifact,
+) -> None:
+    """The hybrid reranked, beside BM25, the model alone and the hybrid: quality, significance, cost of a query."""
+    from embed_pipeline.evaluation.report import svg_systems
+    from embed_pipeline.evaluation.reranker_page import reranker_page
+    from embed_pipeline.evaluation.reranking import evaluate_reranked
+    from embed_pipeline.store.reports import REPORT
+
+    sets = evaluated_sets(run.settings, beir_benchmark, passages)
+    known = _known(base_metrics, metrics)
+    folders = _rerankers(run, reranker)
+    costs = _costs(run, checkpoint, sets, known, folders)
+    scorers = {system: _scorer(run, folder, remembering=True) for system, folder in folders.items()}
+    found = evaluate_reranked(sets, known, scorers, costs, run.settings.eval)
+    run.write_table(found.table)
+    run.write_table(found.query_metrics, "query_metrics", tables.QueryMetrics)
+    run.write_table(found.runs, RUNS, tables.Runs)
+    write_json(run.folder / "summary.json", found.summary)
+    write_text(run.folder / REPORT, reranker_page(found.summary, found.table.to_dicts()))
+    say(found.summary["sentence"])
+    decided = found.summary["decisions"][found.summary["decided_on"]]
+    run.summary |= {"sentence": found.summary["sentence"], "best": decided["best"]}
+    run.summary |= {
+        f"{row['test_set']}_{row['system']}_ndcg_at_10": row["ndcg_at_10"] for row in found.table.iter_rows(named=True)
+    }
+    run.summary |= {f"{system}_milliseconds": value for system, value in found.summary["milliseconds"].items()}
+    rows = [[_cell(row[name]) for name in SHOWN] for row in found.table.iter_rows(named=True)]
+    run.charts["systems"] = charts.svg_markdown("systems", svg_systems(found.summary))
+    run.charts["reranker"] = f"{charts.escaped(found.summary['sentence'])}\n\n{charts.table(SHOWN, rows)}"
+    run.charts["cost"] = charts.bars("cost", found.summary["milliseconds"], "ms a query")
+
+
+def _known(base_metrics: Artifact, metrics: Artifact) -> "Known":
+    import polars as pl
+
+    from embed_pipeline.evaluation.reranking import Known
+
+    before = read_base_evaluation(base_metrics)
+    scores = pl.concat([before.query_metrics, metrics.frame("query_metrics")])
+    runs = pl.concat([before.runs, metrics.frame(RUNS)])
+    return Known(scores, runs, metrics.json("summary")["fusion"]["tuned"]["weight"])
+
+
+def _rerankers(run: StageRun, reranker: Artifact) -> "dict[str, Path]":
+    """The trained one and, where it was one before, the untrained one."""
+    from embed_pipeline.encoders.base_model import find_base_model
+    from embed_pipeline.encoders.cross_encoder import is_cross_encoder
+    from embed_pipeline.evaluation.reranking import RERANKED, UNTRAINED
+
+    found = {RERANKED: reranker.path}
+    name = run.settings.finetune.reranker_model
+    if name is not None:
+        before = find_base_model(name, setting=MODEL).path
+        if is_cross_encoder(before):
+            found[UNTRAINED] = before
+    return found
+
+
+def _scorer(run: StageRun, folder: "Path", *, remembering: bool) -> "PairScorer":
+    """Scores by a reranker, at the length that the trained one has; computed once for each pair, if remembering."""
+    from embed_pipeline.encoders.base_model import find_base_model
+    from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
+    from embed_pipeline.encoders.pair_scores import PairScores
+
+    longest = run.summary["max_length"]
+
+    def load() -> "PairScorer":
+        return CrossEncoderModel.load(str(folder), run.settings.encoder.device, longest, setting=MODEL).scores
+
+    if not remembering:
+        return load()
+    version = f"{find_base_model(str(folder), setting=MODEL).content_sha256}/{longest}"
+    scores = PairScores(run.home / "cache" / "cross_encoder.sqlite", version, load)
+    return lambda pairs: scores.of(pairs, "rerank")
+
+
+def _costs(
+    run: StageRun, checkpoint: Artifact, sets: Any, known: "Known", folders: "dict[str, Path]"
+) -> dict[str, float]:
+    from embed_pipeline.encoders.spec import EncoderSpec
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
+    from embed_pipeline.evaluation.query_cost import milliseconds_of_systems
+    from embed_pipeline.evaluation.systems import depth
+    from embed_pipeline.evaluation.verdict import deciding_set
+    from embed_pipeline.finetune.reranker import read_report
+
+    run.summary["max_length"] = read_report(folders["reranked"])["max_length"]
+    spec, chosen = EncoderSpec.load(checkpoint.path), run.settings
+    test_set = deciding_set(sets)
+    vectors = run.encoder(spec).encode(list(test_set.passages.values()), "passage")
+    return milliseconds_of_systems(
+        test_set,
+        TorchEncoder.load(spec, chosen.encoder.device, chosen.encoder.batch_size),
+        vectors,
+        known.first_stage(test_set, chosen.eval),
+        {system: _scorer(run, folder, remembering=False) for system, folder in folders.items()},
+        depth(chosen.eval),
+        chosen.eval.rerank_depth,
+    )
+
+
+def _cell(value: object) -> object:
+    """Numbers as they are shown; nothing where there is none."""
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value

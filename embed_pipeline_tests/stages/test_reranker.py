@@ -1,0 +1,99 @@
+"""When the reranker's assets are there, and what decides about them."""
+
+import pytest
+
+from embed_pipeline.errors import ModelAccessError, SettingsError
+from embed_pipeline.settings.protected import refuse_protected
+from embed_pipeline.settings.sources import absolute_overrides, load_settings
+from embed_pipeline.stages.graph import STAGES, assets_of, selection, stages
+from embed_pipeline.stages.model_size import ModelSize
+from embed_pipeline.stages.needs import MODELS, estimate_needs
+from embed_pipeline.stages.plan import PlanStep
+from embed_pipeline.stages.reranker import METRICS, NAME, reranker_stages
+from embed_pipeline.store.artifacts import Store
+from embed_pipeline_tests.finetune.build import tiny_cross_encoder
+
+ON = "finetune.reranker=true"
+
+
+def given(*overrides: str):
+    return load_settings(None, "cpu", overrides, {})
+
+
+def test_the_assets_are_there_only_where_they_are_asked_for():
+    off, on = given(), given(ON)
+    assert list(stages(off)) == list(STAGES)
+    assert reranker_stages(off) == []
+    assert set(stages(on)) - set(stages(off)) == {NAME, METRICS}
+    assert NAME in selection("finetune", stages(on))
+    assert METRICS in selection("eval", stages(on))
+    assert METRICS not in selection("finetune", stages(on))
+    with pytest.raises(SettingsError, match=r"reranker is off: set finetune\.reranker to true"):
+        assets_of(NAME, stages(off))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        ON,
+        "finetune.reranker_epochs=3",
+        "finetune.reranker_max_steps=7",
+        "finetune.reranker_learning_rate=0.1",
+        "finetune.reranker_negatives=1",
+        "finetune.reranker_batch_size=3",
+        "finetune.reranker_max_length=40",
+        "finetune.reranker_model=a/b",
+        "eval.rerank_depth=10",
+    ],
+)
+def test_no_setting_of_the_reranker_makes_anything_else_stale(override):
+    before, after = given(ON), given(ON, override)
+    graph = stages(before)
+    changed = [name for name, one in graph.items() if one.settings_part(before) != one.settings_part(after)]
+    if override == ON or "reranker_model" in override:
+        assert changed == []
+    else:
+        assert changed == [METRICS if override.startswith("eval") else NAME]
+
+
+def test_what_trains_both_is_part_of_both():
+    before, after = given(ON), given(ON, "finetune.seed=7")
+    changed = [name for name, one in stages(before).items() if one.settings_part(before) != one.settings_part(after)]
+    assert changed == ["checkpoint", NAME]
+
+
+def test_the_model_counts_by_its_content_wherever_it_lies(tmp_path):
+    folders = [tiny_cross_encoder(tmp_path / place) for place in ("here", "there")]
+    other = tiny_cross_encoder(tmp_path / "other", labels=2)
+    found = []
+    for folder in (*folders, other):
+        settings = given(ON, f"finetune.reranker_model={folder}")
+        graph = stages(settings)
+        found.append([graph[name].outside(settings, tmp_path)["reranker_model"] for name in (NAME, METRICS)])
+    assert found[0] == found[1] != found[2]
+    assert "reranker_model" not in stages(given(ON))[NAME].external(given(ON))
+    missing = given(ON, f"finetune.reranker_model={tmp_path / 'nowhere'}")
+    with pytest.raises(ModelAccessError, match=r"finetune\.reranker_model"):
+        stages(missing)[NAME].outside(missing, tmp_path)
+
+
+def test_the_launchpad_cannot_name_a_model_and_a_path_is_made_absolute(tmp_path, monkeypatch):
+    settings = given(ON)
+    with pytest.raises(SettingsError, match=r"finetune\.reranker_model decides which model is used"):
+        refuse_protected(settings, ["finetune.reranker_model=some/other"])
+    refuse_protected(settings, ["finetune.reranker_epochs=2"])
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    there = f"finetune.reranker_model={tmp_path / 'model'}"
+    assert absolute_overrides(["finetune.reranker_model=model"], {}) == ["finetune.reranker_model=model", there]
+    assert absolute_overrides(["finetune.reranker_model=a/b"], {}) == ["finetune.reranker_model=a/b"]
+
+
+def test_a_run_says_what_the_reranker_will_need(tmp_path, monkeypatch):
+    monkeypatch.setattr("embed_pipeline.stages.needs.base_model_size", lambda _: ModelSize(10**9))
+    settings = given(ON, f"corpus.path={tmp_path}")
+    graph, store = stages(settings), Store(tmp_path / "home")
+    steps = {name: PlanStep(graph[name], "compute", (), None) for name in ("checkpoint", NAME, METRICS)}
+    found = {name: estimate_needs({name: step}, settings, store).disk_bytes for name, step in steps.items()}
+    assert found["checkpoint"] == found[NAME] > found[METRICS]
+    assert METRICS not in MODELS
