@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from parts import question_table, split_table
+from parts import passage_table, question_table, split_table
 
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
@@ -182,8 +182,7 @@ class Collection:
 
     def rows(self, lever: Lever, seed: int) -> list[TrainingRow]:
         """The training rows."""
-        passages = self.frame("passages")
-        pairs, splits = self._questions(lever, passages)
+        pairs, passages, splits = self._tables(lever)
         if lever.mined:
             mined = mine_negatives(pairs, passages, splits, self.base, PrepSettings()).table
         else:
@@ -201,16 +200,18 @@ class Collection:
             rows += [replace(row, row_id=f"{row.row_id}/{view}") for row in found]
         return rows
 
-    def _questions(self, lever: Lever, passages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _tables(self, lever: Lever) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """Questions, passages, splits."""
         if not lever.people:
-            return self.frame("qa_pairs"), self.frame("splits")
-        train = [query for query in self.people.queries if query not in self.held_out]
-        document = dict(passages.select("passage_id", "doc_id").iter_rows())
-        clean = [query for query in train if not any(_hash(document[one]) % 2 for one in self.people.qrels[query])]
-        questions = {query: (self.people.queries[query], sorted(self.people.qrels[query])) for query in clean}
-        pairs = question_table(questions)
-        held = sorted({doc for doc in document.values() if _hash(doc) % 2})
-        return pairs, split_table(questions, passages, held)
+            return self.frame("qa_pairs"), self.frame("passages"), self.frame("splits")
+        passages = passage_table(self.people.passages)
+        asked = {
+            query: (self.people.queries[query], sorted(found))
+            for query, found in self.people.qrels.items()
+            if not any(_hash(one.partition("#")[0]) % 2 for one in found)
+        }
+        held = sorted({doc for doc in passages["doc_id"].to_list() if _hash(doc) % 2})
+        return question_table(asked), passages, split_table(asked, passages, held)
 
 
 def _hash(name: str) -> int:
