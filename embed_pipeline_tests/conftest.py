@@ -36,6 +36,7 @@ WHOLE_RUNS = (
     "test_rounds_and_sweep",
     "test_variants_run",
     "test_training_data_run",
+    "test_reranker_run",
     "cli/test_app",
     "finetune/test_train",
 )

@@ -108,4 +108,4 @@ def _number_anew(layers: "torch.nn.Module") -> None:
     for place, layer in enumerate(layers.children()):
         for part in layer.modules():
             if hasattr(part, "layer_idx"):
-                part.layer_idx = place
+                setattr(part, "layer_idx", place)  # noqa: B010 - torch's types allow tensors and modules alone
