@@ -89,7 +89,7 @@ class Lever:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-FAST = {"precision": "bf16", "dropout": 0.0, "attention_implementation": "eager"}
+FAST = {"precision": "bf16", "dropout": 0.0}
 FILLED = {**FAST, "same_document_share": 0.5}
 CROPPED = {**FILLED, "crop": "evidence"}
 LEVERS = {
@@ -101,6 +101,7 @@ LEVERS = {
     "filled, crop": Lever(settings=CROPPED),
     "filled, crop, names": Lever(settings=CROPPED, names=0.5),
     "people": Lever(settings={**FAST, "epochs": 3}, people=True),
+    "people, filled": Lever(settings={**FILLED, "epochs": 3}, people=True),
 }
 
 
