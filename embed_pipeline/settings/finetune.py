@@ -163,6 +163,11 @@ class FinetuneSettings(Section):
     def _consistent(self) -> "FinetuneSettings":
         if any(size < 1 for size in self.matryoshka_dimensions):
             raise ValueError("matryoshka_dimensions must be positive")
+        if self.keep_layers is not None and self.base_weight:
+            raise ValueError(
+                f"keep_layers is {self.keep_layers} and base_weight {self.base_weight}, but a student without some of the "
+                "layers is no model to average with; set base_weight to 0"
+            )
         return self
 
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,11 +88,11 @@ def test_without_the_setting_the_base_model_is_trained(tmp_path):
     assert model_to_train(spec, FinetuneSettings(), tmp_path) is spec
 
 
-def test_a_student_is_trained_averaged_and_written_and_the_same_bytes_again(tmp_path):
+def test_a_student_is_trained_and_written_and_the_same_bytes_again(tmp_path):
     spec = tiny_model(tmp_path / "base")
     settings = FinetuneSettings(
         epochs=1, batch_size=8, learning_rate=3e-3, warmup_steps=1, temperature=0.1, hard_negatives=1,
-        max_query_length=16, max_passage_length=32, keep_layers=1, base_weight=0.3, teacher="hybrid",
+        max_query_length=16, max_passage_length=32, keep_layers=1, teacher="hybrid",
         distillation_weight=0.5,
     )  # fmt: skip
     for name in ("one", "two"):
@@ -133,3 +134,8 @@ def test_a_student_of_three_layers_comes_nearer_to_its_teacher(minilm, base_mode
         for name in ("cut", "student")
     }
     assert gaps["student"] < 0.7 * gaps["cut"], gaps
+
+
+def test_a_student_is_not_averaged_with_a_model_of_more_layers():
+    with pytest.raises(ValidationError, match="set base_weight to 0"):
+        FinetuneSettings(keep_layers=1, base_weight=0.5)
