@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from transformers import AutoConfig, AutoModel
 
 from embed_pipeline.encoders.base_model import find_base_model

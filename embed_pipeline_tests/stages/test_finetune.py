@@ -75,19 +75,21 @@ def test_a_model_or_the_hybrid_as_teacher_costs_nothing_and_each_counts(tmp_path
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("finetune.keep_layers=2", r"keep_layers is 2, but the base model has 2 layers"),
+        ("finetune.base_weight=0 finetune.keep_layers=2", r"keep_layers is 2, but the base model has 2 layers"),
         ("finetune.distillation_weight=0.5", r"finetune\.teacher names no model"),
         ("finetune.teacher=hybrid", r"finetune\.distillation_weight above 0"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_computed(tmp_path, override, said):
     tiny_model(tmp_path / "base")
-    settings = settings_with(tmp_path / "base", override)
+    settings = settings_with(tmp_path / "base", *override.split())
     with pytest.raises(SettingsError, match=said):
         stages(settings)["checkpoint"].outside(settings, tmp_path)
 
 
 def test_a_student_is_the_model_of_the_asset(tmp_path):
     tiny_model(tmp_path / "base")
-    done = trained(tmp_path / "home", settings_with(tmp_path / "base", "finetune.keep_layers=1"))
+    done = trained(
+        tmp_path / "home", settings_with(tmp_path / "base", "finetune.keep_layers=1", "finetune.base_weight=0")
+    )
     assert '"num_hidden_layers": 1' in (done.artifact.path / "config.json").read_text("utf-8")
