@@ -165,7 +165,7 @@ class FinetuneSettings(Section):
             raise ValueError("matryoshka_dimensions must be positive")
         if self.keep_layers is not None and self.base_weight:
             raise ValueError(
-                f"keep_layers is {self.keep_layers} and base_weight {self.base_weight}, but base model and student have "
+                f"keep_layers is {self.keep_layers} and base_weight {self.base_weight}, but base and student have "
                 "different layers, so that they cannot be averaged; set base_weight to 0"
             )
         return self
