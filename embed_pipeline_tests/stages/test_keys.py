@@ -29,7 +29,7 @@ SPEC = EncoderSpec(
 )
 
 
-TAKEN_SINCE = ("prep.name_documents", "finetune.crop", "finetune.same_document_share", "finetune.dropout")
+TAKEN_SINCE = ("finetune.crop", "finetune.same_document_share", "finetune.dropout")
 """What the profile cpu sets now and did not then."""
 
 
