@@ -1,6 +1,7 @@
 """What must stop a training, and what the user must be told."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,6 +27,20 @@ def check_loss(loss: float, step: int, advice: str = LOSS_ADVICE) -> None:
     """
     if not math.isfinite(loss):
         raise TrainingError(f"The training loss became {loss} at step {step}. {advice}")
+
+
+def check_gradient(logs: Mapping[str, float], step: int, advice: str = LOSS_ADVICE) -> None:
+    """Stop on a gradient without a length: it makes weights that are not numbers, or none that differ.
+
+    Args:
+        logs: what the trainer logs after a step.
+
+    Raises:
+        TrainingError: its norm is NaN or infinite.
+    """
+    norm = logs.get("grad_norm", 0.0)
+    if not math.isfinite(norm):
+        raise TrainingError(f"The gradient's norm became {norm} at step {step}. {advice}")
 
 
 def mean_cosine(vectors: Vectors) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
-from embed_pipeline.finetune.guards import check_loss
+from embed_pipeline.finetune.guards import check_gradient, check_loss
 from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists
 from embed_pipeline.progress import Task
 from embed_pipeline.settings import FinetuneSettings
@@ -168,6 +168,7 @@ def _callback_class() -> type[Any]:
             self.hooks.checkpoints.seal(state.global_step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            check_gradient(logs or {}, state.global_step, ADVICE)
             if "loss" in (logs or {}):
                 self.hooks.progress.advance(note=f"loss {logs['loss']:.4f}")
 

@@ -12,7 +12,7 @@ from embed_pipeline.finetune.batches import SeparatingBatchSampler, index_datase
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, stops_early
 from embed_pipeline.finetune.collate import Collator
 from embed_pipeline.finetune.environment import trains_in_bf16
-from embed_pipeline.finetune.guards import check_loss, check_vectors, warn_after_first_epoch
+from embed_pipeline.finetune.guards import check_gradient, check_loss, check_vectors, warn_after_first_epoch
 from embed_pipeline.finetune.lora import load_adapters, save_adapters
 from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.finetune.tracking import PROJECT
@@ -252,6 +252,7 @@ def _callback_class() -> type[Any]:
                 self.hooks.checkpoints.seal(state.global_step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            check_gradient(logs or {}, state.global_step)
             if "loss" in (logs or {}):
                 self.hooks.progress.advance(note=f"loss {logs['loss']:.4f}")
 

@@ -53,7 +53,7 @@ class EvalSettings(Section):
     resamples: int = Field(10_000, ge=100, description="Bootstrap and permutation resamples.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
     alpha: float = Field(0.05, gt=0, lt=1, description="Significance level of the verdict.")
-    seed: int = Field(42, description="Seed of the resamples.")
+    seed: int = Field(42, ge=0, description="Seed of the resamples.")
     deploys: Literal["dense", "hybrid"] = added(
         "dense", "How the model will be used, by which the verdict is decided: alone, or fused with BM25."
     )

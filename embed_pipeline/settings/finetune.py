@@ -24,7 +24,7 @@ class LoraSettings(Section):
 class FinetuneSettings(Section):
     """Contrastive fine-tuning."""
 
-    seed: int = Field(42, description="Seed of batches and dropout.")
+    seed: int = Field(42, ge=0, lt=2**32, description="Seed of batches and dropout.")
     epochs: int = Field(3, ge=1, description="Passes over the training rows.")
     batch_size: int = Field(128, ge=2, description="Questions per step; their positives are in-batch negatives.")
     learning_rate: float = Field(1e-5, gt=0, description="Peak of AdamW's learning rate.")

@@ -265,7 +265,7 @@ def _option(override: str, given_by: str = OPTION) -> str:
 
 def may_hold_a_secret(name: str) -> bool:
     """People write keys into addresses; whole sections hold one."""
-    return name.endswith(("base_url", "candidates")) or name in ("sdg", "sdg.llm", "eval")
+    return name.endswith(("base_url", "candidates", "teacher")) or name in ("sdg", "sdg.llm", "eval")
 
 
 def _variable(name: str) -> str:

@@ -354,6 +354,13 @@ def test_a_loss_that_is_not_a_number_stops(spec, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_gradient_without_a_length_stops(spec, tmp_path):
+    settings = SETTINGS.model_copy(update={"dropout": 0.999})  # what is left is multiplied by 1000 in each layer
+    with pytest.raises(TrainingError, match=r"gradient's norm became (inf|nan) at step \d+\. Lower"):
+        finetune(rows(8), None, spec, settings, tmp_path / "out", tmp_path / "work", "cpu")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_collapsed_model_stops(spec, tmp_path, monkeypatch):
     def alike(model, state):
         with torch.no_grad():

@@ -142,6 +142,9 @@ def test_a_whole_section_in_the_environment_and_one_setting_of_it_go_together():
     [
         ("finetune.epochs=many", "finetune.epochs"),
         ("finetune.epochs=0", "greater than or equal to 1"),
+        ("finetune.seed=-1", "greater than or equal to 0"),
+        ("finetune.seed=4294967296", "finetune.seed: Input should be less than 4294967296"),
+        ("eval.seed=-1", "greater than or equal to 0"),
         ("encoder.pooling=max", "'mean', 'cls' or 'last'"),
         ("eval.ks=[1, 5]", "ks must be positive and contain 10"),
         ("deploy.port=70000", "deploy.port"),
@@ -166,6 +169,12 @@ def test_a_wrong_value_is_refused_with_its_name(override, words):
         load(None, override)
     assert words in str(raised.value)
     assert raised.value.exit_code == 2
+
+
+def test_a_teachers_address_is_refused_without_being_shown():
+    with pytest.raises(SettingsError, match=r"finetune\.teacher") as raised:
+        load(None, "finetune.teacher=https://somebody:password-1@host/v1#model")
+    assert "password-1" not in str(raised.value)
 
 
 def test_no_test_split_and_no_gold_set_is_refused_but_a_gold_set_will_do(tmp_path):
