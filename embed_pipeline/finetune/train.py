@@ -117,7 +117,8 @@ def finetune(
     if not rows:
         raise TrainingError("There are no training rows: no question is in the training split. Add documents.")
     check_objective(settings)
-    student = model_to_train(spec, settings, work)
+    with quiet_transformers():
+        student = model_to_train(spec, settings, work)
     tuned = student.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     torch_device = training_device(device)
     processes = processes_for(settings, torch_device)

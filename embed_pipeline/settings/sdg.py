@@ -172,6 +172,8 @@ class SdgSettings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "SdgSettings":
+        if self.also_generate and self.import_from is None:
+            raise ValueError("also_generate is true, but import_from names no questions to generate others beside")
         if self.min_hops > self.max_hops:
             raise ValueError(f"min_hops ({self.min_hops}) is larger than max_hops ({self.max_hops})")
         if self.min_question_chars > self.max_question_chars:

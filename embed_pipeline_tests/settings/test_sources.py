@@ -294,3 +294,8 @@ def test_an_error_names_the_place_where_the_setting_was_given(tmp_path):
     assert set(told) == {"--set sdg.seed=y", "EMBED_PIPELINE__PREP__SEED", str(file)}
     with pytest.raises(SettingsError, match=r"^--set prep\.train_ratio=0\.5: prep: train_ratio \+"):
         load_settings(None, None, ["sdg.seed=1", "prep.train_ratio=0.5"], {})
+
+
+def test_questions_beside_imported_ones_need_an_import():
+    with pytest.raises(SettingsError, match=r"also_generate is true, but import_from names no questions"):
+        load_settings(None, None, ["sdg.also_generate=true"], {})
