@@ -58,8 +58,9 @@ def as_shipped(
 
 @contextmanager
 def _scaled_adapters(model: "SentenceTransformer", share: float) -> Iterator[None]:
+    layers: list[Any] = list(model.modules())
     adapters: list[dict[str, float]] = [
-        module.scaling for module in model.modules() if isinstance(getattr(module, "scaling", None), dict)
+        layer.scaling for layer in layers if isinstance(getattr(layer, "scaling", None), dict)
     ]
     before = [dict(scaling) for scaling in adapters]
     for scaling in adapters:

@@ -84,5 +84,5 @@ def trains_in_bf16(settings: FinetuneSettings, device: str) -> bool:
     if settings.precision != "auto":
         return settings.precision == "bf16"
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_amx_tile_supported())

@@ -196,7 +196,10 @@ def _rarity(passages: NDArray[np.int64], size: int) -> Scores:
 def _penalties(lengths: NDArray[np.int64], k1: float, b: float) -> NDArray[np.float64]:
     """What is added to the count of a word in each passage, so that long ones do not win by their length."""
     average = float(lengths.mean()) if len(lengths) else 0.0
-    return k1 * ((1 - b) + b * lengths / average) if average else np.zeros(len(lengths))
+    if not average:
+        return np.zeros(len(lengths))
+    found: NDArray[np.float64] = k1 * ((1 - b) + b * lengths / average)
+    return found
 
 
 def _scored(counted: _Shard, rarity: Scores, penalties: NDArray[np.float64]) -> _Shard:
