@@ -198,8 +198,7 @@ def _penalties(lengths: NDArray[np.int64], k1: float, b: float) -> NDArray[np.fl
     average = float(lengths.mean()) if len(lengths) else 0.0
     if not average:
         return np.zeros(len(lengths))
-    found: NDArray[np.float64] = k1 * ((1 - b) + b * lengths / average)
-    return found
+    return np.asarray(k1 * ((1 - b) + b * lengths / average), np.float64)
 
 
 def _scored(counted: _Shard, rarity: Scores, penalties: NDArray[np.float64]) -> _Shard:
