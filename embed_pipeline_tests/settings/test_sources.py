@@ -173,7 +173,7 @@ def test_a_wrong_value_is_refused_with_its_name(override, words):
 
 def test_a_teachers_address_is_refused_without_being_shown():
     with pytest.raises(SettingsError, match=r"finetune\.teacher") as raised:
-        load(None, "finetune.teacher=https://somebody:password-1@host/v1#model")
+        load(None, "finetune.teacher=https://somebody:password-1@host/v1#model")  # pragma: allowlist secret
     assert "password-1" not in str(raised.value)
 
 
