@@ -77,7 +77,7 @@ def test_only_the_first_are_ordered_anew_and_none_is_lost(places, best, seed):
     found = {"q": {f"p{place}": 1.0 - rank / 100 for rank, place in enumerate(places)}}
     before = list(found["q"])
     values = dict(zip(before, np.random.default_rng(seed).standard_normal(len(before)), strict=True))
-    asked = []
+    asked: list[str] = []
 
     def scorer(pairs):
         asked.extend(text for _, text in pairs)

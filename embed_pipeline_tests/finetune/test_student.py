@@ -1,6 +1,7 @@
 """A student: which layers it keeps, that it is what is trained and loaded, and what it learns from its teacher."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_a_student_computes_with_the_layers_that_it_kept(tmp_path, family):
     spec = EncoderSpec(model=str(tmp_path / "base"), content_sha256=content, max_query_length=16,
                        max_passage_length=32, dimensions=(32,))  # fmt: skip
     student = model_to_train(spec, FinetuneSettings(keep_layers=2), tmp_path)
-    cut = load_sentence_transformer(student, "cpu")[0].model
+    cut: Any = load_sentence_transformer(student, "cpu")[0].model
     assert cut.config.num_hidden_layers == 2
     before, after = whole.state_dict(), cut.state_dict()
     for kept, place in enumerate((1, 3)):
@@ -101,7 +102,8 @@ def test_a_student_is_trained_and_written_and_the_same_bytes_again(tmp_path):
     written = EncoderSpec.load(tmp_path / "one")
     assert written.dimensions == spec.dimensions
     assert model_facts(tmp_path / "one").parameters < model_facts(tmp_path / "base").parameters
-    assert load_sentence_transformer(written, "cpu")[0].model.config.num_hidden_layers == 1
+    body: Any = load_sentence_transformer(written, "cpu")[0].model
+    assert body.config.num_hidden_layers == 1
 
 
 @pytest.fixture(scope="module")

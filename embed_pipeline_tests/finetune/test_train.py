@@ -417,7 +417,8 @@ def test_dropout_is_that_of_the_settings_and_does_not_ship(spec, tmp_path, imple
     model = trainable_model(plan_training(rows(8), None, spec, chosen), "cpu")
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
     ids = {"input_ids": torch.arange(1000, 1016).reshape(2, 8), "attention_mask": torch.ones(2, 8, dtype=torch.long)}
-    body = model[0].model.train()
+    body: Any = model[0].model
+    body.train()
     first, second = (body(**ids).last_hidden_state for _ in range(2))
     assert torch.equal(first, second)
     finetune(rows(16), None, spec, chosen, tmp_path / "model", tmp_path / "work")
