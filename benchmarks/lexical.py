@@ -23,7 +23,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from generated_test import Collection, base_model
+from generated_test import base_model
+from parts import Collection
 from Stemmer import Stemmer
 
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
@@ -33,7 +34,6 @@ from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
 from embed_pipeline.evaluation.lexical import answered_by_words
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
-from embed_pipeline.prep.benchmark import build_retrieval_set
 from embed_pipeline.prep.rewording import reworded
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.bm25 import Analysis, Bm25Index, words_of
@@ -141,16 +141,11 @@ def encoder_of(one: Collection, tuned: bool, vectors: Path | None) -> Encoder:
 
 
 def asked_by_people(one: Collection) -> RetrievalSet:
-    people = one.people()
+    people = one.people
     if any(people.titles.values()):
         return people
     titles = dict(one.artifact("passages").frame().select("passage_id", "title").iter_rows())
     return replace(people, titles=titles)
-
-
-def generated(one: Collection) -> RetrievalSet:
-    pairs, passages, splits = (one.artifact(name).frame() for name in ("qa_pairs", "passages", "splits"))
-    return build_retrieval_set(pairs, passages, splits, "validation", "validation")
 
 
 def table(sets: dict[str, tuple[RetrievalSet, Encoder]], variants: Sequence[Variant]) -> None:
@@ -194,7 +189,7 @@ def main() -> None:
         variants = VARIANTS if chosen.what == "people" else CHOSEN
         table({one.name: (asked_by_people(one), encoder) for one, encoder in encoders.items()}, variants)
         return
-    written = {one: generated(one) for one in encoders}
+    written = {one: one.written("validation") for one in encoders}
     print("As they were written:")
     table({one.name: (asked, encoders[one]) for one, asked in written.items()}, CHOSEN)
     print("\nReworded:")

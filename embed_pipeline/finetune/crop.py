@@ -8,23 +8,31 @@
 Where it is not known what the question is about, and for negatives, the beginning stays, as at inference.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from embed_pipeline.progress import say
 from embed_pipeline.records import TrainingRow
 
 TITLE_SHARE = 3
 """The title keeps at most one of so many tokens."""
 
 
-def around_evidence(rows: Sequence[TrainingRow], tokenizer: Callable[..., Any], length: int) -> list[TrainingRow]:
+def around_evidence(rows: Sequence[TrainingRow], tokenizer: Any, length: int) -> list[TrainingRow]:
     """The rows, their positives cut to what stands around the evidence where they have more than ``length`` tokens.
 
     Args:
-        tokenizer: a fast tokenizer of transformers; its offsets say which characters a token covers.
+        tokenizer: of transformers; the offsets of a fast one say which characters a token covers. With another one the
+            rows stay as they are, and a line says so.
         length: tokens, those that the model itself adds not counted.
     """
+    if not tokenizer.is_fast:
+        say(
+            "finetune.crop is evidence, but the model's tokenizer does not tell where its tokens stand; positives are "
+            "cut after their beginning."
+        )
+        return list(rows)
     distinct = list(dict.fromkeys(row.positive for row in rows if row.evidence_start is not None))
     if not distinct:
         return list(rows)

@@ -19,6 +19,7 @@ from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
 from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, history_of, step_of, validations
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers, training_device
+from embed_pipeline.finetune.in_process import attention_for
 from embed_pipeline.finetune.reranker_model import SETTING, load_reranker, max_length, reranker_base, write_reranker
 from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists, ranked_lists
 from embed_pipeline.finetune.reranker_trainer import Hooks, build_trainer, training_arguments
@@ -145,7 +146,7 @@ def _train(job: _Job, checkpoints: Checkpoints, device: str) -> list[dict[str, A
         return history_of(resumed)
     set_seed(job.settings.seed)  # a new head is drawn when the model is loaded
     with task("train the reranker", job.steps) as progress:
-        model = load_reranker(job.base, device, job.longest)
+        model = load_reranker(job.base, device, job.longest, attention_for(job.settings, device))
         hooks = Hooks(job.validation, checkpoints, job.measured_at, progress, job.sampler)
         arguments = training_arguments(job.settings, checkpoints.folder, job.sampler.size, job.steps, device)
         trainer = build_trainer(model, arguments, job.lists, hooks)

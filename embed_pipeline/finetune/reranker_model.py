@@ -71,12 +71,13 @@ def _positions(folder: Path) -> int | None:
     return found - 2 if config.get("model_type") in COUNTED_FROM_TWO else found
 
 
-def load_reranker(folder: Path, device: str, longest: int) -> "CrossEncoder":
+def load_reranker(folder: Path, device: str, longest: int, attention: str | None = None) -> "CrossEncoder":
     """A cross-encoder with one output; what is none gets a new head, drawn from torch's random state.
 
     Args:
         device: cpu or cuda.
         longest: tokens of a pair.
+        attention: what transformers is told of its implementation; None leaves the choice to it.
 
     Raises:
         ModelAccessError: it cannot be loaded, or has more than one output.
@@ -84,12 +85,12 @@ def load_reranker(folder: Path, device: str, longest: int) -> "CrossEncoder":
     from safetensors import SafetensorError
     from sentence_transformers import CrossEncoder
 
-    new_head: dict[str, Any] = {} if is_cross_encoder(folder) else {"num_labels": 1}
+    more: dict[str, Any] = {} if is_cross_encoder(folder) else {"num_labels": 1}
+    if attention is not None:
+        more["model_kwargs"] = {"attn_implementation": attention}
     try:
         with _without_notes():
-            loaded: Any = CrossEncoder(
-                str(folder), device=device, max_length=longest, local_files_only=True, **new_head
-            )
+            loaded: Any = CrossEncoder(str(folder), device=device, max_length=longest, local_files_only=True, **more)
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelAccessError(f"{folder}: cannot be loaded as a reranker: {' '.join(str(error).split())[:300]}") from (
             error

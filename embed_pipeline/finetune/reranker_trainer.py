@@ -10,6 +10,7 @@ import numpy as np
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
 from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
+from embed_pipeline.finetune.environment import trains_in_bf16
 from embed_pipeline.finetune.guards import check_gradient, check_loss
 from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists
 from embed_pipeline.progress import Task
@@ -67,11 +68,9 @@ def training_arguments(
     settings: FinetuneSettings, folder: Path, batch_size: int, steps: int, device: str
 ) -> "CrossEncoderTrainingArguments":
     """AdamW, linear schedule with warm-up, no reports, no saving of its own."""
-    import torch
     from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
 
     on_gpu = device.startswith("cuda")
-    automatic = settings.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported()
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -82,7 +81,7 @@ def training_arguments(
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch",
         seed=settings.seed,
-        bf16=settings.precision == "bf16" or automatic,
+        bf16=trains_in_bf16(settings, device),
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         save_strategy="no",

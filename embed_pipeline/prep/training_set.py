@@ -1,13 +1,16 @@
 """The training set: one row per (question, positive), with its hard negatives as text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from embed_pipeline.prep.copying import less_copied
 from embed_pipeline.prep.evidence import holders
+from embed_pipeline.prep.naming import named
 from embed_pipeline.records import passage_text
+from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import TrainingSet, empty, validate
 
 _PARTS = ("title", "text", "group_id", "doc_id")
@@ -70,6 +73,22 @@ def unroll(qa_pairs: pl.DataFrame, mined: pl.DataFrame, passages: pl.DataFrame, 
     return validate(TrainingSet, pl.DataFrame(rows, schema=empty(TrainingSet).schema))
 
 
+def worded(
+    qa_pairs: pl.DataFrame, passages: pl.DataFrame, written: Collection[str], settings: PrepSettings
+) -> pl.DataFrame:
+    """The questions in the wording that is trained on.
+
+    Args:
+        written: ids of the questions of the offline generator; the others stay as they are.
+        settings: ``leave_out_shared_words`` and ``name_documents``.
+    """
+    if settings.leave_out_shared_words:
+        qa_pairs = less_copied(qa_pairs, passages, written, settings.leave_out_shared_words)
+    if settings.name_documents:
+        qa_pairs = named(qa_pairs, passages, written, settings.name_documents)
+    return qa_pairs
+
+
 def weighted(training_set: pl.DataFrame, qa_pairs: pl.DataFrame, weight: int) -> pl.DataFrame:
     """The rows of imported questions ``weight`` times; the n-th has ``~n`` after its row id.
 
@@ -93,21 +112,19 @@ def _holding(pairs: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> li
 def _positives(pair: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     names = list(dict.fromkeys(pair["passage_ids"]))
     rows = []
-    for place, name in enumerate(names):
+    for number, name in enumerate(names):
         title, text, group, document = (parts[name][part] for part in _PARTS)
         evidence = [hop["evidence"] for hop in pair["hops"] if hop["passage_id"] == name]
         shown = cut_evidence(text, evidence) if pair["mask_evidence"] else text
-        start, end = _place(text, shown, evidence)
-        before = len(passage_text(title, shown)) - len(shown)
-        row_id = pair["question_id"] if len(names) == 1 else f"{pair['question_id']}_{place}"
-        positive = {"positive_id": name, "positive": passage_text(title, shown), "positive_group": group}
-        where = {
-            "document": document,
-            "evidence_start": None if start is None else before + start,
-            "evidence_end": None if end is None else before + end,
-            "title_length": before,
-        }
-        rows.append({"row_id": row_id, **positive, **where})
+        found = _place(text, shown, evidence)
+        positive = passage_text(title, shown)
+        untrimmed = f"{title} {shown}"
+        before = len(title) + 1 - (len(untrimmed) - len(untrimmed.lstrip()))  # characters before the text's own
+        row_id = pair["question_id"] if len(names) == 1 else f"{pair['question_id']}_{number}"
+        start, end = (None if place is None else min(max(0, before + place), len(positive)) for place in found)
+        where = {"evidence_start": start, "evidence_end": end, "title_length": max(0, before)}
+        passage = {"positive_id": name, "positive": positive, "positive_group": group, "document": document}
+        rows.append({"row_id": row_id, **passage, **where})
     return rows
 
 

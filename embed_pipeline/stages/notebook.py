@@ -22,7 +22,7 @@ from embed_pipeline.files import sha256_json, temporary_folder
 from embed_pipeline.records import RetrievalSet, TrainingRow, passage_text
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.inputs import responses, uses_llm
+from embed_pipeline.stages.inputs import offline_questions, responses, uses_llm
 from embed_pipeline.tables import QaCandidates, empty
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def mine(corpus: Corpus, questions: pl.DataFrame, encoder: Encoder, settings: Se
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.mining.negatives import mine_negatives
     from embed_pipeline.prep.splits.split import split_items
-    from embed_pipeline.prep.training_set import unroll, weighted
+    from embed_pipeline.prep.training_set import unroll, weighted, worded
 
     chosen = settings or load_settings()
     if chosen.prep.denoise != "none":
@@ -197,7 +197,8 @@ def mine(corpus: Corpus, questions: pl.DataFrame, encoder: Encoder, settings: Se
     device = resolve_device(chosen.encoder.device)
     mined = mine_negatives(questions, passages, splits, encoder, chosen.prep, device=device)
     validation = build_retrieval_set(questions, passages, splits, "validation", "validation")
-    rows = weighted(unroll(questions, mined.table, passages, splits), questions, chosen.prep.imported_weight)
+    asked = worded(questions, passages, offline_questions(questions), chosen.prep)
+    rows = weighted(unroll(asked, mined.table, passages, splits), questions, chosen.prep.imported_weight)
     return TrainingData(
         splits,
         mined.table,

@@ -245,11 +245,11 @@ def training_set(
     from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.mining.relabel import with_relabelled, with_relabelled_scores
-    from embed_pipeline.prep.training_set import unroll, weighted
+    from embed_pipeline.prep.training_set import unroll, weighted, worded
 
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
     mined, rejected = mined_negatives.frame(), mined_negatives.frame("rejected")
-    asked = _as_trained_on(pairs, cut, run.settings)
+    asked = worded(pairs, cut, offline_questions(pairs), run.settings.prep)
     once = unroll(with_relabelled(asked, rejected), mined, cut, parts)
     frame = weighted(once, pairs, run.settings.prep.imported_weight)
     run.write_table(frame)
@@ -267,17 +267,6 @@ def training_set(
     }
     if 0 < bare < frame.height:
         say(f"training_set: {bare} of {frame.height} rows have no negative; other tools' trainers need one, so {LEFT}")
-
-
-def _as_trained_on(pairs: "pl.DataFrame", passages: "pl.DataFrame", settings: Settings) -> "pl.DataFrame":
-    """The questions, those of the offline generator in the wording that is trained on."""
-    from embed_pipeline.prep.copying import less_copied
-    from embed_pipeline.prep.naming import named
-
-    chosen, written = settings.prep, offline_questions(pairs)
-    if chosen.leave_out_shared_words:
-        pairs = less_copied(pairs, passages, written, chosen.leave_out_shared_words)
-    return named(pairs, passages, written, chosen.name_documents) if chosen.name_documents else pairs
 
 
 def _mining_args(run: StageRun, mined_negatives: Artifact) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from embed_pipeline.stages.inputs import (
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from embed_pipeline.evaluation.reranking import Known, PairScorer
@@ -145,13 +146,15 @@ def reranker_metrics(
     from embed_pipeline.evaluation.report import svg_systems
     from embed_pipeline.evaluation.reranker_page import reranker_page
     from embed_pipeline.evaluation.reranking import evaluate_reranked
+    from embed_pipeline.finetune.reranker import read_report
     from embed_pipeline.store.reports import REPORT
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
     known = _known(base_metrics, metrics)
     folders = _rerankers(run, reranker)
-    costs = _costs(run, checkpoint, sets, known, folders)
-    scorers = {system: _scorer(run, folder, remembering=True) for system, folder in folders.items()}
+    longest = read_report(reranker.path)["max_length"]
+    costs = _costs(run, checkpoint, sets, known, {name: _load(run, one, longest)() for name, one in folders.items()})
+    scorers = {name: _remembering(run, one, longest) for name, one in folders.items()}
     found = evaluate_reranked(sets, known, scorers, costs, run.settings.eval)
     run.write_table(found.table)
     run.write_table(found.query_metrics, "query_metrics", tables.QueryMetrics)
@@ -197,47 +200,37 @@ def _rerankers(run: StageRun, reranker: Artifact) -> "dict[str, Path]":
     return found
 
 
-def _scorer(run: StageRun, folder: "Path", *, remembering: bool) -> "PairScorer":
-    """Scores by a reranker, at the length that the trained one has; computed once for each pair, if remembering."""
-    from embed_pipeline.encoders.base_model import find_base_model
+def _load(run: StageRun, folder: "Path", longest: int) -> "Callable[[], PairScorer]":
+    """Loads a reranker that reads ``longest`` tokens of a pair, as the trained one does."""
     from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
+
+    return lambda: CrossEncoderModel.load(str(folder), run.settings.encoder.device, longest, setting=MODEL).scores
+
+
+def _remembering(run: StageRun, folder: "Path", longest: int) -> "PairScorer":
+    """The scores of a reranker, each pair's computed once in a home."""
+    from embed_pipeline.encoders.base_model import find_base_model
     from embed_pipeline.encoders.pair_scores import PairScores
 
-    longest = run.summary["max_length"]
-
-    def load() -> "PairScorer":
-        return CrossEncoderModel.load(str(folder), run.settings.encoder.device, longest, setting=MODEL).scores
-
-    if not remembering:
-        return load()
     version = f"{find_base_model(str(folder), setting=MODEL).content_sha256}/{longest}"
-    scores = PairScores(run.home / "cache" / "cross_encoder.sqlite", version, load)
+    scores = PairScores(run.home / "cache" / "cross_encoder.sqlite", version, _load(run, folder, longest))
     return lambda pairs: scores.of(pairs, "rerank")
 
 
 def _costs(
-    run: StageRun, checkpoint: Artifact, sets: Any, known: "Known", folders: "dict[str, Path]"
+    run: StageRun, checkpoint: Artifact, sets: Any, known: "Known", scorers: "dict[str, PairScorer]"
 ) -> dict[str, float]:
     from embed_pipeline.encoders.spec import EncoderSpec
     from embed_pipeline.encoders.torch_encoder import TorchEncoder
     from embed_pipeline.evaluation.query_cost import milliseconds_of_systems
-    from embed_pipeline.evaluation.systems import depth
     from embed_pipeline.evaluation.verdict import deciding_set
-    from embed_pipeline.finetune.reranker import read_report
 
-    run.summary["max_length"] = read_report(folders["reranked"])["max_length"]
     spec, chosen = EncoderSpec.load(checkpoint.path), run.settings
     test_set = deciding_set(sets)
     vectors = run.encoder(spec).encode(list(test_set.passages.values()), "passage")
-    return milliseconds_of_systems(
-        test_set,
-        TorchEncoder.load(spec, chosen.encoder.device, chosen.encoder.batch_size),
-        vectors,
-        known.first_stage(test_set, chosen.eval),
-        {system: _scorer(run, folder, remembering=False) for system, folder in folders.items()},
-        depth(chosen.eval),
-        chosen.eval.rerank_depth,
-    )
+    encoder = TorchEncoder.load(spec, chosen.encoder.device, chosen.encoder.batch_size)
+    found = known.first_stage(test_set, chosen.eval)
+    return milliseconds_of_systems(test_set, encoder, vectors, found, scorers, chosen.eval)
 
 
 def _cell(value: object) -> object:

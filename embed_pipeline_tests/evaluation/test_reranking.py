@@ -200,7 +200,7 @@ def test_what_a_query_costs():
     encoder = WordEncoder()
     vectors = encoder.encode(list(SET.passages.values()), "passage")
     found = {query: dict.fromkeys(SET.passages, 0.5) for query in SET.queries}
-    costs = milliseconds_of_systems(SET, encoder, vectors, found, {RERANKED: scorer}, 20, 7)
+    costs = milliseconds_of_systems(SET, encoder, vectors, found, {RERANKED: scorer}, EvalSettings(rerank_depth=7))
     assert set(costs) == {*BEFORE, RERANKED}
     assert costs["base"] == costs["tuned"] > 0
     assert costs["convex"] == costs["convex_tuned"] > costs["tuned"] + costs["bm25"]

@@ -45,7 +45,7 @@ def test_only_chosen_questions_of_one_document_are_named_and_the_same_way_every_
     once, again = (named(pairs, PASSAGES, {"a", "c"}, 1.0, 7) for _ in range(2))
     assert once.equals(again)
     found = dict(once.select("question_id", "question").iter_rows())
-    assert "Corio" in found["a"] or len(found["a"]) > len("how long is the term?")
+    assert found["a"].endswith(" how long is the term?")
     assert found["b"] == "how long is the term?"
     assert found["c"] == "how long are the terms?"
     assert once.drop("question").equals(pairs.drop("question"))

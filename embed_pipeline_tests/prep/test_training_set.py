@@ -108,3 +108,28 @@ def test_rows_of_imported_questions_stand_there_as_often_as_they_weigh():
     batches = list(SeparatingBatchSampler(keys, 4, 0, 1))
     assert all(sum(row < 6 for row in batch) == 1 for batch in batches if batch != [6])
     assert sorted(row for batch in batches for row in batch) == list(range(7))
+
+
+def placed(row: dict) -> str:
+    return row["positive"][row["evidence_start"] : row["evidence_end"]]
+
+
+@given(st.sampled_from(["", "Guide"]), st.text(" \n", max_size=3), st.sampled_from(["", "Valves close first. "]))
+def test_where_the_evidence_stands_in_a_positive(title, space, before):
+    text = f"{space}{before}{SENTENCE} Then the operator reads the gauge.{space}"
+    pairs = pairs_of({"q": ("how hard", ["a#0"])}, masked={"q": SENTENCE}).with_columns(mask_evidence=pl.lit(False))
+    row = unrolled(pairs, passages_of({"a": [text]}, title=title))["q"]
+    assert placed(row) == SENTENCE
+    assert row["positive"][: row["title_length"]].strip() == title
+    assert row["document"] == "a"
+
+
+def test_where_the_evidence_stood_before_it_was_cut_out():
+    pairs = pairs_of({"q": (SENTENCE, ["a#0"])}, masked={"q": SENTENCE})
+    row = unrolled(pairs, passages_of({"a": [LONG]}, title="Guide"))["q"]
+    assert row["evidence_start"] == row["evidence_end"] == row["positive"].index(" Then the operator")
+
+
+def test_where_no_evidence_is_known():
+    row = unrolled(pairs_of({"q": ("how hard", ["a#0"])}), passages_of({"a": [LONG]}))["q"]
+    assert row["evidence_start"] is row["evidence_end"] is None
