@@ -11,7 +11,8 @@ the base model at several weights, so a run that was stopped goes on, and the ta
 ``people=1`` trains on questions of people about half of the documents instead (chosen by a hash), and every lever can
 be read on the questions about the other half (``--half``).
 
-``--fast`` encodes in bf16 for screening (nDCG@10 differs by about 0.001).
+``--fast`` encodes in bf16 for screening (nDCG@10 differs by about 0.001); ``--models DIR`` keeps the averaged models
+there, for `benchmarks/fusion_weight.py`.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import numpy as np
 import polars as pl
 import torch
 from parts import Collection, passage_table, question_table, split_table
+from safetensors.torch import save_file
 
 from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
@@ -212,7 +214,9 @@ def measure_base(one: Measured, out: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def measure(one: Measured, name: str, seed: int, out: Path, fast: bool, weights: Sequence[float]) -> None:
+def measure(
+    one: Measured, name: str, seed: int, out: Path, fast: bool, weights: Sequence[float], models: Path | None = None
+) -> None:
     file = out / one.name / f"{name.replace('/', '_')}~{seed}.json"
     if file.exists():
         return
@@ -230,6 +234,10 @@ def measure(one: Measured, name: str, seed: int, out: Path, fast: bool, weights:
     found: dict[str, Any] = {"rows": len(rows), "steps": report.steps, "seconds": round(seconds, 1), "weights": {}}
     for weight in weights:
         tuned.model.load_state_dict(averaged(base, state, weight))
+        if models is not None:
+            kept = models / one.name / f"{name}~{seed}~{weight}.safetensors"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tuned.model.state_dict(), kept)
         with torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
             vectors = encode_set(one.people, tuned)
             checked = {kind: one.checked(kind, vectors, tuned) for kind in ("as written", "copying less")}
@@ -306,6 +314,7 @@ def main() -> None:
     )
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--models", type=Path)
     chosen = parser.parse_args()
     if chosen.what == "table":
         files = [file for one in chosen.collections for file in (chosen.out / one.name).glob("*~*.json")]
@@ -317,7 +326,8 @@ def main() -> None:
         for name in chosen.levers.split(";"):
             for one in chosen.collections:
                 measure_base(one, chosen.out)
-                measure(one, name, seed, chosen.out, chosen.fast, tuple(map(float, chosen.weights.split(","))))
+                weights = tuple(map(float, chosen.weights.split(",")))
+                measure(one, name, seed, chosen.out, chosen.fast, weights, chosen.models)
 
 
 if __name__ == "__main__":
