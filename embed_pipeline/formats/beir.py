@@ -264,6 +264,11 @@ def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = 
     """Write corpus.jsonl, queries.jsonl and qrels/<split>.tsv; titles are already part of the texts."""
     corpus = ({"_id": key, "title": "", "text": text, "metadata": {}} for key, text in retrieval_set.passages.items())
     write_jsonl(folder / CORPUS, corpus)
+    write_judged(retrieval_set, folder, split)
+
+
+def write_judged(retrieval_set: RetrievalSet, folder: Path, split: str) -> None:
+    """Write queries.jsonl and qrels/<split>.tsv alone, of passages that lie elsewhere."""
     queries = (
         {"_id": key, "text": text, "metadata": _metadata_of(retrieval_set, key)}
         for key, text in retrieval_set.queries.items()

@@ -99,7 +99,7 @@ def tell_language(run: StageRun, passages: Artifact) -> None:
 
 @stage(
     group="eval",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.QueryMetrics,
     settings=("eval",),
@@ -114,7 +114,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     from embed_pipeline.retrieval.stems import stemmed_languages
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
-    development = development_set(run.settings, passages)
+    development = development_set(run.settings, beir_benchmark, passages)
     found = evaluate_base(sets, run.base_encoder(), run.settings.eval, development)
     run.write_table(found.query_metrics)
     run.write_table(found.runs, RUNS, tables.Runs)
@@ -128,7 +128,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
 
 @stage(
     group="eval",
-    version="5",
+    version="6",
     storage="table",
     schema=tables.Metrics,
     settings=("eval",),
@@ -159,7 +159,7 @@ def metrics(
     sets, counted = told_gold(run, evaluated_sets(run.settings, beir_benchmark, passages), passages, training_set)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
     before = read_base_evaluation(base_metrics)
-    development = development_set(run.settings, passages)
+    development = development_set(run.settings, beir_benchmark, passages)
     log = _query_log(run)
     trust = _trust(run, sets, qa_pairs, passages, encoder, log)
     result = evaluate_tuned(sets, encoder, before, run.settings.eval, development, trust)

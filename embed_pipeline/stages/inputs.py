@@ -22,6 +22,8 @@ GOLD = ("eval.gold", "eval.gold_sets")
 """The settings that name the questions of people."""
 EVALUATED = (*GOLD, "eval.general")
 QUERY_LOG = "eval.query_log"
+VALIDATION = "validation"
+"""In the benchmark: the validation questions in other words, which choose how the fusion weighs."""
 
 
 def uses_llm(settings: Settings) -> bool:
@@ -104,14 +106,30 @@ def evaluated_sets(settings: Settings, benchmark: Artifact, passages: Artifact) 
     return [*retrieval_sets(settings, benchmark, passages), general_set(settings.eval.general)]
 
 
-def development_set(settings: Settings, passages: Artifact) -> "RetrievalSet | None":
-    """The validation part of the gold set that decides, where it has one."""
+def development_set(settings: Settings, benchmark: Artifact, passages: Artifact) -> "RetrievalSet | None":
+    """What chooses the weight of the fusion; None where it stays half.
+
+    The validation part of the gold set that decides, if it holds enough questions; else the validation questions in
+    other words.
+    """
+    from embed_pipeline.evaluation.fusion_weight import LEAST_QUESTIONS
     from embed_pipeline.evaluation.gold import has_development, load_development
+    from embed_pipeline.formats.beir import read_retrieval_set
 
     name, folder = next(iter(settings.eval.all_gold.items()), ("", None))
-    if folder is None or not has_development(folder.expanduser()):
+    texts = passage_texts(passages)
+    if folder is not None and has_development(folder.expanduser()):
+        found = load_development(folder.expanduser(), texts, name)
+        if len(found.queries) >= LEAST_QUESTIONS:
+            return _with_titles(found, passages)
+        say(
+            f"eval.{'gold' if name == 'gold' else f'gold_sets.{name}'}: its validation part has {len(found.queries)} "
+            f"questions, fewer than the {LEAST_QUESTIONS} that may choose how the fusion weighs"
+        )
+    if not (benchmark.path / VALIDATION).is_dir():
         return None
-    return _with_titles(load_development(folder.expanduser(), passage_texts(passages), name), passages)
+    asked = read_retrieval_set(benchmark.path / VALIDATION, VALIDATION, VALIDATION, texts, kind="validation")
+    return _with_titles(asked, passages)
 
 
 def _with_titles(retrieval_set: "RetrievalSet", passages: Artifact) -> "RetrievalSet":

@@ -9,7 +9,7 @@ from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, offline_questions, responses
+from embed_pipeline.stages.inputs import BASE_MODEL, VALIDATION, base_model_external, offline_questions, responses
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.names import plain_name
 
@@ -78,7 +78,7 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
 
 @stage(
     group="prep",
-    version="4",
+    version="5",
     storage="folder",
     external=base_model_external,
     looks_at=BASE_MODEL,
@@ -87,17 +87,24 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
 def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
     """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv.
 
-    Questions of the offline generator are reworded (other words than their passage's); others stay as they are.
+    Questions of the offline generator are reworded (other words than their passage's); others stay as they are. Beside
+    it lie the validation questions that choose how the fusion weighs; of these only imported ones stay as they are.
     """
     from embed_pipeline.evaluation.lexical import answered_by_words
-    from embed_pipeline.formats.beir import write_retrieval_set
+    from embed_pipeline.formats.beir import write_judged, write_retrieval_set
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.rewording import reworded
 
-    pairs = qa_pairs.frame()
+    pairs, encoder = qa_pairs.frame(), run.base_encoder()
     built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
-    built = reworded(built, offline_questions(pairs), run.base_encoder(), answered_by_words(built.passages))
+    measure = answered_by_words(built.passages)
+    built = reworded(built, offline_questions(pairs), encoder, measure)
     write_retrieval_set(built, run.folder, "test")
+    validation = build_retrieval_set(pairs, passages.frame(), splits.frame(), "validation", "validation")
+    if validation.queries:
+        imported = set(pairs.filter(pairs["generator"] == "imported")["question_id"])
+        validation = reworded(validation, set(validation.queries) - imported, encoder, measure)
+        write_judged(validation, run.folder / VALIDATION, VALIDATION)
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 
 

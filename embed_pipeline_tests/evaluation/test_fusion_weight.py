@@ -1,8 +1,12 @@
-"""The weight of the fusion is half unless questions judged by people say otherwise."""
+"""The weight of the fusion is what serves the development questions best, if there are enough of them."""
 
-from embed_pipeline.evaluation.fusion_weight import FusionWeight, choose_weight
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embed_pipeline.evaluation.fusion_weight import LEAST_QUESTIONS, WEIGHTS, FusionWeight, choose_weight
+from embed_pipeline.evaluation.metrics import mean_ndcg
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.fusion import Run
+from embed_pipeline.retrieval.fusion import Run, convex
 from embed_pipeline.settings import EvalSettings
 
 SETTINGS = EvalSettings(resamples=500)
@@ -27,8 +31,26 @@ def test_a_much_better_side_gets_more_weight() -> None:
     assert choose_weight(development, good, bad, 10, SETTINGS).weight < 0.5
 
 
-def test_few_questions_and_no_difference_leave_it_at_half() -> None:
-    good, bad = finding(1.0, 0.5, 3), finding(0.2, 1.0, 3)
-    assert choose_weight(judged(3), bad, good, 10, SETTINGS) == FusionWeight()
+def test_few_questions_choose_nothing() -> None:
+    few = LEAST_QUESTIONS - 1
+    good, bad = finding(1.0, 0.5, few), finding(0.2, 1.0, few)
+    assert choose_weight(judged(few), bad, good, 10, SETTINGS) == FusionWeight()
+
+
+def test_of_equal_weights_the_half_is_taken() -> None:
     alike = finding(1.0, 0.5, 40)
-    assert choose_weight(judged(40), alike, alike, 10, SETTINGS) == FusionWeight()
+    assert choose_weight(judged(40), alike, alike, 10, SETTINGS) == FusionWeight(0.5, "gold")
+
+
+SCORES = st.floats(0.01, 1, allow_subnormal=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(SCORES, SCORES, SCORES, SCORES), min_size=LEAST_QUESTIONS, max_size=LEAST_QUESTIONS))
+def test_no_weight_serves_the_development_questions_better(scores: list[tuple[float, float, float, float]]) -> None:
+    development = judged(len(scores))
+    sparse = {str(one): {f"right{one}": row[0], f"wrong{one}": row[1]} for one, row in enumerate(scores)}
+    dense = {str(one): {f"right{one}": row[2], f"wrong{one}": row[3]} for one, row in enumerate(scores)}
+    chosen = choose_weight(development, sparse, dense, 10, SETTINGS).weight
+    served = {weight: mean_ndcg(development, convex(sparse, dense, 10, weight), 10) for weight in WEIGHTS}
+    assert served[chosen] >= max(served.values()) - 2e-6

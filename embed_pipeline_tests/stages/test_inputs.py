@@ -1,12 +1,14 @@
 """Sets to measure on know the titles of their passages, wherever those come from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from embed_pipeline.files import write_jsonl, write_text
-from embed_pipeline.formats.beir import write_retrieval_set
+from embed_pipeline.formats.beir import write_judged, write_retrieval_set
+from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.records import RetrievalSet, passage_text
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets
@@ -27,14 +29,21 @@ def passages(tmp_path: Path) -> Artifact:
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Artifact:
     asked = RetrievalSet("synthetic", SEEN, {"q": "lines?"}, {"q": {"a.md#0000": 1}})
-    write = lambda run: write_retrieval_set(asked, run.folder)  # noqa: E731
+    checked = replace(asked, name="validation", queries={"v": "mooring?"}, qrels={"v": {"b.md#0000": 1}})
+
+    def write(run):
+        write_retrieval_set(asked, run.folder)
+        write_judged(checked, run.folder / "validation", "validation")
+
     return made(Store(tmp_path / "home"), "beir_benchmark", write)
 
 
-def gold(folder: Path, passage: str, corpus: list[dict[str, str]] | None = None) -> Path:
-    write_jsonl(folder / "queries.jsonl", [{"_id": "1", "text": "what?"}, {"_id": "2", "text": "which?"}])
-    for split, query in (("test", 1), ("dev", 2)):
-        write_text(folder / "qrels" / f"{split}.tsv", f"query-id\tcorpus-id\tscore\n{query}\t{passage}\t1\n")
+def gold(folder: Path, passage: str, corpus: list[dict[str, str]] | None = None, development: int = 30) -> Path:
+    asked = [{"_id": str(query), "text": "what?"} for query in range(1, development + 2)]
+    write_jsonl(folder / "queries.jsonl", asked)
+    for split, queries in (("test", range(1, 2)), ("dev", range(2, development + 2))):
+        judged = "".join(f"{query}\t{passage}\t1\n" for query in queries)
+        write_text(folder / "qrels" / f"{split}.tsv", f"query-id\tcorpus-id\tscore\n{judged}")
     if corpus is not None:
         write_jsonl(folder / "corpus.jsonl", corpus)
     return folder
@@ -42,10 +51,28 @@ def gold(folder: Path, passage: str, corpus: list[dict[str, str]] | None = None)
 
 def test_titles_are_those_of_the_passages(tmp_path, passages, benchmark):
     settings = load_settings(None, None, [f"eval.gold={gold(tmp_path / 'gold', 'b.md#0000')}"], {})
-    for found in (*retrieval_sets(settings, benchmark, passages), development_set(settings, passages)):
+    for found in (*retrieval_sets(settings, benchmark, passages), development_set(settings, benchmark, passages)):
         assert found.titles == {name: title for name, title in TITLES.items() if title}
     assert passages_alone(passages).passages == SEEN
     assert passages_alone(passages).titles == {name: title for name, title in TITLES.items() if title}
+
+
+def test_people_choose_how_the_fusion_weighs_if_they_are_enough_else_validation_questions_in_other_words(
+    tmp_path, passages, benchmark
+):
+    lines: list[str] = []
+
+    def asked(*changed: str) -> RetrievalSet | None:
+        return development_set(load_settings(None, None, list(changed), {}), benchmark, passages)
+
+    people = asked(f"eval.gold={gold(tmp_path / 'gold', 'b.md#0000')}")
+    assert (people.name, len(people.queries)) == ("gold", 30)
+    with reporting(LogReporter(lines.append)):
+        few = asked(f"eval.gold={gold(tmp_path / 'few', 'b.md#0000', development=29)}")
+    assert (few.name, few.queries) == ("validation", {"v": "mooring?"})
+    assert any("eval.gold: its validation part has 29 questions" in line for line in lines)
+    none = asked()
+    assert (none.queries, none.passages, none.titles) == (few.queries, SEEN, few.titles)
 
 
 def test_a_gold_set_with_a_corpus_has_its_own(tmp_path, passages, benchmark):
