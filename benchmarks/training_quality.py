@@ -1,236 +1,231 @@
-"""Does it matter how negatives are mined and which loss is used? Three ways on the same questions.
+"""The profile `cpu` as it ships against the reference recipe's training and plain sentence-transformers.
 
-    python benchmarks/training_quality.py DIR [DIR ...] [--rows 256] [--seeds 3] [--out DIR] [--ways ours,plain]
+    python benchmarks/training_quality.py --out OUT [--seeds 0,1,2] [--ways reference,plain] [--fast] NAME=HOME:GOLD ...
+    python benchmarks/training_quality.py --table --out OUT NAME=HOME:GOLD ...
 
-Each DIR is a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv) with human questions. Its documents are
-divided once by a hash: questions about one half train (``--rows`` of them), questions about the other half test,
-against every passage. No test document has a question in training.
+All train on the same generated questions of HOME (`embed-pipeline run --to splits`) from the same base model and are
+asked what people asked (GOLD, a BEIR folder), about documents that were in training and about others, apart:
 
-- ours: negatives of ``prep.mine`` (training documents only, margin 0.95), in-batch InfoNCE at temperature 0.05 with
-  the best of them;
-- reference: the reference recipe's mining (all passages, margin 0.95, refilled from what the margin removed when it
-  leaves too few) and its loss: each question against its own positive and four negatives, nothing from the batch,
-  temperature 0.02;
-- plain: sentence-transformers' ``mine_hard_negatives`` (no margin, three negatives) and
-  ``MultipleNegativesRankingLoss`` under its trainer, both with their defaults (temperature 0.05).
+- profile: what ships (the lever `filled, crop` of `levers.py`, whose figures in OUT are used);
+- reference: the recipe's miner (all passages, margin 0.95, refilled from what the margin removed) and its loss (each
+  question against its own positive and four negatives, temperature 0.02), learning rate 1e-5, five steps of warm-up;
+- plain: sentence-transformers' `mine_hard_negatives` with one negative and `MultipleNegativesRankingLoss` under its
+  trainer, learning rate 2e-5, as its documentation trains.
 
-Base model, batch size, learning rate and lengths are the same for all; the seeds change order and dropout. Every pair
-of question and positive is seen three times: plain's data set holds each three times, once with every negative, so
-that one epoch of it is three of the others'. A step of ours and of plain therefore costs the same, one of the
-reference two and a half times as much.
-
-Printed: nDCG@10, mean over the seeds, each seed's value, and paired bootstrap intervals of the difference over the
-test questions (their mean over seeds). A way may be followed by settings of finetune that are changed for it, as in
-``--ways "ours,ours temperature=0.02"``. ``--out`` keeps each training's scores, so that a run can be interrupted and
-its ways measured one after the other.
+Equal compute: as many steps as read the tokens that the profile reads in its one epoch of 32 questions and passages a
+step. `WAY steps=N` and `WAY learning_rate=X` change that. Lengths (48 and 96 tokens), batch size (32), and precision
+(bf16 where the CPU has AMX) are the same for all. What is done is kept in OUT, so a run that was stopped goes on.
 """
 
 import argparse
-import hashlib
+import json
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-from parts import BASE, passage_table, question_table, reference_negatives, split_table
+import torch
+from levers import BEFORE, FAST, Measured, measure, measure_base, systems
+from parts import reference_negatives
 
-from embed_pipeline.encoders.base_model import base_encoder_spec
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
-from embed_pipeline.evaluation.compare import compare
-from embed_pipeline.evaluation.metrics import QueryScores, score_run
-from embed_pipeline.evaluation.retrieve import dense_run
+from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
+from embed_pipeline.evaluation.metrics import QueryScores
+from embed_pipeline.evaluation.retrieve import encode_set
+from embed_pipeline.files import write_json
+from embed_pipeline.finetune.job import read_training_rows
 from embed_pipeline.finetune.train import finetune
-from embed_pipeline.formats.beir import read_retrieval_set
-from embed_pipeline.prep.mining.negatives import mine_negatives
 from embed_pipeline.prep.training_set import unroll
-from embed_pipeline.records import RetrievalSet
-from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
+from embed_pipeline.records import TrainingRow
+from embed_pipeline.settings import EvalSettings, FinetuneSettings
 
-LENGTHS = {"max_query_length": 48, "max_passage_length": 128}
-COMMON = {"batch_size": 32, "learning_rate": 2e-5, **LENGTHS}
-PASSES = 3
-EVALUATION = EvalSettings(ks=(1, 10, 100))
-WAYS = ("ours", "reference", "plain")
-OBJECTIVES = {
-    "ours": {"temperature": 0.05, "hard_negatives": 1},
-    "reference": {"objective": "group", "temperature": 0.02, "hard_negatives": 4},
-}
+PROFILE = "filled, crop"
+NEGATIVES = {"reference": 4, "plain": 1}
+REFERENCE = {"objective": "group", "temperature": 0.02, "hard_negatives": 4, "learning_rate": 1e-5, "warmup_steps": 5}
+GROUPS = {"all": None, "in training": True, "not in training": False}
 
 
-@dataclass
-class Data:
-    """Training questions as tables, and the test set."""
+def texts_read(negatives: int) -> int:
+    """Tokens of a question, its positive and its negatives, at most."""
+    return int(BEFORE["max_query_length"] + (1 + negatives) * BEFORE["max_passage_length"])
 
-    pairs: pl.DataFrame
-    passages: pl.DataFrame
-    splits: pl.DataFrame
-    test: RetrievalSet
+
+def equal_steps(way: str, profile_steps: int) -> int:
+    return round(profile_steps * texts_read(0) / texts_read(NEGATIVES[way]))
+
+
+def training_questions(one: Measured) -> pl.DataFrame:
+    splits, pairs = one.frame("splits"), one.frame("qa_pairs")
+    train = splits.filter((pl.col("item_type") == "question") & (pl.col("split") == "train"))["item_id"]
+    return pairs.filter(pl.col("question_id").is_in(train.implode()))
+
+
+def reference_rows(one: Measured) -> list[TrainingRow]:
+    """With the negatives of the recipe's miner, over all passages."""
+    passages, pairs = one.frame("passages"), training_questions(one)
+    names = passages["passage_id"].to_list()
+    place = {name: row for row, name in enumerate(names)}
+    vectors = one.base.encode(list(one.written("train").passages.values()), "passage")
+    asked = one.base.encode(pairs["question"].to_list(), "query")
+    mined = [
+        {
+            "question_id": question,
+            "negative_ids": [
+                names[row] for row in reference_negatives(vectors @ vector, [place[name] for name in positives], 4)
+            ],
+        }
+        for vector, (question, positives) in zip(
+            asked, pairs.select("question_id", "passage_ids").iter_rows(), strict=True
+        )
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        table = unroll(one.frame("qa_pairs"), pl.DataFrame(mined), passages, one.frame("splits"))
+        table.write_parquet(Path(folder) / "table.parquet")
+        return read_training_rows(Path(folder))
+
+
+def train_reference(one: Measured, seed: int, steps: int, changes: Mapping[str, Any], work: Path) -> TorchEncoder:
+    rows = reference_rows(one)
+    epochs = -(-steps * BEFORE["batch_size"] // len(rows))
+    given = {**BEFORE, **FAST, **REFERENCE, "epochs": max(1, epochs), "max_steps": steps, "seed": seed, **changes}
+    finetune(rows, None, one.spec, FinetuneSettings.model_validate(given), work / "model", work / "work", "cpu")
+    return TorchEncoder.load(EncoderSpec.load(work / "model"), "cpu")
+
+
+def train_plain(one: Measured, seed: int, steps: int, changes: Mapping[str, Any], work: Path) -> TorchEncoder:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.util import mine_hard_negatives
+
+    texts = dict(one.frame("passages").select("passage_id", "text").iter_rows())
+    pairs = [
+        (question, texts[passage])
+        for question, passages in training_questions(one).select("question", "passage_ids").iter_rows()
+        for passage in passages
+    ]
+    model = TorchEncoder.load(one.spec, "cpu").model
+    model.max_seq_length = BEFORE["max_passage_length"]
+    told = Dataset.from_dict({"anchor": [one for one, _ in pairs], "positive": [other for _, other in pairs]})
+    with torch.autocast("cpu", torch.bfloat16):
+        mined = mine_hard_negatives(told, model, corpus=list(texts.values()), num_negatives=1, verbose=False)
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(work), max_steps=steps, per_device_train_batch_size=int(BEFORE["batch_size"]), bf16=True,
+        learning_rate=changes.get("learning_rate", 2e-5), warmup_ratio=0.1, seed=seed, save_strategy="no",
+        report_to="none", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False,
+    )  # fmt: skip
+    loss = MultipleNegativesRankingLoss(model)
+    SentenceTransformerTrainer(model=model, args=arguments, train_dataset=mined, loss=loss).train()
+    return TorchEncoder(one.spec, model)
+
+
+TRAIN = {"reference": train_reference, "plain": train_plain}
+
+
+def measure_way(one: Measured, way: str, seed: int, out: Path, fast: bool) -> None:
+    file = out / one.name / f"{way}~{seed}.json"
+    if file.exists():
+        return
+    name, *words = way.split()
+    changes = {key: json.loads(value) for key, value in (word.split("=") for word in words)}
+    profile = json.loads((out / one.name / f"{PROFILE}~0.json").read_text())
+    steps = int(changes.pop("steps", 0)) or equal_steps(name, profile["steps"])
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as work, torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
+        tuned = TRAIN[name](one, seed, steps, changes, Path(work))
+        seconds = time.monotonic() - began
+        found = systems(one, encode_set(one.people, tuned))
+    write_json(file, {"steps": steps, "seconds": round(seconds, 1), "weights": {"0.5": found}})
+    told = " / ".join(f"{np.mean(found[kind]):.3f}" for kind in ("dense", "stems"))
+    print(time.strftime("%H:%M:%S"), one.name, way, seed, f"{seconds:.0f} s", steps, told, flush=True)
+
+
+def in_training(one: Measured) -> dict[str, bool]:
+    """Question of people -> whether a document that answers it was in training."""
+    splits = one.frame("splits")
+    train = set(splits.filter((pl.col("item_type") == "document") & (pl.col("split") == "train"))["item_id"])
+    document = dict(one.frame("passages").select("passage_id", "doc_id").iter_rows())
+    return {
+        query: any(document.get(passage) in train for passage in found) for query, found in one.people.qrels.items()
+    }
+
+
+def chosen(one: Measured, values: Sequence[float], inside: bool | None) -> QueryScores:
+    queries, trained = sorted(one.people.queries), in_training(one)
+    kept = [place for place, query in enumerate(queries) if inside is None or trained[query] == inside]
+    return QueryScores([queries[place] for place in kept], [DECIDING_METRIC], np.array(values)[kept, None])
+
+
+def ways_of(one: Measured, out: Path) -> dict[str, list[dict[str, Any]]]:
+    names = [
+        PROFILE,
+        *sorted({file.name.rpartition("~")[0] for way in TRAIN for file in (out / one.name).glob(f"{way}*~*")}),
+    ]
+    found = {
+        name: [json.loads(file.read_text()) for file in sorted((out / one.name).glob(f"{name}~*.json"))]
+        for name in names
+    }
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def table(one: Measured, out: Path) -> None:
+    base, ways = measure_base(one, out), ways_of(one, out)
+    print(f"\n| {one.name} | seeds | steps | " + " | ".join(f"dense, {group}" for group in GROUPS) + " | fused, all |")
+    print("| --- | ---: | ---: |" + " --- |" * (len(GROUPS) + 1))
+    kinds = [*(("dense", inside) for inside in GROUPS.values()), ("stems", None)]
+    cells = [chosen(one, base[kind], inside) for kind, inside in kinds]
+    counts = [len(cell.query_ids) for cell in cells]
+    print(
+        "| base | | | "
+        + " | ".join(f"{mean(cell):.3f} ({count})" for cell, count in zip(cells, counts, strict=True))
+        + " |"
+    )
+    for name, runs in ways.items():
+        row = [
+            cell_of(one, base[kind], [run["weights"]["0.5"][kind] for run in runs], inside) for kind, inside in kinds
+        ]
+        label = "profile" if name == PROFILE else name
+        print(f"| {label} | {len(runs)} | {runs[0]['steps']} | " + " | ".join(row) + " |", flush=True)
+
+
+def mean(cell: QueryScores) -> float:
+    return float(cell.column(DECIDING_METRIC).mean()) if cell.query_ids else float("nan")
+
+
+def cell_of(one: Measured, base: Sequence[float], runs: Sequence[Sequence[float]], inside: bool | None) -> str:
+    """Mean over the seeds, the interval of its difference from the base model, and each seed's value."""
+    before, after = chosen(one, base, inside), chosen(one, np.mean(runs, axis=0).tolist(), inside)
+    if not before.query_ids:
+        return ""
+    clusters = {query: one.people.clusters[query] for query in before.query_ids if query in one.people.clusters}
+    found = compare(before, after, EvalSettings(resamples=2000), clusters)[DECIDING_METRIC]
+    mark = "" if found.p >= 0.05 else "+" if found.delta > 0 else "-"
+    each = ", ".join(f"{mean(chosen(one, run, inside)):.3f}" for run in runs)
+    return f"{found.tuned:.3f}{mark} ({found.ci95[0]:+.3f} to {found.ci95[1]:+.3f}; {each})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="folder for the scores of each training")
-    parser.add_argument("--ways", default=",".join(WAYS))
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        for folder in arguments.folders:
-            measure(folder, arguments, arguments.out or Path(scratch))
+    parser.add_argument("collections", nargs="+", metavar="NAME=HOME:GOLD", type=Measured.of)
+    parser.add_argument("--out", type=Path, default=Path("levers"))
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--ways", default="reference,plain")
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    asked = parser.parse_args()
+    for seed in [] if asked.table else list(map(int, asked.seeds.split(","))):
+        for one in asked.collections:
+            measure(one, PROFILE, seed, asked.out, asked.fast, (0.5,))
+            for way in asked.ways.split(","):
+                measure_way(one, way, seed, asked.out, asked.fast)
+    for one in asked.collections:
+        table(one, asked.out)
 
-
-def measure(folder, arguments, out) -> None:
-    spec = base_encoder_spec(BASE, EncoderSettings(**LENGTHS))
-    data = divide(read_retrieval_set(folder, "test", "gold"), arguments.rows)
-    encoder = TorchEncoder.load(spec)
-    base = scores(data.test, encoder)
-    print(f"\n## {folder}: {data.pairs.height} training questions, {len(data.test.queries)} test questions, "
-          f"{data.passages.height} passages; base {base.column('ndcg@10').mean():.4f}", flush=True)  # fmt: skip
-    found = {way: [] for way in arguments.ways.split(",")}
-    prepared = {way: PREPARE[way.split()[0]](data, encoder) for way in found}
-    for seed in range(arguments.seeds):
-        for way, results in found.items():
-            kept = out / f"{hashed(str(folder))}-{way}-{seed}.npy"
-            if not kept.is_file():
-                began = time.monotonic()
-                with tempfile.TemporaryDirectory() as work:
-                    result = scores(data.test, train(prepared[way], way, spec, seed, Path(work)))
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                np.save(kept, result.values)
-                print(f"{folder} {way} seed {seed}: {result.column('ndcg@10').mean():.4f} "
-                      f"in {time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
-            results.append(QueryScores(base.query_ids, base.metrics, np.load(kept)))
-    report(base, found)
-
-
-def report(base, found) -> None:
-    mean = {way: averaged(results) for way, results in found.items()}
-    print(
-        "| | nDCG@10 by seed | mean | against base (95 %) | ours against it (95 %) |\n| --- | --- | --- | --- | --- |"
-    )
-    for way, results in found.items():
-        seeds = ", ".join(f"{one.column('ndcg@10').mean():.4f}" for one in results)
-        gain = compare(base, mean[way], EVALUATION)["ndcg@10"]
-        other = (
-            shown(compare(mean[way], mean["ours"], EVALUATION)["ndcg@10"]) if way != "ours" and "ours" in found else ""
-        )
-        print(f"| {way} | {seeds} | {gain.tuned:.4f} | {shown(gain)} | {other} |")
-
-
-def shown(one) -> str:
-    return f"{one.delta:+.4f} ({one.ci95[0]:+.4f} to {one.ci95[1]:+.4f}), p {one.p:.4f}"
-
-
-def averaged(results) -> QueryScores:
-    return QueryScores(results[0].query_ids, results[0].metrics, np.mean([one.values for one in results], axis=0))
-
-
-def divide(gold, rows) -> Data:
-    """Half of the documents train, the other half tests; by a hash of their names."""
-    document = {name: name.partition("#")[0] for name in gold.passages}
-    training = {doc for doc in document.values() if hashed(doc) % 2 == 0}
-    about = {query: {document[name] for name in relevant} for query, relevant in gold.qrels.items()}
-    train = sorted((query for query, docs in about.items() if docs <= training), key=hashed)[:rows]
-    test = [query for query, docs in about.items() if not docs & training]
-    passages = passage_table(gold.passages)
-    questions = {query: (gold.queries[query], sorted(gold.qrels[query])) for query in train}
-    held_out = set(document.values()) - training
-    return Data(
-        question_table(questions),
-        passages,
-        split_table(questions, passages, sorted(held_out)),
-        RetrievalSet(
-            "test",
-            gold.passages,
-            {name: gold.queries[name] for name in test},
-            {name: gold.qrels[name] for name in test},
-        ),
-    )
-
-
-def hashed(name) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-
-
-def rows_ours(data, encoder):
-    mined = mine_negatives(data.pairs, data.passages, data.splits, encoder, PrepSettings())
-    return training_rows(data, mined.table)
-
-
-def rows_reference(data, encoder):
-    """The recipe's miner, over all passages."""
-    names = data.passages["passage_id"].to_list()
-    place = {name: row for row, name in enumerate(names)}
-    vectors = encoder.encode(data.passages["text"].to_list(), "passage")
-    rows = []
-    for query in data.pairs.iter_rows(named=True):
-        score = vectors @ encoder.encode([query["question"]], "query")[0]
-        best = reference_negatives(score, [place[name] for name in query["passage_ids"]], 4)
-        rows.append({"question_id": query["question_id"], "negative_ids": [names[row] for row in best]})
-    return training_rows(data, pl.DataFrame(rows))
-
-
-def training_rows(data, mined):
-    from embed_pipeline.finetune.job import read_training_rows
-
-    with tempfile.TemporaryDirectory() as folder:
-        unroll(data.pairs, mined, data.passages, data.splits).write_parquet(Path(folder) / "table.parquet")
-        return read_training_rows(Path(folder))
-
-
-def train(prepared, way, spec, seed, work):
-    return train_plain(prepared, spec, seed, work) if way == "plain" else train_rows(prepared, way, spec, seed, work)
-
-
-def train_rows(rows, way, spec, seed, work):
-    name, *changes = way.split()
-    given = {"seed": seed, "epochs": PASSES, **COMMON, **OBJECTIVES[name]}
-    chosen = FinetuneSettings.model_validate(given | dict(change.split("=") for change in changes))
-    finetune(rows, None, spec, chosen, work / "model", work / "work")
-    return TorchEncoder.load(EncoderSpec.load(work / "model"))
-
-
-def triplets_plain(data, encoder):
-    from datasets import Dataset
-    from sentence_transformers.util import mine_hard_negatives
-
-    texts = dict(data.passages.select("passage_id", "text").iter_rows())
-    questions = [
-        (row["question"], texts[name]) for row in data.pairs.iter_rows(named=True) for name in row["passage_ids"]
-    ]
-    pairs = Dataset.from_dict({"anchor": [one for one, _ in questions], "positive": [other for _, other in questions]})
-    encoder.model.max_seq_length = encoder.spec.max_passage_length
-    model = encoder.model
-    return mine_hard_negatives(pairs, model, corpus=list(texts.values()), num_negatives=PASSES, verbose=False)
-
-
-def train_plain(triplets, spec, seed, work):
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-
-    model = TorchEncoder.load(spec).model
-    model.max_seq_length = spec.max_passage_length
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(work), num_train_epochs=1, per_device_train_batch_size=COMMON["batch_size"],
-        learning_rate=COMMON["learning_rate"], seed=seed, save_strategy="no", report_to="none", disable_tqdm=True,
-        use_cpu=True, dataloader_pin_memory=False,
-    )  # fmt: skip
-    trainer = SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=triplets, loss=MultipleNegativesRankingLoss(model)
-    )
-    trainer.train()
-    return TorchEncoder(spec, model)
-
-
-def scores(test, encoder) -> QueryScores:
-    return score_run(test, dense_run(test, encoder, 100), EVALUATION.ks)
-
-
-PREPARE = {"ours": rows_ours, "reference": rows_reference, "plain": triplets_plain}
 
 if __name__ == "__main__":
     main()
