@@ -150,9 +150,12 @@ def in_training(one: Measured) -> dict[str, bool]:
     splits = one.frame("splits")
     train = set(splits.filter((pl.col("item_type") == "document") & (pl.col("split") == "train"))["item_id"])
     document = dict(one.frame("passages").select("passage_id", "doc_id").iter_rows())
-    return {
-        query: any(document.get(passage) in train for passage in found) for query, found in one.people.qrels.items()
-    }
+    train |= {Path(name).stem for name in train}  # a gold set with a corpus of its own names them without a suffix
+
+    def trained(passage: str) -> bool:
+        return document.get(passage, passage.rpartition("#")[0]) in train
+
+    return {query: any(map(trained, found)) for query, found in one.people.qrels.items()}
 
 
 def chosen(one: Measured, values: Sequence[float], inside: bool | None) -> QueryScores:
