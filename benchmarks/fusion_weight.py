@@ -16,11 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from levers import DEPTH, Measured, ndcg
+from levers import DEPTH, Measured, ndcg, scores
 from safetensors.torch import load_file
 
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
+from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
+from embed_pipeline.evaluation.fusion_weight import WEIGHTS as CHOICES
+from embed_pipeline.evaluation.fusion_weight import weight_of
 from embed_pipeline.evaluation.lexical import answered_by_words, found_by_words
 from embed_pipeline.evaluation.retrieve import encode_set, nearest
 from embed_pipeline.files import write_json
@@ -62,22 +65,56 @@ def curves(one: Measured, models: Path, name: str, seed: int) -> dict[str, Any]:
     return loaded
 
 
-def best(curve_of: dict[str, list[float]]) -> float:
-    """The weight with the best mean; of equal ones the nearest to the half."""
-    return max(WEIGHTS, key=lambda weight: (np.mean(curve_of[str(weight)]), -abs(weight - 0.5)))
+def chosen_by(curve_of: dict[str, list[float]]) -> float:
+    """The weight that the pipeline takes."""
+    return weight_of({weight: np.array(curve_of[str(weight)]) for weight in CHOICES})
 
 
-def table(name: str, found: dict[str, Any]) -> None:
+def table(one: Measured, found: dict[str, Any]) -> None:
     for system, kinds in found.items():
         for kind in KINDS:
             means = [float(np.mean(kinds[kind][str(weight)])) for weight in WEIGHTS]
-            chosen = best(kinds[kind])
+            weight = chosen_by(kinds[kind])
+            got = float(np.mean(kinds["people"][str(weight)]))
             cells = " | ".join(f"{value:.3f}" for value in means)
-            got = float(np.mean(kinds["people"][str(chosen)]))
             print(
-                f"| {name} | {system} | {kind} ({len(kinds[kind]['0.5'])}) | {cells} | {chosen} | {got:.3f} |",
+                f"| {one.name} | {system} | {kind} ({len(kinds[kind]['0.5'])}) | {cells} | {weight} | {got:.3f} |",
                 flush=True,
             )
+
+
+def summary(collections: Sequence[Measured], every: Sequence[dict[str, Any]]) -> None:
+    """What people get at the half and at the chosen weights, and against BM25."""
+    print(
+        "\n| collection | BM25 | base, half | base, chosen | tuned, half | tuned, chosen "
+        "| against base, half | base, chosen | BM25 |"
+    )
+    print("| --- |" + " --- |" * 8)
+    gains: dict[str, list[float]] = {"half": [], "base half": [], "base chosen": []}
+    for one, found in zip(collections, every, strict=True):
+        people = {system: kinds["people"] for system, kinds in found.items()}
+        weight = {system: str(chosen_by(kinds["reworded"])) for system, kinds in found.items()}
+        words, base, tuned = people["base"]["0.0"], people["base"][weight["base"]], people["tuned"][weight["tuned"]]
+        against = [difference(one, other, tuned) for other in (people["base"]["0.5"], base, words)]
+        cells = [
+            f"{np.mean(people[system]['0.5']):.3f} | {np.mean(people[system][weight[system]]):.3f} ({weight[system]})"
+            for system in ("base", "tuned")
+        ]
+        print(f"| {one.name} | {np.mean(words):.3f} | {' | '.join(cells)} | {' | '.join(against)} |")
+        gains["half"].append(np.mean(people["tuned"]["0.5"]) / np.mean(people["base"]["0.5"]) - 1)
+        gains["base half"].append(np.mean(tuned) / np.mean(people["base"]["0.5"]) - 1)
+        gains["base chosen"].append(np.mean(tuned) / np.mean(base) - 1)
+    print("\nMean gain of the hybrid with tuned over that with base:",
+          f"both half {np.mean(gains['half']):+.1%}; both chosen {np.mean(gains['base chosen']):+.1%};",
+          f"chosen over the half with base {np.mean(gains['base half']):+.1%}")  # fmt: skip
+
+
+def difference(one: Measured, before: Sequence[float], after: Sequence[float]) -> str:
+    found = compare(
+        scores(one, before, False), scores(one, after, False), EvalSettings(resamples=2000), one.people.clusters
+    )
+    row = found[DECIDING_METRIC]
+    return f"{row.delta:+.3f}, p {row.p:.3f}"
 
 
 def main() -> None:
@@ -89,7 +126,8 @@ def main() -> None:
     chosen = parser.parse_args()
     header(WEIGHTS)
     for one in chosen.collections:
-        table(one.name, curves(one, chosen.models, chosen.lever, chosen.seed))
+        table(one, curves(one, chosen.models, chosen.lever, chosen.seed))
+    summary(chosen.collections, [curves(one, chosen.models, chosen.lever, chosen.seed) for one in chosen.collections])
 
 
 def header(weights: Sequence[float]) -> None:

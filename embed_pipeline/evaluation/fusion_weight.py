@@ -50,7 +50,7 @@ def choose_weight(
     k: int,
     settings: EvalSettings,
 ) -> FusionWeight:
-    """The weight with the best mean nDCG@10 on the development questions, or one as good that is nearer to the half.
+    """The weight with the best mean nDCG@10 on the development questions, or one between it and the half that is as good.
 
     As good is what is worse by no more than half a standard error of the difference, question by question, so that few
     questions lead less far; the half was read off the eight collections.
@@ -66,9 +66,20 @@ def choose_weight(
         weight: score_run(development, convex(sparse, dense, k, weight), settings.ks).column(DECIDING_METRIC)
         for weight in WEIGHTS
     }
-    best = max(WEIGHTS, key=lambda weight: float(served[weight].mean()))
-    as_good = [weight for weight in WEIGHTS if _is_as_good(served[weight] - served[best])]
-    return FusionWeight(min(as_good, key=lambda weight: abs(weight - EQUAL_WEIGHT)), development.name)
+    return FusionWeight(weight_of(served), development.name)
+
+
+def weight_of(served: Mapping[float, NDArray[np.float64]]) -> float:
+    """What :func:`choose_weight` takes.
+
+    Args:
+        served: weight -> nDCG@10 of each question.
+    """
+    best = max(served, key=lambda weight: float(served[weight].mean()))
+    low, high = sorted((best, EQUAL_WEIGHT))
+    between = [weight for weight in served if low <= weight <= high]
+    as_good = [weight for weight in between if _is_as_good(served[weight] - served[best])]
+    return min(as_good, key=lambda weight: abs(weight - EQUAL_WEIGHT))
 
 
 def _is_as_good(difference: NDArray[np.float64]) -> bool:
