@@ -50,7 +50,7 @@ def choose_weight(
     k: int,
     settings: EvalSettings,
 ) -> FusionWeight:
-    """The weight with the best mean nDCG@10 on the development questions, or one between it and the half that is as good.
+    """The weight with the best mean nDCG@10 on the development questions, or one as good between it and the half.
 
     As good is what is worse by no more than half a standard error of the difference, question by question, so that few
     questions lead less far; the half was read off the eight collections.
