@@ -81,6 +81,18 @@ class Passages(dy.Schema):
     language = _text("ISO 639-1 code, und when it cannot be told.")
 
 
+class Dropped(dy.Schema):
+    """What of a document's file is not in its text, or stands there otherwise."""
+
+    doc_id = _text("The document.", primary_key=True)
+    kind = _text("What it was, as docs/documents.md lists the kinds.", primary_key=True)
+    count = _count("Pieces: lines, nodes, pages, bytes.", min=1)
+    characters = _count("Characters left out, white space not counted; 0 where they were replaced.")
+    examples = dy.List(
+        dy.String(nullable=False), nullable=False, max_length=3, description="The first of them, cut at 200 characters."
+    )
+
+
 class Chunks(dy.Schema):
     """Passages that SDG records give ready-made, stored beside the documents."""
 

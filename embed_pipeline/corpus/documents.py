@@ -1,11 +1,13 @@
 """A corpus folder to documents: what cannot be read is skipped by name; near-duplicates become groups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from embed_pipeline.corpus.dropped import dropped_lines
 from embed_pipeline.corpus.near_duplicates import group_documents
 from embed_pipeline.corpus.parsers.file import Skipped
 from embed_pipeline.corpus.sources.beir import read_beir
@@ -16,7 +18,7 @@ from embed_pipeline.corpus.sources.training_data import read_training
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.tables import Documents, empty, validate
+from embed_pipeline.tables import Documents, Dropped, empty, validate
 
 _SHOWN = 20
 
@@ -30,12 +32,14 @@ class ParsedCorpus:
         skipped: (path or id, reason) of what gave no document.
         kind: what it is; of a BEIR folder or training data every document is one passage.
         chunks: :class:`~embed_pipeline.tables.Chunks` of SDG records, which are the passages; else None.
+        dropped: :class:`~embed_pipeline.tables.Dropped`: what of the files is not in the documents.
     """
 
     documents: pl.DataFrame
     skipped: pl.DataFrame
     kind: CorpusKind = "files"
     chunks: pl.DataFrame | None = None
+    dropped: pl.DataFrame = field(default_factory=lambda: empty(Dropped))
 
 
 def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
@@ -54,8 +58,9 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
     """
     files = manifest.filter(pl.col("status") == "read").select("path", "sha256", "bytes").rows()
     source, chunks = corpus_source(root), None
+    lost: list[dict[str, Any]] = []
     if source.kind == "files":
-        rows, skipped = read_files(root, files, settings)
+        rows, skipped, lost = read_files(root, files, settings)
     elif source.kind == "beir":
         rows, skipped = read_beir(root, files[0][1])
     elif source.kind == "training":
@@ -68,9 +73,11 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         raise InputError(f"{root}: no document of the corpus can be used ({reasons}).")
     documents = validate(Documents, pl.DataFrame(rows, schema=empty(Documents).schema, orient="row"), str(root))
     skipped_frame = pl.DataFrame(skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
-    return ParsedCorpus(
-        group_documents(documents, settings.near_duplicate_threshold), skipped_frame, source.kind, chunks
-    )
+    dropped = validate(Dropped, pl.DataFrame(lost, schema=empty(Dropped).schema, orient="row"), str(root))
+    for line in dropped_lines(documents, dropped):
+        say(line)
+    grouped = group_documents(documents, settings.near_duplicate_threshold)
+    return ParsedCorpus(grouped, skipped_frame, source.kind, chunks, dropped)
 
 
 def _tell(skipped: Sequence[Skipped]) -> None:

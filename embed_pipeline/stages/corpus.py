@@ -85,7 +85,7 @@ def corpus_manifest(run: StageRun) -> None:
 
 @stage(
     group="corpus",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.Documents,
     settings=READING,
@@ -98,6 +98,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
     run.write_table(parsed.documents)
     run.write_table(parsed.skipped, "skipped")
+    run.write_table(parsed.dropped, "dropped", tables.Dropped)
     write_json(run.folder / "corpus.json", {"kind": parsed.kind})
     if parsed.chunks is not None:
         run.write_table(parsed.chunks, "chunks", tables.Chunks)
@@ -107,6 +108,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
         "unreadable": parsed.skipped.height,
         "near_duplicates": parsed.documents.height - parsed.documents["group_id"].n_unique(),
         "characters": sum(lengths),
+        "dropped_characters": int(parsed.dropped["characters"].sum()),
     }
     run.charts["document length"] = charts.histogram("document length", {"documents": lengths}, "characters")
 

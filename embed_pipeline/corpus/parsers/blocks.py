@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from embed_pipeline.corpus.parsers.losses import Loss
+
 _LINE_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACES = re.compile(r"[\xa0\u2007\u202f]")
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -26,10 +28,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Extracted:
-    """The content of one file in reading order, and the title its metadata names (may be empty)."""
+    """The content of one file in reading order, the title its metadata names (may be empty), and what is not in it."""
 
     blocks: Sequence[Block]
     title: str = ""
+    losses: Sequence[Loss] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ _LABEL = re.compile(
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
 
 DocumentRow = dict[str, Any]
+LOSSES = "losses"
+"""Beside the columns of a row: what of the file is not in its text."""
 
 
 class Skipped(NamedTuple):
@@ -56,7 +59,8 @@ def _parse_file(root: Path, path: str, sha256: str, least: int) -> DocumentRow |
             raise UnreadableError(f"only {len(text)} characters of text (corpus.min_document_chars is {least})")
     except UnreadableError as error:
         return Skipped(path, str(error))
-    return document_row(path, path, _title(path, extracted, text, sections), text, sha256, sections)
+    row = document_row(path, path, _title(path, extracted, text, sections), text, sha256, sections)
+    return row | {LOSSES: [asdict(loss) for loss in extracted.losses]}
 
 
 def read_unchanged(path: Path, sha256: str) -> bytes:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from embed_pipeline.corpus.parsers.file import DocumentRow, FileBatch, Skipped
+from embed_pipeline.corpus.parsers.file import LOSSES, DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
@@ -12,9 +13,15 @@ _FILES_AT_ONCE = 16
 _WORTH_PROCESSES = 8_000_000  # bytes; fewer are read before the other processes would have started
 
 
-def read_files(
-    root: Path, files: Sequence[tuple[str, str, int]], settings: CorpusSettings
-) -> tuple[list[DocumentRow], list[Skipped]]:
+class ReadFiles(NamedTuple):
+    """Rows of documents, the files that give none, and rows of what the documents lost."""
+
+    rows: list[DocumentRow]
+    skipped: list[Skipped]
+    dropped: list[dict[str, Any]]
+
+
+def read_files(root: Path, files: Sequence[tuple[str, str, int]], settings: CorpusSettings) -> ReadFiles:
     """The documents of a folder, and the files that give none; many files are read in several processes.
 
     Args:
@@ -27,7 +34,9 @@ def read_files(
         for part in parse_batches(_batches(root, files, settings.min_document_chars), processes):
             read.extend(part)
             running.advance(len(part))
-    return [row for row in read if isinstance(row, dict)], [row for row in read if isinstance(row, Skipped)]
+    rows = [row for row in read if isinstance(row, dict)]
+    dropped = [{"doc_id": row["doc_id"], **loss} for row in rows for loss in row.pop(LOSSES)]
+    return ReadFiles(rows, [row for row in read if isinstance(row, Skipped)], dropped)
 
 
 def _batches(root: Path, files: Sequence[tuple[str, str, int]], least: int) -> Iterator[FileBatch]:

@@ -1,0 +1,77 @@
+"""What of a file is not in its text, or stands there otherwise: told with the document, never silently lost."""
+
+from dataclasses import dataclass, field
+
+EXAMPLES = 3
+EXAMPLE_CHARS = 200
+
+DROPPED = {
+    "furniture": "headers, footers and page numbers that stand on most pages",
+    "navigation": "menus, headers and footers around the content of a page",
+    "hidden": "parts that a reader cannot bring to light",
+    "code": "scripts and styles of a page",
+    "comment": "comments of the source",
+    "note mark": "marks that point to a note",
+    "repeated": "what the file holds twice, as a formula in two notations or text that was moved",
+    "picture": "pictures and other embedded objects, without their alternative text",
+    "empty page": "pages that hold no text, as scanned ones",
+    "unresolved": "references, directives and fields whose target the file does not hold",
+}
+"""Kinds of what is left out, with what they mean."""
+REPLACED = {
+    "undecodable": "bytes that are no character in the encoding of the file; each stands as U+FFFD or is left out",
+    "hyphenation": "hyphens at line ends that joined a word",
+}
+"""Kinds of what stands otherwise than in the file."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What of one kind a file lost.
+
+    Attributes:
+        kind: of :data:`DROPPED` or :data:`REPLACED`.
+        count: how many pieces: lines, nodes, pages, bytes.
+        characters: that are in the file and not in the text, white space not counted.
+        examples: the first of them, at most 3, cut at 200 characters.
+    """
+
+    kind: str
+    count: int
+    characters: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass
+class _Tally:
+    count: int = 0
+    characters: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class Losses:
+    """Counts while a file is parsed."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, _Tally] = {}
+
+    def add(self, kind: str, text: str = "", count: int = 1) -> None:
+        """Text that is left out or replaced; its characters count where the kind is of :data:`DROPPED`.
+
+        Args:
+            count: pieces; what has no text, as a page without any, counts alone.
+        """
+        assert kind in DROPPED or kind in REPLACED, kind
+        tally = self._tallies.setdefault(kind, _Tally())
+        shown = " ".join(text.split())
+        tally.count += count
+        if kind in DROPPED:
+            tally.characters += len(shown) - shown.count(" ")
+        if shown and len(tally.examples) < EXAMPLES and shown[:EXAMPLE_CHARS] not in tally.examples:
+            tally.examples.append(shown[:EXAMPLE_CHARS])
+
+    def told(self) -> tuple[Loss, ...]:
+        """Kind by kind, in the order they were first met."""
+        return tuple(
+            Loss(kind, tally.count, tally.characters, tuple(tally.examples)) for kind, tally in self._tallies.items()
+        )
