@@ -93,8 +93,16 @@ _SCRIPTS = {
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _KANA = re.compile(r"[\u3000-\u30ff\uff01-\uff9f]")
 _HANGUL = re.compile(r"[\uac00-\ud7a3\u3000-\u303f\uff01-\uff5e]")
-_MARKS = re.compile(r"[\u2010-\u2015\u2018-\u201f\u2020\u2022\u2026\u2032\u2033\u2039\u203a]|[\xa1\xa7\xab\xb6\xb7\xbb\xbf]")
-_SIGNS = re.compile(r"[\xa0\xa2\xa3\xa5\xa9\xae\xb0-\xb3\xb5\xb9\xbc-\xbe\xd7\xf7\xaa\xba\xad]|[\u20ac\u2122\u2030\u2116\u2190-\u22ff]")
+_MARKS = re.compile(
+    r"[\u2010-\u2015\u2018-\u201f\u2020\u2022\u2026\u2032\u2033\u2039\u203a\xa1\xa7\xab\xb6\xb7\xbb\xbf]"
+)
+    r"[\u2010-\u2015\u2018-\u201f\u2020\u2022\u2026\u2032\u2033\u2039\u203a]|[\xa1\xa7\xab\xb6\xb7\xbb\xbf]"
+)
+_SIGNS = re.compile(
+    r"[\xa0\xa2\xa3\xa5\xa9\xaa\xad\xae\xb0-\xb3\xb5\xb9\xba\xbc-\xbe\xd7\xf7\u20ac\u2122\u2030\u2116\u2190-\u22ff]"
+)
+    r"[\xa0\xa2\xa3\xa5\xa9\xae\xb0-\xb3\xb5\xb9\xbc-\xbe\xd7\xf7\xaa\xba\xad]|[\u20ac\u2122\u2030\u2116\u2190-\u22ff]"
+)
 _JOINING = frozenset("\u2019\u2010\u2011\u2013\u2014\xb7\xad")
 _AFTER_DIGITS = frozenset("\xb9\xb2\xb3\xbc\xbd\xbe\xd7\xf7\xaa\xba")
 _LEAST_FREQUENT = 0.45
@@ -124,7 +132,9 @@ def how_well(text: str, languages: int = 3) -> float:
     beyond = list(_beyond_ascii(text))
     if not beyond:
         return 1.0
-    return max((_share(beyond, _readers()[code]) - _LATER * at for at, code in enumerate(_likely(text, languages))), default=0)
+    return max(
+        (_share(beyond, _readers()[code]) - _LATER * at for at, code in enumerate(_likely(text, languages))), default=0
+    )
 
 
 def _likely(text: str, count: int) -> list[str]:
@@ -158,7 +168,9 @@ def _is_right(before: str, character: str, after: str, reader: _Reader) -> bool:
         return character in _JOINING or not within
     if _SIGNS.match(character):
         return not within and (character not in _AFTER_DIGITS or before.isdigit() or not after.isalpha())
-    if not reader.has(character.lower()) or (character.isupper() and before.islower()):
+    if not reader.has(character.lower()):
+        return False
+    if character.isupper() and (before.islower() or (before.isalpha() and after.islower())):
         return False
     if _ALPHABETIC.match(character) and any(_LATIN_LETTER.match(other) for other in (before, after)):
         return False

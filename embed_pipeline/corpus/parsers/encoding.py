@@ -2,7 +2,6 @@
 
 import codecs
 import re
-from functools import partial
 from typing import NamedTuple
 
 import webencodings
@@ -38,6 +37,7 @@ _BEYOND_CHANCE = 8
 _PREFERENCE = 0.001
 """What the encoding that frequencies of letters speak for is ahead of the others."""
 _CONTEXT = 30
+_CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -49,8 +49,9 @@ class _Guess(NamedTuple):
 def decode(data: bytes, declared: str | None = None, losses: Losses | None = None) -> str:
     """Bytes to text.
 
-    In this order: byte order mark; UTF-8 that cannot be chance; the declared encoding, read as WHATWG's standard says
-    (iso-8859-1 and us-ascii mean windows-1252); UTF-8 with few bad bytes; the encoding in which the text reads best.
+    In this order: byte order mark; UTF-16 without one; UTF-8 that cannot be chance; the declared encoding, read as
+    WHATWG's standard says (iso-8859-1 and us-ascii mean windows-1252); UTF-8 with few bad bytes; the encoding in which
+    the text reads best.
 
     Args:
         declared: label of the encoding that the file names; one that is unknown counts as none.
@@ -65,6 +66,9 @@ def decode(data: bytes, declared: str | None = None, losses: Losses | None = Non
         text = _mostly(data, marked, told, is_certain=True)
         if text is None:
             raise UnreadableError(f"not valid {marked.upper()} in spite of its byte order mark")
+        return text
+    text = _unmarked_utf16(data)
+    if text is not None:
         return text
     named = _python_name(declared) if declared else None
     text = _surely_utf8(data, named)
@@ -147,9 +151,6 @@ def _guessed(data: bytes, losses: Losses) -> str:
     Raises:
         UnreadableError: in none does it read well.
     """
-    unmarked = _unmarked_utf16(data) if b"\0" in data else None
-    if unmarked is not None:
-        return unmarked
     if data.isascii():  # escape codes
         guess = next((name for name in _ISO_2022 if _is_valid(data, name)), "ascii")
         return data.decode(guess)
@@ -216,14 +217,16 @@ def _is_valid(data: bytes, encoding: str) -> bool:
 
 
 def _unmarked_utf16(data: bytes) -> str | None:
-    """Text of UTF-16 without its mark: no control characters, and it reads well."""
+    """Text of UTF-16 without its mark: control characters as bytes, none as text, and it reads well."""
     from embed_pipeline.corpus.parsers.alphabets import how_well
 
-    zeros = data[:_SAMPLE]
-    order = "utf-16-be" if zeros[::2].count(0) > zeros[1::2].count(0) else "utf-16-le"
-    decode_as = partial(data.decode, order)
-    try:
-        text = decode_as()
-    except UnicodeDecodeError:
+    if not _CONTROL_BYTE.search(data):
         return None
-    return text if not _CONTROL.search(text) and how_well(text[:_READ]) >= CONFIDENCE else None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if not _CONTROL.search(text) and how_well(text[:_READ]) >= CONFIDENCE:
+            return text
+    return None

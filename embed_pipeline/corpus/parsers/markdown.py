@@ -9,9 +9,10 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, one_line, table_rows, unwrap
+from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.html import fragment_text
+from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.rst import parse_rst
-from embed_pipeline.corpus.parsers.text import decode
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -38,13 +39,14 @@ def _parser() -> MarkdownIt:
 
 def parse_markdown(data: bytes) -> Extracted:
     """Headings and blocks; front matter, comments, link targets and images are left out."""
-    text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    losses = Losses()
+    text = decode(data, declared_in(data), losses).replace("\r\n", "\n").replace("\r", "\n")
     front = _FRONT_MATTER.match(text)
     values = _front_matter(front.group(1)) if front else None
     if front and values is not None:
         text = text[front.end() :]
     title = (values or {}).get("title")
-    return Extracted(_blocks(text), one_line(title) if isinstance(title, str) else "")
+    return Extracted(_blocks(text), one_line(title) if isinstance(title, str) else "", losses.told())
 
 
 def _front_matter(text: str) -> dict[str, object] | None:

@@ -8,7 +8,8 @@ from docutils.parsers.rst import Directive, Parser, directives, roles
 from docutils.parsers.rst.languages import en
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, table_rows, unwrap
-from embed_pipeline.corpus.parsers.text import decode
+from embed_pipeline.corpus.parsers.encoding import declared_in, decode
+from embed_pipeline.corpus.parsers.losses import Losses
 
 _DIRECTIVE_NAME = re.compile(r"^\s*(?:\.\.|[|].*[|])\s*(?:\|[^|\n]+\|\s*)?([\w:+.-]*\w)::", re.MULTILINE)
 _ROLE_NAME = re.compile(r":([a-zA-Z][\w:+.-]*):`")
@@ -82,11 +83,12 @@ def parse_rst(data: bytes) -> Extracted:
 
     Nothing is read from other files (``include`` and the like) and nothing is written to standard error.
     """
-    text = decode(data)
+    losses = Losses()
+    text = decode(data, declared_in(data), losses)
     document = _new_document()
     _learn_names(text, document)
     Parser().parse(text, document)
-    return Extracted(_blocks(document, 0))
+    return Extracted(_blocks(document, 0), losses=losses.told())
 
 
 def _new_document() -> nodes.document:
