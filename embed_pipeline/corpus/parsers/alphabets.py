@@ -96,12 +96,8 @@ _HANGUL = re.compile(r"[\uac00-\ud7a3\u3000-\u303f\uff01-\uff5e]")
 _MARKS = re.compile(
     r"[\u2010-\u2015\u2018-\u201f\u2020\u2022\u2026\u2032\u2033\u2039\u203a\xa1\xa7\xab\xb6\xb7\xbb\xbf]"
 )
-    r"[\u2010-\u2015\u2018-\u201f\u2020\u2022\u2026\u2032\u2033\u2039\u203a]|[\xa1\xa7\xab\xb6\xb7\xbb\xbf]"
-)
 _SIGNS = re.compile(
     r"[\xa0\xa2\xa3\xa5\xa9\xaa\xad\xae\xb0-\xb3\xb5\xb9\xba\xbc-\xbe\xd7\xf7\u20ac\u2122\u2030\u2116\u2190-\u22ff]"
-)
-    r"[\xa0\xa2\xa3\xa5\xa9\xae\xb0-\xb3\xb5\xb9\xbc-\xbe\xd7\xf7\xaa\xba\xad]|[\u20ac\u2122\u2030\u2116\u2190-\u22ff]"
 )
 _JOINING = frozenset("\u2019\u2010\u2011\u2013\u2014\xb7\xad")
 _AFTER_DIGITS = frozenset("\xb9\xb2\xb3\xbc\xbd\xbe\xd7\xf7\xaa\xba")
