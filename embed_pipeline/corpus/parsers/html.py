@@ -7,7 +7,7 @@ from typing import Any
 from lxml import etree, html
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
-from embed_pipeline.corpus.parsers.html_parts import Parts
+from embed_pipeline.corpus.parsers.html_parts import Parts, shown_texts
 from embed_pipeline.corpus.parsers.html_reader import Reader
 from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.text import decode
@@ -28,11 +28,12 @@ def parse_html(data: bytes) -> Extracted:
         UnreadableError: there is no HTML in the file, or it is nested too deeply to be read whole.
     """
     tree = _tree(decode(data, declared_charset(data)))
-    everything, all_losses = _read(tree, tree, main_only=False)
     body = tree.xpath("//main|//*[@role='main']") or tree.xpath("//article")
     chosen, losses = _read(tree, body[0] if len(body) == 1 else tree, main_only=True)
-    if _size(chosen) < _MUCH_TOO_LITTLE * _size(everything):
-        chosen, losses = everything, all_losses
+    if _size(chosen) < _MUCH_TOO_LITTLE * sum(map(len, shown_texts(tree))):
+        everything, all_losses = _read(tree, tree, main_only=False)
+        if _size(chosen) < _MUCH_TOO_LITTLE * _size(everything):
+            chosen, losses = everything, all_losses
     return Extracted(chosen, one_line("".join(tree.xpath("(//title)[1]//text()"))), losses.told())
 
 

@@ -34,7 +34,7 @@ _PROSE_CHARS = 40
 _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _OPENED = re.compile(
-    r"(?:tab(?!le)|collaps|accordion|toggl|expand|spoiler|fold|reveal|pan[e]|faq|answer|solution|slide|carousel|more|"
+    r"(?:tab(?!le)|collaps|accordion|toggl|expand|spoiler|fold|reveal|pane|faq|answer|solution|slide|carousel|more|"
     r"readmore|detail)"
 )
 _OVERLAYS = names("dialog modal cookie cookies popup lightbox overlay loading spinner")
@@ -111,12 +111,13 @@ class Parts:
         return self._is_pointed_to(element) or _follows_control(element) or _has_shown_twin(element)
 
     def _is_pointed_to(self, element: Any) -> bool:
-        marks = [(element.get("id", ""), "#"), *((name, ".") for name in element.get("class", "").split())]
-        return any(
-            mark and (mark in self._targets or any(f"{quote}{mark}{quote}" in self._scripts for quote in "'\"`"))
-            for name, sign in marks
-            for mark in ([name, sign + name] if name and sign == "#" else [sign + name] * bool(name))
-        )
+        """By a control or a link of the page, or by a script, which names an id or a class in quotes."""
+        identity = element.get("id", "")
+        selectors = [f"#{identity}"] * bool(identity) + [f".{name}" for name in element.get("class", "").split()]
+        marks = [*selectors, *filter(None, [identity])]
+        if not self._targets.isdisjoint(marks):
+            return True
+        return any(f"{quote}{mark}{quote}" in self._scripts for mark in marks for quote in "'\"`")
 
     @cached_property
     def _targets(self) -> frozenset[str]:
