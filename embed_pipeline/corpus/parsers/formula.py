@@ -7,7 +7,8 @@ from typing import Any
 _STYLE = re.compile(r"^\{?\s*\\(?:display|text|script|scriptscript)style\s*(.*?)\s*\}?$", re.DOTALL)
 _INVISIBLE = re.compile("[\u2061-\u2064\u200b]")
 _NOTHING = frozenset({"annotation", "annotation-xml", "mphantom", "mspace", "maligngroup", "malignmark", "none"})
-_ATOM = re.compile(r"[\w.,']+|\W")
+_ATOM = re.compile(r"\d[\d.,]*|[^\W\d_]+'*|\W")
+_WORDS_MEET = re.compile(r"[^\W\d_]{2}\0\w|\w\0[^\W\d_]{2}|\d\0\d")
 _VALUE = "{http://schemas.openxmlformats.org/officeDocument/2006/math}val"
 
 
@@ -121,9 +122,8 @@ def _group(text: str) -> str:
 
 
 def _joined(parts: Sequence[Any]) -> str:
-    """One after the other, a space between two words, and between a word and a number."""
+    """One after the other, a space beside a word of several letters and between two numbers."""
     joined = ""
     for text in filter(None, map(_text, parts)):
-        words = joined[-1:].isalnum() and text[:1].isalnum()
-        joined += f" {text}" if words and max(len(text), len(joined.split()[-1])) > 1 else text
+        joined += f" {text}" if _WORDS_MEET.search(f"{joined[-2:]}\0{text[:2]}") else text
     return joined

@@ -23,6 +23,8 @@ from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
 _BREAK = "\x1e"
+_EDGE = "\x1d"
+_EDGES = re.compile("\n?(?:\x1d\n?)+")
 _BLOCKS = names(
     "address article aside blockquote body center dd details dialog div dt fieldset figcaption figure footer form "
     "header hgroup hr html legend li main p search section summary tbody td tfoot th thead tr table caption option"
@@ -75,11 +77,10 @@ class _Verbatim(_Frame):
     """Preformatted text: white space as it stands, a line for each block within."""
 
     def flush(self) -> None:
-        if self.inline and not self.inline[-1].endswith("\n"):
-            self.inline.append("\n")
+        self.inline.append(_EDGE)
 
     def text(self) -> str:
-        return "".join(self.inline).replace(_BREAK, "\n").strip("\n")
+        return _EDGES.sub("\n", "".join(self.inline).replace(_BREAK, "\n")).strip("\n")
 
 
 class _List(_Frame):
@@ -300,7 +301,7 @@ def _alternative(picture: Any) -> str:
     text = plain_tex(picture.get("alt", ""))
     if _FILE_NAME.match(text) or text.lower() in _NO_ALT:
         return ""
-    if "math" in class_names(picture.getparent()) | class_names(picture) and picture.get("aria-hidden") == "true":
+    if picture.get("aria-hidden") == "true" or "fallback" in picture.get("class", ""):  # stands beside its text
         return ""
     figure = next(picture.iterancestors("figure"), None)
     captions: Sequence[Any] = [] if figure is None else list(figure.iter("figcaption"))

@@ -6,7 +6,7 @@ EXAMPLES = 3
 EXAMPLE_CHARS = 200
 
 DROPPED = {
-    "furniture": "headers, footers and page numbers that stand on most pages",
+    "furniture": "headers, footers and page numbers that stand on most pages; line numbers beside code",
     "navigation": "menus, headers and footers around the content of a page",
     "hidden": "parts that a reader cannot bring to light",
     "control": "buttons, fields and lists of choices",

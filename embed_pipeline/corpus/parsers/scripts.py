@@ -4,7 +4,8 @@ import re
 
 _MARK = re.compile(r"\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*")
 _SIGNED = re.compile(r"[+−–-]\s*\w+|\w+[+−–-]")
-_ORDINAL = frozenset("st nd rd th er re ère e è ème eme o a ᵉ º ª me mes lle mlle tm sm r c".split())
+_ORDINAL = frozenset("st nd rd th er re ère e è ème eme o a me mes lle mlle".split())
+_TRADE_MARKS = frozenset({"tm", "sm"})
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d$")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _UNIT_LETTERS = 3
@@ -29,7 +30,7 @@ def superscript(before: str, raised: str, after: str = "") -> str:
         return _grouped(raised)
     if not before or before[-1].isspace():
         return raised if not before.strip() or after[:1].isalpha() or not _MARK.fullmatch(raised) else f"[{raised}]"
-    if raised.lower() in _ORDINAL and before[-1].isalnum():
+    if raised.lower() in _TRADE_MARKS or (raised.lower() in _ORDINAL and _is_numbered(before, raised)):
         return raised
     if _SIGNED.fullmatch(raised):
         return "^" + raised.replace("−", "-").replace("–", "-").replace(" ", "")
@@ -50,6 +51,11 @@ def subscript(before: str, lowered: str) -> str:
 
 def _grouped(text: str) -> str:
     return text if text.isalnum() or text.startswith(("(", "-", "+")) else f"({text})"
+
+
+def _is_numbered(before: str, raised: str) -> bool:
+    """After a number, as in 1st; an abbreviation of several letters after a letter, as in Mme; No."""
+    return before[-1].isdigit() or (before[-1].isalpha() and (len(raised) > 1 or before[-1] in "nN"))
 
 
 def _is_word(before: str) -> bool:
