@@ -1,19 +1,23 @@
-"""Word documents: headings by style, lists, tables; content controls and tracked insertions included."""
+"""Word documents: headings, lists, tables, text boxes, notes and formulas; tracked changes as if accepted."""
 
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line, table_rows
+from lxml import etree
+
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
+from embed_pipeline.corpus.parsers.docx_reader import Reader
+from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles
+from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.losses import Losses
 
 _MAX_UNPACKED = 1_000_000_000
 _OLE = b"\xd0\xcf\x11\xe0"
-_HEADING = re.compile(r"^heading (\d)$", re.IGNORECASE)
-_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_BREAKS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
+_ITEM = re.compile(r"^\s*- ")
+_NO_TITLES = frozenset({"word document", "document", "untitled", "title"})
 
 
 def parse_docx(data: bytes) -> Extracted:
@@ -32,68 +36,81 @@ def parse_docx(data: bytes) -> Extracted:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED:
                 raise UnreadableError("unpacks to more than 1 GB")
         document = docx.Document(io.BytesIO(data))
-    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError, etree.XMLSyntaxError) as error:
         raise UnreadableError("not a valid Word document (.docx)") from error
-    blocks = list(_blocks(document.element.body, document))
-    return Extracted(_join_list_items(blocks), one_line(document.core_properties.title or ""))
+    losses = Losses()
+    parts = _Parts(document.part)
+    notes = parts.notes()
+    styles = next((root for _, root in parts.of("styles+xml")), None)
+    blocks = Reader(Styles(styles), notes, losses, lambda name: _chunk(document.part, name, losses)).read(
+        document.element.body
+    )
+    for note in notes.values():
+        losses.add("unresolved", _words(note))
+    for kind, content_type in (("furniture", "header+xml"), ("furniture", "footer+xml"), ("comment", "comments+xml")):
+        for _, root in parts.of(content_type):
+            for text in filter(None, map(_words, root if kind == "comment" else [root])):
+                losses.add(kind, text)
+    title = one_line(document.core_properties.title or "")
+    return Extracted(_join_list_items(blocks), "" if title.lower() in _NO_TITLES else title, losses.told())
 
 
-def _blocks(parent: Any, document: Any) -> Iterator[Block]:
-    for element in parent:
-        if element.tag == f"{_WORD}p":
-            yield from _paragraph(element, document)
-        elif element.tag == f"{_WORD}tbl":
-            yield Block(_table(element))
-        elif element.tag in (f"{_WORD}sdt", f"{_WORD}sdtContent", f"{_WORD}ins", f"{_WORD}customXml"):
-            yield from _blocks(element, document)
+class _Parts:
+    """The parts of a document by what they hold."""
+
+    def __init__(self, main: Any) -> None:
+        self._main = main
+
+    def of(self, content_type: str) -> Iterator[tuple[str, Any]]:
+        """Name and root of every part whose content type ends so."""
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+        for part in self._main.package.iter_parts():
+            if part.content_type.endswith(f".{content_type}"):
+                yield str(part.partname), etree.fromstring(part.blob, parser)
+
+    def notes(self) -> dict[tuple[str, str], Any]:
+        """Footnotes and endnotes by kind and id, without the lines that separate them from the text."""
+        found = {}
+        for kind in ("footnote", "endnote"):
+            for _, root in self.of(f"{kind}s+xml"):
+                for note in root.iter(WORD + kind):
+                    if note.get(f"{WORD}type", "normal") == "normal":
+                        found[kind, note.get(f"{WORD}id", "")] = note
+        return found
 
 
-def _paragraph(element: Any, document: Any) -> Iterator[Block]:
-    """A paragraph, heading or list item; entries of a table of contents give nothing."""
-    from docx.text.paragraph import Paragraph
+def _words(element: Any) -> str:
+    """Text of an element, a space between paragraphs; copies of drawings for older programs left out."""
+    fallback = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+    paragraphs = [
+        "".join(node.text or "" for node in paragraph.iter(f"{WORD}t"))
+        for paragraph in element.iter(f"{WORD}p")
+        if next(paragraph.iterancestors(f"{WORD}p", fallback), None) is None
+    ]
+    return " ".join(filter(None, paragraphs))
 
-    style = Paragraph(element, document).style
-    name = (style.name or "") if style is not None else ""
-    text = _text(element)
-    if not text.strip() or name.lower().startswith("toc "):
-        return
-    heading = _HEADING.match(name)
-    if heading or name.lower() == "title":
-        yield Block(text, int(heading.group(1)) if heading else 1)
-    elif name.lower().startswith("list ") or element.find(f"{_WORD}pPr/{_WORD}numPr") is not None:
-        yield Block(f"- {one_line(text)}")
-    else:
-        yield Block(text)
+
+def _chunk(main: Any, name: str, losses: Losses) -> Sequence[Block]:
+    """Blocks of a document that Word was to take in when it is opened next."""
+    part = main.related_parts.get(name)
+    if part is None:
+        losses.add("unresolved", name)
+        return []
+    if "html" in part.content_type:
+        return parse_html(part.blob).blocks
+    if part.content_type.endswith(".main+xml"):
+        return parse_docx(part.blob).blocks
+    losses.add("unresolved", f"{part.partname} ({part.content_type})")
+    return []
 
 
 def _join_list_items(blocks: list[Block]) -> list[Block]:
     """Neighbouring list items become one block, a line each."""
     joined: list[Block] = []
     for block in blocks:
-        is_item = not block.level and block.text.startswith("- ")
-        if is_item and joined and not joined[-1].level and joined[-1].text.startswith("- "):
+        is_item = not block.level and _ITEM.match(block.text)
+        if is_item and joined and not joined[-1].level and _ITEM.match(joined[-1].text):
             joined[-1] = Block(f"{joined[-1].text}\n{block.text}")
         else:
             joined.append(block)
     return joined
-
-
-def _text(element: Any) -> str:
-    """Text of a paragraph, deleted text and the fallback copies of drawings left out."""
-    parts = []
-    for node in element.iter(f"{_WORD}t", *_BREAKS):
-        if node.tag == f"{_WORD}tab" and node.getparent().tag == f"{_WORD}tabs":
-            continue
-        if next(node.iterancestors(_FALLBACK), None) is None:
-            parts.append(_BREAKS.get(node.tag) or node.text or "")
-    return "".join(parts)
-
-
-def _table(element: Any) -> str:
-    """One line a row; cells continued from the row above are empty."""
-    rows = []
-    for row in element.iter(f"{_WORD}tr"):
-        if next(row.iterancestors(f"{_WORD}tbl")) is element:
-            cells = [cell for cell in row.iter(f"{_WORD}tc") if next(cell.iterancestors(f"{_WORD}tr")) is row]
-            rows.append([" ".join(_text(paragraph) for paragraph in cell.iter(f"{_WORD}p")) for cell in cells])
-    return table_rows(rows)

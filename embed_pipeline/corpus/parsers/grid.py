@@ -36,13 +36,14 @@ def spread(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
             for place in range(column, min(column + max(cell.columns, 1), max(width, column + 1))):
                 if place != column and place in cells:
                     break
-                cells[place] = cell.text if place == column or _is_short(cell.text) else ""
+                cells[place] = cell.text if place == column else repeated(cell.text)
                 if last > index:
-                    hanging[place] = (cells[place] if _is_short(cell.text) else "", last)
+                    hanging[place] = (repeated(cell.text), last)
             column += 1
         grid.append([cells.get(place, "") for place in range(max(cells, default=-1) + 1)])
     return grid
 
 
-def _is_short(text: str) -> bool:
-    return len(text) <= _REPEATED_CHARS
+def repeated(text: str) -> str:
+    """What stands in the further places of a cell that spans several: a short text again, nothing for a long one."""
+    return text if len(text) <= _REPEATED_CHARS else ""

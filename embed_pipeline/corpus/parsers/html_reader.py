@@ -80,7 +80,8 @@ class _Verbatim(_Frame):
         self.inline.append(_EDGE)
 
     def text(self) -> str:
-        return _EDGES.sub("\n", "".join(self.inline).replace(_BREAK, "\n")).strip("\n")
+        text = "".join(self.inline).replace(_BREAK, "\n")
+        return (_EDGES.sub("\n", text) if _EDGE in text else text).strip("\n")
 
 
 class _List(_Frame):
