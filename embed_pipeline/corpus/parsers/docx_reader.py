@@ -1,14 +1,17 @@
 """One walk through a Word document: paragraphs, lists, tables, text boxes, notes, formulas, and what was left out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 from embed_pipeline.corpus.parsers.blocks import Block, one_line, table_rows
+from embed_pipeline.corpus.parsers.docx_numbering import Numbering
 from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles, is_on, value_of
 from embed_pipeline.corpus.parsers.formula import linear
 from embed_pipeline.corpus.parsers.grid import repeated
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 from embed_pipeline.corpus.parsers.symbols import is_symbol_font, symbols
 
@@ -21,28 +24,45 @@ _CHARACTERS = {
     f"{WORD}cr": "\n",
     f"{WORD}noBreakHyphen": "-",
 }
-_PICTURES = frozenset({"pic", "imagedata", "chart", "relIds", "OLEObject"})
-_BY_MACHINE = "Description automatically generated"
+_PICTURES = frozenset({"pic", "imagedata", "OLEObject"})
+_DESCRIPTIONS = {"docPr": "descr", "shape": "alt", "textpath": "string"}
+_RELATIONSHIPS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_MOST_COLUMNS = 63  # of Word
 _NOTES = {f"{WORD}footnoteReference": "footnote", f"{WORD}endnoteReference": "endnote"}
+
+
+@dataclass(frozen=True)
+class Item(Block):
+    """An item of a list, with its number or dash."""
+
+
+class Parts(Protocol):
+    """What a document holds beside its body."""
+
+    styles: Styles
+    numbering: Numbering
+    notes: dict[tuple[str, str], Any]
+    """By kind and id; each is taken out when it is read."""
+
+    def chunk(self, relationship: str) -> Sequence[Block]:
+        """Blocks of another document that is embedded."""
+
+    def drawn(self, relationship: str) -> list[str]:
+        """Paragraphs of a diagram or chart."""
 
 
 class Reader:
     """Reads the body of a document, and its notes where they are pointed to.
 
     Args:
-        styles: of the document.
-        notes: notes by kind and id; each is taken out when it is read.
-        losses: where the rest is told.
-        chunk: blocks of another document that is embedded, by the id of its relationship.
+        parts: of the document.
+        losses: where what is left out is told.
     """
 
-    def __init__(
-        self, styles: Styles, notes: dict[tuple[str, str], Any], losses: Losses, chunk: Callable[[str], Sequence[Block]]
-    ) -> None:
-        self._styles = styles
-        self._notes = notes
+    def __init__(self, parts: Parts, losses: Losses) -> None:
+        self._parts = parts
+        self._styles = parts.styles
         self._losses = losses
-        self._chunk = chunk
         self._read_notes = 0
         self._waiting: list[tuple[int, Any]] = []
 
@@ -51,11 +71,14 @@ class Reader:
         blocks: list[Block] = []
         for block in self._blocks(body):
             blocks.append(block)
-            while self._waiting:
-                number, note = self._waiting.pop(0)
-                text = "\n".join(inner.text for inner in self._blocks(note))
-                blocks.append(Block(f"[{number}] {text.strip()}"))
-        return blocks
+            blocks.extend(self._pending_notes())
+        return [*blocks, *self._pending_notes()]
+
+    def _pending_notes(self) -> Iterator[Block]:
+        while self._waiting:
+            number, note = self._waiting.pop(0)
+            text = "\n".join(block.text for block in self._blocks(note))
+            yield Block(f"[{number}] {text.strip()}")
 
     def _blocks(self, parent: Any) -> Iterator[Block]:
         for element in parent:
@@ -64,7 +87,7 @@ class Reader:
             elif element.tag == f"{WORD}tbl":
                 yield from self._table(element)
             elif element.tag == f"{WORD}altChunk":
-                yield from self._chunk(element.get(f"{_RELATIONSHIPS}id", ""))
+                yield from self._parts.chunk(element.get(f"{_RELATIONSHIPS}id", ""))
             elif element.tag == f"{_MATH}oMathPara":
                 yield Block(linear(element))
             elif element.tag == f"{_COMPATIBILITY}AlternateContent":
@@ -83,9 +106,14 @@ class Reader:
             return
         if text.strip():
             level = self._styles.heading_level(element)
-            depth = None if level else self._styles.list_level(element)
-            item = "" if depth is None else "  " * depth + "- "
-            yield Block(item + one_line(text) if item else text, level)
+            place = self._styles.list_place(element)
+            label = "" if place is None else self._parts.numbering.label(*place)
+            if place is None:
+                yield Block(text, level)
+            elif level:
+                yield Block(one_line(f"{label or ''} {text}"), level)
+            else:
+                yield Item(f"{'  ' * place[1]}{'-' if label is None else label} {one_line(text)}".rstrip())
         yield from line.after
 
     def _inline(self, parent: Any, line: "_Line") -> None:
@@ -143,19 +171,21 @@ class Reader:
 
     def _drawing(self, element: Any, line: "_Line") -> None:
         """Text boxes as blocks of their own, a line for each paragraph and row; a picture by its alternative text."""
-        boxes = [box for box in element.iter(f"{WORD}txbxContent") if _is_outermost(box, element)]
-        for box in boxes:
-            line.after.append(Block("\n".join(block.text for block in self._blocks(box))))
-        names = {node.tag.rpartition("}")[2] for node in element.iter() if isinstance(node.tag, str)}
-        if names & _PICTURES:
-            self._losses.add("picture")
-        for node in element.iter():
-            description = node.get("descr") or node.get("alt") or node.get("string") or ""
-            if description.strip() and not description.rstrip(". ").endswith(_BY_MACHINE):
-                line.after.append(Block(description))
+        for node in _outside_boxes(element):
+            name = node.tag.rpartition("}")[2]
+            if name == "txbxContent":
+                line.after.append(Block("\n".join(block.text for block in self._blocks(node))))
+            elif name in _PICTURES:
+                self._losses.add("picture")
+            elif name == "chart":
+                self._losses.add("picture", " ".join(self._parts.drawn(node.get(f"{_RELATIONSHIPS}id", ""))))
+            elif name == "relIds":
+                line.after.append(Block("\n".join(self._parts.drawn(node.get(f"{_RELATIONSHIPS}dm", "")))))
+            if name in _DESCRIPTIONS:
+                line.after.append(Block(alternative_text(node.get(_DESCRIPTIONS[name], ""))))
 
     def _note(self, kind: str, element: Any, line: "_Line") -> None:
-        note = self._notes.pop((kind, element.get(f"{WORD}id", "")), None)
+        note = self._parts.notes.pop((kind, element.get(f"{WORD}id", "")), None)
         if note is None:
             self._losses.add("unresolved", f"{kind} {element.get(f'{WORD}id', '')}")
             return
@@ -207,10 +237,6 @@ class Reader:
         yield Block(table_rows(grid))
 
 
-_RELATIONSHIPS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
-_MOST_COLUMNS = 63  # of Word
-
-
 class _Line:
     """The text of a paragraph as it grows, and the blocks that follow it."""
 
@@ -253,13 +279,11 @@ def _shown(element: Any, *tags: str) -> str:
     return "".join(node.text or "" for node in found).strip()
 
 
-def _is_outermost(box: Any, drawing: Any) -> bool:
-    for above in box.iterancestors():
-        if above is drawing:
-            return True
-        if above.tag in (f"{WORD}txbxContent", f"{_COMPATIBILITY}Fallback"):
-            return False
-    return False
+def _outside_boxes(drawing: Any) -> Iterator[Any]:
+    """Elements of a drawing that stand in none of its text boxes and are no copy for older programs."""
+    inner = (f"{WORD}txbxContent", f"{_COMPATIBILITY}Fallback")
+    around = next(drawing.iterancestors(*inner), None)
+    return (node for node in drawing.iter("*") if next(node.iterancestors(*inner), None) is around)
 
 
 def _own(parent: Any, tag: str, holder: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _VALUE = f"{WORD}val"
 _HEADING = re.compile(r"^heading (\d)\b", re.IGNORECASE)
-_LIST = re.compile(r"^list (?:bullet|number|paragraph|continue)?\s*(\d)?\b", re.IGNORECASE)
+_LIST = re.compile(r"^list(?: bullet| number)?(?: (\d))?$", re.IGNORECASE)
 _BODY_TEXT = 9
 
 
@@ -64,14 +64,15 @@ class Styles:
                 return int(heading.group(1)) if heading else 1
         return 0
 
-    def list_level(self, paragraph: Any) -> int | None:
-        """0 and deeper for an item of a list."""
+    def list_place(self, paragraph: Any) -> tuple[str, int] | None:
+        """Id of the list and level from 0 of an item; an empty id where only the style's name tells of a list."""
+        named = _LIST.match(self.name(paragraph))
+        by_name = 0 if named is None else max(int(named.group(1) or 1) - 1, 0)
         for holder in (paragraph, *self._chain(paragraph)):
             number = value_of(holder, "pPr/numPr/numId")
             if number is not None:
-                return None if number == "0" else int(value_of(holder, "pPr/numPr/ilvl") or 0)
-        named = _LIST.match(self.name(paragraph))
-        return None if named is None else max(int(named.group(1) or 1) - 1, 0)
+                return None if number == "0" else (number, int(value_of(holder, "pPr/numPr/ilvl") or by_name))
+        return None if named is None else ("", by_name)
 
     def hides(self, run: Any) -> bool:
         """Whether a run is hidden text, itself or by its style."""

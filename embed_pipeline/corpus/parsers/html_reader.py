@@ -20,6 +20,7 @@ from embed_pipeline.corpus.parsers.html_parts import (
     shown_texts,
 )
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
 _BREAK = "\x1e"
@@ -32,8 +33,6 @@ _BLOCKS = names(
 _LISTS = names("ul ol menu dir")
 _MOST_COLUMNS = 50
 _BEFORE_CHARS = 40
-_FILE_NAME = re.compile(r"^\S*\.(?:png|jpe?g|gif|svg|webp|bmp)$", re.IGNORECASE)
-_NO_ALT = names("image picture photo icon logo img")
 _OFFSET = re.compile(r"\s*(\d+)")
 
 
@@ -298,10 +297,8 @@ def _number(value: str | None, default: int) -> int:
 
 
 def _alternative(picture: Any) -> str:
-    """What stands for a picture: its alternative text, unless it is a file's name or repeats the caption."""
-    text = plain_tex(picture.get("alt", ""))
-    if _FILE_NAME.match(text) or text.lower() in _NO_ALT:
-        return ""
+    """What stands for a picture, unless it repeats the caption."""
+    text = alternative_text(plain_tex(picture.get("alt", "")))
     if picture.get("aria-hidden") == "true" or "fallback" in picture.get("class", ""):  # stands beside its text
         return ""
     figure = next(picture.iterancestors("figure"), None)

@@ -1,5 +1,6 @@
 """What of a file is not in its text, or stands there otherwise: told with the document, never silently lost."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 EXAMPLES = 3
@@ -71,6 +72,14 @@ class Losses:
             tally.characters += len(shown) - shown.count(" ")
         if shown and len(tally.examples) < EXAMPLES and shown[:EXAMPLE_CHARS] not in tally.examples:
             tally.examples.append(shown[:EXAMPLE_CHARS])
+
+    def take(self, losses: Iterable[Loss]) -> None:
+        """What a document within this one lost."""
+        for loss in losses:
+            tally = self._tallies.setdefault(loss.kind, _Tally())
+            tally.count += loss.count
+            tally.characters += loss.characters
+            tally.examples = [*tally.examples, *loss.examples][:EXAMPLES]
 
     def told(self) -> tuple[Loss, ...]:
         """Kind by kind, in the order they were first met."""
