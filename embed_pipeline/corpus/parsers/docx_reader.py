@@ -174,15 +174,15 @@ class Reader:
         for node in _outside_boxes(element):
             name = node.tag.rpartition("}")[2]
             if name == "txbxContent":
-                line.after.append(Block("\n".join(block.text for block in self._blocks(node))))
+                line.follow("\n".join(block.text for block in self._blocks(node)))
             elif name in _PICTURES:
                 self._losses.add("picture")
             elif name == "chart":
                 self._losses.add("picture", " ".join(self._parts.drawn(node.get(f"{_RELATIONSHIPS}id", ""))))
             elif name == "relIds":
-                line.after.append(Block("\n".join(self._parts.drawn(node.get(f"{_RELATIONSHIPS}dm", "")))))
+                line.follow("\n".join(self._parts.drawn(node.get(f"{_RELATIONSHIPS}dm", ""))))
             if name in _DESCRIPTIONS:
-                line.after.append(Block(alternative_text(node.get(_DESCRIPTIONS[name], ""))))
+                line.follow(alternative_text(node.get(_DESCRIPTIONS[name], "")))
 
     def _note(self, kind: str, element: Any, line: "_Line") -> None:
         note = self._parts.notes.pop((kind, element.get(f"{WORD}id", "")), None)
@@ -248,6 +248,11 @@ class _Line:
         """A piece; ``raised`` is empty, superscript or subscript."""
         if text:
             self._pieces.append((raised, text))
+
+    def follow(self, text: str) -> None:
+        """A block of its own after the paragraph."""
+        if text.strip():
+            self.after.append(Block(text))
 
     def text(self) -> str:
         """All of it on the line."""

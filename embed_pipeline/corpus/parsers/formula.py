@@ -43,40 +43,52 @@ def _text(element: Any) -> str:
     if not name or name in _NOTHING:
         return ""
     parts = _parts(element)
+    text = _mathml(name, element, parts)
+    text = _office(name, element, parts) if text is None else text
+    return (element.text or "").strip() * (not parts) + _joined(parts) if text is None else text
+
+
+def _mathml(name: str, element: Any, parts: Sequence[Any]) -> str | None:
+    """Text of an element of MathML; None if it only holds others."""
     match name:
         case "mi" | "mn" | "mo" | "mtext" | "ms":
             return _INVISIBLE.sub("", "".join(element.itertext()).strip())
-        case "t":
-            return element.text or ""
         case "semantics":
             return _text(parts[0]) if parts else ""
         case "msup" | "msub" | "msubsup" | "mover" | "munder" | "munderover" if parts:
             return _scripts(name, parts)
-        case "ssup" | "ssub" | "ssubsup" | "limlow" | "limupp" | "spre" | "nary" | "acc":
-            return _office_scripts(element)
-        case "mfrac" | "f" if len(parts) == 2:
-            return f"{_grouped(parts[0])}/{_grouped(parts[1])}"
         case "msqrt":
             return f"√({_joined(parts)})"
         case "mroot" if len(parts) == 2:
             return f"√[{_text(parts[1])}]({_text(parts[0])})"
-        case "rad":
-            degree = _child(element, "deg")
-            return f"√[{degree}]({_child(element, 'e')})" if degree else f"√({_child(element, 'e')})"
         case "mfenced":
             inner = ",".join(map(_text, parts))
             return f"{element.get('open', '(')}{inner}{element.get('close', ')')}"
-        case "d":
-            inner = _property(element, "sepchr", "|").join(map(_text, parts))
-            return f"{_property(element, 'begchr', '(')}{inner}{_property(element, 'endchr', ')')}"
+        case "mfrac" | "f" if len(parts) == 2:
+            return f"{_grouped(parts[0])}/{_grouped(parts[1])}"
         case "mtable" | "m" | "eqarr":
             return "; ".join(map(_text, parts))
         case "mtr" | "mlabeledtr" | "mr":
             return ", ".join(map(_text, parts))
+    return None
+
+
+def _office(name: str, element: Any, parts: Sequence[Any]) -> str | None:
+    """Text of an element of Office Math; None if it only holds others."""
+    match name:
+        case "t":
+            return element.text or ""
+        case "ssup" | "ssub" | "ssubsup" | "limlow" | "limupp" | "spre" | "nary" | "acc":
+            return _office_scripts(element)
+        case "rad":
+            degree = _child(element, "deg")
+            return f"√[{degree}]({_child(element, 'e')})" if degree else f"√({_child(element, 'e')})"
+        case "d":
+            inner = _property(element, "sepchr", "|").join(map(_text, parts))
+            return f"{_property(element, 'begchr', '(')}{inner}{_property(element, 'endchr', ')')}"
         case "func":
             return f"{_child(element, 'fname')}({_child(element, 'e')})"
-        case _:
-            return (element.text or "").strip() * (not parts) + _joined(parts)
+    return None
 
 
 def _scripts(name: str, parts: Sequence[Any]) -> str:

@@ -212,7 +212,11 @@ def _follows_control(element: Any) -> bool:
         one.tag in ("button", "summary")
         or "onclick" in one.attrib
         or "aria-expanded" in one.attrib
-        or (one.tag == "a" and one.get("href", "").startswith(("#", "javascript:")) and not class_names(one) & _NEVER_CONTENT)
+        or (
+            one.tag == "a"
+            and one.get("href", "").startswith(("#", "javascript:"))
+            and not class_names(one) & _NEVER_CONTENT
+        )
         for one in before.iter()
         if isinstance(one.tag, str)
     )

@@ -11,7 +11,6 @@ from embed_pipeline.corpus.parsers.formula import linear, plain_tex
 from embed_pipeline.corpus.parsers.grid import Cell, spread
 from embed_pipeline.corpus.parsers.html_parts import (
     CODE,
-    FORMULA_SCRIPT,
     HEADINGS,
     VERBATIM,
     Parts,

@@ -4,12 +4,16 @@ import re
 
 _MARK = re.compile(r"\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*")
 _SIGNED = re.compile(r"[+−–-]\s*\w+|\w+[+−–-]")
-_ORDINAL = frozenset("st nd rd th er re ère e è ème eme o a me mes lle mlle".split())
+_ORDINAL = frozenset(
+    {"st", "nd", "rd", "th", "er", "re", "ère", "e", "è", "ème", "eme", "o", "a", "me", "mes", "lle", "mlle"}
+)
 _TRADE_MARKS = frozenset({"tm", "sm"})
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d$")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _UNIT_LETTERS = 3
-_UNITS = frozenset("inch inches foot feet yard yards mile miles metre metres meter meters second seconds".split())
+_UNITS = frozenset(
+    {"inch", "inches", "foot", "feet", "yard", "yards", "mile", "miles", "metre", "metres", "meter", "meters"}
+)
 _ENDS = frozenset(".,;:!?%\"'”’»“…。，、；：！？」』")
 
 

@@ -55,7 +55,9 @@ def test_other_content_named_as_furniture(source):
 
 def test_menus_of_links_stay_out_and_are_told():
     menu = "<div class='toc'><ul><li><a href='#a'>Lofting</a></li><li><a href='#b'>Landing</a></li></ul></div>"
-    source = f"<body>Top<header>Site</header><main><nav>Home</nav>{menu}<p>{PROSE}</p></main><footer>(c)</footer></body>"
+    source = (
+        f"<body>Top<header>Site</header><main><nav>Home</nav>{menu}<p>{PROSE}</p></main><footer>(c)</footer></body>"
+    )
     assert read(source) == PROSE.strip()
     count, characters, examples = told(source)["navigation"]
     assert (count, characters) == (5, len("TopSite(c)HomeLoftingLanding"))
@@ -176,9 +178,7 @@ def test_other_spans():
     assert read(
         "<table><thead><tr><th rowspan=2>Item<th colspan=2>Size<tr><th>S<th>L</thead>"
         "<tr><td>Cup<td>1<td>2<tr><td colspan=3>Prices plus tax<tr><td rowspan=0>Pot<td>3<td>4<tr><td>5<td>6</table>"
-    ) == (
-        "Item | Size | Size\nItem | S | L\nCup | 1 | 2\nPrices plus tax\nPot | 3 | 4\nPot | 5 | 6"
-    )
+    ) == ("Item | Size | Size\nItem | S | L\nCup | 1 | 2\nPrices plus tax\nPot | 3 | 4\nPot | 5 | 6")
     held = "<table><tr><td rowspan=9 colspan=9999>a<td>b<tr><td>c</table>"
     assert [line.rsplit(" | ", 1)[-1] for line in read(held).split("\n")] == ["b", "c"]
 
