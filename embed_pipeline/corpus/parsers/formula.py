@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_STYLE = re.compile(r"^\{?\s*\\(?:display|text|script|scriptscript)style\s*(.*?)\s*\}?$", re.DOTALL)
+_STYLE = re.compile(r"^\{\s*\\(?:display|text|script|scriptscript)style\b\s*(.*?)\s*\}$")
 _INVISIBLE = re.compile("[\u2061-\u2064\u200b]")
 _NOTHING = frozenset({"annotation", "annotation-xml", "mphantom", "mspace", "maligngroup", "malignmark", "none"})
 _ATOM = re.compile(r"\d[\d.,]*|[^\W\d_]+'*|\W")
@@ -16,8 +16,16 @@ def plain_tex(source: str) -> str:
     """TeX without the style that wraps it."""
     source = " ".join(source.split())
     styled = _STYLE.match(source)
-    inner = styled.group(1) if styled else source
-    return inner if inner.count("{") == inner.count("}") else source
+    return styled.group(1) if styled and _is_balanced(styled.group(1)) else source
+
+
+def _is_balanced(source: str) -> bool:
+    depth = 0
+    for character in source:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def linear(element: Any) -> str:
