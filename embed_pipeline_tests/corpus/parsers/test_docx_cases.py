@@ -1,6 +1,8 @@
 """Word documents that are read wrongly elsewhere: small fixtures in ``cases/docx``, and others of the same kind."""
 
+import hashlib
 import io
+import zipfile
 from pathlib import Path
 
 import docx
@@ -11,6 +13,7 @@ from docx.oxml import parse_xml
 
 from embed_pipeline.corpus.parsers.blocks import join_blocks
 from embed_pipeline.corpus.parsers.docx import parse_docx
+from embed_pipeline.corpus.parsers.file import FileBatch, Skipped, parse_batch
 
 CASES = Path(__file__).parents[1] / "cases" / "docx"
 TYPES = "application/vnd.openxmlformats-officedocument.wordprocessingml"
@@ -299,3 +302,45 @@ def test_a_chunk_of_html_is_read():
     body = f"{paragraph('Here.')}<w:altChunk r:id='{name}'/><w:altChunk r:id='none'/>"
     assert read(body, parts) == "Here.\n\nFrom elsewhere"
     assert told(body, parts) == {"code": (1, 1, ("x",)), "unresolved": (1, 4, ("none",))}
+
+
+def changed(data: bytes, changes: dict[str, tuple[str, str]]) -> bytes:
+    """A file with a text replaced in some of its parts, in all of them for "*"."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            for before, after in (change for part, change in changes.items() if part in ("*", name)):
+                content = content.replace(before.encode(), after.encode())
+            new.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_what_other_readers_refuse_is_read_whole():
+    strict = changed(
+        written(paragraph("Wartung", "<w:pStyle w:val='Heading1'/>")),
+        {
+            "*": (
+                "http://schemas.openxmlformats.org/wordprocessingml/2006/",
+                "http://purl.oclc.org/ooxml/wordprocessingml/",
+            )
+        },
+    )
+    (block,) = parse_docx(strict).blocks
+    assert (block.text, block.level) == ("Wartung", 1)
+    nowhere = "<Relationship Id='r99' Type='x/image' Target='../NULL'/></Relationships>"
+    dangling = changed(written(paragraph("x")), {"word/_rels/document.xml.rels": ("</Relationships>", nowhere)})
+    assert [block.text for block in parse_docx(dangling).blocks] == ["x"]
+    deep = "<w:sdt><w:sdtContent>" * 200 + paragraph("Inside.") + "</w:sdtContent></w:sdt>" * 200
+    large = paragraph("a " * 5_500_000)
+    data = changed(written(paragraph("x")), {"word/document.xml": ("<w:body>", f"<w:body>{deep}{large}")})
+    assert [block.text[:8] for block in parse_docx(data).blocks] == ["Inside.", "a a a a ", "x"]
+
+
+def test_a_document_that_is_too_deep_is_skipped_by_name(tmp_path):
+    deep = "<w:sdt>" * 1500 + paragraph("Inside.") + "</w:sdt>" * 1500
+    data = changed(written(paragraph("x")), {"word/document.xml": ("<w:body>", f"<w:body>{deep}")})
+    (tmp_path / "deep.docx").write_bytes(data)
+    (skipped,) = parse_batch(FileBatch(tmp_path, [("deep.docx", hashlib.sha256(data).hexdigest())], 1))
+    assert isinstance(skipped, Skipped)
+    assert "RecursionError" in skipped.reason
