@@ -80,6 +80,9 @@ class Reader:
         """Take in an element's beginning; whether its inside is read."""
         tag = element.tag
         kind = self._parts.left_out(element)
+        if tag == "svg" and kind == "picture":
+            self._top.inline.append(self._graphic(element))
+            return False
         if kind:
             self.leave_out(kind, element)
             return False
@@ -116,6 +119,15 @@ class Reader:
         else:
             return False
         return True
+
+    def _graphic(self, element: Any) -> str:
+        """What a drawing says of itself; an icon's title is left out with its labels."""
+        own = [child for child in element if child.tag in ("title", "desc")]
+        is_described = element.get("role") == "img" or any(child.tag == "desc" for child in own)
+        described = "\n".join("".join(child.itertext()) for child in own) if is_described else ""
+        labels = [text for child in element if child not in own or not is_described for text in shown_texts(child)]
+        self._losses.add("picture", " ".join(labels))
+        return f"{BREAK}{described}{BREAK}" if described.strip() else ""
 
     def _formula(self, element: Any) -> str:
         """The formula once: its source where the page has it, else its notation on a line."""

@@ -230,6 +230,9 @@ def test_pictures_by_their_alternative_text():
     )
     assert read(source) == "See the pump in section\n\nThe drum, open"
     assert told(source) == {"picture": (4, 5, ("label",))}
+    diagram = "<p>a<svg><title>Drum</title><desc>How it turns</desc><g><text>axle</text></g></svg> b</p>"
+    assert read(diagram) == "a\nDrum How it turns\nb"
+    assert told(diagram) == {"picture": (1, 4, ("axle",))}
 
 
 def test_readings_stand_in_brackets():
