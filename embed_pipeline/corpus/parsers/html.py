@@ -7,10 +7,10 @@ from typing import Any
 from lxml import etree, html
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
+from embed_pipeline.corpus.parsers.encoding import decode
 from embed_pipeline.corpus.parsers.html_parts import Parts, shown_texts
 from embed_pipeline.corpus.parsers.html_reader import Reader
 from embed_pipeline.corpus.parsers.losses import Losses
-from embed_pipeline.corpus.parsers.text import decode
 
 _CHARSET = re.compile(
     rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w.:-]+)|\A\s*<\?xml[^>]{0,100}encoding\s*=\s*[\"']([\w.:-]+)",
@@ -27,13 +27,15 @@ def parse_html(data: bytes) -> Extracted:
     Raises:
         UnreadableError: there is no HTML in the file, or it is nested too deeply to be read whole.
     """
-    tree = _tree(decode(data, declared_charset(data)))
+    undecoded = Losses()
+    tree = _tree(decode(data, declared_charset(data), undecoded))
     body = tree.xpath("//main|//*[@role='main']") or tree.xpath("//article")
     chosen, losses = _read(tree, body[0] if len(body) == 1 else tree, main_only=True)
     if _size(chosen) < _MUCH_TOO_LITTLE * sum(map(len, shown_texts(tree))):
         everything, all_losses = _read(tree, tree, main_only=False)
         if _size(chosen) < _MUCH_TOO_LITTLE * _size(everything):
             chosen, losses = everything, all_losses
+    losses.take(undecoded.told())
     return Extracted(chosen, one_line("".join(tree.xpath("(//title)[1]//text()"))), losses.told())
 
 

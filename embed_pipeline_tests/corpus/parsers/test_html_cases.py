@@ -252,6 +252,25 @@ def test_declared_encodings(start, charset):
     assert declared_charset(start) == charset
 
 
+def test_declarations_are_read_as_browsers_read_them():
+    assert case("latin1_declared_cp1252.html").split("\n\n")[1] == (
+        "Don’t run the pump dry. Allowed range: 10–20 bar. The spare seal costs €45 and the kit “B” fits series 7–9. "
+        "Wait 5… then restart. Café naïve."
+    )
+    assert case("iso2022jp.html").split("\n\n") == [
+        "ポンプの説明",
+        "ポンプは最高圧力十バールです。空運転しないでください。",
+    ]
+    ascii_declared = "<meta http-equiv=x content='text/html; charset=us-ascii'><p>„Öl“ – 5 €</p>"
+    assert read(ascii_declared.encode("cp1252")) == "„Öl“ – 5 €"
+
+
+def test_bytes_that_are_no_characters_are_told():
+    data = f"<meta charset=utf-8><p>{'Grüße aus Köln. ' * 20}".encode() + b"\xff</p>"
+    losses = parse_html(data).losses
+    assert [(loss.kind, loss.count) for loss in losses] == [("undecodable", 1)]
+
+
 def test_fragments_tell_what_they_leave_out():
     losses = Losses()
     assert fragment_text("a<!-- hidden --><script>x</script><b>b</b>", losses) == "ab"
