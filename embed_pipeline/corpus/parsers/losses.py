@@ -13,6 +13,7 @@ DROPPED = {
     "control": "buttons, fields and lists of choices",
     "code": "scripts and styles of a page",
     "comment": "comments of the source",
+    "front matter": "sentences among the values at the head of a file, which a page does not show",
     "note mark": "marks that point to a note",
     "deleted": "text that tracked changes delete",
     "repeated": "what the file holds twice, as a formula in two notations or text that was moved",
