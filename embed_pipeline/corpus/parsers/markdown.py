@@ -118,8 +118,9 @@ class _Reader:
         for row in rows:
             begin, end = row.map or (0, 0)
             cells = [cell for line in self._lines[begin:end] for cell in _CELL_END.split(line.strip(" \t>").strip("|"))]
-            if len(cells) > len(row.children):
-                self._losses.add("hidden", " | ".join(cells[len(row.children) :]))
+            beyond = [cell.strip() for cell in cells[len(row.children) :]]
+            if any(beyond):  # renderers show no more cells than the heading row has
+                self._losses.add("hidden", " | ".join(beyond))
         return table_rows([[self._paragraph(self._inline(cell)) for cell in row.children] for row in rows])
 
     def _children(self, node: SyntaxTreeNode) -> str:

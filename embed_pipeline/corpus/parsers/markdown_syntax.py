@@ -1,5 +1,6 @@
 """What of a Markdown file is not CommonMark: front matter, footnotes, comments, tags that are none."""
 
+import html
 import json
 import re
 import tomllib
@@ -13,15 +14,16 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.reference import reference
 
+from embed_pipeline.corpus.parsers.html_parts import names
 from embed_pipeline.corpus.parsers.losses import Losses
 
 _YAML = re.compile(r"\A\s*---[ \t]*\n(?P<inside>.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _TOML = re.compile(r"\A\s*\+\+\+[ \t]*\n(?P<inside>.*?)\n\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
 _JSON = re.compile(r"\A(?P<inside>\{[ \t]*\n.*?\n\})[ \t]*(?:\n|\Z)", re.DOTALL)
-_KNOWN = frozenset(
-    "title date tags layout author authors description draft slug id weight categories keywords permalink url lang "
-    "sidebar_label sidebar_position hide_title toc toctree linktitle summary aliases category published subtitle "
-    "parent nav_order orphan myst jupytext kernelspec".split()
+_KNOWN = names(
+    "title date tags layout author authors description draft slug id weight categories keywords permalink url "
+    "lang sidebar_label sidebar_position hide_title toc toctree linktitle summary aliases category published "
+    "subtitle parent nav_order orphan myst jupytext kernelspec"
 )
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!?]\s*$", re.DOTALL)
 _PROSE_WORDS = 4
@@ -35,25 +37,24 @@ _NOTE = re.compile(r"\[\^([^\]\s]+)\]:")
 _DEFINITION = re.compile(r"\[([^\]]+)\]:[ \t]*(\S*)[ \t]*(.*)")
 _ADDRESS = re.compile(r"[/.#:@?&=%]|^<")
 
-_TAG = re.compile(
-    r"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:\s+[A-Za-z_:@#][\w:.@-]*"
-    r"(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\s\"'=<>`{}]+))?)*)\s*(?P<empty>/?)>"
-)
+_ATTRIBUTE = r"\s+[A-Za-z_:@#][\w:.@-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\s\"'=<>`{}]+))?"
+_TAG = re.compile(rf"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:{_ATTRIBUTE})*)\s*(?P<empty>/?)>")
 _BARE = re.compile(r"(?<![\w.@-])[A-Za-z_:@#][\w:.@-]*(?=\s|$)(?!\s*=)")
 _VALUED = re.compile(r"=\s*(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\s\"'=<>`{}]+)")
-_FOREIGN = re.compile(r"<(?:svg|math|script|style|pre)\b", re.IGNORECASE)
-_ANY_TAG = re.compile(r"<!--.*?(?:-->|\Z)|</?[A-Za-z][^<>]*>", re.DOTALL)
-_ELEMENTS = frozenset(defs.tags) | frozenset(
-    "article aside audio bdi canvas data datalist details dialog embed figcaption figure footer header hgroup main mark "
-    "menu meter nav output picture progress rp rt ruby search section slot source summary template time track video wbr".split()
+_FOREIGN = re.compile(r"<(?:svg|math|script|style)\b", re.IGNORECASE)
+_ANY_TAG = re.compile(rf"<!--.*?(?:-->|\Z)|{_TAG.pattern}|<(?=[A-Za-z/])", re.DOTALL)
+_ELEMENTS = frozenset(defs.tags) | names(
+    "article aside audio bdi canvas data datalist details dialog embed figcaption figure footer header hgroup "
+    "main mark menu meter nav output picture progress rp rt ruby search section slot source summary template "
+    "time track video wbr"
 )
-_VOID = frozenset("area base basefont col embed frame img input isindex link meta param source track".split())
-_ALONE = frozenset("br hr wbr".split())
+_VOID = names("area base basefont col embed frame img input isindex link meta param source track")
+_ALONE = names("br hr wbr")
 _LEVELS = 500  # the parser leaves out without a word what is nested deeper
-_NO_END = frozenset("p li dt dd tr td th rp rt".split())
-_SWITCHES = frozenset(
-    "hidden open disabled checked controls autoplay loop muted required readonly selected multiple reversed async "
-    "defer nowrap noshade compact novalidate allowfullscreen default inert markdown".split()
+_NO_END = names("p li dt dd tr td th rp rt")
+_SWITCHES = names(
+    "hidden open disabled checked controls autoplay loop muted required readonly selected multiple reversed "
+    "async defer nowrap noshade compact novalidate allowfullscreen default inert markdown"
 )
 
 
@@ -143,9 +144,7 @@ class Dialect:
 
     def _escape(self, match: re.Match[str]) -> str:
         tag = match.group()
-        if tag.startswith("<!--") or self.is_markup(tag):
-            return tag
-        return tag.replace("<", "&lt;").replace(">", "&gt;")
+        return tag if tag.startswith("<!--") or self.is_markup(tag) else html.escape(tag, quote=False)
 
 
 @cache
