@@ -1,6 +1,7 @@
 """Texts in thirty languages and more, in the encodings that files of that language are found in."""
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -62,17 +63,24 @@ class Outcome(NamedTuple):
     how: str
 
 
-def outcomes(characters: int | None = None) -> list[Outcome]:
+Reader = Callable[[bytes], str]
+
+
+def read(data: bytes) -> str:
+    return decode(data)
+
+
+def outcomes(characters: int | None = None, reader: Reader = read) -> list[Outcome]:
     """Every sample in each of its encodings, cut at so many characters."""
-    return [_outcome(language, encoding, characters) for language, encoding in PAIRS]
+    return [_outcome(language, encoding, characters, reader) for language, encoding in PAIRS]
 
 
-def _outcome(language: str, encoding: str, characters: int | None) -> Outcome:
+def _outcome(language: str, encoding: str, characters: int | None, reader: Reader) -> Outcome:
     text = _composed(texts()[language][:characters], encoding)
     data = text.encode(encoding)
     try:
-        how = "right" if decode(data) == data.decode(encoding) else "garbled"
-    except UnreadableError:
+        how = "right" if reader(data) == data.decode(encoding) else "garbled"
+    except (UnreadableError, UnicodeDecodeError):
         how = "skipped"
     return Outcome(language, encoding, len(text), how)
 

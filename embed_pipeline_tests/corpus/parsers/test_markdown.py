@@ -185,7 +185,8 @@ def test_case_generics():
     assert text == (
         "Containers\n\n"
         "Use Vec<T> or Map<String, Integer> for lists; replace <your-token> by the token and call "
-        "connect(<host>:<port>). If a<b and c>d then swap. Email ops@example.org.\n\n<placeholder>\n\nLine after the placeholder."
+        "connect(<host>:<port>). If a<b and c>d then swap. Email ops@example.org.\n\n<placeholder>\n\n"
+        "Line after the placeholder."
     )
 
 
