@@ -280,7 +280,7 @@ def _shown(element: Any, *tags: str) -> str:
     """Words of an element as they stand."""
     if element is None:
         return ""
-    found = element.iter(*(WORD + tag for tag in tags or ("t",)))
+    found = element.iter(*(WORD + tag for tag in tags or ("t",)), f"{_MATH}t")
     return "".join(node.text or "" for node in found).strip()
 
 

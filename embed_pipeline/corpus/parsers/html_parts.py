@@ -1,7 +1,7 @@
 """Which parts of a page are its content, and what the others are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -138,10 +138,10 @@ def class_names(element: Any) -> frozenset[str]:
     return names(element.get("class", "").lower())
 
 
-def shown_texts(element: Any) -> Iterator[str]:
-    """Texts of an element without scripts, styles and comments."""
+def shown_texts(element: Any, without: Sequence[Any] = ()) -> Iterator[str]:
+    """Texts of an element without scripts, styles, comments, and what stands directly in some elements."""
     for node in element.iter():
-        if isinstance(node.tag, str) and node.tag not in CODE and node.text:
+        if isinstance(node.tag, str) and node.tag not in CODE and node not in without and node.text:
             yield node.text
         if node is not element and node.tail:
             yield node.tail

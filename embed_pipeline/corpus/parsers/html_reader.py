@@ -65,14 +65,14 @@ class Reader:
         self._top.flush()
         return self._top.blocks
 
-    def leave_out(self, kind: str, element: Any) -> None:
-        """Tell of an element that is not read; scripts and comments within are told as such."""
+    def leave_out(self, kind: str, element: Any, without: Sequence[Any] = ()) -> None:
+        """Tell of an element that is not read, but for some parts; scripts and comments within are told as such."""
         for node in element.iter():
             if not isinstance(node.tag, str):
                 self._losses.add("comment", node.text or "")
             elif node.tag in CODE and kind != "code":
                 self._losses.add("code", node.text or "")
-        texts = [element.text or ""] if kind == "code" else [*shown_texts(element), element.get("value", "")]
+        texts = [element.text or ""] if kind == "code" else [*shown_texts(element, without), element.get("value", "")]
         if kind in ("picture", "code") or any(text.strip() for text in texts):
             self._losses.add(kind, " ".join(texts))
 
@@ -125,8 +125,7 @@ class Reader:
         own = [child for child in element if child.tag in ("title", "desc")]
         is_described = element.get("role") == "img" or any(child.tag == "desc" for child in own)
         described = "\n".join("".join(child.itertext()) for child in own) if is_described else ""
-        labels = [text for child in element if child not in own or not is_described for text in shown_texts(child)]
-        self._losses.add("picture", " ".join(labels))
+        self.leave_out("picture", element, own if is_described else ())
         return f"{BREAK}{described}{BREAK}" if described.strip() else ""
 
     def _formula(self, element: Any) -> str:
