@@ -111,9 +111,10 @@ class Reader:
             if place is None:
                 yield Block(text, level)
             elif level:
-                yield Block(one_line(f"{label or ''} {text}"), level)
+                yield Block(f"{'' if label in (None, '-') else label} {text}".strip(), level)
             else:
-                yield Item(f"{'  ' * place[1]}{'-' if label is None else label} {one_line(text)}".rstrip())
+                words = [word for word in ("-" if label is None else label, one_line(text)) if word]
+                yield Item("  " * place[1] + " ".join(words))
         yield from line.after
 
     def _inline(self, parent: Any, line: "_Line") -> None:
@@ -280,7 +281,7 @@ def _shown(element: Any, *tags: str) -> str:
     """Words of an element as they stand."""
     if element is None:
         return ""
-    found = element.iter(*(WORD + tag for tag in tags or ("t",)))
+    found = element.iter(*(WORD + tag for tag in tags or ("t",)), f"{_MATH}t")
     return "".join(node.text or "" for node in found).strip()
 
 

@@ -24,6 +24,11 @@ class Frame:
         self.blocks: list[Block] = []
         self.inline: list[str] = []
 
+    def say(self, text: str) -> None:
+        """More of the running paragraph."""
+        if text:
+            self.inline.append(text)
+
     def flush(self) -> None:
         """End the running paragraph."""
         if self.inline:

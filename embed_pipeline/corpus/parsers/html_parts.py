@@ -1,7 +1,7 @@
 """Which parts of a page are its content, and what the others are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,7 @@ _OPENED = re.compile(
     r"(?:tab(?!le)|collaps|accordion|toggl|expand|spoiler|fold|reveal|pane|faq|answer|solution|slide|carousel|more|"
     r"readmore|detail)"
 )
+_QUOTED = re.compile(r"""(?<=['"`])[#.]?[\w-]+(?=['"`])""")
 _OVERLAYS = names("dialog modal cookie cookies popup lightbox overlay loading spinner")
 _MARK_CHARS = 6
 
@@ -115,9 +116,7 @@ class Parts:
         identity = element.get("id", "")
         selectors = [f"#{identity}"] * bool(identity) + [f".{name}" for name in element.get("class", "").split()]
         marks = [*selectors, *filter(None, [identity])]
-        if not self._targets.isdisjoint(marks):
-            return True
-        return any(f"{quote}{mark}{quote}" in self._scripts for mark in marks for quote in "'\"`")
+        return not (self._targets.isdisjoint(marks) and self._quoted_in_scripts.isdisjoint(marks))
 
     @cached_property
     def _targets(self) -> frozenset[str]:
@@ -127,10 +126,10 @@ class Parts:
         return frozenset(word for values in found for value in values for word in value.split())
 
     @cached_property
-    def _scripts(self) -> str:
-        """Scripts and handlers of the page."""
-        handlers = self._tree.xpath("//@*[starts-with(name(), 'on')]")
-        return "\n".join([*(str(script) for script in self._tree.xpath("//script/text()")), *map(str, handlers)])
+    def _quoted_in_scripts(self) -> frozenset[str]:
+        """Words in quotes in the scripts and handlers of the page."""
+        sources = self._tree.xpath("//script/text() | //@*[starts-with(name(), 'on')]")
+        return frozenset(word for source in sources for word in _QUOTED.findall(source))
 
 
 def class_names(element: Any) -> frozenset[str]:
@@ -138,10 +137,10 @@ def class_names(element: Any) -> frozenset[str]:
     return names(element.get("class", "").lower())
 
 
-def shown_texts(element: Any) -> Iterator[str]:
-    """Texts of an element without scripts, styles and comments."""
+def shown_texts(element: Any, without: Sequence[Any] = ()) -> Iterator[str]:
+    """Texts of an element without scripts, styles, comments, and what stands directly in some elements."""
     for node in element.iter():
-        if isinstance(node.tag, str) and node.tag not in CODE and node.text:
+        if isinstance(node.tag, str) and node.tag not in CODE and node not in without and node.text:
             yield node.text
         if node is not element and node.tail:
             yield node.tail

@@ -61,18 +61,18 @@ class Reader:
             else:
                 self._losses.add("comment" if event == "comment" else "code", element.text or "")
             if element is not root:
-                self._top.inline.append(element.tail or "")
+                self._top.say(element.tail or "")
         self._top.flush()
         return self._top.blocks
 
-    def leave_out(self, kind: str, element: Any) -> None:
-        """Tell of an element that is not read; scripts and comments within are told as such."""
+    def leave_out(self, kind: str, element: Any, without: Sequence[Any] = ()) -> None:
+        """Tell of an element that is not read, but for some parts; scripts and comments within are told as such."""
         for node in element.iter():
             if not isinstance(node.tag, str):
                 self._losses.add("comment", node.text or "")
             elif node.tag in CODE and kind != "code":
                 self._losses.add("code", node.text or "")
-        texts = [element.text or ""] if kind == "code" else [*shown_texts(element), element.get("value", "")]
+        texts = [element.text or ""] if kind == "code" else [*shown_texts(element, without), element.get("value", "")]
         if kind in ("picture", "code") or any(text.strip() for text in texts):
             self._losses.add(kind, " ".join(texts))
 
@@ -81,7 +81,7 @@ class Reader:
         tag = element.tag
         kind = self._parts.left_out(element)
         if tag == "svg" and kind == "picture":
-            self._top.inline.append(self._graphic(element))
+            self._top.say(self._graphic(element))
             return False
         if kind:
             self.leave_out(kind, element)
@@ -97,21 +97,21 @@ class Reader:
             self._top.flush()
             if isinstance(self._top, Table):
                 self._start_row(tag)
-        self._top.inline.append(element.text or "")
+        self._top.say(element.text or "")
         return True
 
     def _is_whole(self, element: Any) -> bool:
         """Elements that are read at once: line breaks, pictures, formulas."""
         tag = element.tag
         if tag == "br":
-            self._top.inline.append(BREAK)
+            self._top.say(BREAK)
         elif tag == "img":
             self._losses.add("picture")
-            self._top.inline.append(_alternative(element))
+            self._top.say(_alternative(element))
         elif tag in ("title", "rp"):  # the page's title is read from its head
             return True
         elif tag in ("math", "script") or class_names(element) & {"katex-mathml"}:
-            self._top.inline.append(self._formula(element))
+            self._top.say(self._formula(element))
         elif tag in ("noframes", "noembed") and (element.text or "").strip():  # the parser leaves its inside as text
             self._top.flush()
             for block in Reader(self._parts, self._losses, self._tree).read(self._tree(element.text)):
@@ -125,8 +125,7 @@ class Reader:
         own = [child for child in element if child.tag in ("title", "desc")]
         is_described = element.get("role") == "img" or any(child.tag == "desc" for child in own)
         described = "\n".join("".join(child.itertext()) for child in own) if is_described else ""
-        labels = [text for child in element if child not in own or not is_described for text in shown_texts(child)]
-        self._losses.add("picture", " ".join(labels))
+        self.leave_out("picture", element, own if is_described else ())
         return f"{BREAK}{described}{BREAK}" if described.strip() else ""
 
     def _formula(self, element: Any) -> str:
@@ -177,11 +176,11 @@ class Reader:
         """Hand a piece that ended to the one around it."""
         tag, top, text = frame.tag, self._top, frame.text()
         if tag == "sup":
-            top.inline.append(superscript(top.before(), text, frame.element.tail or ""))
+            top.say(superscript(top.before(), text, frame.element.tail or ""))
         elif tag == "sub":
-            top.inline.append(subscript(top.before(), text))
+            top.say(subscript(top.before(), text))
         elif tag == "rt":
-            top.inline.append(f"({text})" if text.strip() else "")
+            top.say(f"({text})" if text.strip() else "")
         elif tag in HEADINGS:
             top.add(one_line(text), HEADINGS[tag])
         elif tag == "li" and isinstance(top, List):

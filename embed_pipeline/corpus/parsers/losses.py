@@ -22,6 +22,8 @@ DROPPED = {
     "unresolved": "references, directives and fields whose target the file does not hold",
 }
 """Kinds of what is left out, with what they mean."""
+NOT_MISSED = frozenset({"code", "comment", "repeated"})
+"""Kinds that a reader of the file does not see, or finds in the text all the same."""
 REPLACED = {
     "undecodable": "bytes that are no character in the encoding of the file; each stands as U+FFFD or is left out",
     "hyphenation": "hyphens at line ends that joined a word",
