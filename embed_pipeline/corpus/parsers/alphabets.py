@@ -5,11 +5,10 @@ The letters are the exemplar characters of Unicode CLDR, those of loan words inc
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-_WESTERN = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿœšž"
 _LATIN = {
     "af": "áäéèêëíîïóôöúûüý",
     "an": "áéíñóúü",
@@ -21,7 +20,7 @@ _LATIN = {
     "cy": "áàâäéèêëîïôöûüŵŷ",
     "da": "æøåéèêóöäü",
     "de": "äöüßéèêàçñ",
-    "en": _WESTERN,
+    "en": "",
     "eo": "ĉĝĥĵŝŭ",
     "es": "áéíñóúüç",
     "et": "äõöüšž",
@@ -54,14 +53,14 @@ _LATIN = {
     "sk": "áäčďéíĺľňóôŕšťúýžěřöü",
     "sl": "čšžćđéü",
     "sq": "çë",
-    "sv": "åäöéàèüæøáíóú",
+    "sv": "åäöéàü",
     "tl": "ñáéíóú",
     "tr": "çğıöşüâîû",
     "vi": "àảãáạăằẳẵắặâầẩẫấậđèẻẽéẹêềểễếệìỉĩíịòỏõóọôồổỗốộơờởỡớợùủũúụưừửữứựỳỷỹýỵ",
     "vo": "äöü",
     "wa": "åâçéèêîôû",
 }
-_LATIN |= {"no": _LATIN["nb"], "nn": _LATIN["nb"], "sw": _WESTERN, "xh": _WESTERN, "zu": _WESTERN, "rw": _WESTERN}
+_LATIN |= {"no": _LATIN["nb"], "nn": _LATIN["nb"], "sw": "", "xh": "", "zu": "", "rw": ""}
 _RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 _CYRILLIC = {
     "be": "абвгдежзйклмнопрстуфхцчшыьэюяёіў",
@@ -90,6 +89,7 @@ _SCRIPTS = {
     "ur": _ARABIC,
 }
 """Pattern of a script's characters, and the letters that make most of a text."""
+_WORD_OR_SIGN = re.compile(r"\w+|[^\x00-\x7f\w]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _KANA = re.compile(r"[\u3000-\u30ff\uff01-\uff9f]")
 _HANGUL = re.compile(r"[\uac00-\ud7a3\u3000-\u303f\uff01-\uff5e]")
@@ -103,6 +103,10 @@ _JOINING = frozenset("\u2019\u2010\u2011\u2013\u2014\xb7\xad")
 _AFTER_DIGITS = frozenset("\xb9\xb2\xb3\xbc\xbd\xbe\xd7\xf7\xaa\xba")
 _LEAST_FREQUENT = 0.45
 """Share of the letters that the frequent ones make at least, in a script where nothing else tells encodings apart."""
+_NAMES = ("fr de es pt sv da fi it nl ca", "pl cs sk hu ro hr tr lv lt et", "is")
+"""Languages whose names and words are met in others, those that are met more often first."""
+_RARER = 0.02
+_FOREIGN_NAME = 0.8
 _LATER = 0.02
 _AMONG = 12
 _LATIN_LETTER = re.compile(r"[A-Za-z\xc0-\u024f\u1e00-\u1eff]")
@@ -110,10 +114,26 @@ _ALPHABETIC = re.compile(r"[\u0370-\u06ff]")
 
 
 class _Reader(NamedTuple):
-    """Whether a character is a letter of a language, and its frequent letters; none where its letters tell enough."""
+    """How a language is read.
+
+    Attributes:
+        has: whether a character is one of its letters.
+        frequent: its frequent letters; none where the letters tell enough.
+        name: worth of the letters of a name from another language.
+    """
 
     has: Callable[[str], bool]
     frequent: frozenset[str] = frozenset()
+    name: float = 0.0
+
+
+class _Beyond(NamedTuple):
+    """A character beyond ASCII, its neighbours, and all such letters of its word."""
+
+    before: str
+    character: str
+    after: str
+    letters: frozenset[str]
 
 
 def how_well(text: str, languages: int = 3) -> float:
@@ -142,30 +162,44 @@ def _likely(text: str, count: int) -> list[str]:
     return [code for code in ranked if code not in _LATIN or code in plain][:count]
 
 
-def _beyond_ascii(text: str) -> Iterator[tuple[str, str, str]]:
-    """Characters beyond ASCII with those before and after them."""
-    padded = f" {text} "
-    for match in _NOT_ASCII.finditer(text):
-        at = match.start() + 1
-        yield padded[at - 1], padded[at], padded[at + 1]
+def _beyond_ascii(text: str) -> Iterator[_Beyond]:
+    lonely = {mark: None for pair in ("«»", "‹›") for mark in pair if len({*pair} & {*text}) == 1}
+    padded = f" {text} ".translate(str.maketrans(dict.fromkeys(lonely, "\ufffd")))
+    for match in _WORD_OR_SIGN.finditer(text):
+        letters = frozenset(_NOT_ASCII.findall(match.group().lower()))
+        for at in range(match.start() + 1, match.end() + 1):
+            if not padded[at].isascii():
+                yield _Beyond(padded[at - 1], padded[at], padded[at + 1], letters)
 
 
-def _share(beyond: list[tuple[str, str, str]], reader: _Reader) -> float:
-    right = sum(_is_right(*one, reader) for one in beyond) / len(beyond)
-    letters = [character.lower() for _, character, _ in beyond if character.isalpha()]
+def _share(beyond: Sequence[_Beyond], reader: _Reader) -> float:
+    right = sum(_worth(one, reader) for one in beyond) / len(beyond)
+    letters = [one.character.lower() for one in beyond if one.character.isalpha()]
     if not reader.frequent or not letters:
         return right
     return right * min(1.0, sum(letter in reader.frequent for letter in letters) / len(letters) / _LEAST_FREQUENT)
 
 
-def _is_right(before: str, character: str, after: str, reader: _Reader) -> bool:
-    within = before.isalpha() and after.isalpha()
-    if _MARKS.match(character):
-        return character in _JOINING or not within
-    if _SIGNS.match(character):
-        return not within and (character not in _AFTER_DIGITS or before.isdigit() or not after.isalpha())
-    if not reader.has(character.lower()):
-        return False
+def _worth(one: _Beyond, reader: _Reader) -> float:
+    """1 where a character is right, something where its word may be a name of another language, else 0."""
+    within = one.before.isalpha() and one.after.isalpha()
+    if _MARKS.match(one.character):
+        return float(one.character in _JOINING or not within)
+    if _SIGNS.match(one.character):
+        is_free = one.character not in _AFTER_DIGITS or one.before.isdigit() or not one.after.isalpha()
+        return float(is_free and not within)
+    if not _stands_well(one):
+        return 0.0
+    if reader.has(one.character.lower()):
+        return 1.0
+    fitting = (rank for rank, alphabets in enumerate(_names_of()) if any(map(one.letters.issubset, alphabets)))
+    rarity = next(fitting, None)
+    return 0.0 if rarity is None else max(reader.name - _RARER * rarity, 0.0)
+
+
+def _stands_well(one: _Beyond) -> bool:
+    """A small or capital letter where words have such, among letters of its own script."""
+    before, character, after = one.before, one.character, one.after
     if character.isupper() and (before.islower() or (before.isalpha() and after.islower())):
         return False
     if _ALPHABETIC.match(character) and any(_LATIN_LETTER.match(other) for other in (before, after)):
@@ -174,8 +208,14 @@ def _is_right(before: str, character: str, after: str, reader: _Reader) -> bool:
 
 
 @cache
+def _names_of() -> list[list[frozenset[str]]]:
+    return [[frozenset(_LATIN[code]) for code in codes.split()] for codes in _NAMES]
+
+
+@cache
 def _readers() -> dict[str, _Reader]:
-    latin = {code: _Reader(_among(alphabet)) for code, alphabet in _LATIN.items()}
+    latin = {code: _Reader(_among(alphabet), name=_FOREIGN_NAME) for code, alphabet in _LATIN.items()}
+    latin |= {code: _Reader(lambda _: False, name=1.0) for code in ("en", "sw", "xh", "zu", "rw")}
     cyrillic = {code: _Reader(_among(alphabet), _FREQUENT_CYRILLIC) for code, alphabet in _CYRILLIC.items()}
     scripts = {code: _Reader(_matching(pattern), frequent) for code, (pattern, frequent) in _SCRIPTS.items()}
     east_asian = {"ja": _Reader(_is_japanese), "zh": _Reader(_is_chinese), "ko": _Reader(_is_korean)}

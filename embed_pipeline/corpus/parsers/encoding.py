@@ -33,6 +33,7 @@ _ISO_2022 = ("iso2022_jp_2004", "iso2022_jp_ext", "iso2022_kr")
 _MODE_LINE = re.compile(rb"-\*-.*?coding:\s*([\w.-]+).*?-\*-|\bvim?:.*?\bfileencoding=([\w.-]+)")
 _SAMPLE = 20_000
 _READ = 4000
+_LEAST = 20
 _BEYOND_CHANCE = 8
 _PREFERENCE = 0.001
 """What the encoding that frequencies of letters speak for is ahead of the others."""
@@ -154,6 +155,8 @@ def _guessed(data: bytes, losses: Losses) -> str:
     if data.isascii():  # escape codes
         guess = next((name for name in _ISO_2022 if _is_valid(data, name)), "ascii")
         return data.decode(guess)
+    if len(data) < _LEAST:
+        raise UnreadableError("it is too short to tell its character encoding; save it as UTF-8")
     best = _best_guess(_sample(data))
     text = _mostly(data, best.encoding, losses) if best.confidence >= CONFIDENCE else None
     if text is None:

@@ -1,5 +1,6 @@
 """Markdown (CommonMark with tables, and what MyST, Docusaurus and GitHub add to it)."""
 
+import html
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.html import fragment_text
 from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.markdown_syntax import Dialect, front_matter, parser
+from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
@@ -34,18 +36,18 @@ _SOFT, _HARD = "\x1e", "\n"
 _LOST = {
     "include": "unresolved",
     "literalinclude": "unresolved",
-    "image": "picture",
     "toctree": "navigation",
     "contents": "navigation",
     "index": "navigation",
     "raw": "code",
 }
 """Directives without text of their own, and what is lost with them."""
+_PICTURES = frozenset({"image", "figure"})
 _CODE = frozenset({"code", "code-block", "code-cell", "sourcecode", "prompt", "math", "mermaid", "literal"})
 
 
 def parse_markdown(data: bytes) -> Extracted:
-    """Headings and blocks. Comments, front matter and pictures are told as losses; link targets are left out."""
+    """Headings and blocks. Comments, front matter and the like are told as losses; link targets are left out."""
     losses = Losses()
     text = decode(data, declared_in(data), losses).replace("\r\n", "\n").replace("\r", "\n")
     front = front_matter(text, losses)
@@ -137,8 +139,11 @@ class _Reader:
             options[option.group(1)] = option.group(2) or ""
             lines.pop(0)
         content = "\n".join(lines).strip("\n")
+        if name in _PICTURES:
+            caption = self.blocks(content) if name == "figure" else []
+            return [Block(self._picture(options.get("alt", ""))), *(Block(block.text) for block in caption)]
         if name in _LOST:
-            self._losses.add(_LOST[name], options.get("alt", "") if name == "image" else f"{argument}\n{content}")
+            self._losses.add(_LOST[name], f"{argument}\n{content}")
             return []
         if name == "eval-rst":
             inner = parse_rst(content.encode("utf-8", "replace"))
@@ -146,9 +151,6 @@ class _Reader:
             return list(inner.blocks)
         if name in _CODE:
             return [Block(content)]
-        if name == "figure":
-            self._losses.add("picture", options.get("alt", ""))
-            argument = ""
         head = [Block(self._paragraph(self._inline_text(argument)))] if argument else []
         return head + [Block(block.text) for block in self.blocks(content)]
 
@@ -174,7 +176,7 @@ class _Reader:
                 case "hardbreak":
                     parts.append(_HARD)
                 case "image":
-                    self._losses.add("picture", token.content)
+                    parts.append(self._picture(token.content))
                 case "html_inline" if (tag := _RAISED_TAG.fullmatch(token.content)) and self._dialect.is_markup(
                     token.content
                 ):
@@ -211,8 +213,15 @@ class _Reader:
             return tag
         picture = _PICTURE_TAG.match(tag)
         if picture:
-            self._losses.add("picture", picture.group(1) or "")
+            return self._picture(html.unescape(picture.group(1) or ""))
         return _HARD if _BREAK_TAG.fullmatch(tag) else ""
+
+    def _picture(self, description: str) -> str:
+        """What stands for a picture; one without a description is told."""
+        text = alternative_text(description)
+        if not text:
+            self._losses.add("picture", description)
+        return text
 
     def _paragraph(self, inline: str) -> str:
         """Join soft-wrapped lines; drop fence lines, their options, and targets."""
@@ -231,9 +240,11 @@ class _Reader:
         return unwrap("".join(kept), _SOFT)
 
     def _fence_line(self, name: str | None, argument: str) -> str:
-        if name not in _LOST and name != "figure":
+        if name in _PICTURES:
+            return self._picture("")
+        if name not in _LOST:
             return argument
-        self._losses.add(_LOST.get(name, "picture"), "" if name in ("image", "figure") else argument)
+        self._losses.add(_LOST[name], argument)
         return ""
 
 

@@ -1,6 +1,7 @@
 """reStructuredText. Directives and roles that docutils does not know (Sphinx' and others) keep their content."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from docutils import frontend, nodes, utils
@@ -10,6 +11,7 @@ from docutils.parsers.rst.languages import en
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, table_rows, unwrap
 from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
 _DIRECTIVE_NAME = re.compile(r"^\s*(?:\.\.|[|].*[|])\s*(?:\|[^|\n]+\|\s*)?([\w:+.-]*\w)::", re.MULTILINE)
@@ -96,7 +98,7 @@ def _any_role(name: str, _raw: str, text: str, *_: Any, **__: Any) -> tuple[list
 
 
 def parse_rst(data: bytes) -> Extracted:
-    """Headings and blocks. Comments, pictures and tables of contents are told as losses; targets are left out.
+    """Headings and blocks. Comments, tables of contents and the like are told as losses; targets are left out.
 
     Nothing is read from other files (``include`` and the like) and nothing is written to standard error.
     """
@@ -138,6 +140,22 @@ class _Reader:
     def __init__(self, document: nodes.document, losses: Losses) -> None:
         self._substitutions = document.substitution_defs
         self._losses = losses
+        self._by_kind: dict[type[nodes.Element], Callable[[Any], str]] = {
+            nodes.image: self._picture,
+            nodes.system_message: self._refused,
+            nodes.literal_block: nodes.Element.astext,
+            nodes.doctest_block: nodes.Element.astext,
+            nodes.math_block: nodes.Element.astext,
+            nodes.TextElement: self._inline,
+            nodes.bullet_list: self._list,
+            nodes.enumerated_list: self._list,
+            nodes.definition_list: self._definitions,
+            nodes.field: self._field,
+            nodes.table: self._table,
+            nodes.footnote: self._note,
+            nodes.citation: self._note,
+        }
+        """The first that fits counts."""
 
     def blocks(self, parent: nodes.Element, depth: int) -> list[Block]:
         """Blocks of a node's children; ``depth`` counts the sections around them."""
@@ -159,23 +177,9 @@ class _Reader:
             return node.astext()
         if not isinstance(node, nodes.Element) or self._is_left_out(node):
             return ""
-        if isinstance(node, nodes.system_message):
-            self._tell_ignored(node)
-            return _lost_source(node)
-        if isinstance(node, nodes.literal_block | nodes.doctest_block | nodes.math_block):
-            return node.astext()
-        if isinstance(node, nodes.TextElement):
-            return self._inline(node)
-        if isinstance(node, nodes.bullet_list | nodes.enumerated_list):
-            return self._list(node)
-        if isinstance(node, nodes.definition_list):
-            return self._definitions(node)
-        if isinstance(node, nodes.field):
-            return f"{self._text(node[0])}: {self._lines(node[1])}".strip(": ")
-        if isinstance(node, nodes.table):
-            return self._table(node)
-        if isinstance(node, nodes.footnote | nodes.citation):
-            return self._note(node)
+        for kind, read in self._by_kind.items():
+            if isinstance(node, kind):
+                return read(node)
         if node.tagname in _ADMONITIONS:
             return f"{node.tagname.capitalize()}: {self._lines(node)}"
         return self._lines(node)
@@ -187,17 +191,28 @@ class _Reader:
         elif isinstance(node, nodes.comment):
             if node.astext().strip():
                 self._losses.add("comment", node.astext())
-        elif isinstance(node, nodes.image):
-            self._losses.add("picture", node.get("alt", ""))
         else:
             return isinstance(node, nodes.substitution_definition | nodes.pending)
         return True
 
-    def _tell_ignored(self, message: nodes.system_message) -> None:
-        """What docutils leaves out with no more than a warning, as a table that lies in another file."""
-        if message.get("level", 0) < _ERROR and "ignoring" in message.astext():
+    def _picture(self, node: nodes.image) -> str:
+        """What stands for a picture; one without a description is told."""
+        text = alternative_text(node.get("alt", ""))
+        if not text:
+            self._losses.add("picture", node.get("alt", ""))
+        return text
+
+    def _refused(self, message: nodes.system_message) -> str:
+        """Source with an error; what is left out with a mere warning, as a table in another file, is told."""
+        if message.get("level", 0) >= _ERROR:
+            return _lost_source(message)
+        if "ignoring" in message.astext():
             for source in message.findall(nodes.literal_block):
                 self._losses.add("unresolved", source.astext())
+        return ""
+
+    def _field(self, node: nodes.field) -> str:
+        return f"{self._text(node[0])}: {self._lines(node[1])}".strip(": ")
 
     def _lines(self, node: nodes.Node) -> str:
         return "\n".join(text for text in map(self._text, node.children) if text.strip())
@@ -225,6 +240,8 @@ class _Reader:
                 parts.append(subscript(parts[0], child.astext()))
             elif isinstance(child, nodes.footnote_reference | nodes.citation_reference):
                 parts.append(self._note_mark(child, "".join(parts)))
+            elif isinstance(child, nodes.image):
+                parts.append(self._picture(child))
             elif isinstance(child, nodes.Element) and not self._is_left_out(child):
                 self._gather(child, parts)
 
@@ -264,8 +281,6 @@ class _Reader:
 
 def _lost_source(message: nodes.system_message) -> str:
     """Source that docutils refused and shows only in its error message, without its markup lines."""
-    if message.get("level", 0) < _ERROR:
-        return ""
     lines = "\n".join(node.astext() for node in message.findall(nodes.literal_block)).split("\n")
     lines = [_DIRECTIVE_LINE.sub("", line) for line in lines if not _RULE_LINE.match(line)]
     return "\n".join(line for line in lines if not _OPTION_LINE.match(line)).strip("\n")

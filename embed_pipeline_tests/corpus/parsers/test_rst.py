@@ -58,7 +58,7 @@ term
      - OA-SK1248-D
 
 .. image:: x.png
-   :alt: never
+   :alt: the drum from above
 
 .. toctree::
    :hidden:
@@ -86,7 +86,8 @@ def test_golden_guide():
         "Note: Mind this.\n\n"
         "Linux now\n\n"
         "Inside a tab.\n\n"
-        "Part | Number\nSkein | OA-SK1248-D"
+        "Part | Number\nSkein | OA-SK1248-D\n\n"
+        "the drum from above"
     )
 
 
@@ -154,7 +155,7 @@ def test_what_is_left_out_is_told():
 text [#]_
 
 .. image:: x.png
-   :alt: The drum
+   :alt: x.png
 
 .. include:: other.rst
 
@@ -176,7 +177,7 @@ text [#]_
     assert join_blocks(extracted.blocks)[0] == "text\n\nA note."
     told = {loss.kind: " ".join(loss.examples) for loss in extracted.losses}
     assert told["comment"] == "who wrote this"
-    assert told["picture"] == "The drum"
+    assert told["picture"] == "x.png"
     assert "other.rst" in told["unresolved"]
     assert "limits.csv" in told["unresolved"]
     assert told["navigation"] == "one"
