@@ -163,8 +163,8 @@ def _likely(text: str, count: int) -> list[str]:
 
 
 def _beyond_ascii(text: str) -> Iterator[_Beyond]:
-    lonely = {mark: None for pair in ("«»", "‹›") for mark in pair if len({*pair} & {*text}) == 1}
-    padded = f" {text} ".translate(str.maketrans(dict.fromkeys(lonely, "\ufffd")))
+    lonely = [ord(mark) for pair in ("«»", "‹›") for mark in pair if sum(one in text for one in pair) == 1]
+    padded = f" {text} ".translate(dict.fromkeys(lonely, "\ufffd"))
     for match in _WORD_OR_SIGN.finditer(text):
         letters = frozenset(_NOT_ASCII.findall(match.group().lower()))
         for at in range(match.start() + 1, match.end() + 1):
