@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from embed_pipeline.corpus.parsers.blocks import join_blocks
 from embed_pipeline.corpus.parsers.markdown import parse_markdown
@@ -330,3 +332,44 @@ Its caption.
 
 def test_what_is_nested_deep_is_read():
     assert read("> " * 60 + "deep") == "deep"
+
+
+WORDS = st.lists(st.text("bcdfgh", min_size=4, max_size=7), min_size=1, max_size=4, unique=True)
+FRAMES = [
+    "{} {}",
+    "# {}\n\n{}",
+    "- {}\n  - {}",
+    "> {} {}",
+    "| {} |\n| - |\n| {} | {} |",
+    "<div>{}</div>\n\n{}",
+    "<!-- {} --> {}",
+    "```{{note}} {}\n{}\n```",
+    "```{{include}} {}\n{}\n```",
+    "```{{figure}} x.png\n:alt: {}\n\n{}\n```",
+    "[^{0}]: {0}\n\n{1}[^{0}]",
+    "[{}]: {}",
+    "![{}](x.png) {}",
+    "{}<{}>",
+    "<{}> <sup>{}</sup>",
+    "% {}\n{}",
+    ":::{{tip}} {}\n{}\n:::",
+    "`{}` {{ref}}`{} <x>`",
+    "1. {}\n\n   {}\n",
+    "{}\n---\n{}",
+    "{}\\\n{}",
+    "<details><summary>{}</summary>\n\n{}\n</details>",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(FRAMES), WORDS), min_size=1, max_size=5))
+def test_every_word_is_read_or_told(pieces):
+    words, parts = set(), []
+    for number, (frame, some) in enumerate(pieces):
+        filled = [f"{word}{number}x{place}" for place, word in enumerate((some * 3)[:3])]
+        words |= {word for place, word in enumerate(filled) if f"{{{place}}}" in frame or place < frame.count("{}")}
+        parts.append(frame.format(*filled))
+    extracted = parse_markdown("\n\n".join(parts).encode())
+    lost = " ".join(example for loss in extracted.losses for example in loss.examples)
+    beyond = sum(loss.count > len(loss.examples) for loss in extracted.losses)
+    assert beyond or {word for word in words if word not in join_blocks(extracted.blocks)[0] + lost} == set()
