@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from embed_pipeline.corpus.parsers.losses import DROPPED, REPLACED
+from embed_pipeline.corpus.parsers.losses import DROPPED, NOT_MISSED, REPLACED
 
 MUCH = 0.1
 """Share of a document's characters; a document that lost more is named."""
@@ -46,9 +46,10 @@ def _warning(documents: pl.DataFrame, dropped: pl.DataFrame) -> list[str]:
 def lost_shares(documents: pl.DataFrame, dropped: pl.DataFrame) -> pl.DataFrame:
     """``doc_id`` and ``share``: what was left out, of the characters of text and what was left out; most first.
 
-    White space is not counted.
+    White space is not counted, nor what nobody misses: scripts, comments, what stands there twice.
     """
-    lost = dropped.group_by("doc_id").agg(lost=pl.col("characters").sum())
+    missed = dropped.filter(~pl.col("kind").is_in(NOT_MISSED))
+    lost = missed.group_by("doc_id").agg(lost=pl.col("characters").sum())
     kept = documents.select("doc_id", kept=pl.col("text").str.replace_all(r"\s", "").str.len_chars())
     shares = kept.join(lost, on="doc_id").with_columns(share=pl.col("lost") / (pl.col("lost") + pl.col("kept")))
     return shares.select("doc_id", "share").sort("share", "doc_id", descending=[True, False])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from embed_pipeline.corpus.parsers.encoding import is_binary
 from embed_pipeline.corpus.parsers.registry import SUPPORTED, format_of
 from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
@@ -13,7 +14,6 @@ from embed_pipeline.progress import track
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import CorpusManifest, validate
 
-_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _SHOWN_REASONS = 5
 
 
@@ -98,10 +98,6 @@ def _content_reason(entry: Found, size: int, limit: int | None) -> str | None:
         return f"unsupported format {suffix}" if suffix else "no file suffix"
     if size > limit:
         return f"larger than corpus.max_file_mb ({size / 1e6:.1f} MB > {limit / 1e6:g} MB)"
-    if chosen.is_text and _is_binary(entry.file.read_bytes()):
+    if chosen.is_text and is_binary(entry.file.read_bytes()):
         return "binary content in a text file"
     return None
-
-
-def _is_binary(data: bytes) -> bool:
-    return b"\0" in data and not data.startswith(_BYTE_ORDER_MARKS)

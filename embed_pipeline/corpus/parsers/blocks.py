@@ -11,6 +11,9 @@ _LINE_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACES = re.compile(r"[\xa0\u2007\u202f]")
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
 _WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_PRESENTATION_FORMS = re.compile(
+    r"[\ufb00-\ufb06\ufb13-\ufb17\ufb1f-\ufb28\ufb4f-\ufbb1\ufbd3-\ufbff\ufe80-\ufefc\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3]"
+)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -46,8 +49,12 @@ class Section:
 
 
 def clean_text(text: str) -> str:
-    """NFC, line feeds as line ends, plain spaces, no control characters, no trailing or repeated blank space."""
+    """NFC, line feeds as line ends, plain spaces, no control characters, no trailing or repeated blank space.
+
+    Ligatures and other forms of letters for printing become the letters, which is what encoders know and people type.
+    """
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
+    text = _PRESENTATION_FORMS.sub(lambda form: unicodedata.normalize("NFKC", form.group()), text)
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", text).strip("\n")

@@ -1,19 +1,20 @@
-"""Word documents: headings by style, lists, tables; content controls and tracked insertions included."""
+"""Word documents: headings, lists, tables, text boxes, notes and formulas; tracked changes as if accepted."""
 
-import io
-import re
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line, table_rows
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, one_line
+from embed_pipeline.corpus.parsers.docx_numbering import Numbering
+from embed_pipeline.corpus.parsers.docx_package import Package
+from embed_pipeline.corpus.parsers.docx_reader import Item, Reader
+from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles
+from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.losses import Losses
 
-_MAX_UNPACKED = 1_000_000_000
-_OLE = b"\xd0\xcf\x11\xe0"
-_HEADING = re.compile(r"^heading (\d)$", re.IGNORECASE)
-_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_BREAKS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
+_DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_NO_TITLES = frozenset({"word document", "document", "untitled", "title"})
 
 
 def parse_docx(data: bytes) -> Extracted:
@@ -22,78 +23,87 @@ def parse_docx(data: bytes) -> Extracted:
     Raises:
         UnreadableError: not a .docx file, encrypted, or damaged.
     """
-    import docx
-    from docx.opc.exceptions import PackageNotFoundError
-
-    if data.startswith(_OLE):
-        raise UnreadableError("an encrypted Word document, or one of the old .doc format")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED:
-                raise UnreadableError("unpacks to more than 1 GB")
-        document = docx.Document(io.BytesIO(data))
-    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError) as error:
-        raise UnreadableError("not a valid Word document (.docx)") from error
-    blocks = list(_blocks(document.element.body, document))
-    return Extracted(_join_list_items(blocks), one_line(document.core_properties.title or ""))
+    package = Package(data)
+    losses = Losses()
+    parts = _Parts(package, losses)
+    blocks = Reader(parts, losses).read(package.root(package.main))
+    parts.tell_rest()
+    title = one_line(
+        "".join(text or "" for root in package.roots("core-properties+xml") for text in root.itertext(_TITLE))
+    )
+    return Extracted(_join_list_items(blocks), "" if title.lower() in _NO_TITLES else title, losses.told())
 
 
-def _blocks(parent: Any, document: Any) -> Iterator[Block]:
-    for element in parent:
-        if element.tag == f"{_WORD}p":
-            yield from _paragraph(element, document)
-        elif element.tag == f"{_WORD}tbl":
-            yield Block(_table(element))
-        elif element.tag in (f"{_WORD}sdt", f"{_WORD}sdtContent", f"{_WORD}ins", f"{_WORD}customXml"):
-            yield from _blocks(element, document)
+class _Parts:
+    """What a document holds beside its body."""
+
+    def __init__(self, package: Package, losses: Losses) -> None:
+        self._package = package
+        self._losses = losses
+        self.styles = Styles(next(self._package.roots("styles+xml"), None))
+        self.numbering = Numbering(next(self._package.roots("numbering+xml"), None))
+        self.notes = {
+            (kind, note.get(f"{WORD}id", "")): note
+            for kind in ("footnote", "endnote")
+            for root in self._package.roots(f"{kind}s+xml")
+            for note in root.iter(WORD + kind)
+            if note.get(f"{WORD}type", "normal") == "normal"  # the others are the lines above the notes
+        }
+
+    def chunk(self, relationship: str) -> Sequence[Block]:
+        """Blocks of a document that Word takes in when it opens this one."""
+        name = self._package.target(relationship)
+        content_type = "" if name is None else self._package.content_type(name)
+        if name is not None and ("html" in content_type or content_type.endswith(".main+xml")):
+            data = self._package.data(name)
+            extracted = parse_html(data) if "html" in content_type else parse_docx(data)
+            self._losses.take(extracted.losses)
+            return extracted.blocks
+        self._losses.add("unresolved", f"{relationship} {content_type}")
+        return []
+
+    def drawn(self, relationship: str) -> list[str]:
+        """Paragraphs of a diagram or chart."""
+        name = self._package.target(relationship)
+        if name is None:
+            return []
+        paragraphs = self._package.root(name).iter(f"{_DRAWING}p")
+        texts = ("".join(node.text or "" for node in one.iter(f"{_DRAWING}t")) for one in paragraphs)
+        return [text for text in texts if text.strip()]
+
+    def tell_rest(self) -> None:
+        """Tell of headers, footers, comments, and the notes that no text pointed to."""
+        for note in self.notes.values():
+            self._losses.add("unresolved", _words(note))
+        for content_type in ("header+xml", "footer+xml"):
+            for root in self._package.roots(content_type):
+                self._tell("furniture", root)
+        for root in self._package.roots("comments+xml"):
+            for comment in root:
+                self._tell("comment", comment)
+
+    def _tell(self, kind: str, element: Any) -> None:
+        text = _words(element)
+        if text:
+            self._losses.add(kind, text)
 
 
-def _paragraph(element: Any, document: Any) -> Iterator[Block]:
-    """A paragraph, heading or list item; entries of a table of contents give nothing."""
-    from docx.text.paragraph import Paragraph
-
-    style = Paragraph(element, document).style
-    name = (style.name or "") if style is not None else ""
-    text = _text(element)
-    if not text.strip() or name.lower().startswith("toc "):
-        return
-    heading = _HEADING.match(name)
-    if heading or name.lower() == "title":
-        yield Block(text, int(heading.group(1)) if heading else 1)
-    elif name.lower().startswith("list ") or element.find(f"{_WORD}pPr/{_WORD}numPr") is not None:
-        yield Block(f"- {one_line(text)}")
-    else:
-        yield Block(text)
+def _words(element: Any) -> str:
+    """Text of an element, a space between paragraphs; copies of drawings for older programs left out."""
+    paragraphs = [
+        "".join(node.text or "" for node in paragraph.iter(f"{WORD}t"))
+        for paragraph in element.iter(f"{WORD}p")
+        if next(paragraph.iterancestors(f"{WORD}p", _FALLBACK), None) is None
+    ]
+    return " ".join(filter(None, paragraphs))
 
 
 def _join_list_items(blocks: list[Block]) -> list[Block]:
     """Neighbouring list items become one block, a line each."""
     joined: list[Block] = []
     for block in blocks:
-        is_item = not block.level and block.text.startswith("- ")
-        if is_item and joined and not joined[-1].level and joined[-1].text.startswith("- "):
-            joined[-1] = Block(f"{joined[-1].text}\n{block.text}")
+        if isinstance(block, Item) and joined and isinstance(joined[-1], Item):
+            joined[-1] = Item(f"{joined[-1].text}\n{block.text}")
         else:
             joined.append(block)
     return joined
-
-
-def _text(element: Any) -> str:
-    """Text of a paragraph, deleted text and the fallback copies of drawings left out."""
-    parts = []
-    for node in element.iter(f"{_WORD}t", *_BREAKS):
-        if node.tag == f"{_WORD}tab" and node.getparent().tag == f"{_WORD}tabs":
-            continue
-        if next(node.iterancestors(_FALLBACK), None) is None:
-            parts.append(_BREAKS.get(node.tag) or node.text or "")
-    return "".join(parts)
-
-
-def _table(element: Any) -> str:
-    """One line a row; cells continued from the row above are empty."""
-    rows = []
-    for row in element.iter(f"{_WORD}tr"):
-        if next(row.iterancestors(f"{_WORD}tbl")) is element:
-            cells = [cell for cell in row.iter(f"{_WORD}tc") if next(cell.iterancestors(f"{_WORD}tr")) is row]
-            rows.append([" ".join(_text(paragraph) for paragraph in cell.iter(f"{_WORD}p")) for cell in cells])
-    return table_rows(rows)

@@ -1,23 +1,29 @@
 """What of a file is not in its text, or stands there otherwise: told with the document, never silently lost."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 EXAMPLES = 3
 EXAMPLE_CHARS = 200
 
 DROPPED = {
-    "furniture": "headers, footers and page numbers that stand on most pages",
+    "furniture": "headers, footers and page numbers that stand on most pages; line numbers beside code",
     "navigation": "menus, headers and footers around the content of a page",
     "hidden": "parts that a reader cannot bring to light",
+    "control": "buttons, fields and lists of choices",
     "code": "scripts and styles of a page",
     "comment": "comments of the source",
+    "front matter": "sentences among the values at the head of a file, which a page does not show",
     "note mark": "marks that point to a note",
+    "deleted": "text that tracked changes delete",
     "repeated": "what the file holds twice, as a formula in two notations or text that was moved",
     "picture": "pictures and other embedded objects, without their alternative text",
     "empty page": "pages that hold no text, as scanned ones",
     "unresolved": "references, directives and fields whose target the file does not hold",
 }
 """Kinds of what is left out, with what they mean."""
+NOT_MISSED = frozenset({"code", "comment", "repeated"})
+"""Kinds that a reader of the file does not see, or finds in the text all the same."""
 REPLACED = {
     "undecodable": "bytes that are no character in the encoding of the file; each stands as U+FFFD or is left out",
     "hyphenation": "hyphens at line ends that joined a word",
@@ -69,6 +75,14 @@ class Losses:
             tally.characters += len(shown) - shown.count(" ")
         if shown and len(tally.examples) < EXAMPLES and shown[:EXAMPLE_CHARS] not in tally.examples:
             tally.examples.append(shown[:EXAMPLE_CHARS])
+
+    def take(self, losses: Iterable[Loss]) -> None:
+        """What a document within this one lost."""
+        for loss in losses:
+            tally = self._tallies.setdefault(loss.kind, _Tally())
+            tally.count += loss.count
+            tally.characters += loss.characters
+            tally.examples = [*tally.examples, *loss.examples][:EXAMPLES]
 
     def told(self) -> tuple[Loss, ...]:
         """Kind by kind, in the order they were first met."""

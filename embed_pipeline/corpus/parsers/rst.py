@@ -1,6 +1,7 @@
 """reStructuredText. Directives and roles that docutils does not know (Sphinx' and others) keep their content."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from docutils import frontend, nodes, utils
@@ -8,7 +9,10 @@ from docutils.parsers.rst import Directive, Parser, directives, roles
 from docutils.parsers.rst.languages import en
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, table_rows, unwrap
-from embed_pipeline.corpus.parsers.text import decode
+from embed_pipeline.corpus.parsers.encoding import declared_in, decode
+from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.pictures import alternative_text
+from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
 _DIRECTIVE_NAME = re.compile(r"^\s*(?:\.\.|[|].*[|])\s*(?:\|[^|\n]+\|\s*)?([\w:+.-]*\w)::", re.MULTILINE)
 _ROLE_NAME = re.compile(r":([a-zA-Z][\w:+.-]*):`")
@@ -17,11 +21,17 @@ _RULE_LINE = re.compile(r"^\s*([^\w\s])\1{2,}\s*$")
 _DIRECTIVE_LINE = re.compile(r"^\s*\.\.\s+[\w:+.-]+::\s*")
 _OPTION_LINE = re.compile(r"^\s*:[\w-]+:(\s|$)")
 _CODE = ("code", "code-block", "sourcecode", "prompt", "mermaid", "parsed-literal", "highlight-block", "math")
-_DROPPED = (
-    *("toctree", "contents", "index", "meta", "highlight", "default-role", "default-domain", "title", "sectnum"),
-    *("literalinclude", "include", "image", "raw", "graphviz", "target-notes", "currentmodule", "module"),
-    *("automodule", "autoclass", "autofunction", "autosummary"),
-)
+_SETTINGS = "settings"
+_DROPPED = {
+    **dict.fromkeys(("toctree", "contents", "index", "sectnum", "target-notes"), "navigation"),
+    **dict.fromkeys(("literalinclude", "include", "graphviz"), "unresolved"),
+    **dict.fromkeys(("automodule", "autoclass", "autofunction", "autosummary"), "unresolved"),
+    **dict.fromkeys(("highlight", "default-role", "default-domain", "currentmodule", "module", "title"), _SETTINGS),
+    "image": "picture",
+    "raw": "code",
+    "meta": "front matter",
+}
+"""Directives without text of their own, and what is lost with them: nothing with settings."""
 _ICON_ROLES = ("octicon", "fas", "fab", "far", "fa", "material-regular", "material-outlined")
 _ADMONITIONS = ("attention", "caution", "danger", "error", "hint", "important", "note", "tip", "warning")
 _ERROR = 3
@@ -63,11 +73,21 @@ class _Code(_Kept):
         return [nodes.literal_block(text, text)]
 
 
+class _Lost(nodes.Invisible, nodes.Element):  # type: ignore[misc]
+    """Stands where something was left out, with its ``kind`` and ``text``."""
+
+
 class _Dropped(_Kept):
     """A directive that points elsewhere or steers the page: nothing to read."""
 
     def run(self) -> list[nodes.Node]:
-        return []
+        kind = _DROPPED[self.name.lower()]
+        if kind == _SETTINGS:
+            return []
+        if kind == "picture":
+            return [nodes.image(uri="", alt=self.options.get("alt", ""))]
+        shown = self.options.values() if kind == "front matter" else (*self.arguments, *self.content)
+        return [_Lost(kind=kind, text="\n".join(shown))]
 
 
 def _any_role(name: str, _raw: str, text: str, *_: Any, **__: Any) -> tuple[list[Any], list[Any]]:
@@ -78,15 +98,17 @@ def _any_role(name: str, _raw: str, text: str, *_: Any, **__: Any) -> tuple[list
 
 
 def parse_rst(data: bytes) -> Extracted:
-    """Headings and blocks; comments, targets, images and tables of contents are left out.
+    """Headings and blocks. Comments, tables of contents and the like are told as losses; targets are left out.
 
     Nothing is read from other files (``include`` and the like) and nothing is written to standard error.
     """
-    text = decode(data)
+    losses = Losses()
+    text = decode(data, declared_in(data), losses)
     document = _new_document()
     _learn_names(text, document)
     Parser().parse(text, document)
-    return Extracted(_blocks(document, 0))
+    blocks = _Reader(document, losses).blocks(document, 0)
+    return Extracted(blocks, losses=losses.told())
 
 
 def _new_document() -> nodes.document:
@@ -112,91 +134,153 @@ def _learn_names(text: str, document: nodes.document) -> None:
             roles.register_local_role(name.lower(), _any_role)
 
 
-def _blocks(parent: nodes.Element, depth: int) -> list[Block]:
-    """Blocks of a node's children; ``depth`` counts the sections around them."""
-    blocks: list[Block] = []
-    for node in parent.children:
-        if isinstance(node, nodes.section):
-            blocks.extend(_blocks(node, depth + 1))
-        elif isinstance(node, nodes.title) and isinstance(parent, nodes.section):
-            blocks.append(Block(_inline(node), depth))
-        elif isinstance(node, nodes.container | nodes.block_quote):
-            blocks.extend(_blocks(node, depth))
+class _Reader:
+    """Turns nodes into text and tells what it leaves out."""
+
+    def __init__(self, document: nodes.document, losses: Losses) -> None:
+        self._substitutions = document.substitution_defs
+        self._losses = losses
+        self._by_kind: dict[type[nodes.Element], Callable[[Any], str]] = {
+            nodes.image: self._picture,
+            nodes.system_message: self._refused,
+            nodes.literal_block: nodes.Element.astext,
+            nodes.doctest_block: nodes.Element.astext,
+            nodes.math_block: nodes.Element.astext,
+            nodes.TextElement: self._inline,
+            nodes.bullet_list: self._list,
+            nodes.enumerated_list: self._list,
+            nodes.definition_list: self._definitions,
+            nodes.field: self._field,
+            nodes.table: self._table,
+            nodes.footnote: self._note,
+            nodes.citation: self._note,
+        }
+        """The first that fits counts."""
+
+    def blocks(self, parent: nodes.Element, depth: int) -> list[Block]:
+        """Blocks of a node's children; ``depth`` counts the sections around them."""
+        blocks: list[Block] = []
+        for node in parent.children:
+            if isinstance(node, nodes.section):
+                blocks.extend(self.blocks(node, depth + 1))
+            elif isinstance(node, nodes.title) and isinstance(parent, nodes.section):
+                blocks.append(Block(self._inline(node), depth))
+            elif isinstance(node, nodes.container | nodes.block_quote):
+                blocks.extend(self.blocks(node, depth))
+            else:
+                blocks.append(Block(self._text(node)))
+        return blocks
+
+    def _text(self, node: nodes.Node) -> str:
+        """Text of one node, without the blank line around it; empty for what is not content."""
+        if isinstance(node, nodes.Text):
+            return node.astext()
+        if not isinstance(node, nodes.Element) or self._is_left_out(node):
+            return ""
+        for kind, read in self._by_kind.items():
+            if isinstance(node, kind):
+                return read(node)
+        if node.tagname in _ADMONITIONS:
+            return f"{node.tagname.capitalize()}: {self._lines(node)}"
+        return self._lines(node)
+
+    def _is_left_out(self, node: nodes.Element) -> bool:
+        """Whether a node is not content; what of it an author wrote is told."""
+        if isinstance(node, _Lost):
+            self._losses.add(node["kind"], node["text"])
+        elif isinstance(node, nodes.comment):
+            if node.astext().strip():
+                self._losses.add("comment", node.astext())
         else:
-            blocks.append(Block(_text(node)))
-    return blocks
+            return isinstance(node, nodes.substitution_definition | nodes.pending)
+        return True
 
+    def _picture(self, node: nodes.image) -> str:
+        """What stands for a picture; one without a description is told."""
+        text = alternative_text(node.get("alt", ""))
+        if not text:
+            self._losses.add("picture", node.get("alt", ""))
+        return text
 
-def _text(node: nodes.Node) -> str:
-    """Text of one node, without the blank line around it; empty for what is not content."""
-    if isinstance(node, nodes.Text):
-        return node.astext()
-    if not isinstance(node, nodes.Element):
+    def _refused(self, message: nodes.system_message) -> str:
+        """Source with an error; what is left out with a mere warning, as a table in another file, is told."""
+        if message.get("level", 0) >= _ERROR:
+            return _lost_source(message)
+        if "ignoring" in message.astext():
+            for source in message.findall(nodes.literal_block):
+                self._losses.add("unresolved", source.astext())
         return ""
-    if isinstance(node, nodes.comment | nodes.target | nodes.substitution_definition | nodes.image | nodes.pending):
-        return ""
-    if isinstance(node, nodes.system_message):
-        return _lost_source(node)
-    if isinstance(node, nodes.literal_block | nodes.doctest_block | nodes.math_block):
-        return node.astext()
-    if isinstance(node, nodes.TextElement):
-        return _inline(node)
-    if isinstance(node, nodes.bullet_list | nodes.enumerated_list):
-        return _list(node)
-    if isinstance(node, nodes.definition_list):
-        return _definitions(node)
-    if isinstance(node, nodes.field):
-        return f"{_text(node[0])}: {_lines(node[1])}".strip(": ")
-    if isinstance(node, nodes.table):
-        return _table(node)
-    if node.tagname in _ADMONITIONS:
-        return f"{node.tagname.capitalize()}: {_lines(node)}"
-    return _lines(node)
 
+    def _field(self, node: nodes.field) -> str:
+        return f"{self._text(node[0])}: {self._lines(node[1])}".strip(": ")
 
-def _lines(node: nodes.Node) -> str:
-    return "\n".join(text for text in map(_text, node.children) if text.strip())
+    def _lines(self, node: nodes.Node) -> str:
+        return "\n".join(text for text in map(self._text, node.children) if text.strip())
 
+    def _inline(self, node: nodes.Element) -> str:
+        """Running text, wrapped lines joined."""
+        parts: list[str] = []
+        self._gather(node, parts)
+        return unwrap("".join(parts))
 
-def _inline(node: nodes.Element) -> str:
-    """Running text; substitutions that are defined are put in, wrapped lines joined."""
-    definitions = node.document.substitution_defs if node.document is not None else {}
-    parts = []
-    for child in node.findall(lambda child: isinstance(child, nodes.Text | nodes.substitution_reference)):
-        if isinstance(child, nodes.substitution_reference):
-            known = definitions.get(child.get("refname", ""))
-            parts.append(known.astext() if known is not None else child.astext())
-        elif not isinstance(child.parent, nodes.substitution_reference | nodes.image | nodes.target):
-            parts.append(child.astext())
-    return unwrap("".join(parts))
+    def _gather(self, node: nodes.Element, parts: list[str]) -> None:
+        """Substitutions that are defined are put in, raised and lowered text is put on the line."""
+        for at, child in enumerate(node.children):
+            if isinstance(child, nodes.Text):
+                parts.append(child.astext())
+            elif isinstance(child, nodes.substitution_reference):
+                known = self._substitutions.get(child.get("refname", ""))
+                parts.append(known.astext() if known is not None else child.astext())
+            elif isinstance(child, nodes.superscript):
+                after = node.children[at + 1].astext() if at + 1 < len(node.children) else ""
+                parts[:] = ["".join(parts)]
+                parts.append(superscript(parts[0], child.astext(), after))
+            elif isinstance(child, nodes.subscript):
+                parts[:] = ["".join(parts)]
+                parts.append(subscript(parts[0], child.astext()))
+            elif isinstance(child, nodes.footnote_reference | nodes.citation_reference):
+                parts.append(self._note_mark(child, "".join(parts)))
+            elif isinstance(child, nodes.image):
+                parts.append(self._picture(child))
+            elif isinstance(child, nodes.Element) and not self._is_left_out(child):
+                self._gather(child, parts)
 
+    def _note_mark(self, node: nodes.Element, before: str) -> str:
+        label = node.astext() or node.get("refname", "")
+        if not label:
+            self._losses.add("note mark", "#" if node.get("auto") == 1 else "*")
+            return ""
+        return f"[{label}]" if not before or before[-1].isspace() else f" [{label}]"
 
-def _list(node: nodes.Element) -> str:
-    texts = [text for text in map(_lines, node.children) if text.strip()]
-    first = node.get("start", 1)
-    ordered = isinstance(node, nodes.enumerated_list)
-    return "\n".join(list_item(f"{n}. " if ordered else "- ", text) for n, text in enumerate(texts, first))
+    def _note(self, node: nodes.Element) -> str:
+        labels = [child.astext() for child in node.children if isinstance(child, nodes.label)] or node.get("names", [])
+        texts = [self._text(child) for child in node.children if not isinstance(child, nodes.label)]
+        text = "\n".join(text for text in texts if text.strip())
+        return f"[{labels[0]}] {text}" if labels else text
 
+    def _list(self, node: nodes.Element) -> str:
+        texts = [text for text in map(self._lines, node.children) if text.strip()]
+        first = node.get("start", 1)
+        ordered = isinstance(node, nodes.enumerated_list)
+        return "\n".join(list_item(f"{n}. " if ordered else "- ", text) for n, text in enumerate(texts, first))
 
-def _definitions(node: nodes.Element) -> str:
-    lines = []
-    for item in node.children:
-        terms = [_text(child) for child in item.children if not isinstance(child, nodes.definition)]
-        lines.append(" : ".join(terms))
-        lines.extend(list_item("  ", _lines(child)) for child in item.children if isinstance(child, nodes.definition))
-    return "\n".join(line for line in lines if line.strip())
+    def _definitions(self, node: nodes.Element) -> str:
+        lines = []
+        for item in node.children:
+            meanings = [child for child in item.children if isinstance(child, nodes.definition)]
+            terms = [self._text(child) for child in item.children if not isinstance(child, nodes.definition)]
+            lines.append(" : ".join(terms))
+            lines.extend(list_item("  ", self._lines(child)) for child in meanings)
+        return "\n".join(line for line in lines if line.strip())
 
-
-def _table(node: nodes.table) -> str:
-    titles = [_inline(child) for child in node.children if isinstance(child, nodes.title)]
-    rows = [[_lines(entry) for entry in row.children] for row in node.findall(nodes.row)]
-    return "\n".join(text for text in (*titles, table_rows(rows)) if text.strip())
+    def _table(self, node: nodes.table) -> str:
+        titles = [self._inline(child) for child in node.children if isinstance(child, nodes.title)]
+        rows = [[self._lines(entry) for entry in row.children] for row in node.findall(nodes.row)]
+        return "\n".join(text for text in (*titles, table_rows(rows)) if text.strip())
 
 
 def _lost_source(message: nodes.system_message) -> str:
     """Source that docutils refused and shows only in its error message, without its markup lines."""
-    if message.get("level", 0) < _ERROR:
-        return ""
     lines = "\n".join(node.astext() for node in message.findall(nodes.literal_block)).split("\n")
     lines = [_DIRECTIVE_LINE.sub("", line) for line in lines if not _RULE_LINE.match(line)]
     return "\n".join(line for line in lines if not _OPTION_LINE.match(line)).strip("\n")

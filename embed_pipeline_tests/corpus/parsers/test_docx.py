@@ -34,7 +34,7 @@ def test_golden_document():
     assert extracted.title == "Handbook"
     assert [(section.heading, section.level) for section in sections] == [("Merrin", 1), ("Limits", 2)]
     assert text == (
-        "Merrin\n\nLimits\n\nWind at the cradle.\n\n- first\n- second\n\nmachine | wind\nMerrin | 11 m/s\n\n"
+        "Merrin\n\nLimits\n\nWind at the cradle.\n\n- first\n1. second\n\nmachine | wind\nMerrin | 11 m/s\n\n"
         "After the table."
     )
 

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from embed_pipeline.corpus.parsers.blocks import join_blocks
 from embed_pipeline.corpus.parsers.rst import parse_rst
 
+CASE = Path(__file__).parent.parent / "cases" / "rst" / "guide.rst"
 GUIDE = """.. a comment
    of two lines
 
@@ -55,7 +58,7 @@ term
      - OA-SK1248-D
 
 .. image:: x.png
-   :alt: never
+   :alt: the drum from above
 
 .. toctree::
    :hidden:
@@ -83,7 +86,8 @@ def test_golden_guide():
         "Note: Mind this.\n\n"
         "Linux now\n\n"
         "Inside a tab.\n\n"
-        "Part | Number\nSkein | OA-SK1248-D"
+        "Part | Number\nSkein | OA-SK1248-D\n\n"
+        "the drum from above"
     )
 
 
@@ -112,3 +116,70 @@ def test_a_heading_inside_a_directive_is_kept():
     assert "Inner" in text
     assert "Body." in text
     assert "---" not in text
+
+
+def test_case_guide():
+    text, _ = join_blocks(parse_rst(CASE.read_bytes()).blocks)
+    assert "10^6 cells and H2O." in text
+    assert "footnote [1]." in text
+    assert "[1] The footnote text about seals." in text
+    for kept in (
+        "Close the valve first",
+        "電源 | power",
+        "一 | 二",
+        "Use winget.",
+        "E = m c^2",
+        "param host: name of the host",
+    ):
+        assert kept in text
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("10\\ :sup:`-3` m and m\\ :superscript:`2`", "10^-3 m and m^2"),
+        ("in 2019\\ :sup:`3` the 4\\ :sup:`th`", "in 2019 [3] the 4th"),
+        ("since 2019 [#seal]_.\n\n.. [#seal] Of rubber.", "since 2019 [seal].\n\n[seal] Of rubber."),
+        ("see [Fox2002]_\n\n.. [Fox2002] A book.", "see [Fox2002]\n\n[Fox2002] A book."),
+        ("an _`inline target` here", "an inline target here"),
+        ("press |go|\n\n.. |go| image:: x.png\n   :alt: the green button", "press the green button"),
+    ],
+)
+def test_marks_and_raised_text(source, text):
+    assert text_and_sections(source)[0] == text
+
+
+def test_what_is_left_out_is_told():
+    source = """.. who wrote this
+
+text [#]_
+
+.. image:: x.png
+   :alt: x.png
+
+.. include:: other.rst
+
+.. csv-table:: Limits
+   :file: limits.csv
+
+.. toctree::
+
+   one
+
+.. meta::
+   :description: How the pump is taken apart.
+
+.. highlight:: python
+
+.. [#] A note.
+"""
+    extracted = parse_rst(source.encode())
+    assert join_blocks(extracted.blocks)[0] == "text\n\nA note."
+    told = {loss.kind: " ".join(loss.examples) for loss in extracted.losses}
+    assert told["comment"] == "who wrote this"
+    assert told["picture"] == "x.png"
+    assert "other.rst" in told["unresolved"]
+    assert "limits.csv" in told["unresolved"]
+    assert told["navigation"] == "one"
+    assert told["front matter"] == "How the pump is taken apart."
+    assert told["note mark"] == "#"

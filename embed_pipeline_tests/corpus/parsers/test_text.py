@@ -1,6 +1,8 @@
 import pytest
 
 from embed_pipeline.corpus.parsers.blocks import UnreadableError, clean_text, join_blocks
+from embed_pipeline.corpus.parsers.markdown import parse_markdown
+from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline.corpus.parsers.text import decode, parse_text
 
 GERMAN = "Die Größe der Hülle beträgt zwölf Meter; ältere Geräte müssen überprüft werden. " * 20
@@ -39,3 +41,16 @@ def test_plain_text_stays_as_it_is():
 def test_clean_text():
     assert clean_text("e\u0301\u00a0x\x07\x00y\ufeff\u00adz\x0cq\u2028r\ud800") == "é xyz\nq\nr"
     assert clean_text("a\tb \n \n\n\n c ") == "a\tb\n\n c"
+
+
+@pytest.mark.parametrize("parse", [parse_text, parse_markdown, parse_rst])
+def test_ligatures_are_spelled_out_in_every_format(parse):
+    text, _ = join_blocks(parse("The eﬃcient ﬁlter lets the ﬂow oﬀ, ﬆill.".encode()).blocks)
+    assert text == "The efficient filter lets the flow off, still."
+
+
+@pytest.mark.parametrize(
+    ("printed", "typed"), [("ﻻ ﻟﻤﻀﺨﺔ", "لا لمضخة"), ("ﬓ", "մն"), ("ĳsvogel", "ijsvogel"), ("10⁶ ½ ª №", "10⁶ ½ ª №")]
+)
+def test_forms_of_letters_for_printing_become_the_letters(printed, typed):
+    assert clean_text(printed) == typed

@@ -1,0 +1,175 @@
+"""What of a Markdown file is not CommonMark: front matter, footnotes, comments, tags that are none."""
+
+import html
+import json
+import re
+import tomllib
+from datetime import date
+from functools import cache
+from typing import Any, NamedTuple
+
+import yaml
+from lxml.html import defs
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block.reference import reference
+
+from embed_pipeline.corpus.parsers.html_parts import names
+from embed_pipeline.corpus.parsers.losses import Losses
+
+_YAML = re.compile(r"\A\s*---[ \t]*\n(?P<inside>.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_TOML = re.compile(r"\A\s*\+\+\+[ \t]*\n(?P<inside>.*?)\n\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
+_JSON = re.compile(r"\A(?P<inside>\{[ \t]*\n.*?\n\})[ \t]*(?:\n|\Z)", re.DOTALL)
+_KNOWN = names(
+    "title date tags layout author authors description draft slug id weight categories keywords permalink url "
+    "lang sidebar_label sidebar_position hide_title toc toctree linktitle summary aliases category published "
+    "subtitle parent nav_order orphan myst jupytext kernelspec"
+)
+_SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!?]\s*$", re.DOTALL)
+_PROSE_WORDS = 4
+
+_MYST = re.compile(
+    r"^\s*(?:`{3,}|~{3,}|:{3,})\{[\w:+.-]+\}|\{[a-zA-Z][\w:+.-]*\}`|^\([\w .:/-]+\)=[ \t]*$", re.MULTILINE
+)
+_MDX = re.compile(r"^import\s[^\n]*\sfrom\s+['\"]", re.MULTILINE)
+_CLOSING = re.compile(r"</([A-Za-z][\w.:-]*)\s*>")
+_NOTE = re.compile(r"\[\^([^\]\s]+)\]:")
+_DEFINITION = re.compile(r"\[([^\]]+)\]:[ \t]*(\S*)[ \t]*(.*)")
+_ADDRESS = re.compile(r"[/.#:@?&=%]|^<")
+
+_ATTRIBUTE = r"\s+[A-Za-z_:@#][\w:.@-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\s\"'=<>`{}]+))?"
+_TAG = re.compile(rf"<(?P<end>/?)(?P<name>[A-Za-z][\w.:-]*)(?P<attributes>(?:{_ATTRIBUTE})*)\s*(?P<empty>/?)>")
+_BARE = re.compile(r"(?<![\w.@-])[A-Za-z_:@#][\w:.@-]*(?=\s|$)(?!\s*=)")
+_VALUED = re.compile(r"=\s*(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\s\"'=<>`{}]+)")
+_FOREIGN = re.compile(r"<(?:svg|math|script|style)\b", re.IGNORECASE)
+_ANY_TAG = re.compile(rf"<!--.*?(?:-->|\Z)|{_TAG.pattern}|<(?=[A-Za-z/])", re.DOTALL)
+_ELEMENTS = frozenset(defs.tags) | names(
+    "article aside audio bdi canvas data datalist details dialog embed figcaption figure footer header hgroup "
+    "main mark menu meter nav output picture progress rp rt ruby search section slot source summary template "
+    "time track video wbr"
+)
+_VOID = names("area base basefont col embed frame img input isindex link meta param source track")
+_ALONE = names("br hr wbr")
+_LEVELS = 500  # the parser leaves out without a word what is nested deeper
+_NO_END = names("p li dt dd tr td th rp rt")
+_SWITCHES = names(
+    "hidden open disabled checked controls autoplay loop muted required readonly selected multiple reversed "
+    "async defer nowrap noshade compact novalidate allowfullscreen default inert markdown"
+)
+
+
+class FrontMatter(NamedTuple):
+    """The values at the head of a file, and the text after them."""
+
+    values: dict[str, Any]
+    rest: str
+
+    @property
+    def title(self) -> str:
+        """As the values name it; may be empty."""
+        title = self.values.get("title")
+        return str(title) if isinstance(title, str | int | float | date) and not isinstance(title, bool) else ""
+
+    def tell(self, losses: Losses) -> None:
+        """Sentences among the values, which are not in the text."""
+        for key, value in self.values.items():
+            if key != "title" and isinstance(value, str) and len(value.split()) >= _PROSE_WORDS:
+                losses.add("front matter", value)
+
+
+def front_matter(text: str, losses: Losses) -> FrontMatter:
+    """YAML between dashes, TOML between pluses or JSON at the head of a file; a thematic break is none.
+
+    What is neither a thematic break nor readable is left out and told.
+    """
+    for pattern, load in ((_YAML, yaml.safe_load), (_TOML, tomllib.loads), (_JSON, json.loads)):
+        match = pattern.match(text)
+        if match is None:
+            continue
+        inside = match.group("inside")
+        try:
+            values = load(inside)
+        except (yaml.YAMLError, ValueError):
+            if pattern is _JSON or inside.startswith("\n") or not re.match(r"[\w-]+\s*[:=]", inside):
+                break
+            losses.add("front matter", inside)
+            return FrontMatter({}, text[match.end() :])
+        if values is None or (isinstance(values, dict) and _are_settings(values, inside)):
+            return FrontMatter(values or {}, text[match.end() :])
+        break
+    return FrontMatter({}, text)
+
+
+def _are_settings(values: dict[Any, Any], source: str) -> bool:
+    """Whether a mapping is one for the program that shows the file, not a note with a colon in it."""
+    keys = {str(key) for key in values}
+    if {key.lower() for key in keys} & _KNOWN:
+        return True
+    sentences = any(isinstance(value, str) and _SENTENCE.search(value) for value in values.values())
+    return not source.startswith("\n") and not (sentences and any(key[:1].isupper() or " " in key for key in keys))
+
+
+class Dialect:
+    """What of a file decides how its signs are to be read."""
+
+    def __init__(self, text: str) -> None:
+        self.is_myst = _MYST.search(text) is not None
+        self._is_mdx = _MDX.search(text) is not None
+        self._closed = frozenset(_CLOSING.findall(text))
+        self._closed_elements = frozenset(name.lower() for name in self._closed)
+
+    def is_markup(self, tag: str) -> bool:
+        """Whether what stands in angle brackets is a tag of HTML (or a component of MDX) and not text."""
+        match = _TAG.fullmatch(tag)
+        if match is None:
+            return tag.startswith(("<!", "<?"))
+        name, attributes = match.group("name"), match.group("attributes")
+        if self._is_mdx and name[0].isupper():
+            return name in self._closed or bool(match.group("empty"))
+        bare = set(_BARE.findall(_VALUED.sub("=", attributes)))
+        if name.lower() not in _ELEMENTS or any(
+            one.lower() not in _SWITCHES and not one.startswith("data-") for one in bare
+        ):
+            return False
+        if name.lower() in _VOID:
+            return bool(attributes)
+        known_end = name.lower() in _ALONE | _NO_END | self._closed_elements
+        return known_end or bool(match.group("end")) or bool(match.group("empty"))
+
+    def escaped(self, source: str) -> str:
+        """A piece of HTML in which what is no tag is text."""
+        if _FOREIGN.search(source):
+            return source
+        return _ANY_TAG.sub(self._escape, source)
+
+    def _escape(self, match: re.Match[str]) -> str:
+        tag = match.group()
+        return tag if tag.startswith("<!--") or self.is_markup(tag) else html.escape(tag, quote=False)
+
+
+@cache
+def parser() -> MarkdownIt:
+    """CommonMark with tables and strikethrough. Footnotes stay text, their labels are gathered in ``env["notes"]``;
+    so do definitions that lead nowhere. Comments that are written as definitions are gathered in ``env["comments"]``.
+    """
+    markdown = MarkdownIt("commonmark", {"maxNesting": _LEVELS}).enable(["table", "strikethrough"])
+    markdown.block.ruler.at("reference", _reference)
+    return markdown
+
+
+def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    note = _NOTE.match(line)
+    if note:
+        state.env.setdefault("notes", set()).add(note.group(1))
+        return False
+    definition = _DEFINITION.match(line)
+    if definition and definition.group(2) and not _ADDRESS.search(definition.group(2)):
+        used = state.src.lower().count(f"[{definition.group(1).lower()}]") > 1
+        if not used:
+            return False
+    if not reference(state, start, end, silent):
+        return False
+    if definition and (definition.group(1).startswith("//") or definition.group(2) == "#"):
+        state.env.setdefault("comments", []).append(definition.group(3).strip("\"'()"))
+    return True
