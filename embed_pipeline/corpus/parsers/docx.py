@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, one_line
+from embed_pipeline.corpus.parsers.docx_line import Item
 from embed_pipeline.corpus.parsers.docx_numbering import Numbering
 from embed_pipeline.corpus.parsers.docx_package import Package
-from embed_pipeline.corpus.parsers.docx_reader import Item, Reader
+from embed_pipeline.corpus.parsers.docx_reader import Reader
 from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles
 from embed_pipeline.corpus.parsers.html import parse_html
 from embed_pipeline.corpus.parsers.losses import Losses

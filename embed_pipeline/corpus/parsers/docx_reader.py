@@ -1,18 +1,16 @@
 """One walk through a Word document: paragraphs, lists, tables, text boxes, notes, formulas, and what was left out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Protocol
 
 from embed_pipeline.corpus.parsers.blocks import Block, one_line, table_rows
+from embed_pipeline.corpus.parsers.docx_line import Item, Line, form_value, raised
 from embed_pipeline.corpus.parsers.docx_numbering import Numbering
-from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles, is_on, value_of
+from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles, value_of
 from embed_pipeline.corpus.parsers.formula import linear
 from embed_pipeline.corpus.parsers.grid import repeated
 from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.pictures import alternative_text
-from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 from embed_pipeline.corpus.parsers.symbols import is_symbol_font, symbols
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -29,11 +27,6 @@ _DESCRIPTIONS = {"docPr": "descr", "shape": "alt", "textpath": "string"}
 _RELATIONSHIPS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _MOST_COLUMNS = 63  # of Word
 _NOTES = {f"{WORD}footnoteReference": "footnote", f"{WORD}endnoteReference": "endnote"}
-
-
-@dataclass(frozen=True)
-class Item(Block):
-    """An item of a list, with its number or dash."""
 
 
 class Parts(Protocol):
@@ -97,7 +90,7 @@ class Reader:
 
     def _paragraph(self, element: Any) -> Iterator[Block]:
         """A paragraph, heading or list item, then the text boxes anchored in it; no entries of a table of contents."""
-        line = _Line()
+        line = Line()
         self._inline(element, line)
         text = line.text()
         name = self._styles.name(element)
@@ -117,12 +110,12 @@ class Reader:
                 yield Item("  " * place[1] + " ".join(words))
         yield from line.after
 
-    def _inline(self, parent: Any, line: "_Line") -> None:
+    def _inline(self, parent: Any, line: Line) -> None:
         """Text of what stands in a paragraph."""
         for element in parent:
             tag = element.tag
             if tag == f"{WORD}t":
-                line.add(self._in_font(element.text or "", parent), _raised(parent))
+                line.add(self._in_font(element.text or "", parent), raised(parent))
             elif tag in _CHARACTERS:
                 line.add(_CHARACTERS[tag])
             elif tag == f"{WORD}sym":
@@ -139,7 +132,7 @@ class Reader:
                 base, reading = (_shown(element.find(WORD + name)) for name in ("rubyBase", "rt"))
                 line.add(f"{base}({reading})" if reading else base)
             elif tag == f"{WORD}fldChar":
-                line.add(_form_value(element))
+                line.add(form_value(element))
             elif not self._is_left_out(element):
                 self._inline(element, line)
 
@@ -170,7 +163,7 @@ class Reader:
                 self._losses.add("repeated", _shown(copy))
         return chosen
 
-    def _drawing(self, element: Any, line: "_Line") -> None:
+    def _drawing(self, element: Any, line: Line) -> None:
         """Text boxes as blocks of their own, a line for each paragraph and row; a picture by its alternative text."""
         for node in _outside_boxes(element):
             name = node.tag.rpartition("}")[2]
@@ -185,7 +178,7 @@ class Reader:
             if name in _DESCRIPTIONS:
                 line.follow(alternative_text(node.get(_DESCRIPTIONS[name], "")))
 
-    def _note(self, kind: str, element: Any, line: "_Line") -> None:
+    def _note(self, kind: str, element: Any, line: Line) -> None:
         note = self._parts.notes.pop((kind, element.get(f"{WORD}id", "")), None)
         if note is None:
             self._losses.add("unresolved", f"{kind} {element.get(f'{WORD}id', '')}")
@@ -238,45 +231,6 @@ class Reader:
         yield Block(table_rows(grid))
 
 
-class _Line:
-    """The text of a paragraph as it grows, and the blocks that follow it."""
-
-    def __init__(self) -> None:
-        self._pieces: list[tuple[str, str]] = []
-        self.after: list[Block] = []
-
-    def add(self, text: str, raised: str = "") -> None:
-        """A piece; ``raised`` is empty, superscript or subscript."""
-        if text:
-            self._pieces.append((raised, text))
-
-    def follow(self, text: str) -> None:
-        """A block of its own after the paragraph."""
-        if text.strip():
-            self.after.append(Block(text))
-
-    def text(self) -> str:
-        """All of it on the line."""
-        runs = [(raised, "".join(text for _, text in pieces)) for raised, pieces in groupby(self._pieces, key=_first)]
-        line = ""
-        for index, (raised, text) in enumerate(runs):
-            if raised == "superscript":
-                following = runs[index + 1][1] if index + 1 < len(runs) else ""
-                line += superscript(line[-40:], text, following)
-            else:
-                line += subscript(line[-40:], text) if raised == "subscript" else text
-        return line
-
-
-def _first(piece: tuple[str, str]) -> str:
-    return piece[0]
-
-
-def _raised(run: Any) -> str:
-    alignment = value_of(run, "rPr/vertAlign")
-    return alignment if alignment in ("superscript", "subscript") else ""
-
-
 def _shown(element: Any, *tags: str) -> str:
     """Words of an element as they stand."""
     if element is None:
@@ -300,20 +254,3 @@ def _own(parent: Any, tag: str, holder: str) -> list[Any]:
 
 def _cells(row: Any) -> list[Any]:
     return _own(row, "tc", "tr")
-
-
-def _form_value(field: Any) -> str:
-    """What an old form field shows that is not text of the document: a box, a choice."""
-    data = field.find(f"{WORD}ffData")
-    if data is None:
-        return ""
-    box = data.find(f"{WORD}checkBox")
-    if box is not None:
-        ticked = is_on(box, "checked") if value_of(box, "checked") is not None else is_on(box, "default")
-        return "☒" if ticked else "☐"
-    choices = data.find(f"{WORD}ddList")
-    if choices is None:
-        return ""
-    entries = [entry.get(f"{WORD}val", "") for entry in choices.iter(f"{WORD}listEntry")]
-    chosen = int(value_of(choices, "result") or value_of(choices, "default") or 0)
-    return entries[chosen] if chosen < len(entries) else ""

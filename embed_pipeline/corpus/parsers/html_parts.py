@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 
@@ -53,6 +54,7 @@ class Parts:
     def __init__(self, tree: Any, main_only: bool) -> None:
         self._tree = tree
         self._main_only = main_only
+        self._shown: dict[Any, set[tuple[str, str]]] = {}
 
     def left_out(self, element: Any) -> str:
         """Kind of :data:`~embed_pipeline.corpus.parsers.losses.DROPPED`; empty for content."""
@@ -95,8 +97,7 @@ class Parts:
             return self._main_only
         if element.tag == "template":
             return not {"shadowrootmode", "shadowroot"} & set(element.attrib)
-        unseen = "hidden" in element.attrib or _UNSEEN.search(element.get("style", ""))
-        return bool(unseen) and not self._can_be_opened(element)
+        return _is_unseen(element) and not self._can_be_opened(element)
 
     def _can_be_opened(self, element: Any) -> bool:
         """A tab, a folded part: by its role or name, by what points to it, by its neighbours."""
@@ -109,7 +110,17 @@ class Parts:
             return True
         if any(_OPENED.match(word) for word in named):
             return True
-        return self._is_pointed_to(element) or _follows_control(element) or _has_shown_twin(element)
+        return self._is_pointed_to(element) or _follows_control(element) or self._has_shown_twin(element)
+
+    def _has_shown_twin(self, element: Any) -> bool:
+        """A neighbour of the same kind is shown: one of several that a reader chooses from."""
+        parent = element.getparent()
+        if parent is None:
+            return False
+        if parent not in self._shown:
+            children = (child for child in parent.iterchildren("*") if not _is_unseen(child))
+            self._shown[parent] = {(child.tag, name) for child in children for name in class_names(child)}
+        return any((element.tag, name) in self._shown[parent] for name in class_names(element) - {"hidden", "hide"})
 
     def _is_pointed_to(self, element: Any) -> bool:
         """By a control or a link of the page, or by a script, which names an id or a class in quotes."""
@@ -196,7 +207,7 @@ def _is_second_formula(element: Any, classes: frozenset[str]) -> bool:
         return any(
             following.tag == "script" and FORMULA_SCRIPT.match(following.get("type", ""))
             for one in beside[:2]
-            for following in list(one.itersiblings())[:2]
+            for following in islice(one.itersiblings(), 2)
         )
     if element.get("aria-hidden") == "true" and not classes.isdisjoint({"katex-html", "mjx-math"}):
         return True
@@ -221,10 +232,5 @@ def _follows_control(element: Any) -> bool:
     )
 
 
-def _has_shown_twin(element: Any) -> bool:
-    """A neighbour of the same kind is shown: one of several that a reader chooses from."""
-    classes, parent = class_names(element) - {"hidden", "hide"}, element.getparent()
-    if parent is None or not classes:
-        return False
-    twins = (one for one in parent.iterchildren(element.tag) if class_names(one) & classes)
-    return any("hidden" not in one.attrib and not _UNSEEN.search(one.get("style", "")) for one in twins)
+def _is_unseen(element: Any) -> bool:
+    return "hidden" in element.attrib or _UNSEEN.search(element.get("style", "")) is not None
