@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from embed_pipeline.settings.addresses import is_address, names_only_a_place
+from embed_pipeline.settings.addresses import is_address, names_only_a_place, refuse_address
 from embed_pipeline.settings.sdg import KEY_VARIABLE
 from embed_pipeline.settings.section import Section, added, formerly_keyed, runtime
 
@@ -141,10 +141,19 @@ class FinetuneSettings(Section):
         with_section=False,
     )
 
+    @field_validator("reranker_model")
+    @classmethod
+    def _names_a_model(cls, name: str | None) -> str | None:
+        if name is not None:
+            refuse_address(name)
+        return name
+
     @field_validator("teacher")
     @classmethod
     def _names_only_a_place(cls, name: str | None) -> str | None:
-        if name is not None and is_address(name) and not names_only_a_place(name):
+        if name is not None and not is_address(name):
+            refuse_address(name)
+        elif name is not None and not names_only_a_place(name):
             raise ValueError(
                 "the address of a teacher holds a host, and no user name, password or query; its key comes from the "
                 "environment variable that teacher_key_env names"
