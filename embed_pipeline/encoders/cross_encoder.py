@@ -24,6 +24,8 @@ def is_cross_encoder(folder: Path) -> bool:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return False
+    if not isinstance(config, dict):
+        return False
     return any(str(name).endswith(HEAD) for name in config.get("architectures") or [])
 
 

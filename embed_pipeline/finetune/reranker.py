@@ -22,7 +22,7 @@ from embed_pipeline.finetune.environment import explained_failures, quiet_transf
 from embed_pipeline.finetune.in_process import attention_for
 from embed_pipeline.finetune.reranker_model import SETTING, load_reranker, max_length, reranker_base, write_reranker
 from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists, ranked_lists
-from embed_pipeline.finetune.reranker_trainer import Hooks, build_trainer, training_arguments
+from embed_pipeline.finetune.reranker_trainer import ALONE_KEY, WEIGHT_KEY, Hooks, build_trainer, training_arguments
 from embed_pipeline.progress import say, task
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -42,10 +42,12 @@ class RerankerReport:
         max_length: tokens of a pair.
         steps: optimizer steps made; best_step: of the checkpoint that was kept.
         first_stage_validation: nDCG@10 of the validation questions as a first search found them; None without any.
-        best_validation: the same in the order of the checkpoint that was kept.
+        best_validation: the same in the order of the checkpoint that was kept, blended with the search.
+        alone: the same in the order of that checkpoint alone.
+        weight: of the reranker in the blend, 0: it is of no use beside the search; None without validation.
         final_loss: loss of the last step.
         log: per step: step, epoch, loss, learning_rate, grad_norm.
-        validations: (step, nDCG@10), the first search as step 0.
+        validations: (step, nDCG@10 of the blend), the first search as step 0.
     """
 
     questions: int
@@ -55,6 +57,8 @@ class RerankerReport:
     best_step: int
     first_stage_validation: float | None
     best_validation: float | None
+    alone: float | None
+    weight: float | None
     final_loss: float
     log: list[dict[str, float]]
     validations: list[tuple[int, float]]
@@ -108,7 +112,8 @@ def train_reranker(
 
     Args:
         rows: questions with positive and hard negatives.
-        validation: picks the checkpoint by nDCG@10; without it the last one is kept.
+        validation: picks the checkpoint, and its weight beside the search, by nDCG@10 of the blend; without it the
+            last one is kept.
         base_model: folder of the bi-encoder, trained from where ``finetune.reranker_model`` names nothing else.
         output: becomes a sentence-transformers CrossEncoder folder with README.md and reranker_log.json.
         work: checkpoints; a killed training called again with the same inputs and folder goes on from there.
@@ -131,7 +136,7 @@ def train_reranker(
     checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
         report = _report(_train(job, checkpoints, training_device(device)), job)
-        write_reranker(base, checkpoints.path(report.best_step), output, longest)
+        write_reranker(base, checkpoints.path(report.best_step), output, longest, report.weight)
     _tell(report)
     report.save(output / LOG_FILE)
     return report
@@ -160,6 +165,7 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
     log = [{name: float(f"{entry[name]:.6g}") for name in _NAMES} for entry in history if "loss" in entry]
     steps = int(log[-1]["step"])
     best = best_step(measured) or steps
+    kept = next((entry for entry in history if entry["step"] == best and WEIGHT_KEY in entry), {})
     return RerankerReport(
         questions=len(job.lists.questions),
         pairs=job.lists.pairs,
@@ -168,6 +174,8 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
         best_step=best,
         first_stage_validation=values.get(0),
         best_validation=values.get(best),
+        alone=kept.get(ALONE_KEY),
+        weight=kept.get(WEIGHT_KEY),
         final_loss=log[-1]["loss"],
         log=log,
         validations=measured,
@@ -175,12 +183,13 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
 
 
 def _tell(report: RerankerReport) -> None:
-    before, after = report.first_stage_validation, report.best_validation
-    if before is not None and after is not None and after < before:
+    before, alone = report.first_stage_validation, report.alone
+    if report.weight == 0 and before is not None and alone is not None and alone < before:
         say(
-            f"The reranker orders the validation questions worse than the search before it (nDCG@10 {after:.4f} "
-            f"against {before:.4f}). A new head needs many more pairs than a model tuned from a cross-encoder: name "
-            "one as finetune.reranker_model, or train on more questions or for more finetune.reranker_epochs."
+            f"The reranker does harm: it orders the validation questions worse than the search before it (nDCG@10 "
+            f"{alone:.4f} against {before:.4f}), and no blend of both is better than the "
+            "search alone. Keep the search. A new head needs many more pairs than a model tuned from a cross-encoder: "
+            "name one as finetune.reranker_model, or train on more questions or for more finetune.reranker_epochs."
         )
 
 

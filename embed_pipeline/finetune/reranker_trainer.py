@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 READ_AT_ONCE = 32
 """Pairs that go through the model together."""
+ALONE_KEY, WEIGHT_KEY = "validation_alone", "validation_weight"
+"""In a trainer's history, beside the blend's nDCG@10: that of the reranker alone, and its weight in the blend."""
 WARM_UP = 0.1
 """Share of the steps until the learning rate is at its peak."""
 
@@ -44,8 +46,9 @@ class Hooks:
     def measure(self, model: "CrossEncoder", state: Any) -> None:
         """Validate and put the result into the trainer's history, which every checkpoint carries along."""
         if self.validation is not None:
-            value = self.validation.ndcg(_scorer(model))
-            state.log_history.append({"step": state.global_step, VALIDATION_KEY: value})
+            found = self.validation.measured(_scorer(model))
+            entry = {VALIDATION_KEY: found.blended, ALONE_KEY: found.alone, WEIGHT_KEY: found.weight}
+            state.log_history.append({"step": state.global_step, **entry})
 
     def measure_first_stage(self, state: Any) -> None:
         """The order as it was found is step 0."""

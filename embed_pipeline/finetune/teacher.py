@@ -34,7 +34,7 @@ from embed_pipeline.finetune.teacher_endpoint import SETTING, EndpointTeacher
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT
 from embed_pipeline.retrieval.search import top_k
-from embed_pipeline.settings import EncoderSettings, FinetuneSettings
+from embed_pipeline.settings import Bm25Settings, EncoderSettings, FinetuneSettings
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.settings.finetune import HYBRID
 
@@ -167,6 +167,7 @@ def load_teacher(
     work: Path,
     device: str,
     cache: Path | None = None,
+    bm25: Bm25Settings | None = None,
 ) -> Teacher | None:
     """The teacher with everything scored or encoded; None where nothing is distilled.
 
@@ -174,6 +175,7 @@ def load_teacher(
         spec: of the base model.
         work: what models compute is kept here.
         cache: what an endpoint answers is kept here; in ``work`` when not given.
+        bm25: how words are compared; the defaults when not given.
 
     Raises:
         ModelAccessError: a model cannot be loaded.
@@ -194,7 +196,7 @@ def load_teacher(
     vectors = encoder.encode(passages, "passage")
     questions = encoder.encode([row.question for row in rows], "query")
     if name == HYBRID:
-        lexical = LexicalScores(rows, settings.hard_negatives)
+        lexical = LexicalScores(rows, settings.hard_negatives, bm25)
         return HybridTeacher(rows, lexical, questions, passages, vectors, settings.temperature)
     return VectorTeacher(questions, passages, vectors, settings.temperature)
 
