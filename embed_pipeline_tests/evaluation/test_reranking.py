@@ -158,15 +158,15 @@ def test_a_blend_with_the_search_is_measured_where_validation_gave_the_reranker_
 
 
 @pytest.mark.parametrize(
-    ("scorer", "verdict", "said"),
+    ("scorer", "weight", "verdict", "said"),
     [
-        (knows, "helps", "The reranker makes BM25 and the tuned model fused by scores significantly better (+"),
-        (wrong, "harms", "The reranker does harm: keep BM25 and the tuned model fused by scores (-"),
-        (lambda pairs: np.zeros(len(pairs)), "no_gain", "does not make it significantly better: keep BM25"),
+        (knows, None, "helps", "The reranker makes BM25 and the tuned model fused by scores significantly better (+"),
+        (wrong, 0.0, "harms", "The reranker does harm: keep BM25 and the tuned model fused by scores (-"),
+        (lambda pairs: np.zeros(len(pairs)), 0.3, "no_gain", "does not make it significantly better: keep BM25"),
     ],
 )
-def test_it_is_said_plainly_whether_to_use_it(known, scorer, verdict, said):
-    found = evaluated(known, scorer)
+def test_it_is_said_plainly_whether_to_use_it(known, scorer, weight, verdict, said):
+    found = evaluate_reranked([SET], known, {RERANKED: scorer}, COSTS, SETTINGS, weight)
     assert found.summary["verdict"] == verdict
     assert said in found.summary["sentence"]
 
