@@ -1,14 +1,14 @@
 """The reranker as a model: loaded to be trained, written as an open CrossEncoder folder with a card."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoders.base_model import find_base_model, hub_id, is_decoder, read_config
-from embed_pipeline.encoders.cross_encoder import is_cross_encoder
+from embed_pipeline.encoders.cross_encoder import check_outputs, is_cross_encoder
 from embed_pipeline.encoders.families import NATIVE
 from embed_pipeline.encoders.model_facts import CARD_FILE, max_tokens, own_card
 from embed_pipeline.errors import ModelAccessError, SettingsError, TrainingError
@@ -44,18 +44,9 @@ def reranker_base(base_model: Path, settings: FinetuneSettings) -> Path:
             f"{which} is a decoder, which gets no head as a reranker here. Set {SETTING} to a cross-encoder or to an "
             "encoder, for example cross-encoder/ms-marco-MiniLM-L6-v2."
         )
-    if is_cross_encoder(folder) and (outputs := _outputs(config)) != 1:
-        raise ModelAccessError(
-            f"{SETTING} {named or folder.name} has {outputs} outputs; a cross-encoder with one relevance score is "
-            "needed."
-        )
+    if is_cross_encoder(folder):
+        check_outputs(folder, f"{SETTING} {named or folder.name}")
     return folder
-
-
-def _outputs(config: Mapping[str, Any]) -> int:
-    """Of a classifier; transformers' default is two."""
-    names = config.get("id2label")
-    return len(names) if isinstance(names, Mapping) else int(config.get("num_labels") or 2)
 
 
 def check_reranker(base_model: Path, settings: FinetuneSettings) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from embed_pipeline.encoders.base_model import ModelFolder, base_encoder_spec, find_base_model
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.encoders.cross_encoder import CrossEncoderModel, is_cross_encoder
+from embed_pipeline.encoders.cross_encoder import CrossEncoderModel, check_outputs, is_cross_encoder
 from embed_pipeline.encoders.pair_scores import Pair, PairScores, Scorer
 from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Vectors
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
@@ -143,7 +143,7 @@ def teacher_version(settings: FinetuneSettings) -> str | None:
     """Content hash of the teacher, or hash of an endpoint's address; None where nothing is distilled.
 
     Raises:
-        ModelAccessError: it cannot be found.
+        ModelAccessError: it cannot be found, or is a cross-encoder with more than one output.
         SettingsError: a cross-encoder beside a contrastive objective, without negatives that it could tell apart.
     """
     name = settings.teacher
@@ -152,6 +152,8 @@ def teacher_version(settings: FinetuneSettings) -> str | None:
     if is_address(name):
         return sha256_json(["embeddings", name])
     found = _model(settings)
+    if is_cross_encoder(found.path):
+        check_outputs(found.path, f"{SETTING} {name}")
     if settings.distillation_weight and settings.hard_negatives == 0 and is_cross_encoder(found.path):
         raise SettingsError(
             f"{SETTING} {name} is a cross-encoder, which is asked about a question's own negatives alone, and "

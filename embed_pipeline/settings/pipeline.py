@@ -75,6 +75,8 @@ class Settings(Section):
                 f"prep.imported_weight is {self.prep.imported_weight}, but sdg.import_from names no questions that "
                 "could count so often; set it, or leave the weight out"
             )
+        if self.finetune.validate_on == "hybrid" and self.prep.validation_ratio == 0:
+            raise ValueError("finetune.validate_on is hybrid, but prep.validation_ratio is 0: nothing is validated on")
         wanted, mined = self.finetune.reranker_negatives, self.prep.hard_negatives
         if self.finetune.reranker and wanted > mined:
             raise ValueError(

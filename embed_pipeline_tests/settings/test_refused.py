@@ -87,6 +87,12 @@ def test_a_weight_of_imported_questions_needs_some(tmp_path):
     assert "prep.imported_weight" in refusal("variants={one: {prep.imported_weight: 3}}")
 
 
+def test_what_is_validated_on_needs_validation_questions():
+    none = ("prep.validation_ratio=0", "prep.train_ratio=0.9")
+    assert "prep.validation_ratio is 0" in refusal("finetune.validate_on=hybrid", *none)
+    load_settings(None, None, none, {})
+
+
 @pytest.mark.parametrize(
     ("given", "mined"),
     [(["finetune.reranker_negatives=6"], 5), (["prep.hard_negatives=3"], 3), (["prep.hard_negatives=0"], 0)],
