@@ -22,7 +22,14 @@ from embed_pipeline.finetune.environment import explained_failures, quiet_transf
 from embed_pipeline.finetune.in_process import attention_for
 from embed_pipeline.finetune.reranker_model import SETTING, load_reranker, max_length, reranker_base, write_reranker
 from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists, ranked_lists
-from embed_pipeline.finetune.reranker_trainer import ALONE_KEY, WEIGHT_KEY, Hooks, build_trainer, training_arguments
+from embed_pipeline.finetune.reranker_trainer import (
+    ALONE_KEY,
+    WEIGHT_KEY,
+    Hooks,
+    build_trainer,
+    learning_rate,
+    training_arguments,
+)
 from embed_pipeline.progress import say, task
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -93,7 +100,13 @@ class _Job:
     def inputs(self) -> str:
         """Hash of everything the trained weights depend on."""
         chosen = self.settings
-        how = [chosen.seed, chosen.reranker_learning_rate, chosen.weight_decay, chosen.max_grad_norm, chosen.precision]
+        how = [
+            chosen.seed,
+            learning_rate(self.base, chosen),
+            chosen.weight_decay,
+            chosen.max_grad_norm,
+            chosen.precision,
+        ]
         base = find_base_model(str(self.base), setting=SETTING).content_sha256
         validation = None if self.validation is None else asdict(self.validation)
         return sha256_json([asdict(self.lists), validation, base, self.longest, self.sampler.size, self.steps, *how])
@@ -153,7 +166,8 @@ def _train(job: _Job, checkpoints: Checkpoints, device: str) -> list[dict[str, A
     with task("train the reranker", job.steps) as progress:
         model = load_reranker(job.base, device, job.longest, attention_for(job.settings, device))
         hooks = Hooks(job.validation, checkpoints, job.measured_at, progress, job.sampler)
-        arguments = training_arguments(job.settings, checkpoints.folder, job.sampler.size, job.steps, device)
+        rate = learning_rate(job.base, job.settings)
+        arguments = training_arguments(job.settings, checkpoints.folder, job.sampler.size, job.steps, device, rate)
         trainer = build_trainer(model, arguments, job.lists, hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)

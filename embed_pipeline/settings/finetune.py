@@ -129,7 +129,12 @@ class FinetuneSettings(Section):
     reranker_epochs: int = added(1, "Passes over the questions.", ge=1, with_section=False)
     reranker_max_steps: int | None = added(None, "Stop after this many steps.", ge=1, with_section=False)
     reranker_batch_size: int = added(8, "Questions per step, each with its passages.", ge=1, with_section=False)
-    reranker_learning_rate: float = added(5e-5, "Peak of AdamW's learning rate.", gt=0, with_section=False)
+    reranker_learning_rate: float | None = added(
+        None,
+        "Peak of AdamW's learning rate; null: 5e-5 from a cross-encoder, 3e-4 with a new head.",
+        gt=0,
+        with_section=False,
+    )
     reranker_negatives: int = added(
         4, "Mined negatives per question; prep.hard_negatives says how many there are.", ge=1, with_section=False
     )

@@ -21,6 +21,7 @@ from embed_pipeline.finetune.checkpoints import Checkpoints
 from embed_pipeline.finetune.reranker import RerankerReport, train_reranker
 from embed_pipeline.finetune.reranker_model import max_length, reranker_base
 from embed_pipeline.finetune.reranker_pairs import VALIDATION_DEPTH, FirstStage, first_stage, ranked_lists
+from embed_pipeline.finetune.reranker_trainer import learning_rate
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -269,6 +270,14 @@ def test_how_long_a_pair_may_be(tmp_path):
     (base / "config.json").write_text(json.dumps(config | {"model_type": "xlm-roberta"}))
     assert max_length(base, FinetuneSettings()) == 62
     assert reranker_base(base, FinetuneSettings()) == base
+
+
+def test_a_new_head_learns_faster_than_one_that_is_trained(tmp_path):
+    base, cross = Path(tiny_model(tmp_path / "base").model), Path(tiny_cross_encoder(tmp_path / "cross"))
+    assert [learning_rate(one, FinetuneSettings()) for one in (base, cross)] == [3e-4, 5e-5]
+    assert {learning_rate(one, FinetuneSettings(reranker_learning_rate=1e-5)) for one in (base, cross)} == {1e-5}
+    report = trained(tmp_path / "run", SETTINGS.model_copy(update={"reranker_learning_rate": None}))
+    assert max(entry["learning_rate"] for entry in report.log) == pytest.approx(3e-4)
 
 
 def test_a_loss_that_is_no_number_stops_it(tmp_path):
