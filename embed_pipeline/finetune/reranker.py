@@ -17,7 +17,7 @@ from embed_pipeline.encoders.base_model import find_base_model
 from embed_pipeline.errors import ArtifactError, TrainingError
 from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
-from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, history_of, step_of, validations
+from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, history_of, step_of, validations
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers, training_device
 from embed_pipeline.finetune.in_process import attention_for
 from embed_pipeline.finetune.reranker_model import SETTING, load_reranker, max_length, reranker_base, write_reranker
@@ -178,8 +178,8 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
     values = dict(measured)
     log = [{name: float(f"{entry[name]:.6g}") for name in _NAMES} for entry in history if "loss" in entry]
     steps = int(log[-1]["step"])
-    best = best_step(measured) or steps
-    kept = next((entry for entry in history if entry["step"] == best and WEIGHT_KEY in entry), {})
+    kept = _kept(history)
+    best = int(kept["step"]) if kept else steps
     return RerankerReport(
         questions=len(job.lists.questions),
         pairs=job.lists.pairs,
@@ -194,6 +194,15 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
         log=log,
         validations=measured,
     )
+
+
+def _kept(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The validation of the best blend, of equals that of the best reranker alone, then the earliest; empty: none.
+
+    Its checkpoint is there: the two newest are, and the earliest of the best blends.
+    """
+    found = [entry for entry in history if WEIGHT_KEY in entry]
+    return max(found, key=lambda one: (one[VALIDATION_KEY], one[ALONE_KEY], -one["step"]), default={})
 
 
 def _tell(report: RerankerReport) -> None:

@@ -17,11 +17,11 @@ from sentence_transformers import CrossEncoder
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.errors import ModelAccessError, SettingsError, TrainingError
 from embed_pipeline.files import hash_tree
-from embed_pipeline.finetune.checkpoints import Checkpoints
-from embed_pipeline.finetune.reranker import RerankerReport, train_reranker
+from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
+from embed_pipeline.finetune.reranker import RerankerReport, _kept, train_reranker
 from embed_pipeline.finetune.reranker_model import max_length, reranker_base
 from embed_pipeline.finetune.reranker_pairs import VALIDATION_DEPTH, FirstStage, first_stage, ranked_lists
-from embed_pipeline.finetune.reranker_trainer import learning_rate
+from embed_pipeline.finetune.reranker_trainer import ALONE_KEY, WEIGHT_KEY, learning_rate
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -186,6 +186,17 @@ def test_a_blend_is_never_worse_on_validation_than_the_search_or_the_reranker(se
     found = held.measured(lambda pairs: scores)
     assert found.blended >= max(found.alone, held.ndcg())
     assert (found.weight == 0) == (found.blended == held.ndcg())
+
+
+def test_of_equal_blends_the_better_reranker_is_kept():
+    entries = [(0, 0.9, None, None), (13, 0.9, 0.2, 0.0), (27, 0.9, 0.4, 0.0), (40, 0.9, 0.3, 0.0)]
+    history = [
+        {"step": step, VALIDATION_KEY: blend} | ({} if weight is None else {ALONE_KEY: alone, WEIGHT_KEY: weight})
+        for step, blend, alone, weight in entries
+    ]
+    assert _kept(history)["step"] == 27
+    assert _kept([*history, {"step": 50, VALIDATION_KEY: 0.95, ALONE_KEY: 0.1, WEIGHT_KEY: 0.1}])["step"] == 50
+    assert _kept(history[:1]) == {}
 
 
 def test_two_halves_are_better_blended():
