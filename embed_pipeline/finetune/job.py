@@ -8,7 +8,6 @@ from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ArtifactError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler, fit_batch_size, row_keys
-from embed_pipeline.finetune.lexical import looks_at_words
 from embed_pipeline.finetune.teacher import teacher_version
 from embed_pipeline.finetune.validation import POOL_DEPTH
 from embed_pipeline.progress import say
@@ -49,7 +48,7 @@ class TrainingJob:
         rows = [asdict(row) for row in self.rows]
         settings = {name: value for name, value in keyed(self.settings).items() if name != "processes"}
         how = [settings, teacher_version(self.settings), self.processes, POOL_DEPTH]
-        how += [self.bm25.model_dump(mode="json")] if looks_at_words(self.settings) else []
+        how += [self.bm25.model_dump(mode="json")] if self.settings.looks_at_words else []
         return sha256_json([rows, validation, self.spec.version(), *how])
 
 

@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.retrieval.word_index import word_index
-from embed_pipeline.settings import Bm25Settings, FinetuneSettings
-from embed_pipeline.settings.finetune import HYBRID
-
-
-def looks_at_words(settings: FinetuneSettings) -> bool:
-    """Whether a training looks at what BM25 finds, so that ``eval.bm25`` can change it."""
-    return bool(settings.lexical_share) or settings.teacher == HYBRID or settings.validate_on == "hybrid"
+from embed_pipeline.settings import Bm25Settings
 
 
 class LexicalScores:

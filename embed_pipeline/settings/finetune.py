@@ -146,6 +146,11 @@ class FinetuneSettings(Section):
         with_section=False,
     )
 
+    @property
+    def looks_at_words(self) -> bool:
+        """Whether the training looks at what BM25 finds, so that ``eval.bm25`` can change it."""
+        return bool(self.lexical_share) or self.teacher == HYBRID or self.validate_on == "hybrid"
+
     @field_validator("reranker_model")
     @classmethod
     def _names_a_model(cls, name: str | None) -> str | None:

@@ -15,12 +15,10 @@ def training_external(settings: Settings) -> dict[str, Version]:
 
     How words are compared counts where the training looks at BM25, and nowhere else.
     """
-    from embed_pipeline.finetune.lexical import looks_at_words
-
     found: dict[str, Version] = {"base_model": lambda _: _model_to_train(settings)}
     if settings.finetune.teacher is not None:
         found["teacher"] = lambda _: _teacher(settings)
-    if looks_at_words(settings.finetune):
+    if settings.finetune.looks_at_words:
         found["bm25"] = lambda _: sha256_json(settings.eval.bm25.model_dump(mode="json"))
     return found
 
