@@ -15,7 +15,6 @@ from embed_pipeline.stages.inputs import (
     development_set,
     evaluated_external,
     evaluated_sets,
-    offline_questions,
 )
 from embed_pipeline.store.artifacts import Artifact
 
@@ -85,7 +84,7 @@ def _model_version(name: str) -> str:
     kinds=("pytorch", "huggingface"),
     alternative=True,
 )
-def reranker(run: StageRun, training_set: Artifact, qa_pairs: Artifact) -> None:
+def reranker(run: StageRun, training_set: Artifact) -> None:
     """A cross-encoder tuned on the training questions and their mined negatives; validation picked the checkpoint.
 
     And how much its score should weigh beside that of the search; 0: it is of no use there.
@@ -95,7 +94,7 @@ def reranker(run: StageRun, training_set: Artifact, qa_pairs: Artifact) -> None:
 
     report = train_reranker(
         read_training_rows(training_set.path),
-        _validation(run, training_set, qa_pairs),
+        _validation(run, training_set),
         Path(run.base_encoder().spec.model),
         run.settings.finetune,
         run.folder,
@@ -119,26 +118,23 @@ def reranker(run: StageRun, training_set: Artifact, qa_pairs: Artifact) -> None:
     run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")
 
 
-def _validation(run: StageRun, training_set: Artifact, qa_pairs: Artifact) -> "FirstStage | None":
+def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
     """The validation questions with what BM25 and the base model, fused, find for them.
 
-    Those of the offline generator are reworded as the benchmark's are: in the words of their passages BM25 would answer
-    nearly all of them, and no reranker could be of use.
+    As they were written, which BM25 answers well, so that the reranker gets its weight only where it is of use beside
+    that: reworded as the benchmark's are, they gave it twice the weight that questions of people bear.
     """
-    from embed_pipeline.evaluation.lexical import answered_by_words, found_by_words
+    from embed_pipeline.evaluation.lexical import found_by_words
     from embed_pipeline.evaluation.retrieve import dense_run
     from embed_pipeline.evaluation.systems import DEPTH
     from embed_pipeline.finetune.reranker_pairs import first_stage
     from embed_pipeline.formats.beir import read_retrieval_set
-    from embed_pipeline.prep.rewording import reworded
     from embed_pipeline.retrieval.fusion import convex
 
     folder = training_set.path / "validation"
     if not folder.is_dir():
         return None
     held = read_retrieval_set(folder, "validation", "validation", kind="validation")
-    written = offline_questions(qa_pairs.frame())
-    held = reworded(held, written, run.base_encoder(), answered_by_words(held.passages))
     sparse = found_by_words(held, run.settings.eval, DEPTH)
     found = convex(sparse, dense_run(held, run.base_encoder(), DEPTH), DEPTH)
     return first_stage(held, found, run.settings.finetune.seed)
