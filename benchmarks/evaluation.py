@@ -107,7 +107,7 @@ def now() -> np.ndarray:
 
 
 def bm25(folder: Path) -> list[dict[str, object]]:
-    from embed_pipeline.evaluation.lexical import word_index
+    from embed_pipeline.retrieval.word_index import word_index
     from embed_pipeline.settings import Bm25Settings
 
     test_set, rows = read_set(folder)

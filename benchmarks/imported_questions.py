@@ -111,7 +111,7 @@ def trained(
     corpus, began = notebook.Corpus(one.frame("documents"), one.frame("passages"), pl.DataFrame()), time.monotonic()
     encoder = base_encoder(settings, one.home)
     names = sorted(asked.pool, key=lambda query: place(f"{seed}/{query}"))[:count]
-    changed: dict[str, Any] = {"also_generate": not alone}
+    changed: dict[str, Any] = {"also_generate": not alone, "import_from": None}
     with tempfile.TemporaryDirectory() as scratch:
         if names:
             changed["import_from"] = write_import(asked, names, one.gold, Path(scratch))
@@ -163,7 +163,9 @@ def kept(file: Path, make: Any) -> dict[str, Any]:
 
 def rows_of(one: Collection, chosen: argparse.Namespace) -> Iterator[str]:
     """The lines of a collection's table, each as soon as it is known."""
-    settings = load_settings(None, "cpu", [*chosen.overrides, *FIXED, f"eval.gold={one.gold}"])
+    settings = load_settings(
+        None, "cpu", [*chosen.overrides, *FIXED, f"eval.gold={one.gold}", f"sdg.import_from={one.gold}"]
+    )
     asked = divide(one.people, chosen.test_share)
     if not asked.test.queries or not asked.pool:
         raise SystemExit(

@@ -38,7 +38,6 @@ from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC, compare
-from embed_pipeline.evaluation.lexical import word_index
 from embed_pipeline.evaluation.metrics import QueryScores, score_run
 from embed_pipeline.evaluation.retrieve import SetVectors, bm25_run, encode_set, nearest
 from embed_pipeline.files import write_json
@@ -52,6 +51,7 @@ from embed_pipeline.prep.naming import named
 from embed_pipeline.prep.training_set import unroll
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.retrieval.fusion import Run, convex
+from embed_pipeline.retrieval.word_index import word_index
 from embed_pipeline.settings import EncoderSettings, EvalSettings, FinetuneSettings, PrepSettings
 from embed_pipeline.stages.inputs import offline_questions
 

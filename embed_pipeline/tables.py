@@ -355,7 +355,9 @@ class RerankerMetrics(dy.Schema):
     """BM25, the model, both fused, and the hybrid with the reranker, on every test set, with what a query costs."""
 
     test_set = _text("The test set.", primary_key=True)
-    system = _text("bm25, base, tuned, convex, convex_tuned, reranked, reranked_untrained.", primary_key=True)
+    system = _text(
+        "bm25, base, tuned, convex, convex_tuned, reranked, reranked_blended, reranked_untrained.", primary_key=True
+    )
     ndcg_at_10 = dy.Float64(nullable=False, min=0, max=1, description="Mean over the queries.")
     recall_at_10 = dy.Float64(nullable=False, min=0, max=1, description="The same.")
     mrr_at_10 = dy.Float64(nullable=False, min=0, max=1, description="The same.")

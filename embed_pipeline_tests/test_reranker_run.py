@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sentence_transformers import CrossEncoder
 
-from embed_pipeline.evaluation.reranking import BEFORE
+from embed_pipeline.evaluation.reranking import BEFORE, BLENDED, RERANKED, UNTRAINED
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline_tests.finetune.build import tiny_cross_encoder
 from embed_pipeline_tests.test_pipeline import User
@@ -35,7 +35,7 @@ def test_nothing_else_is_computed_anew(user):
     outcomes = {row["asset"]: row["outcome"] for row in user.report["assets"]}
     assert (outcomes.pop("reranker"), outcomes.pop("reranker_metrics")) == ("computed", "computed")
     assert set(outcomes.values()) == {"reused"}
-    assert {"checkpoint", "metrics"} <= set(outcomes)
+    assert "checkpoint" in outcomes
     assert user.report["reranker"]["sentence"].startswith("On the generated questions the best is ")
 
 
@@ -44,13 +44,14 @@ def test_the_sentence_is_printed_whether_computed_or_known(user):
     again = user.run("run", *ON, *TO)
     assert again.returncode == 0, again.stderr
     assert sentence in again.stdout
-    assert "verdict" in again.stdout
     shown = user.run("show", "reranker_metrics")
     assert sentence in shown.stdout
     assert "ms a query" in shown.stdout
     told = json.loads(user.run("show", "reranker_metrics", "--json").stdout)
     assert told["sentence"] == sentence
-    assert {row["system"] for row in told["systems"]} == {*BEFORE, "reranked"}
+    assert {row["system"] for row in told["systems"]} - {BLENDED} == {*BEFORE, RERANKED}
+    assert told["verdict"] in ("helps", "no_gain", "harms")
+    assert 0 <= told["weight"] <= 1
 
 
 def test_what_was_measured(user):
@@ -63,12 +64,12 @@ def test_what_was_measured(user):
     assert costs["base"] == costs["tuned"] < costs["convex"]
     plain = store.current("metrics").json("summary")
     for row in table.iter_rows(named=True):
-        if row["system"] != "reranked":
+        if row["system"] in BEFORE:
             assert row["ndcg_at_10"] == plain["test_sets"][row["test_set"]][row["system"]]["ndcg@10"]
             assert 0 <= row["p"] <= row["p_corrected"] <= 1
     assert table.filter(pl.col("system") == "reranked")["delta"].to_list() == [None, None]
     scores = measured.frame("query_metrics")
-    assert set(scores["system"]) == {"reranked"}
+    assert set(scores["system"]) - {BLENDED} == {RERANKED}
     hybrid = store.current("metrics").frame("query_metrics")
     for name in ("recall@100", "recall@10"):
         deep, flat = (
@@ -107,7 +108,7 @@ def test_a_cross_encoder_to_start_from_is_measured_untrained_as_well(user, tmp_p
     outcomes = {row["asset"]: row["outcome"] for row in report["assets"]}
     assert [name for name, outcome in outcomes.items() if outcome == "computed"] == ["reranker", "reranker_metrics"]
     rows = [row for row in report["reranker"]["systems"] if row["test_set"] == "synthetic"]
-    assert {row["system"] for row in rows} == {*BEFORE, "reranked", "reranked_untrained"}
+    assert {row["system"] for row in rows} - {BLENDED} == {*BEFORE, RERANKED, UNTRAINED}
     back = user.outcomes(*ON, *TO)
     assert set(back.values()) == {"reused"}
 
@@ -121,9 +122,24 @@ def test_a_model_that_is_not_there_is_refused_before_anything_is_computed(user):
 
 def test_without_negatives_it_says_what_to_do(user):
     done = user.run("run", *ON, "--to", "reranker", "--set", "prep.hard_negatives=0")
-    assert done.returncode == 1
-    assert "prep.hard_negatives to 1 or more" in done.stderr
+    assert done.returncode == 2
+    assert "prep.hard_negatives is 0" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_verdict_that_stops_the_run_does_not_stop_its_measurement(user):
+    """What blocks here is a verdict of no gain, as one of regress does anywhere."""
+    verdict = Store(user.home).current("metrics").json("summary")["verdict"]
+    assert verdict in ("no_gain", "regress"), "a random model of two layers does not get better"
+    more = ("--set", "deploy.block_on_no_gain=true", "--set", "eval.rerank_depth=10")
+    done = user.run("run", "--json", *ON[:4], *more, *ON[6:])
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    outcomes = {row["asset"]: row["outcome"] for row in report["assets"]}
+    assert outcomes["reranker_metrics"] == "computed"
+    assert report["reranker"]["depth"] == 10
+    assert any(f"the verdict is {verdict}" in line for line in report["errors"])
+    assert outcomes.get("onnx_model") not in ("computed", "reused")
 
 
 def test_off_it_is_no_part_of_the_graph(user):

@@ -15,6 +15,7 @@ from embed_pipeline.encoders.loopback import is_loopback
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.files import existing_part
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.inputs import uses_llm
 
 LEAST_FREE_GB = 2.0
 
@@ -103,10 +104,20 @@ def _corpus(settings: Settings) -> Finding:
     return finding("corpus", "warn" if skipped else "ok", f"{frame.height - skipped} files to read, {skipped} skipped")
 
 
+def _who_writes(settings: Settings) -> str:
+    """Where questions come from without a language model."""
+    sdg = settings.sdg
+    if not sdg.generates:
+        return f"the questions are those of sdg.import_from {sdg.import_from}"
+    beside = "" if sdg.import_from is None else f", beside those of sdg.import_from {sdg.import_from}"
+    return f"the offline generator writes the questions{beside}"
+
+
 def _llm(settings: Settings) -> Finding:
     llm = settings.sdg.llm
-    if llm.base_url is None:
-        return finding("llm", "ok", "none configured: the offline generator writes the questions")
+    if llm.base_url is None or not (uses_llm(settings) or settings.prep.denoise == "llm"):
+        configured = "none configured" if llm.base_url is None else "not needed"
+        return finding("llm", "ok", f"{configured}: {_who_writes(settings)}")
     from embed_pipeline.llm.prices import check_budget
 
     try:

@@ -54,6 +54,7 @@ KINDS = {
     "candidates": Kind("candidates", "The models and endpoints of eval.candidates.", ("eval.candidates",)),
     "query_log": Kind("query_log", "The queries people typed (eval.query_log).", ("eval.query_log",)),
     "teacher": Kind("teacher", "The model that is distilled from (finetune.teacher).", ("finetune.teacher",)),
+    "bm25": Kind("words", "How words are compared, where a training looks at BM25 (eval.bm25).", ("eval.bm25",)),
     "reranker_model": Kind(
         "reranker_model", "What the reranker is trained from (finetune.reranker_model).", ("finetune.reranker_model",)
     ),

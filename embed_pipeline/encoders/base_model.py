@@ -176,14 +176,17 @@ def read_config(path: Path) -> Any:
     """A JSON file of a model folder; an empty object when there is none.
 
     Raises:
-        ModelAccessError: not valid JSON.
+        ModelAccessError: not valid JSON, or a text or number where settings should stand.
     """
     if not path.is_file():
         return {}
     try:
-        return json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ModelAccessError(f"{path}: not valid JSON: {error}") from error
+    if path.name == "config.json" and not isinstance(found, dict):
+        raise ModelAccessError(f"{path}: must hold a JSON object, not {type(found).__name__}.")
+    return found
 
 
 _MODULES = ("Transformer", "Pooling", "Normalize")

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Role, Vectors
+from embed_pipeline.files import write_json
+from embed_pipeline.settings.addresses import is_address
+from embed_pipeline.store.databases import PAID
 from embed_pipeline.store.vector_cache import VectorCache
 
 BATCH = 4096
@@ -28,6 +31,9 @@ class CachedEncoder:
         self._load = load
         self._loaded: Encoder | None = None
         self._cache = VectorCache(folder / folder_name(spec.version()), spec.dimensions[0])
+        paid = self._cache.folder / PAID
+        if is_address(spec.model) and not paid.exists():
+            write_json(paid, {"address": spec.model})
 
     def encode(self, texts: Sequence[str], role: Role) -> Vectors:
         """Vectors in the order of ``texts``; memory-mapped where they are many."""

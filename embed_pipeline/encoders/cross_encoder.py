@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_pipeline.encoders.base_model import find_base_model
+from embed_pipeline.encoders.base_model import ModelFolder, find_base_model, read_config
 from embed_pipeline.encoders.torch_encoder import resolve_device
 from embed_pipeline.errors import ModelAccessError
 
@@ -24,7 +24,45 @@ def is_cross_encoder(folder: Path) -> bool:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return False
+    if not isinstance(config, dict):
+        return False
     return any(str(name).endswith(HEAD) for name in config.get("architectures") or [])
+
+
+def find_cross_encoder(name: str, setting: str) -> ModelFolder:
+    """Locate a cross-encoder with one output; nothing is loaded.
+
+    Args:
+        name: as for :func:`embed_pipeline.encoders.base_model.find_base_model`.
+        setting: that named the model, for error messages.
+
+    Raises:
+        ModelAccessError: missing, not a cross-encoder, or with more than one output.
+    """
+    found = find_base_model(name, setting=setting)
+    if not is_cross_encoder(found.path):
+        raise ModelAccessError(
+            f"{setting} {name} is not a cross-encoder: its config.json names no {HEAD} architecture. "
+            "Name one that is, for example cross-encoder/ms-marco-MiniLM-L6-v2."
+        )
+    check_outputs(found.path, f"{setting} {name}")
+    return found
+
+
+def check_outputs(folder: Path, named: str) -> None:
+    """Refuse a cross-encoder with more outputs than one, by what its config.json says; transformers' default is two.
+
+    Args:
+        named: which it is, for the error message.
+
+    Raises:
+        ModelAccessError: it has.
+    """
+    config = read_config(folder / "config.json")
+    labels = config.get("id2label")
+    outputs = len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
+    if outputs != 1:
+        raise ModelAccessError(f"{named} has {outputs} outputs; a cross-encoder with one relevance score is needed.")
 
 
 class CrossEncoderModel:
@@ -51,23 +89,13 @@ class CrossEncoderModel:
         """
         from sentence_transformers import CrossEncoder
 
-        found = find_base_model(name, setting=setting)
-        if not is_cross_encoder(found.path):
-            raise ModelAccessError(
-                f"{setting} {name} is not a cross-encoder: its config.json names no {HEAD} architecture. "
-                "Name one that is, for example cross-encoder/ms-marco-MiniLM-L6-v2."
-            )
+        found = find_cross_encoder(name, setting)
         try:
             model = CrossEncoder(str(found.path), device=resolve_device(device), max_length=max_length)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelAccessError(
                 f"{setting} {name}: cannot be loaded: {' '.join(str(error).split())[:300]}"
             ) from error
-        outputs = int(model.config.num_labels)
-        if outputs != 1:
-            raise ModelAccessError(
-                f"{setting} {name} has {outputs} outputs; a cross-encoder with one relevance score is needed."
-            )
         return cls(model)
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:

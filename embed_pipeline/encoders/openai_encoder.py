@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 ATTEMPTS = 6
 LONGEST_WAIT = 30.0  # seconds between two attempts
 AGAIN = (408, 429, 500, 502, 503, 504)
+PASSING = (httpx.TimeoutException, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""A connection that was there and broke off; one that cannot be made is told at once."""
+MOST_TOKENS = 10**12
+"""Of one answer; what counts more has miscounted."""
 PROBE = "How long is a vector?"
 
 
@@ -37,6 +41,9 @@ class EmbeddingsApi:
         pause: seconds before the second attempt; they double.
         transport: replaces the network.
         key_setting: that names the variable with the key, for errors.
+
+    Raises:
+        InputError: the key cannot be sent.
 
     Attributes:
         counted: tokens that the endpoint counted for the last :meth:`embed`; None where it does not say.
@@ -54,6 +61,8 @@ class EmbeddingsApi:
         self.url = url.rstrip("/")
         self.counted: int | None = None
         self._key, self._pause, self._key_setting = key, pause, key_setting
+        if not (key.isascii() and key.isprintable()):
+            raise InputError(f"The key in the variable that {key_setting} names holds characters that no key has.")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         trust = not is_loopback(self.url)
         self._client = httpx.Client(timeout=timeout, headers=headers, transport=transport, trust_env=trust)
@@ -90,7 +99,7 @@ class EmbeddingsApi:
         try:
             rows = {int(row["index"]): row["embedding"] for row in answer["data"]}
             vectors = np.array([rows[place] for place in range(len(texts))], np.float32)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{self.url}: the answer does not hold one vector of numbers for each text.") from error
         if len(rows) != len(texts) or vectors.ndim != 2 or not vectors.shape[1]:
             raise InputError(f"{self.url}: {len(texts)} texts were sent, but other vectors came back.")
@@ -105,7 +114,7 @@ class EmbeddingsApi:
 
         place = f"{self.url}/{path}"
         retrying = Retrying(
-            retry=retry_if_exception_type(httpx.TimeoutException) | retry_if_result(_is_busy),
+            retry=retry_if_exception_type(PASSING) | retry_if_result(_is_busy),
             stop=stop_after_attempt(ATTEMPTS),
             wait=self._wait,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome is not None else None,
@@ -120,11 +129,13 @@ class EmbeddingsApi:
 
     def _wait(self, state: "RetryCallState") -> float:
         """What Retry-After says, else a pause that doubles; none after an answer that took too long already."""
+        pause = min(self._pause * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
         if state.outcome is None or state.outcome.failed:
-            return 0.0
+            late = state.outcome is None or isinstance(state.outcome.exception(), httpx.TimeoutException)
+            return 0.0 if late else pause
         asked = state.outcome.result().headers.get("retry-after", "")
         seconds = float(asked) if asked.replace(".", "", 1).isdecimal() else 0.0
-        return min(seconds or self._pause * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
+        return min(seconds, LONGEST_WAIT) or pause
 
     def _read(self, place: str, response: httpx.Response) -> Any:
         if response.status_code in (401, 403):
@@ -135,7 +146,7 @@ class EmbeddingsApi:
             raise InputError(f"{place}: answered {response.status_code}: {told}")
         try:
             return response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{place}: the answer is not JSON.") from error
 
     def _safe(self, text: str) -> str:
@@ -146,7 +157,7 @@ class EmbeddingsApi:
 def _prompt_tokens(answer: dict[str, Any]) -> int | None:
     usage = answer.get("usage")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return tokens if isinstance(tokens, int) and tokens >= 0 else None
+    return tokens if type(tokens) is int and 0 <= tokens < MOST_TOKENS else None
 
 
 def _is_busy(response: httpx.Response) -> bool:

@@ -103,6 +103,36 @@ def evaluate_tuned(
         ArtifactError, StageError: ``before`` was made from other queries or cut-offs.
     """
     _refuse_none(sets)
+    found = score_tuned(sets, encoder, before, settings, development)
+    metrics, summary = compared(sets, found.systems, settings, trust)
+    fusion = {"base": before.fusion.as_json(), "tuned": found.fusion.as_json()}
+    return TunedEvaluation(found.query_metrics, found.runs, metrics, summary | {"fusion": fusion})
+
+
+@dataclass(frozen=True, eq=False)
+class TunedScores:
+    """What the tuned model finds, alone and fused.
+
+    Attributes:
+        query_metrics, runs: as of :class:`TunedEvaluation`.
+        fusion: as of :class:`BaseEvaluation`, with the tuned model.
+        systems: test set -> system -> its scores, those known before among them.
+    """
+
+    query_metrics: pl.DataFrame
+    runs: pl.DataFrame
+    fusion: FusionWeight
+    systems: dict[str, dict[str, QueryScores]]
+
+
+def score_tuned(
+    sets: Sequence[RetrievalSet],
+    encoder: Encoder,
+    before: BaseEvaluation,
+    settings: EvalSettings,
+    development: RetrievalSet | None = None,
+) -> TunedScores:
+    """Score the tuned model alone and fused on every test set; parameters and errors as of :func:`evaluate_tuned`."""
     fusion = _fusion(development, encoder, settings)
     scores, runs = [], []
     systems: dict[str, dict[str, QueryScores]] = {}
@@ -114,12 +144,11 @@ def evaluate_tuned(
         scores += [to_frame(of_system, name, one) for one, of_system in scored.items()]
         runs += [run_frame(found["tuned"], name, "tuned")]
         systems[name] = {**stored, **scored}
-    metrics, summary = compared(sets, systems, settings, trust)
-    return TunedEvaluation(
+    return TunedScores(
         tables.validate(tables.QueryMetrics, pl.concat(scores)),
         tables.validate(tables.Runs, pl.concat(runs)),
-        metrics,
-        summary | {"fusion": {"base": before.fusion.as_json(), "tuned": fusion.as_json()}},
+        fusion,
+        systems,
     )
 
 

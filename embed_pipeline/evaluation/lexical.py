@@ -1,34 +1,21 @@
 """Searching by words: as people would search, and how well words alone answer questions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from embed_pipeline.evaluation.metrics import mean_ndcg
 from embed_pipeline.evaluation.retrieve import bm25_run
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.bm25 import Bm25Index, words_of
+from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.fusion import Run
-from embed_pipeline.retrieval.stems import WithStems, stemmed_languages
+from embed_pipeline.retrieval.word_index import word_index
 from embed_pipeline.settings import Bm25Settings, EvalSettings
 
 DEPTH = 10
 
 
-def word_index(texts: Sequence[str], titles: Sequence[str], settings: Bm25Settings) -> Bm25Index:
-    """The index of the system ``bm25`` and of what is fused of it.
-
-    Args:
-        texts: of the passages, with their titles.
-        titles: of the passages, empty where there is none.
-    """
-    analysis = words_of if settings.stemming == "off" else WithStems(stemmed_languages(texts))
-    more = settings.title_weight - 1
-    weighted = [f"{text}{f' {title}' * more}" for title, text in zip(titles, texts, strict=True)] if more else texts
-    return Bm25Index(weighted, analysis, settings.k1, settings.b)
-
-
 def index_of(retrieval_set: RetrievalSet, settings: Bm25Settings) -> Bm25Index:
-    """:func:`word_index` of the passages of a set."""
+    """:func:`embed_pipeline.retrieval.word_index.word_index` of the passages of a set."""
     titles = [retrieval_set.titles.get(passage, "") for passage in retrieval_set.passages]
     return word_index(list(retrieval_set.passages.values()), titles, settings)
 

@@ -22,7 +22,7 @@ from embed_pipeline.evaluation.runs import run_frame, run_of
 from embed_pipeline.evaluation.systems import depth, name_of
 from embed_pipeline.evaluation.verdict import deciding_set
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.fusion import Run, convex
+from embed_pipeline.retrieval.fusion import Run, blend, convex
 from embed_pipeline.settings import EvalSettings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ BEFORE = ("bm25", "base", "tuned", "convex", "convex_tuned")
 """Systems that were scored before, in the order of what they cost."""
 FIRST_STAGE = "convex_tuned"
 RERANKED = "reranked"
+BLENDED = "reranked_blended"
 UNTRAINED = "reranked_untrained"
 PairScorer = Callable[[Sequence[tuple[str, str]]], "NDArray[np.float32]"]
 """Pairs of question and passage -> a relevance score each."""
@@ -75,14 +76,19 @@ class RerankedEvaluation:
     summary: dict[str, Any]
 
 
-def rerank(test_set: RetrievalSet, found: Run, scorer: PairScorer, best: int) -> Run:
-    """Order the ``best`` first passages of each query by the scorer; the others follow as they were found."""
+def rerank(test_set: RetrievalSet, found: Run, scorer: PairScorer, best: int, weight: float = 1.0) -> Run:
+    """Order the ``best`` first passages of each query anew; the others follow as they were found.
+
+    Args:
+        weight: of the scorer beside the search, see :func:`embed_pipeline.retrieval.fusion.blend`; 1: it decides alone.
+    """
     first = {query: list(scores)[:best] for query, scores in found.items()}
     pairs = [(test_set.queries[query], test_set.passages[name]) for query, names in first.items() for name in names]
     scores = iter(scorer(pairs).tolist())
     reranked: Run = {}
     for query, names in first.items():
         own = {name: next(scores) for name in names}
+        own = own if weight == 1 else blend({name: found[query][name] for name in names}, own, weight)
         ordered = dict(sorted(own.items(), key=lambda row: -row[1]))
         below = min(own.values(), default=0.0)
         rest = list(found[query])[best:]
@@ -96,10 +102,13 @@ def evaluate_reranked(
     scorers: Mapping[str, PairScorer],
     costs: Mapping[str, float],
     settings: EvalSettings,
+    weight: float | None = None,
 ) -> RerankedEvaluation:
     """Rerank every test set, compare every other system with the reranked one, and say which is best.
 
     Args:
+        weight: of the trained reranker beside the search, chosen before; above 0 and below 1 :data:`BLENDED` is
+            measured, too. None: not known.
         scorers: :data:`RERANKED` and, where it could be used as it is, :data:`UNTRAINED`.
         costs: system -> milliseconds a query, of the same and of :data:`BEFORE`.
 
@@ -109,17 +118,20 @@ def evaluate_reranked(
     scores, runs, rows = [], [], []
     systems: dict[str, dict[str, QueryScores]] = {}
     decisions = {}
+    costs = dict(costs) | ({BLENDED: costs[RERANKED]} if is_blended(weight) else {})
     for test_set in sets:
         name = test_set.name
         first = known.first_stage(test_set, settings)
         found = {system: rerank(test_set, first, scorer, settings.rerank_depth) for system, scorer in scorers.items()}
+        if is_blended(weight):
+            found[BLENDED] = rerank(test_set, first, scorers[RERANKED], settings.rerank_depth, weight or 0)
         scored = {system: score_run(test_set, run, settings.ks) for system, run in found.items()}
         scores += [to_frame(of_system, name, system) for system, of_system in scored.items()]
         runs += [run_frame(run, name, system) for system, run in found.items()]
         before = {system: from_frame(known.scores, name, system, settings.ks) for system in BEFORE}
         systems[name] = {**before, **scored}
         compared = _compare(test_set, systems[name], costs, settings)
-        decisions[name] = _decision(systems[name], costs, compared)
+        decisions[name] = _decision(systems[name], costs, compared) | {"reranker": _worth(compared, settings.alpha)}
         rows += _rows(test_set, systems[name], costs, compared, settings)
     decided = deciding_set(sets).name
     return RerankedEvaluation(
@@ -128,6 +140,8 @@ def evaluate_reranked(
         tables.validate(tables.Runs, pl.concat(runs)),
         {
             "sentence": sentence(decided, decisions[decided], systems[decided], costs, settings.alpha),
+            "verdict": decisions[decided]["reranker"]["verdict"],
+            "weight": weight,
             "decided_on": decided,
             "decisions": decisions,
             "milliseconds": {system: round(value, 3) for system, value in costs.items()},
@@ -156,6 +170,11 @@ def best_and_rival(means: Mapping[str, float], costs: Mapping[str, float]) -> tu
     return best, max(cheaper, key=lambda one: (means[one], -costs[one])) if cheaper else None
 
 
+def is_blended(weight: float | None) -> bool:
+    """Whether a blend with this weight is neither the search nor the reranker alone."""
+    return weight is not None and 0 < weight < 1
+
+
 _Compared = dict[tuple[str, str], Comparison]
 """(one, other) -> nDCG@10 of the other against the one."""
 
@@ -167,6 +186,7 @@ def _compare(
     only = {system: scores.subset(set(test_set.queries), [DECIDING_METRIC]) for system, scores in systems.items()}
     best, rival = best_and_rival(_means(systems), costs)
     pairs = [(RERANKED, other) for other in systems if other != RERANKED]
+    pairs += [(FIRST_STAGE, BLENDED)] if BLENDED in systems else []
     if rival is not None and {best, rival} not in [set(pair) for pair in pairs]:
         pairs.append((rival, best))
     found = {
@@ -202,6 +222,22 @@ def _decision(systems: Mapping[str, QueryScores], costs: Mapping[str, float], co
     }
 
 
+def _worth(compared: _Compared, alpha: float) -> dict[str, Any]:
+    """Whether the reranker, as it would be used, makes the search better: ``helps``, ``no_gain`` or ``harms``."""
+    blended = compared.get((FIRST_STAGE, BLENDED))
+    row, sign = (blended, 1) if blended is not None else (compared[RERANKED, FIRST_STAGE], -1)
+    delta, p = sign * row.delta, row.as_json()["p_corrected"]
+    verdict = "no_gain" if p >= alpha or not delta else "helps" if delta > 0 else "harms"
+    return {"verdict": verdict, "system": RERANKED if blended is None else BLENDED, "delta": delta, "p_corrected": p}
+
+
+ADVICE: Mapping[str, str] = {
+    "helps": "The reranker makes BM25 and the tuned model fused by scores significantly better",
+    "no_gain": "The reranker does not make it significantly better: keep BM25 and the tuned model fused by scores",
+    "harms": "The reranker does harm: keep BM25 and the tuned model fused by scores",
+}
+
+
 def sentence(
     test_set: str,
     decision: Mapping[str, Any],
@@ -209,7 +245,7 @@ def sentence(
     costs: Mapping[str, float],
     alpha: float,
 ) -> str:
-    """Which system is best at which cost a query, and whether significantly better than what costs less."""
+    """Which system is best at which cost a query, whether significantly better than what costs less, and what to do."""
     means = _means(systems)
     asked = {"synthetic": "generated"}.get(test_set, test_set)
     best, rival = decision["best"], decision["cheaper"]
@@ -226,7 +262,10 @@ def sentence(
         )
     if best != RERANKED:
         told += f"; with the trained reranker it is {score(means[RERANKED])}, {_cost(costs[RERANKED])}"
-    return f"{capital(told)}."
+    worth = decision["reranker"]
+    ways = {RERANKED: "it alone orders what was found", BLENDED: "its score is blended with that of the search"}
+    advice = f"{ADVICE[worth['verdict']]} ({signed(worth['delta'])} where {ways[worth['system']]})"
+    return f"{capital(told)}. {advice}."
 
 
 def _cost(milliseconds: float) -> str:

@@ -6,12 +6,12 @@ from functools import cached_property
 from typing import Any
 
 from embed_pipeline.encoders.spec import Vectors
-from embed_pipeline.evaluation.lexical import word_index
 from embed_pipeline.evaluation.systems import DEPTH
 from embed_pipeline.files import sha256_text
 from embed_pipeline.records import passage_text
 from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT, Run, convex, ranked, rrf
 from embed_pipeline.retrieval.search import top_k
+from embed_pipeline.retrieval.word_index import word_index
 from embed_pipeline.settings import EvalSettings
 
 MOST = 50

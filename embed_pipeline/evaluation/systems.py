@@ -35,6 +35,7 @@ NAMES: Mapping[str, str] = {
     "convex": "BM25 and the base model fused by scores",
     "convex_tuned": "BM25 and the tuned model fused by scores",
     "reranked": "BM25 and the tuned model fused by scores, then the reranker",
+    "reranked_blended": "BM25 and the tuned model fused by scores, blended with the reranker",
     "reranked_untrained": "BM25 and the tuned model fused by scores, then the reranker before training",
     "onnx_int8": "the tuned model in INT8",
     "endpoint": "the endpoint",

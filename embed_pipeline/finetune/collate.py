@@ -25,7 +25,7 @@ from embed_pipeline.finetune.lexical import LexicalScores
 from embed_pipeline.finetune.objectives import OBJECTIVES
 from embed_pipeline.finetune.teacher import Teacher
 from embed_pipeline.records import TrainingRow
-from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.settings import Bm25Settings, FinetuneSettings
 from embed_pipeline.text.forms import same_text_key
 
 REMEMBERED_TEXTS = 2**18
@@ -95,6 +95,7 @@ class Collator:
         preprocess: ``SentenceTransformer.preprocess``.
         teacher: knows at least the positive and the negatives of each row.
         from_others: a process's passages -> those of the others, for an objective that meets them.
+        bm25: how words are compared; the defaults when not given.
     """
 
     valid_label_columns: tuple[str, ...] = ()
@@ -107,6 +108,7 @@ class Collator:
         settings: FinetuneSettings,
         teacher: Teacher | None = None,
         from_others: Callable[[Sequence[Passage]], Sequence[Passage]] | None = None,
+        bm25: Bm25Settings | None = None,
     ) -> None:
         self._rows, self._preprocess, self._spec, self._teacher = rows, preprocess, spec, teacher
         self._from_others = from_others if OBJECTIVES[settings.objective].meets_other_processes else None
@@ -116,7 +118,7 @@ class Collator:
             "passage": min(settings.max_passage_length, spec.max_passage_length),
         }
         self._answers = answers(rows)
-        self._lexical = LexicalScores(rows, settings.hard_negatives) if settings.lexical_share else None
+        self._lexical = LexicalScores(rows, settings.hard_negatives, bm25) if settings.lexical_share else None
         self._holding = [frozenset(f"id {name}" for name in row.evidence_ids) for row in rows]
 
     def __call__(self, features: Sequence[Mapping[str, int]]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def train_here(
     set_seed(settings.seed)  # parts that the base model's files lack are drawn when it is loaded
     model = trainable_model(job, device)
     rows = _as_trained_on(job, model)
-    teacher = load_teacher(rows, job.base or spec, settings, checkpoints.folder.parent, device, cache)
+    teacher = load_teacher(rows, job.base or spec, settings, checkpoints.folder.parent, device, cache, job.bm25)
     with task("train", job.steps) as progress:
         encoded_at_once = 128 if device.startswith("cuda") else 32
         validation = job.validation if job.validation is not None and job.validation.queries else None
@@ -49,7 +49,7 @@ def train_here(
         validator = None
         if validation is not None:
             fused = settings.validate_on == "hybrid"
-            validator = Validator(validation, spec, encoded_at_once, settings.seed, fused)
+            validator = Validator(validation, spec, encoded_at_once, settings.seed, fused, job.bm25)
         hooks = Hooks(
             validator=validator,
             checkpoints=checkpoints,
@@ -62,7 +62,7 @@ def train_here(
             base_weights=copied_weights(model) if settings.base_weight and not settings.lora.rank else None,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)
-        collator = Collator(rows, model.preprocess, spec, settings, teacher, from_others)
+        collator = Collator(rows, model.preprocess, spec, settings, teacher, from_others, job.bm25)
         trainer = build_trainer(model, spec, arguments, settings, collator, len(job.rows), hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)

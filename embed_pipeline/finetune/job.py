@@ -1,7 +1,7 @@
 """What is to be trained, and in how many steps."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from embed_pipeline.encoders.spec import EncoderSpec
@@ -12,7 +12,7 @@ from embed_pipeline.finetune.teacher import teacher_version
 from embed_pipeline.finetune.validation import POOL_DEPTH
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, TrainingRow
-from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.settings import Bm25Settings, FinetuneSettings
 from embed_pipeline.settings.section import keyed
 
 
@@ -25,6 +25,7 @@ class TrainingJob:
         processes: that train at once, each on batches of its own.
         steps: optimizer steps in all; steps_per_epoch: of an epoch.
         base: the base model, where a student of it is trained.
+        bm25: how words are compared, where training looks at them.
     """
 
     rows: Sequence[TrainingRow]
@@ -36,6 +37,7 @@ class TrainingJob:
     steps: int
     steps_per_epoch: int
     base: EncoderSpec | None = None
+    bm25: Bm25Settings = field(default_factory=Bm25Settings)
 
     def inputs(self) -> str:
         """Hash of everything the trained weights depend on."""
@@ -46,6 +48,7 @@ class TrainingJob:
         rows = [asdict(row) for row in self.rows]
         settings = {name: value for name, value in keyed(self.settings).items() if name != "processes"}
         how = [settings, teacher_version(self.settings), self.processes, POOL_DEPTH]
+        how += [self.bm25.model_dump(mode="json")] if self.settings.looks_at_words else []
         return sha256_json([rows, validation, self.spec.version(), *how])
 
 
@@ -56,6 +59,7 @@ def plan_training(
     settings: FinetuneSettings,
     processes: int = 1,
     base: EncoderSpec | None = None,
+    bm25: Bm25Settings | None = None,
 ) -> TrainingJob:
     """Fit the batch size to the rows and the processes, and count the steps."""
     size = fit_batch_size(len(rows), settings)
@@ -76,7 +80,8 @@ def plan_training(
     steps_per_epoch = len(sampler) // processes
     all_steps = settings.epochs * steps_per_epoch
     steps = min(all_steps, settings.max_steps or all_steps)
-    return TrainingJob(rows, validation, spec, settings, sampler, processes, steps, steps_per_epoch, base)
+    words = bm25 or Bm25Settings()
+    return TrainingJob(rows, validation, spec, settings, sampler, processes, steps, steps_per_epoch, base, words)
 
 
 def _length(row: TrainingRow, settings: FinetuneSettings) -> int:
@@ -84,7 +89,7 @@ def _length(row: TrainingRow, settings: FinetuneSettings) -> int:
     return max(len(text) for text in (row.positive, *list(row.negatives)[: settings.hard_negatives]))
 
 
-_COLUMNS = [field.name for field in fields(TrainingRow)]
+_COLUMNS = [one.name for one in fields(TrainingRow)]
 
 
 def read_training_rows(folder: Path) -> list[TrainingRow]:

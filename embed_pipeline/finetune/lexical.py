@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_pipeline.records import TrainingRow
-from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.word_index import word_index
+from embed_pipeline.settings import Bm25Settings
 
 
 class LexicalScores:
@@ -21,12 +22,13 @@ class LexicalScores:
     Args:
         rows: texts are taken as the encoder sees them, so what is cut out of a positive counts for neither side.
         negatives: of each row that are used.
+        settings: how words are compared; titles, which are not known of negatives, count once.
     """
 
-    def __init__(self, rows: Sequence[TrainingRow], negatives: int) -> None:
+    def __init__(self, rows: Sequence[TrainingRow], negatives: int, settings: Bm25Settings | None = None) -> None:
         texts = dict.fromkeys(text for row in rows for text in (row.positive, *list(row.negatives)[:negatives]))
         self._places = {text: place for place, text in enumerate(texts)}
-        self._index = Bm25Index(list(texts))
+        self._index = word_index(list(texts), None, settings or Bm25Settings())
 
     def of(self, questions: Sequence[str], passages: Sequence[str]) -> NDArray[np.float32]:
         """[questions, passages] from 0 to 1, where 1 is the best training passage; 0 where no word is shared.

@@ -17,12 +17,19 @@ from embed_pipeline.encoders.base_model import find_base_model
 from embed_pipeline.errors import ArtifactError, TrainingError
 from embed_pipeline.files import sha256_json, write_json
 from embed_pipeline.finetune.batches import SeparatingBatchSampler
-from embed_pipeline.finetune.checkpoints import Checkpoints, best_step, history_of, step_of, validations
+from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints, history_of, step_of, validations
 from embed_pipeline.finetune.environment import explained_failures, quiet_transformers, training_device
 from embed_pipeline.finetune.in_process import attention_for
 from embed_pipeline.finetune.reranker_model import SETTING, load_reranker, max_length, reranker_base, write_reranker
 from embed_pipeline.finetune.reranker_pairs import FirstStage, RankedLists, ranked_lists
-from embed_pipeline.finetune.reranker_trainer import Hooks, build_trainer, training_arguments
+from embed_pipeline.finetune.reranker_trainer import (
+    ALONE_KEY,
+    WEIGHT_KEY,
+    Hooks,
+    build_trainer,
+    learning_rate,
+    training_arguments,
+)
 from embed_pipeline.progress import say, task
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -42,10 +49,12 @@ class RerankerReport:
         max_length: tokens of a pair.
         steps: optimizer steps made; best_step: of the checkpoint that was kept.
         first_stage_validation: nDCG@10 of the validation questions as a first search found them; None without any.
-        best_validation: the same in the order of the checkpoint that was kept.
+        best_validation: the same in the order of the checkpoint that was kept, blended with the search.
+        alone: the same in the order of that checkpoint alone.
+        weight: of the reranker in the blend, 0: it is of no use beside the search; None without validation.
         final_loss: loss of the last step.
         log: per step: step, epoch, loss, learning_rate, grad_norm.
-        validations: (step, nDCG@10), the first search as step 0.
+        validations: (step, nDCG@10 of the blend), the first search as step 0.
     """
 
     questions: int
@@ -55,6 +64,8 @@ class RerankerReport:
     best_step: int
     first_stage_validation: float | None
     best_validation: float | None
+    alone: float | None
+    weight: float | None
     final_loss: float
     log: list[dict[str, float]]
     validations: list[tuple[int, float]]
@@ -89,7 +100,13 @@ class _Job:
     def inputs(self) -> str:
         """Hash of everything the trained weights depend on."""
         chosen = self.settings
-        how = [chosen.seed, chosen.reranker_learning_rate, chosen.weight_decay, chosen.max_grad_norm, chosen.precision]
+        how = [
+            chosen.seed,
+            learning_rate(self.base, chosen),
+            chosen.weight_decay,
+            chosen.max_grad_norm,
+            chosen.precision,
+        ]
         base = find_base_model(str(self.base), setting=SETTING).content_sha256
         validation = None if self.validation is None else asdict(self.validation)
         return sha256_json([asdict(self.lists), validation, base, self.longest, self.sampler.size, self.steps, *how])
@@ -108,7 +125,8 @@ def train_reranker(
 
     Args:
         rows: questions with positive and hard negatives.
-        validation: picks the checkpoint by nDCG@10; without it the last one is kept.
+        validation: picks the checkpoint, and its weight beside the search, by nDCG@10 of the blend; without it the
+            last one is kept.
         base_model: folder of the bi-encoder, trained from where ``finetune.reranker_model`` names nothing else.
         output: becomes a sentence-transformers CrossEncoder folder with README.md and reranker_log.json.
         work: checkpoints; a killed training called again with the same inputs and folder goes on from there.
@@ -131,7 +149,7 @@ def train_reranker(
     checkpoints = Checkpoints(work, job.inputs())
     with quiet_transformers(), explained_failures(work):
         report = _report(_train(job, checkpoints, training_device(device)), job)
-        write_reranker(base, checkpoints.path(report.best_step), output, longest)
+        write_reranker(base, checkpoints.path(report.best_step), output, longest, report.weight)
     _tell(report)
     report.save(output / LOG_FILE)
     return report
@@ -148,7 +166,8 @@ def _train(job: _Job, checkpoints: Checkpoints, device: str) -> list[dict[str, A
     with task("train the reranker", job.steps) as progress:
         model = load_reranker(job.base, device, job.longest, attention_for(job.settings, device))
         hooks = Hooks(job.validation, checkpoints, job.measured_at, progress, job.sampler)
-        arguments = training_arguments(job.settings, checkpoints.folder, job.sampler.size, job.steps, device)
+        rate = learning_rate(job.base, job.settings)
+        arguments = training_arguments(job.settings, checkpoints.folder, job.sampler.size, job.steps, device, rate)
         trainer = build_trainer(model, arguments, job.lists, hooks)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed is not None else None)
     return list(trainer.state.log_history)
@@ -159,7 +178,8 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
     values = dict(measured)
     log = [{name: float(f"{entry[name]:.6g}") for name in _NAMES} for entry in history if "loss" in entry]
     steps = int(log[-1]["step"])
-    best = best_step(measured) or steps
+    kept = _kept(history)
+    best = int(kept["step"]) if kept else steps
     return RerankerReport(
         questions=len(job.lists.questions),
         pairs=job.lists.pairs,
@@ -168,19 +188,31 @@ def _report(history: Sequence[dict[str, Any]], job: _Job) -> RerankerReport:
         best_step=best,
         first_stage_validation=values.get(0),
         best_validation=values.get(best),
+        alone=kept.get(ALONE_KEY),
+        weight=kept.get(WEIGHT_KEY),
         final_loss=log[-1]["loss"],
         log=log,
         validations=measured,
     )
 
 
+def _kept(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The validation of the best blend, of equals that of the best reranker alone, then the earliest; empty: none.
+
+    Its checkpoint is there: the two newest are, and the earliest of the best blends.
+    """
+    found = [entry for entry in history if WEIGHT_KEY in entry]
+    return max(found, key=lambda one: (one[VALIDATION_KEY], one[ALONE_KEY], -one["step"]), default={})
+
+
 def _tell(report: RerankerReport) -> None:
-    before, after = report.first_stage_validation, report.best_validation
-    if before is not None and after is not None and after < before:
+    before, alone = report.first_stage_validation, report.alone
+    if report.weight == 0 and before is not None and alone is not None and alone < before:
         say(
-            f"The reranker orders the validation questions worse than the search before it (nDCG@10 {after:.4f} "
-            f"against {before:.4f}). A new head needs many more pairs than a model tuned from a cross-encoder: name "
-            "one as finetune.reranker_model, or train on more questions or for more finetune.reranker_epochs."
+            f"The reranker does harm: it orders the validation questions worse than the search before it (nDCG@10 "
+            f"{alone:.4f} against {before:.4f}), and no blend of both is better than the "
+            "search alone. Keep the search. A new head needs many more pairs than a model tuned from a cross-encoder: "
+            "name one as finetune.reranker_model, or train on more questions or for more finetune.reranker_epochs."
         )
 
 

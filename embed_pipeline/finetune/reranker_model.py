@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.encoders.base_model import find_base_model, hub_id, is_decoder, read_config
-from embed_pipeline.encoders.cross_encoder import is_cross_encoder
+from embed_pipeline.encoders.cross_encoder import check_outputs, is_cross_encoder
 from embed_pipeline.encoders.families import NATIVE
 from embed_pipeline.encoders.model_facts import CARD_FILE, max_tokens, own_card
 from embed_pipeline.errors import ModelAccessError, SettingsError, TrainingError
@@ -33,7 +33,7 @@ def reranker_base(base_model: Path, settings: FinetuneSettings) -> Path:
         base_model: of the bi-encoder, taken where ``finetune.reranker_model`` names none.
 
     Raises:
-        ModelAccessError: it cannot be found, or can get no head of one output.
+        ModelAccessError: it cannot be found, has more than one output, or can get no head of one.
     """
     named = settings.reranker_model
     folder = base_model if named is None else find_base_model(named, setting=SETTING).path
@@ -44,7 +44,21 @@ def reranker_base(base_model: Path, settings: FinetuneSettings) -> Path:
             f"{which} is a decoder, which gets no head as a reranker here. Set {SETTING} to a cross-encoder or to an "
             "encoder, for example cross-encoder/ms-marco-MiniLM-L6-v2."
         )
+    if is_cross_encoder(folder):
+        check_outputs(folder, f"{SETTING} {named or folder.name}")
     return folder
+
+
+def check_reranker(base_model: Path, settings: FinetuneSettings) -> None:
+    """Refuse, before anything is computed, a model that cannot become a reranker, or pairs longer than it takes.
+
+    Args:
+        base_model: of the bi-encoder.
+
+    Raises:
+        ModelAccessError, SettingsError: see :func:`reranker_base` and :func:`max_length`.
+    """
+    max_length(reranker_base(base_model, settings), settings)
 
 
 def max_length(folder: Path, settings: FinetuneSettings) -> int:
@@ -114,7 +128,7 @@ def _without_notes() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def write_reranker(base: Path, trained: Path, output: Path, longest: int) -> None:
+def write_reranker(base: Path, trained: Path, output: Path, longest: int, weight: float | None = None) -> None:
     """Write the weights of the checkpoint ``trained`` as a model folder with README.md.
 
     Everything but the weights comes from the base: a checkpoint's tokenizer remembers the last truncation, which would
@@ -135,15 +149,16 @@ def write_reranker(base: Path, trained: Path, output: Path, longest: int) -> Non
     model.load_state_dict(tuned)
     model.tokenizer.init_kwargs.pop("local_files_only", None)  # of how it was loaded, not of the model
     model.save_pretrained(str(output), create_model_card=False)
-    write_text(output / CARD_FILE, f"{reranker_card(base, longest)}\n")
+    write_text(output / CARD_FILE, f"{reranker_card(base, longest, weight)}\n")
 
 
-def reranker_card(base: Path, longest: int) -> "ModelCard":
+def reranker_card(base: Path, longest: int, weight: float | None = None) -> "ModelCard":
     """README.md: what the hub reads, and how to use the model; no date, no path of this machine, no result.
 
     Args:
         base: folder of the model it was trained from.
         longest: tokens of a pair.
+        weight: beside the score of the search; None: not known.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -153,5 +168,5 @@ def reranker_card(base: Path, longest: int) -> "ModelCard":
         facts |= {"base_model": origin, "base_model_relation": "finetune"}
     data = ModelCardData(library_name="sentence-transformers", pipeline_tag="text-ranking", tags=list(TAGS), **facts)
     template = resources.files("embed_pipeline.finetune").joinpath("templates/reranker_card.md.j2").read_text("utf-8")
-    card: ModelCard = ModelCard.from_template(data, template_str=template, longest=longest)
+    card: ModelCard = ModelCard.from_template(data, template_str=template, longest=longest, weight=weight)
     return card

@@ -10,6 +10,7 @@ from embed_pipeline.errors import TrainingError
 from embed_pipeline.finetune.share import chosen_rows
 from embed_pipeline.finetune.validation import ndcg
 from embed_pipeline.records import RetrievalSet, TrainingRow
+from embed_pipeline.retrieval.fusion import blend
 from embed_pipeline.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 VALIDATION_QUESTIONS = 100
 VALIDATION_DEPTH = 20
 """Passages of the first stage that are ordered anew for each validation question."""
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Of the reranker in the blend with the search, tried on the validation questions."""
 Pair = tuple[str, str]
 Scorer = Callable[[Sequence[Pair]], "NDArray[np.float32]"]
 
@@ -70,23 +73,59 @@ class FirstStage:
         queries: id -> text.
         passages: query id -> the passages found as (id, text), best first; VALIDATION_DEPTH at most.
         qrels: query id -> {passage id: relevance >= 1}.
+        scores: query id -> the search's score of each of these passages.
     """
 
     queries: Mapping[str, str]
     passages: Mapping[str, Sequence[tuple[str, str]]]
     qrels: Mapping[str, Mapping[str, int]]
+    scores: Mapping[str, Sequence[float]]
 
-    def ndcg(self, scorer: Scorer | None = None) -> float:
-        """Mean nDCG@10 in the order of the scores, equal ones as they were found; without a scorer as found."""
-        ranked = {query: [name for name, _ in found] for query, found in self.passages.items()}
-        if scorer is not None:
-            pairs = [(self.queries[query], text) for query, found in self.passages.items() for _, text in found]
-            scores = iter(scorer(pairs).tolist())
-            for query, names in ranked.items():
-                of_query = {name: next(scores) for name in names}
-                ranked[query] = sorted(names, key=lambda name: -of_query[name])
+    def ndcg(self) -> float:
+        """Mean nDCG@10 of the passages as they were found."""
+        return self._mean({query: [name for name, _ in found] for query, found in self.passages.items()})
+
+    def measured(self, scorer: Scorer) -> "Measured":
+        """Mean nDCG@10 in the order of the reranker alone, and of the best blend of it with the search."""
+        pairs = [(self.queries[query], text) for query, found in self.passages.items() for _, text in found]
+        scores = iter(scorer(pairs).tolist())
+        anew = {query: {name: next(scores) for name, _ in found} for query, found in self.passages.items()}
+        alone = self._mean({query: _ordered(own) for query, own in anew.items()})
+        by_weight = {weight: self._mean(self._blended(anew, weight)) for weight in WEIGHTS}
+        weight = max(WEIGHTS, key=lambda one: (by_weight[one], -one))
+        return Measured(alone, by_weight[weight], weight)
+
+    def _blended(self, anew: Mapping[str, Mapping[str, float]], weight: float) -> dict[str, list[str]]:
+        found = {query: [name for name, _ in passages] for query, passages in self.passages.items()}
+        return {
+            query: _ordered(blend(dict(zip(names, self.scores[query], strict=True)), anew[query], weight))
+            for query, names in found.items()
+        }
+
+    def _mean(self, ranked: Mapping[str, Sequence[str]]) -> float:
         values = [ndcg(names, self.qrels[query]) for query, names in ranked.items()]
         return round(math.fsum(values) / len(values), 6)
+
+
+def _ordered(scores: Mapping[str, float]) -> list[str]:
+    """Best first, equal ones as they stand."""
+    return sorted(scores, key=lambda name: -scores[name])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A reranker on the validation questions.
+
+    Attributes:
+        alone: mean nDCG@10 in its order.
+        blended: the same in the order of the best blend with the search, see
+            :func:`embed_pipeline.retrieval.fusion.blend`.
+        weight: of the reranker in that blend, the smallest of equals; 0: it is of no use beside the search.
+    """
+
+    alone: float
+    blended: float
+    weight: float
 
 
 def first_stage(validation: RetrievalSet, found: Mapping[str, Mapping[str, float]], seed: int) -> FirstStage:
@@ -104,4 +143,5 @@ def first_stage(validation: RetrievalSet, found: Mapping[str, Mapping[str, float
         {query: validation.queries[query] for query in chosen},
         {query: [(name, validation.passages[name]) for name in names] for query, names in best.items()},
         {query: validation.qrels[query] for query in chosen},
+        {query: [found[query][name] for name in names] for query, names in best.items()},
     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from embed_pipeline.encoders.base_model import ModelFolder, base_encoder_spec, find_base_model
 from embed_pipeline.encoders.cached_encoder import CachedEncoder
-from embed_pipeline.encoders.cross_encoder import CrossEncoderModel, is_cross_encoder
+from embed_pipeline.encoders.cross_encoder import CrossEncoderModel, check_outputs, is_cross_encoder
 from embed_pipeline.encoders.pair_scores import Pair, PairScores, Scorer
 from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Vectors
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
@@ -34,7 +34,7 @@ from embed_pipeline.finetune.teacher_endpoint import SETTING, EndpointTeacher
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT
 from embed_pipeline.retrieval.search import top_k
-from embed_pipeline.settings import EncoderSettings, FinetuneSettings
+from embed_pipeline.settings import Bm25Settings, EncoderSettings, FinetuneSettings
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.settings.finetune import HYBRID
 
@@ -143,7 +143,7 @@ def teacher_version(settings: FinetuneSettings) -> str | None:
     """Content hash of the teacher, or hash of an endpoint's address; None where nothing is distilled.
 
     Raises:
-        ModelAccessError: it cannot be found.
+        ModelAccessError: it cannot be found, or is a cross-encoder with more than one output.
         SettingsError: a cross-encoder beside a contrastive objective, without negatives that it could tell apart.
     """
     name = settings.teacher
@@ -152,6 +152,8 @@ def teacher_version(settings: FinetuneSettings) -> str | None:
     if is_address(name):
         return sha256_json(["embeddings", name])
     found = _model(settings)
+    if is_cross_encoder(found.path):
+        check_outputs(found.path, f"{SETTING} {name}")
     if settings.distillation_weight and settings.hard_negatives == 0 and is_cross_encoder(found.path):
         raise SettingsError(
             f"{SETTING} {name} is a cross-encoder, which is asked about a question's own negatives alone, and "
@@ -167,6 +169,7 @@ def load_teacher(
     work: Path,
     device: str,
     cache: Path | None = None,
+    bm25: Bm25Settings | None = None,
 ) -> Teacher | None:
     """The teacher with everything scored or encoded; None where nothing is distilled.
 
@@ -174,6 +177,7 @@ def load_teacher(
         spec: of the base model.
         work: what models compute is kept here.
         cache: what an endpoint answers is kept here; in ``work`` when not given.
+        bm25: how words are compared; the defaults when not given.
 
     Raises:
         ModelAccessError: a model cannot be loaded.
@@ -194,7 +198,7 @@ def load_teacher(
     vectors = encoder.encode(passages, "passage")
     questions = encoder.encode([row.question for row in rows], "query")
     if name == HYBRID:
-        lexical = LexicalScores(rows, settings.hard_negatives)
+        lexical = LexicalScores(rows, settings.hard_negatives, bm25)
         return HybridTeacher(rows, lexical, questions, passages, vectors, settings.temperature)
     return VectorTeacher(questions, passages, vectors, settings.temperature)
 

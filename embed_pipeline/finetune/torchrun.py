@@ -31,7 +31,7 @@ from embed_pipeline.finetune.teacher import load_teacher
 from embed_pipeline.formats.beir import read_retrieval_set, write_retrieval_set
 from embed_pipeline.progress import Reporter, SilentReporter, current_reporter, reporting
 from embed_pipeline.records import TrainingRow
-from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.settings import Bm25Settings, FinetuneSettings
 
 JOB, ROWS = "job.json", "rows.jsonl"
 VALIDATION: Final = "validation"
@@ -59,7 +59,7 @@ def train_in_processes(
     work_folder = checkpoints.folder.parent
     folder = work_folder / "job"
     # what it knows is computed or asked for once; each process then finds it there
-    load_teacher(job.rows, job.base or job.spec, job.settings, work_folder, device, cache)
+    load_teacher(job.rows, job.base or job.spec, job.settings, work_folder, device, cache, job.bm25)
     _write_job(job, checkpoints.inputs, device, {"resumed": resumed, "cache": cache}, folder)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
     command += ["-m", "embed_pipeline.finetune", str(folder)]
@@ -88,6 +88,7 @@ def _write_job(job: TrainingJob, inputs: str, device: str, places: Mapping[str, 
         "spec": job.spec.model_dump(mode="json"),
         "base": job.base.model_dump(mode="json") if job.base is not None else None,
         "settings": job.settings.model_dump(mode="json"),
+        "bm25": job.bm25.model_dump(mode="json"),
         "device": device,
         "processes": job.processes,
         "inputs": inputs,
@@ -172,7 +173,8 @@ def _train_share(folder: Path) -> None:
     spec, settings = EncoderSpec.model_validate(job_file["spec"]), FinetuneSettings.model_validate(job_file["settings"])
     with reporting(SilentReporter()):
         base = EncoderSpec.model_validate(job_file["base"]) if job_file["base"] else None
-        job = plan_training(rows, validation, spec, settings, job_file["processes"], base)
+        bm25 = Bm25Settings.model_validate(job_file["bm25"])
+        job = plan_training(rows, validation, spec, settings, job_file["processes"], base, bm25)
     device = job_file["device"] if job_file["device"] == "cpu" else f"cuda:{os.environ['LOCAL_RANK']}"
     resumed, cache = (Path(job_file[name]) if job_file[name] else None for name in ("resumed", "cache"))
     train_here(job, Checkpoints(folder.parent, job_file["inputs"]), device, resumed, cache)

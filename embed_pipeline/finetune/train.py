@@ -35,7 +35,7 @@ from embed_pipeline.finetune.student import model_to_train
 from embed_pipeline.finetune.torchrun import processes_for, train_in_processes
 from embed_pipeline.finetune.tracking import FOLDER, tracking
 from embed_pipeline.records import RetrievalSet, TrainingRow
-from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.settings import Bm25Settings, FinetuneSettings
 
 LOG_FILE = "training_log.json"
 
@@ -92,6 +92,7 @@ def finetune(
     device: str = "auto",
     tracked: Path | None = None,
     cache: Path | None = None,
+    bm25: Bm25Settings | None = None,
 ) -> TrainingReport:
     """Fine-tune the model of ``spec`` and write the best checkpoint to ``output``.
 
@@ -106,6 +107,7 @@ def finetune(
         tracked: where the trackers of ``settings.report_to`` write unless their environment variables say otherwise;
             without it ``work/tracking``.
         cache: where the answers of a teacher's endpoint are kept and booked; without it ``work/cache``.
+        bm25: how words are compared where the training looks at BM25 (``eval.bm25``); the defaults when not given.
 
     Raises:
         TrainingError: no rows, a tracker that fails, a loss that is not a number, or a collapsed model.
@@ -122,7 +124,7 @@ def finetune(
     tuned = student.model_copy(update={"dimensions": offered_dimensions(spec, settings)})
     torch_device = training_device(device)
     processes = processes_for(settings, torch_device)
-    job = plan_training(chosen_rows(rows, settings), validation, student, settings, processes, spec)
+    job = plan_training(chosen_rows(rows, settings), validation, student, settings, processes, spec, bm25)
     checkpoints = Checkpoints(work, job.inputs())
     followed = tracking(settings, tracked or work / FOLDER, work.name)
     with quiet_transformers(), explained_failures(work), followed:

@@ -15,6 +15,8 @@ from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.bm25 import Bm25Index
 from embed_pipeline.retrieval.fusion import Run, convex
 from embed_pipeline.retrieval.search import Indices, top_k
+from embed_pipeline.retrieval.word_index import word_index
+from embed_pipeline.settings import Bm25Settings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -61,14 +63,22 @@ class Validator:
 
     Args:
         fused: measure the model fused with BM25 at equal weights, as the evaluation does, each with its 100 best.
+        bm25: how words are compared where fused; the defaults when not given.
 
     Attributes:
         pool: indices of its passages in that order, ascending; None before the first measurement.
     """
 
     def __init__(
-        self, validation: RetrievalSet, spec: EncoderSpec, batch_size: int, seed: int, fused: bool = False
+        self,
+        validation: RetrievalSet,
+        spec: EncoderSpec,
+        batch_size: int,
+        seed: int,
+        fused: bool = False,
+        bm25: Bm25Settings | None = None,
     ) -> None:
+        self._words = bm25 or Bm25Settings()
         self._set, self._spec, self._batch_size, self._fused = validation, spec, batch_size, fused
         self._passages = sorted(validation.passages, reverse=True)
         self._queries = sorted(validation.queries)
@@ -113,8 +123,10 @@ class Validator:
 
     @cached_property
     def _bm25(self) -> Run:
-        """What BM25 finds, by query."""
-        index = Bm25Index([self._set.passages[name] for name in self._passages])
+        """What BM25 finds, by query; plain words, whatever ``eval.bm25`` says, where they only widen the pool."""
+        texts = [self._set.passages[name] for name in self._passages]
+        titles = [self._set.titles.get(name, "") for name in self._passages]
+        index = word_index(texts, titles, self._words) if self._fused else Bm25Index(texts)
         found = index.top_k((self._set.queries[name] for name in self._queries), POOL_DEPTH)
         return {
             name: {self._passages[place]: score for place, score in best}

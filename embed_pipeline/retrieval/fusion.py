@@ -58,6 +58,15 @@ def convex(sparse: Mapping[str, Scores], dense: Mapping[str, Scores], k: int, we
     return fused
 
 
+def blend(found: Scores, reranked: Scores, weight: float) -> dict[str, float]:
+    """``weight`` times a reranker's score plus ``1 - weight`` times that of the search, both from 0 to 1 by min-max.
+
+    Both score the same passages of one query; as :func:`convex`, but for the sparse side.
+    """
+    search, anew = _min_max(found), _min_max(reranked)
+    return {passage: (1 - weight) * search[passage] + weight * anew[passage] for passage in found}
+
+
 def _queries(runs: Iterable[Mapping[str, Scores]]) -> list[str]:
     return list(dict.fromkeys(query for run in runs for query in run))
 

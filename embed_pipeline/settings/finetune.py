@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from embed_pipeline.settings.addresses import is_address, names_only_a_place
+from embed_pipeline.settings.addresses import is_address, names_only_a_place, refuse_address
 from embed_pipeline.settings.sdg import KEY_VARIABLE
 from embed_pipeline.settings.section import Section, added, formerly_keyed, runtime
 
@@ -129,7 +129,12 @@ class FinetuneSettings(Section):
     reranker_epochs: int = added(1, "Passes over the questions.", ge=1, with_section=False)
     reranker_max_steps: int | None = added(None, "Stop after this many steps.", ge=1, with_section=False)
     reranker_batch_size: int = added(8, "Questions per step, each with its passages.", ge=1, with_section=False)
-    reranker_learning_rate: float = added(5e-5, "Peak of AdamW's learning rate.", gt=0, with_section=False)
+    reranker_learning_rate: float | None = added(
+        None,
+        "Peak of AdamW's learning rate; null: 5e-5 from a cross-encoder, 3e-4 with a new head.",
+        gt=0,
+        with_section=False,
+    )
     reranker_negatives: int = added(
         4, "Mined negatives per question; prep.hard_negatives says how many there are.", ge=1, with_section=False
     )
@@ -141,10 +146,24 @@ class FinetuneSettings(Section):
         with_section=False,
     )
 
+    @property
+    def looks_at_words(self) -> bool:
+        """Whether the training looks at what BM25 finds, so that ``eval.bm25`` can change it."""
+        return bool(self.lexical_share) or self.teacher == HYBRID or self.validate_on == "hybrid"
+
+    @field_validator("reranker_model")
+    @classmethod
+    def _names_a_model(cls, name: str | None) -> str | None:
+        if name is not None:
+            refuse_address(name)
+        return name
+
     @field_validator("teacher")
     @classmethod
     def _names_only_a_place(cls, name: str | None) -> str | None:
-        if name is not None and is_address(name) and not names_only_a_place(name):
+        if name is not None and not is_address(name):
+            refuse_address(name)
+        elif name is not None and not names_only_a_place(name):
             raise ValueError(
                 "the address of a teacher holds a host, and no user name, password or query; its key comes from the "
                 "environment variable that teacher_key_env names"

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from embed_pipeline.settings.addresses import refuse_address
 from embed_pipeline.settings.automation import AutomationSettings
 from embed_pipeline.settings.corpus import CorpusSettings, EncoderSettings
 from embed_pipeline.settings.delivery import DeploySettings, ExportSettings, LaunchpadSettings
@@ -43,6 +44,12 @@ class Settings(Section):
         {}, "Other settings under a name each, compared with these: sections, or section.key: value.", protected="code"
     )
 
+    @field_validator("base_model")
+    @classmethod
+    def _names_a_model(cls, name: str) -> str:
+        refuse_address(name)
+        return name
+
     @field_validator("variants", mode="before")
     @classmethod
     def _spread(cls, variants: Any) -> Any:
@@ -59,6 +66,23 @@ class Settings(Section):
             )
         if self.sweep.enabled and self.prep.validation_ratio == 0:
             raise ValueError("a sweep is decided on validation questions, but prep.validation_ratio is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_is_trained_on(self) -> "Settings":
+        if self.prep.imported_weight > 1 and self.sdg.import_from is None:
+            raise ValueError(
+                f"prep.imported_weight is {self.prep.imported_weight}, but sdg.import_from names no questions that "
+                "could count so often; set it, or leave the weight out"
+            )
+        if self.finetune.validate_on == "hybrid" and self.prep.validation_ratio == 0:
+            raise ValueError("finetune.validate_on is hybrid, but prep.validation_ratio is 0: nothing is validated on")
+        wanted, mined = self.finetune.reranker_negatives, self.prep.hard_negatives
+        if self.finetune.reranker and wanted > mined:
+            raise ValueError(
+                f"finetune.reranker_negatives is {wanted}, but prep.hard_negatives is {mined}, so that no question has "
+                f"as many; set prep.hard_negatives to {wanted} or more, or ask for fewer"
+            )
         return self
 
     def key_part(self, names: Sequence[str]) -> dict[str, Any]:

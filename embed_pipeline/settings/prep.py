@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from embed_pipeline.settings.addresses import refuse_address
 from embed_pipeline.settings.section import Section, added
 
 
@@ -78,6 +79,13 @@ class PrepSettings(Section):
     approximate_index: Literal["hnsw", "ivf"] = Field(
         "ivf", description="ivf: clusters, repeatable; hnsw: a graph, not repeatable bit for bit."
     )
+
+    @field_validator("cross_encoder")
+    @classmethod
+    def _names_a_model(cls, name: str | None) -> str | None:
+        if name is not None:
+            refuse_address(name)
+        return name
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> "PrepSettings":

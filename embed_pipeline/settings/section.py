@@ -67,9 +67,9 @@ def _protection(kind: Protected | None) -> dict[str, Any]:
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys are refused."""
+    """Frozen; unknown keys are refused, and so are numbers that are none or infinite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 def sections_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:

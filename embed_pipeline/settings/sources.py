@@ -259,13 +259,18 @@ def _environment_texts(environment: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _option(override: str, given_by: str = OPTION) -> str:
-    name, _ = _split(override, given_by)
-    return f"{given_by} {name if may_hold_a_secret(name) else override[:_SHOWN]}"
+    name, text = _split(override, given_by)
+    return f"{given_by} {name if may_hold_a_secret(name, text) else override[:_SHOWN]}"
 
 
-def may_hold_a_secret(name: str) -> bool:
-    """People write keys into addresses; whole sections hold one."""
-    return name.endswith(("base_url", "candidates", "teacher")) or name in ("sdg", "sdg.llm", "eval")
+def may_hold_a_secret(name: str, value: object = "") -> bool:
+    """People write keys into addresses, also where a model is to be named; whole sections hold one."""
+    return (
+        "://" in str(value)
+        or "@" in str(value)
+        or name.endswith(("base_url", "candidates", "teacher"))
+        or name in ("sdg", "sdg.llm", "eval")
+    )
 
 
 def _variable(name: str) -> str:
@@ -317,7 +322,7 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
             line = f"unknown setting {name}{nearest(name, [*sections, *setting_names()])}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            shown = not isinstance(problem["input"], dict) and not may_hold_a_secret(name)
+            shown = not isinstance(problem["input"], dict) and not may_hold_a_secret(name, problem["input"])
             given = f" (got {repr(problem['input'])[:_SHOWN]})" if shown else ""
             line = f"{name}: {message}{given}" if name else message
         lines.setdefault(_place(name, names) or otherwise, []).append(line)

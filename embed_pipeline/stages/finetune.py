@@ -1,6 +1,7 @@
 """finetune: the checkpoint."""
 
 from embed_pipeline import charts
+from embed_pipeline.files import sha256_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.stages.declare import StageRun, Version, stage
@@ -10,9 +11,16 @@ from embed_pipeline.store.artifacts import Artifact
 
 
 def training_external(settings: Settings) -> dict[str, Version]:
-    """The base model and, when distilling, the teacher; an objective that lacks what it needs is refused here."""
-    model = {"base_model": lambda _: _model_to_train(settings)}
-    return model if settings.finetune.teacher is None else model | {"teacher": lambda _: _teacher(settings)}
+    """The base model and, when distilling, the teacher; an objective that lacks what it needs is refused here.
+
+    How words are compared counts where the training looks at BM25, and nowhere else.
+    """
+    found: dict[str, Version] = {"base_model": lambda _: _model_to_train(settings)}
+    if settings.finetune.teacher is not None:
+        found["teacher"] = lambda _: _teacher(settings)
+    if settings.finetune.looks_at_words:
+        found["bm25"] = lambda _: sha256_json(settings.eval.bm25.model_dump(mode="json"))
+    return found
 
 
 def _model_to_train(settings: Settings) -> str:
@@ -39,7 +47,7 @@ def _teacher(settings: Settings) -> str:
     storage="model",
     settings=("finetune",),
     external=training_external,
-    looks_at=("finetune.teacher", *BASE_MODEL),
+    looks_at=("finetune.teacher", "eval.bm25", *BASE_MODEL),
     device="gpu",
     kinds=("pytorch", "huggingface"),
     family="checkpoint",
@@ -65,6 +73,7 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
         settings.encoder.device,
         run.home / FOLDER,
         run.home / "cache",
+        settings.eval.bm25,
     )
     _tell_teacher(run)
     run.summary |= {

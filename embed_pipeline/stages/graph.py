@@ -6,7 +6,7 @@ Every stage that a module of this folder declares is part of it; nothing lists t
 
     mining_rounds 2:  mined_negatives_round_1 - training_set_round_1 - checkpoint_round_1 -- mined_negatives - ...
     eval.candidates:  base_metrics - candidate_metrics
-    finetune.reranker: training_set - reranker - reranker_metrics (also of checkpoint and metrics)
+    finetune.reranker: training_set - reranker - reranker_metrics (also of checkpoint, base_metrics)
     sweep.enabled:    training_set - checkpoint_<training> (each) - sweep_comparison
     variants:         <variant>__<asset> up to <variant>__metrics - variant_comparison
 """

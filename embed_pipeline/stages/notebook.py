@@ -235,7 +235,9 @@ def train(data: TrainingData, folder: str | Path, settings: Settings | None = No
     work.mkdir(parents=True, exist_ok=True)
     with temporary_folder(target.parent, target.name) as staged:
         device = chosen.encoder.device
-        report = finetune(data.rows, data.validation, spec, chosen.finetune, staged, work, device)
+        report = finetune(
+            data.rows, data.validation, spec, chosen.finetune, staged, work, device, bm25=chosen.eval.bm25
+        )
         if target.is_dir():
             target.rmdir()
         staged.rename(target)

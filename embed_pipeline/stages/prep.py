@@ -118,9 +118,9 @@ def denoising_external(settings: Settings) -> dict[str, Version]:
 
 
 def _cross_encoder_version(name: str) -> str:
-    from embed_pipeline.encoders.base_model import find_base_model
+    from embed_pipeline.encoders.cross_encoder import find_cross_encoder
 
-    return find_base_model(name, setting=CROSS_ENCODER).content_sha256
+    return find_cross_encoder(name, CROSS_ENCODER).content_sha256  # refused before anything is computed
 
 
 def _judge_version(settings: Settings) -> str:

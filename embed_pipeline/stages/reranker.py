@@ -1,5 +1,6 @@
 """reranker and reranker_metrics: a cross-encoder from the same questions; only where finetune.reranker is on."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline import charts, tables
@@ -11,7 +12,7 @@ from embed_pipeline.stages.eval import RUNS, read_base_evaluation
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
     EVALUATED,
-    base_model_external,
+    development_set,
     evaluated_external,
     evaluated_sets,
 )
@@ -19,10 +20,10 @@ from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from embed_pipeline.evaluation.reranking import Known, PairScorer
     from embed_pipeline.finetune.reranker_pairs import FirstStage
+    from embed_pipeline.records import RetrievalSet
 
 NAME = "reranker"
 METRICS = "reranker_metrics"
@@ -43,8 +44,17 @@ def reranker_stages(settings: Settings) -> list[Stage]:
 
 
 def reranker_external(settings: Settings) -> dict[str, Version]:
-    """The base model, and what the reranker is trained from where that is another."""
-    return base_model_external(settings) | _model_external(settings)
+    """The base model, and what the reranker is trained from where that is another; what cannot work is refused here."""
+    return {"base_model": lambda _: _base_version(settings)} | _model_external(settings)
+
+
+def _base_version(settings: Settings) -> str:
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+    from embed_pipeline.finetune.reranker_model import check_reranker
+
+    spec = base_encoder_spec(settings.base_model, settings.encoder)
+    check_reranker(Path(spec.model), settings.finetune)  # before anything is computed
+    return spec.version()
 
 
 def reranked_external(settings: Settings) -> dict[str, Version]:
@@ -65,9 +75,9 @@ def _model_version(name: str) -> str:
 
 @stage(
     group="finetune",
-    version="1",
+    version="2",
     storage="model",
-    settings=TRAINED_BY,
+    settings=(*TRAINED_BY, "eval.bm25"),
     external=reranker_external,
     looks_at=(MODEL, *BASE_MODEL),
     device="gpu",
@@ -75,9 +85,10 @@ def _model_version(name: str) -> str:
     alternative=True,
 )
 def reranker(run: StageRun, training_set: Artifact) -> None:
-    """A cross-encoder tuned on the training questions and their mined negatives; validation picked the checkpoint."""
-    from pathlib import Path
+    """A cross-encoder tuned on the training questions and their mined negatives; validation picked the checkpoint.
 
+    And how much its score should weigh beside that of the search; 0: it is of no use there.
+    """
     from embed_pipeline.finetune.job import read_training_rows
     from embed_pipeline.finetune.reranker import train_reranker
 
@@ -99,6 +110,8 @@ def reranker(run: StageRun, training_set: Artifact) -> None:
         "final_loss": report.final_loss,
         "validation_ndcg_at_10_before": report.first_stage_validation,
         "validation_ndcg_at_10": report.best_validation,
+        "validation_ndcg_at_10_alone": report.alone,
+        "weight": report.weight,
     }
     losses = [(entry["step"], entry["loss"]) for entry in report.log]
     run.charts["loss"] = charts.lines("loss", {"training loss": losses}, "step", "loss")
@@ -106,8 +119,13 @@ def reranker(run: StageRun, training_set: Artifact) -> None:
 
 
 def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
-    """The validation questions with what BM25 and the base model, fused, find for them."""
-    from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
+    """The validation questions with what BM25 and the base model, fused, find for them.
+
+    As they were written, which BM25 answers well, so that the reranker gets its weight only where it is of use beside
+    that: reworded as the benchmark's are, they gave it twice the weight that questions of people bear.
+    """
+    from embed_pipeline.evaluation.lexical import found_by_words
+    from embed_pipeline.evaluation.retrieve import dense_run
     from embed_pipeline.evaluation.systems import DEPTH
     from embed_pipeline.finetune.reranker_pairs import first_stage
     from embed_pipeline.formats.beir import read_retrieval_set
@@ -117,13 +135,14 @@ def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
     if not folder.is_dir():
         return None
     held = read_retrieval_set(folder, "validation", "validation", kind="validation")
-    found = convex(bm25_run(held, DEPTH), dense_run(held, run.base_encoder(), DEPTH), DEPTH)
+    sparse = found_by_words(held, run.settings.eval, DEPTH)
+    found = convex(sparse, dense_run(held, run.base_encoder(), DEPTH), DEPTH)
     return first_stage(held, found, run.settings.finetune.seed)
 
 
 @stage(
     group="eval",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.RerankerMetrics,
     settings=("eval", "eval.rerank_depth"),
@@ -137,12 +156,14 @@ def reranker_metrics(
     run: StageRun,
     reranker: Artifact,
     checkpoint: Artifact,
-    metrics: Artifact,
     base_metrics: Artifact,
     beir_benchmark: Artifact,
     passages: Artifact,
 ) -> None:
-    """The hybrid reranked, beside BM25, the model alone and the hybrid: quality, significance, cost of a query."""
+    """The hybrid reranked, beside BM25, the model alone and the hybrid: quality, significance, cost of a query.
+
+    It does not wait for the verdict on the model: a reranker may be what helps where tuning did not.
+    """
     from embed_pipeline.evaluation.report import svg_systems
     from embed_pipeline.evaluation.reranker_page import reranker_page
     from embed_pipeline.evaluation.reranking import evaluate_reranked
@@ -150,12 +171,13 @@ def reranker_metrics(
     from embed_pipeline.store.reports import REPORT
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
-    known = _known(base_metrics, metrics)
+    known = _known(run, checkpoint, base_metrics, sets, passages)
     folders = _rerankers(run, reranker)
-    longest = read_report(reranker.path)["max_length"]
+    trained = read_report(reranker.path)
+    longest = trained["max_length"]
     costs = _costs(run, checkpoint, sets, known, {name: _load(run, one, longest)() for name, one in folders.items()})
     scorers = {name: _remembering(run, one, longest) for name, one in folders.items()}
-    found = evaluate_reranked(sets, known, scorers, costs, run.settings.eval)
+    found = evaluate_reranked(sets, known, scorers, costs, run.settings.eval, trained["weight"])
     run.write_table(found.table)
     run.write_table(found.query_metrics, "query_metrics", tables.QueryMetrics)
     run.write_table(found.runs, RUNS, tables.Runs)
@@ -164,6 +186,7 @@ def reranker_metrics(
     say(found.summary["sentence"])
     decided = found.summary["decisions"][found.summary["decided_on"]]
     run.summary |= {"sentence": found.summary["sentence"], "best": decided["best"]}
+    run.summary |= {"reranker_verdict": found.summary["verdict"], "weight": found.summary["weight"]}
     run.summary |= {
         f"{row['test_set']}_{row['system']}_ndcg_at_10": row["ndcg_at_10"] for row in found.table.iter_rows(named=True)
     }
@@ -174,15 +197,21 @@ def reranker_metrics(
     run.charts["cost"] = charts.bars("cost", found.summary["milliseconds"], "ms a query")
 
 
-def _known(base_metrics: Artifact, metrics: Artifact) -> "Known":
+def _known(
+    run: StageRun, checkpoint: Artifact, base_metrics: Artifact, sets: "list[RetrievalSet]", passages: Artifact
+) -> "Known":
+    """The figures of ``metrics``, from the same vectors."""
     import polars as pl
 
+    from embed_pipeline.encoders.spec import EncoderSpec
+    from embed_pipeline.evaluation.evaluate import score_tuned
     from embed_pipeline.evaluation.reranking import Known
 
     before = read_base_evaluation(base_metrics)
-    scores = pl.concat([before.query_metrics, metrics.frame("query_metrics")])
-    runs = pl.concat([before.runs, metrics.frame(RUNS)])
-    return Known(scores, runs, metrics.json("summary")["fusion"]["tuned"]["weight"])
+    encoder = run.encoder(EncoderSpec.load(checkpoint.path))
+    tuned = score_tuned(sets, encoder, before, run.settings.eval, development_set(run.settings, passages))
+    scores = pl.concat([before.query_metrics, tuned.query_metrics])
+    return Known(scores, pl.concat([before.runs, tuned.runs]), tuned.fusion.weight)
 
 
 def _rerankers(run: StageRun, reranker: Artifact) -> "dict[str, Path]":

@@ -93,7 +93,7 @@ def _compute(
     origin: Mapping[str, str | None],
 ) -> tuple[Artifact, bool]:
     began, started = time.monotonic(), datetime.now(UTC)
-    with temporary_folder(store.staging(declared.name), "new") as staged:
+    with store.without_empty_work(declared.name, key), temporary_folder(store.staging(declared.name), "new") as staged:
         (staged / DATA).mkdir()
         run = StageRun(settings, store.home, staged / DATA, store.work_folder(declared.name, key), declared)
         declared.compute(run, **{declared.parameters.get(name, name): inputs[name] for name in declared.inputs})

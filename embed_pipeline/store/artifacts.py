@@ -19,7 +19,8 @@ at any moment leaves the previous artifact valid.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -298,6 +299,15 @@ class Store:
         folder = self.home / "work" / f"{asset}-{key[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @contextmanager
+    def without_empty_work(self, asset: str, key: str) -> Iterator[None]:
+        """Whatever happens inside, no empty scratch folder of this key is left behind."""
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # there is none, or it holds something from which to go on
+                (self.home / "work" / f"{asset}-{key[:16]}").rmdir()
 
     def staging(self, asset: str) -> Path:
         """Parent of temporary folders, on the same file system as the artifacts."""

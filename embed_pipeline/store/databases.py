@@ -18,6 +18,8 @@ HISTORY = {
     "schedules.db": "whether sensor and schedule are switched on",
 }
 """What Dagster's databases hold; any other is the log of one run."""
+PAID = "endpoint.json"
+"""File beside the embeddings that an endpoint gave; those of earlier releases lack it."""
 _MAGIC = b"SQLite format 3\0"
 _DAMAGED = ("malformed", "not a database", "no such column", "no such table", "has no column", "values were supplied")
 _NOT_ALLOWED = ("readonly", "unable to open", "permission", "access")
@@ -52,8 +54,17 @@ def remedy(path: Path) -> Remedy:
             f"Save it first, and try to rescue it (sqlite3 {path.name} .recover), or take it from a backup "
             "(embed-pipeline restore). ",
         )
+    if path.name == "index.sqlite" and (path.parent / PAID).is_file():
+        return Remedy(
+            f"the folder {path.parent}",
+            "its embeddings came from an endpoint and will be asked for, and paid for, again",
+            f"Save it first, and try to rescue it (sqlite3 {path.name} .recover). ",
+        )
     if path.name == "index.sqlite":
-        return Remedy(f"the folder {path.parent}", "its embeddings are computed again, which costs time and no money")
+        return Remedy(
+            f"the folder {path.parent}",
+            "its embeddings are computed again, which costs time and, unless an endpoint gave them, no money",
+        )
     if path.name == "cross_encoder.sqlite":
         return Remedy(beside, "its scores are computed again, which costs time and no money")
     if path.suffix == ".db":  # Dagster's

@@ -64,6 +64,37 @@ def test_a_busy_server_is_asked_again(monkeypatch):
     assert (len(requests), waited) == (4, [7.0, 1.0, 0.0])
 
 
+def test_a_connection_that_breaks_off_is_made_again_and_one_that_cannot_be_made_is_told_at_once(monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waited.append)
+    endpoint, requests = api(httpx.ReadError("reset"), httpx.RemoteProtocolError("gone"), answer([1.0]), pause=0.5)
+    endpoint.embed("m", ["a"])
+    assert (len(requests), waited) == (3, [0.5, 1.0])
+    endpoint, requests = api(httpx.ConnectError("refused"))
+    with pytest.raises(InputError, match="no answer"):
+        endpoint.embed("m", ["a"])
+    assert len(requests) == 1
+    endpoint, _ = api(*[httpx.ReadError("reset")] * ATTEMPTS)
+    with pytest.raises(InputError, match=r"no answer \(ReadError: reset\)"):
+        endpoint.embed("m", ["a"])
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines", "\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key):
+    with pytest.raises(InputError, match="teacher_key_env names holds characters that no key has") as raised:
+        EmbeddingsApi(URL, key, key_setting="finetune.teacher_key_env")
+    assert key not in str(raised.value)
+    assert repr(key) not in repr(raised.value)
+
+
+@pytest.mark.parametrize("tokens", ["1e999", "-1", "true", "null", '"7"', f"1{'0' * 30}"])
+def test_tokens_that_cannot_be_are_not_counted(tokens):
+    body = f'{{"data": [{{"index": 0, "embedding": [1.0]}}], "usage": {{"prompt_tokens": {tokens}}}}}'
+    endpoint, _ = api(httpx.Response(200, text=body))
+    endpoint.embed("m", ["a"])
+    assert endpoint.counted is None
+
+
 def test_a_server_that_stays_busy_is_given_up():
     endpoint, requests = api(*[httpx.Response(500, text="boom")] * ATTEMPTS)
     with pytest.raises(InputError, match=r"models\.example/v1/embeddings: answered 500: boom"):
@@ -82,6 +113,9 @@ def test_a_server_that_stays_busy_is_given_up():
         answer([1.0], ["x"]),
         answer([1.0], [0.0]),
         httpx.Response(200, text='{"data": [{"index": 0, "embedding": [NaN]}, {"index": 1, "embedding": [1.0]}]}'),
+        httpx.Response(200, text='{"data": [{"index": 1e999, "embedding": [1.0]}, {"index": 0, "embedding": [1.0]}]}'),
+        httpx.Response(200, text=f'{{"data": [{{"index": 0, "embedding": [1{"0" * 400}]}}]}}'),
+        httpx.Response(200, text="[" * 100_000),
         httpx.Response(200, json={"error": "none"}),
         httpx.Response(200, json=[]),
         httpx.Response(200, text="<html>"),

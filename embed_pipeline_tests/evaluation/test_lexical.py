@@ -2,9 +2,10 @@
 
 import pytest
 
-from embed_pipeline.evaluation.lexical import answered_by_words, found_by_words, word_index
+from embed_pipeline.evaluation.lexical import answered_by_words, found_by_words
 from embed_pipeline.evaluation.retrieve import bm25_run
 from embed_pipeline.records import RetrievalSet
+from embed_pipeline.retrieval.word_index import word_index
 from embed_pipeline.settings import Bm25Settings, EvalSettings
 
 PASSAGES = {

@@ -16,6 +16,7 @@ from embed_pipeline.evaluation.query_cost import milliseconds_of_systems
 from embed_pipeline.evaluation.reranker_page import reranker_page
 from embed_pipeline.evaluation.reranking import (
     BEFORE,
+    BLENDED,
     RERANKED,
     UNTRAINED,
     Known,
@@ -136,6 +137,55 @@ def test_a_reranker_that_spoils_the_order_is_told_of_too(known):
     if decision["cheaper"] is not None:
         assert decision["delta"] >= 0
         assert COSTS[decision["cheaper"]] < COSTS[decision["best"]]
+
+
+def test_a_blend_with_the_search_is_measured_where_validation_gave_the_reranker_a_share(known):
+    plain = evaluated(known)
+    for weight in (None, 0.0, 1.0):
+        found = evaluate_reranked([SET], known, {RERANKED: knows}, COSTS, SETTINGS, weight)
+        assert found.table.equals(plain.table)
+        assert found.summary["weight"] == weight
+    found = evaluate_reranked([SET], known, {RERANKED: knows}, COSTS, SETTINGS, 0.4)
+    assert set(found.table["system"]) == {*BEFORE, RERANKED, BLENDED}
+    assert set(found.query_metrics["system"]) == {RERANKED, BLENDED}
+    rows = {row["system"]: row for row in found.table.to_dicts()}
+    assert rows[BLENDED]["milliseconds"] == rows[RERANKED]["milliseconds"]
+    worth = found.summary["decisions"]["synthetic"]["reranker"]
+    assert worth["system"] == BLENDED
+    gain = rows[BLENDED]["ndcg_at_10"] - rows["convex_tuned"]["ndcg_at_10"]
+    assert worth["delta"] == pytest.approx(gain, abs=1e-5)
+    assert "blended with the reranker" in reranker_page(found.summary, found.table.to_dicts())
+
+
+@pytest.mark.parametrize(
+    ("scorer", "weight", "verdict", "said"),
+    [
+        (knows, None, "helps", "The reranker makes BM25 and the tuned model fused by scores significantly better (+"),
+        (wrong, 0.0, "harms", "The reranker does harm: keep BM25 and the tuned model fused by scores (-"),
+        (lambda pairs: np.zeros(len(pairs)), 0.3, "no_gain", "does not make it significantly better: keep BM25"),
+    ],
+)
+def test_it_is_said_plainly_whether_to_use_it(known, scorer, weight, verdict, said):
+    found = evaluate_reranked([SET], known, {RERANKED: scorer}, COSTS, SETTINGS, weight)
+    assert found.summary["verdict"] == verdict
+    assert said in found.summary["sentence"]
+
+
+@given(names, st.integers(1, 30), st.integers(0, 1000))
+def test_a_blend_goes_from_the_search_to_the_reranker(places, best, seed):
+    test_set = RetrievalSet("x", {f"p{i}": f"text {i}" for i in range(31)}, {"q": "question"}, {"q": {"p0": 1}})
+    found = {"q": {f"p{place}": 1.0 - rank / 100 for rank, place in enumerate(places)}}
+    values = np.random.default_rng(seed).standard_normal(31).astype(np.float32)
+
+    def scorer(pairs):
+        return np.array([values[int(text.split()[1])] for _, text in pairs], np.float32)
+
+    def order(weight):
+        return ranked(rerank(test_set, found, scorer, best, weight)["q"])
+
+    assert order(0.0) == list(found["q"])
+    assert order(1.0) == ranked(rerank(test_set, found, scorer, best)["q"])
+    assert sorted(order(0.5)) == sorted(found["q"])
 
 
 def test_the_untrained_one_stands_beside(known):

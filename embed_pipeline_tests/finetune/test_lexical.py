@@ -17,9 +17,10 @@ from embed_pipeline.finetune.losses import build_loss
 from embed_pipeline.finetune.objectives import InBatch, check_objective
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.progress import reporting
-from embed_pipeline.retrieval.bm25 import Bm25Index
+from embed_pipeline.retrieval.bm25 import K1, B, Bm25Index
 from embed_pipeline.retrieval.fusion import convex
-from embed_pipeline.settings import FinetuneSettings
+from embed_pipeline.retrieval.word_index import word_index
+from embed_pipeline.settings import Bm25Settings, FinetuneSettings
 from embed_pipeline_tests.finetune.build import retrieval_set, rows, tiny_model
 from embed_pipeline_tests.finetune.share import columns_of
 from embed_pipeline_tests.finetune.test_batches import training_rows
@@ -38,7 +39,8 @@ def batch_of(model, spec, settings=SETTINGS, count=6, chosen=range(4)):
 def test_scores_are_those_of_the_fusion_over_all_training_passages(made):
     texts = list(dict.fromkeys(text for row in made for text in (row.positive, *row.negatives[:2])))
     questions = [row.question for row in made]
-    found = LexicalScores(made, 2).of(questions, texts)
+    plain = Bm25Settings(stemming="off", k1=K1, b=B)
+    found = LexicalScores(made, 2, plain).of(questions, texts)
     best = Bm25Index(texts).top_k(questions, len(texts))
     sparse = {str(row): {str(place): score for place, score in found} for row, found in enumerate(best)}
     fused = convex(sparse, {}, len(texts), weight=0)
@@ -46,6 +48,21 @@ def test_scores_are_those_of_the_fusion_over_all_training_passages(made):
         [fused.get(str(row), {}).get(str(place), 0.0) for place in range(len(texts))] for row in range(len(made))
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_words_are_compared_as_people_search():
+    made = [
+        replace(row, question="refunding a boat", positive=text, negatives=[])
+        for row, text in zip(
+            rows(3), ("refunds for boats are paid", "the lion sleeps here", "a lamp is a light"), strict=True
+        )
+    ]
+    texts = [row.positive for row in made]
+    stems = LexicalScores(made, 0).of(["refunding boat"], texts)[0]
+    assert stems.tolist() == [1.0, 0.0, 0.0]
+    assert LexicalScores(made, 0, Bm25Settings(stemming="off")).of(["refunding boat"], texts).max() == 0
+    searched = word_index(texts, None, Bm25Settings()).scores(["refunding a boat"])[0]
+    np.testing.assert_allclose(LexicalScores(made, 0).of(["refunding a boat"], texts)[0], searched / searched.max())
 
 
 @given(training_rows(), st.data())

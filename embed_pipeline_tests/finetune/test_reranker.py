@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from hypothesis import given
+from hypothesis import strategies as st
 from sentence_transformers import CrossEncoder
 
 from embed_pipeline.encoders.cross_encoder import CrossEncoderModel
 from embed_pipeline.errors import ModelAccessError, SettingsError, TrainingError
 from embed_pipeline.files import hash_tree
-from embed_pipeline.finetune.checkpoints import Checkpoints
-from embed_pipeline.finetune.reranker import RerankerReport, train_reranker
+from embed_pipeline.finetune.checkpoints import VALIDATION_KEY, Checkpoints
+from embed_pipeline.finetune.reranker import RerankerReport, _kept, train_reranker
 from embed_pipeline.finetune.reranker_model import max_length, reranker_base
 from embed_pipeline.finetune.reranker_pairs import VALIDATION_DEPTH, FirstStage, first_stage, ranked_lists
+from embed_pipeline.finetune.reranker_trainer import ALONE_KEY, WEIGHT_KEY, learning_rate
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.records import RetrievalSet, TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -49,12 +52,12 @@ def found_badly(count: int) -> FirstStage:
     return first_stage(held, found, 42)
 
 
-def trained(folder: Path, settings: FinetuneSettings = SETTINGS, given=None, validation=None) -> RerankerReport:
+def trained(folder: Path, settings: FinetuneSettings = SETTINGS, rows_given=None, validation=None) -> RerankerReport:
     base = folder.parent / "base"
     if not base.exists():
         tiny_model(base)
     checked = found_badly(COUNT) if validation is None else validation
-    return train_reranker(given or telling(COUNT), checked, base, settings, folder / "out", folder / "work", "cpu")
+    return train_reranker(rows_given or telling(COUNT), checked, base, settings, folder / "out", folder / "work", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +89,8 @@ def test_the_output_is_an_open_folder_that_loads_everywhere_alike(once):
     theirs = CrossEncoder(str(out), device="cpu")
     assert theirs.max_seq_length == 32
     ours = CrossEncoderModel.load(str(out), "cpu").scores(pairs)
-    given = theirs.predict(pairs)  # a probability
-    np.testing.assert_allclose(1 / (1 + np.exp(-ours)), given, atol=1e-5)
+    probabilities = theirs.predict(pairs)  # a probability
+    np.testing.assert_allclose(1 / (1 + np.exp(-ours)), probabilities, atol=1e-5)
     assert {"model.safetensors", "tokenizer.json", "config.json", "README.md"} <= {path.name for path in out.iterdir()}
     assert not any(path.suffix in {".bin", ".pt", ".pkl", ".pth"} for path in out.rglob("*"))
     card = ModelCard.load(out / "README.md")
@@ -147,9 +150,10 @@ def test_a_cross_encoder_keeps_its_head(tmp_path):
 
 
 def test_without_validation_the_last_checkpoint_is_kept(tmp_path):
-    nothing = FirstStage({}, {}, {})
+    nothing = FirstStage({}, {}, {}, {})
     report = trained(tmp_path / "run", SETTINGS.model_copy(update={"reranker_max_steps": 3}), validation=nothing)
     assert (report.best_step, report.first_stage_validation, report.best_validation) == (3, None, None)
+    assert (report.alone, report.weight) == (None, None)
 
 
 def test_a_reranker_that_orders_worse_than_the_search_is_told(tmp_path):
@@ -165,6 +169,44 @@ def test_a_reranker_that_orders_worse_than_the_search_is_told(tmp_path):
             validation=first_stage(retrieval_set(COUNT), found, 1),
         )
     assert any("worse than the search before it" in line for line in lines)
+    log = json.loads((tmp_path / "run" / "out" / "reranker_log.json").read_text("utf-8"))
+    assert log["weight"] == 0
+    assert log["alone"] < log["best_validation"] == log["first_stage_validation"] == 1.0
+    assert "keep the search" in (tmp_path / "run" / "out" / "README.md").read_text("utf-8")
+
+
+@given(st.integers(0, 1000), st.integers(1, 6), st.booleans())
+def test_a_blend_is_never_worse_on_validation_than_the_search_or_the_reranker(seed, size, alike):
+    random = np.random.default_rng(seed)
+    queries = {f"q{number}": f"question {number}" for number in range(5)}
+    passages = {query: [(f"p{place}", f"text {place}") for place in range(size)] for query in queries}
+    searched = {query: sorted(random.random(size).tolist(), reverse=True) for query in queries}
+    held = FirstStage(queries, passages, {query: {f"p{random.integers(size)}": 1} for query in queries}, searched)
+    scores = np.zeros(5 * size) if alike else random.standard_normal(5 * size)
+    found = held.measured(lambda pairs: scores)
+    assert found.blended >= max(found.alone, held.ndcg())
+    assert (found.weight == 0) == (found.blended == held.ndcg())
+
+
+def test_of_equal_blends_the_better_reranker_is_kept():
+    entries = [(0, 0.9, None, None), (13, 0.9, 0.2, 0.0), (27, 0.9, 0.4, 0.0), (40, 0.9, 0.3, 0.0)]
+    history = [
+        {"step": step, VALIDATION_KEY: blend} | ({} if weight is None else {ALONE_KEY: alone, WEIGHT_KEY: weight})
+        for step, blend, alone, weight in entries
+    ]
+    assert _kept(history)["step"] == 27
+    assert _kept([*history, {"step": 50, VALIDATION_KEY: 0.95, ALONE_KEY: 0.1, WEIGHT_KEY: 0.1}])["step"] == 50
+    assert _kept(history[:1]) == {}
+
+
+def test_two_halves_are_better_blended():
+    """The search and the reranker each put another wrong passage first, and agree on the second."""
+    held = FirstStage(
+        {"q": "question"}, {"q": [("a", "a"), ("b", "b"), ("c", "c")]}, {"q": {"b": 1}}, {"q": [1.0, 0.9, 0.0]}
+    )
+    found = held.measured(lambda pairs: np.array([0.0, 0.9, 1.0]))
+    assert (found.alone, found.blended) == (held.ndcg(), 1.0)
+    assert 0 < found.weight < 1
 
 
 def test_a_question_stands_once_and_what_answers_it_is_never_its_negative():
@@ -192,11 +234,11 @@ def test_validation_takes_what_the_search_found():
     assert chosen.ndcg() == 0.0
 
 
-@pytest.mark.parametrize("given", [[], [replace(row, negatives=[]) for row in rows(3)]])
-def test_nothing_to_train_on_is_refused(given, tmp_path):
+@pytest.mark.parametrize("nothing", [[], [replace(row, negatives=[]) for row in rows(3)]])
+def test_nothing_to_train_on_is_refused(nothing, tmp_path):
     base = tiny_model(tmp_path / "base")
     with pytest.raises(TrainingError, match=r"no training rows|prep\.hard_negatives to 1 or more"):
-        train_reranker(given, None, Path(base.model), SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
+        train_reranker(nothing, None, Path(base.model), SETTINGS, tmp_path / "out", tmp_path / "work", "cpu")
     assert not (tmp_path / "out").exists()
 
 
@@ -239,6 +281,14 @@ def test_how_long_a_pair_may_be(tmp_path):
     (base / "config.json").write_text(json.dumps(config | {"model_type": "xlm-roberta"}))
     assert max_length(base, FinetuneSettings()) == 62
     assert reranker_base(base, FinetuneSettings()) == base
+
+
+def test_a_new_head_learns_faster_than_one_that_is_trained(tmp_path):
+    base, cross = Path(tiny_model(tmp_path / "base").model), Path(tiny_cross_encoder(tmp_path / "cross"))
+    assert [learning_rate(one, FinetuneSettings()) for one in (base, cross)] == [3e-4, 5e-5]
+    assert {learning_rate(one, FinetuneSettings(reranker_learning_rate=1e-5)) for one in (base, cross)} == {1e-5}
+    report = trained(tmp_path / "run", SETTINGS.model_copy(update={"reranker_learning_rate": None}))
+    assert max(entry["learning_rate"] for entry in report.log) == pytest.approx(3e-4)
 
 
 def test_a_loss_that_is_no_number_stops_it(tmp_path):

@@ -73,6 +73,26 @@ def test_a_model_or_the_hybrid_as_teacher_costs_nothing_and_each_counts(tmp_path
 
 
 @pytest.mark.parametrize(
+    "looking",
+    [
+        ("finetune.teacher=hybrid", "finetune.distillation_weight=0.5"),
+        ("finetune.lexical_share=0.3",),
+        ("finetune.validate_on=hybrid",),
+    ],
+)
+def test_how_words_are_compared_counts_where_a_training_looks_at_them(tmp_path, looking):
+    tiny_model(tmp_path / "base")
+    keys = {}
+    for words in (("eval.bm25.k1=0.9",), ("eval.bm25.k1=2",), ("eval.bm25.stemming=off",)):
+        for more in ((), looking):
+            settings = settings_with(tmp_path / "base", *more, *words)
+            declared = stages(settings)["checkpoint"]
+            key = declared.key(settings, {"training_set": "1"}, declared.outside(settings, tmp_path))
+            keys.setdefault(more, set()).add(key)
+    assert {more: len(found) for more, found in keys.items()} == {(): 1, looking: 3}
+
+
+@pytest.mark.parametrize(
     ("override", "said"),
     [
         ("finetune.base_weight=0 finetune.keep_layers=2", r"keep_layers is 2, but the base model has 2 layers"),

@@ -5,11 +5,14 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from embed_pipeline.errors import ModelAccessError
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages import prep
 from embed_pipeline.stages.declare import StageRun, no_external, stage
+from embed_pipeline.stages.graph import STAGES
 from embed_pipeline.stages.run import StageResult, run_stage
 from embed_pipeline.store.artifacts import Artifact, Store
+from embed_pipeline_tests.finetune.build import tiny_cross_encoder, tiny_model
 from embed_pipeline_tests.prep.build import WordEncoder, corpus, grouped
 
 SPLITS = replace(prep.splits, external=no_external)  # without the base model
@@ -45,6 +48,15 @@ def split(home, documents: int, *overrides: str, force: bool = False) -> StageRe
 
 def placed(done: StageResult) -> dict[str, str]:
     return dict(done.artifact.frame().filter(item_type="document").select("item_id", "split").iter_rows())
+
+
+@pytest.mark.parametrize(("labels", "said"), [(0, "is not a cross-encoder"), (3, "has 3 outputs")])
+def test_what_cannot_denoise_is_refused_when_a_run_is_planned(tmp_path, labels, said):
+    folder = tmp_path / "model"
+    name = tiny_cross_encoder(folder, labels) if labels else tiny_model(folder).model
+    settings = load_settings(None, None, ["prep.denoise=cross_encoder", f"prep.cross_encoder={name}"], {})
+    with pytest.raises(ModelAccessError, match=said):
+        STAGES["mined_negatives"].outside(settings, tmp_path)
 
 
 def test_a_grown_corpus_keeps_the_splits_in_use(home, tmp_path):

@@ -1,5 +1,7 @@
 """When the reranker's assets are there, and what decides about them."""
 
+import shutil
+
 import pytest
 
 from embed_pipeline.errors import ModelAccessError, SettingsError
@@ -8,10 +10,10 @@ from embed_pipeline.settings.sources import absolute_overrides, load_settings
 from embed_pipeline.stages.graph import STAGES, assets_of, selection, stages
 from embed_pipeline.stages.model_size import ModelSize
 from embed_pipeline.stages.needs import MODELS, estimate_needs
-from embed_pipeline.stages.plan import PlanStep
+from embed_pipeline.stages.plan import PlanStep, plan_stage
 from embed_pipeline.stages.reranker import METRICS, NAME, reranker_stages
 from embed_pipeline.store.artifacts import Store
-from embed_pipeline_tests.finetune.build import tiny_cross_encoder
+from embed_pipeline_tests.finetune.build import tiny_cross_encoder, tiny_model
 
 ON = "finetune.reranker=true"
 
@@ -64,7 +66,8 @@ def test_what_trains_both_is_part_of_both():
 
 def test_the_model_counts_by_its_content_wherever_it_lies(tmp_path):
     folders = [tiny_cross_encoder(tmp_path / place) for place in ("here", "there")]
-    other = tiny_cross_encoder(tmp_path / "other", labels=2)
+    other = tiny_cross_encoder(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "config.json", tmp_path / "other" / "more.json")
     found = []
     for folder in (*folders, other):
         settings = given(ON, f"finetune.reranker_model={folder}")
@@ -75,6 +78,26 @@ def test_the_model_counts_by_its_content_wherever_it_lies(tmp_path):
     missing = given(ON, f"finetune.reranker_model={tmp_path / 'nowhere'}")
     with pytest.raises(ModelAccessError, match=r"finetune\.reranker_model"):
         stages(missing)[NAME].outside(missing, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("finetune.reranker_max_length=65", "reranker_max_length is 65, but {name} takes at most 64 tokens"),
+        ("finetune.reranker_model={three}", "has 3 outputs; a cross-encoder with one relevance score"),
+        ("finetune.reranker_model={list}", "config.json: must hold a JSON object"),
+    ],
+)
+def test_what_cannot_become_a_reranker_is_refused_when_a_run_is_planned(override, said, tmp_path):
+    base = tiny_model(tmp_path / "base").model
+    three = tiny_cross_encoder(tmp_path / "three", labels=3)
+    (tmp_path / "list").mkdir()
+    for name, text in {"config.json": "[]", "model.safetensors": ""}.items():
+        (tmp_path / "list" / name).write_text(text)
+    lengths = ("encoder.max_query_length=16", "encoder.max_passage_length=32")
+    settings = given(ON, f"base_model={base}", *lengths, override.format(three=three, list=tmp_path / "list"))
+    with pytest.raises((SettingsError, ModelAccessError), match=said.format(name="base")):
+        plan_stage(stages(settings)[NAME], settings, Store(tmp_path / "home"), {"training_set": None})
 
 
 def test_the_launchpad_cannot_name_a_model_and_a_path_is_made_absolute(tmp_path, monkeypatch):

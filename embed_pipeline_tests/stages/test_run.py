@@ -400,6 +400,19 @@ def test_two_processes_with_the_same_work_do_it_once(home):
     assert (home / "runs.txt").read_text() == "x"
 
 
+@pytest.mark.parametrize("error", [TrainingError("no"), ValueError("broken"), KeyboardInterrupt()])
+def test_a_failure_leaves_no_empty_scratch_behind(home, error):
+    @stage(group="sdg", version="1", storage="json")
+    def imported(run: StageRun) -> None:
+        """Fails before it has written anything."""
+        assert run.work.is_dir()
+        raise error
+
+    with pytest.raises(type(error)):
+        run_stage(imported, settings_of(home), Store(home), {})
+    assert list((home / "work").iterdir()) == []
+
+
 def test_scratch_of_a_killed_stage_is_there_for_the_next_try_and_then_gone(home):
     @stage(group="finetune", version="1", storage="json")
     def training(run: StageRun) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embed_pipeline.encoders.cached_encoder import CachedEncoder, folder_name
+from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import DatabaseError
 from embed_pipeline.llm.responses import ResponseStore
 from embed_pipeline.progress import reporting
@@ -15,6 +17,7 @@ from embed_pipeline.store.content_cache import ContentCache
 from embed_pipeline.store.databases import damage, databases, remedy
 from embed_pipeline.store.vector_cache import VectorCache
 
+LENGTHS = {"max_query_length": 1, "max_passage_length": 1}
 KEYS = [f"key {number:05}" for number in range(3000)]
 
 
@@ -71,7 +74,7 @@ def use(cache: ContentCache) -> None:
 
 
 @pytest.mark.parametrize("spoil", SPOIL)
-def test_a_damaged_index_of_embeddings_costs_time_and_no_money(tmp_path, spoil):
+def test_a_damaged_index_of_embeddings_costs_time(tmp_path, spoil):
     folder = tmp_path / "encoder"
     cache = VectorCache(folder, 2)
     cache.add([key.encode() for key in KEYS], np.ones((len(KEYS), 2), np.float32))
@@ -79,6 +82,20 @@ def test_a_damaged_index_of_embeddings_costs_time_and_no_money(tmp_path, spoil):
     spoil(without_log(folder / "index.sqlite"))
     with pytest.raises(DatabaseError, match=rf"Delete the folder {folder}: its embeddings are computed again"):
         use_vectors(VectorCache(folder, 2))
+
+
+def test_embeddings_of_an_endpoint_were_paid_for(tmp_path):
+    spec = EncoderSpec(
+        model="https://host.example/v1#m",
+        content_sha256="0" * 64,
+        dimensions=(2,),
+        max_query_length=1,
+        max_passage_length=1,
+    )
+    other = spec.model_copy(update={"model": "some/folder", "content_sha256": "1" * 64})
+    for one, said in ((spec, "paid for, again"), (other, "computed again, which costs time and, unless")):
+        CachedEncoder(one, lambda: pytest.fail("nothing to compute"), tmp_path)
+        assert said in str(remedy(tmp_path / folder_name(one.version()) / "index.sqlite"))
 
 
 def use_vectors(cache: VectorCache) -> None:
