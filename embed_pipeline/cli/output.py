@@ -1,6 +1,7 @@
 """What the command line prints: progress, tables, JSON."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,9 @@ from embed_pipeline.stages.plan import PlanStep
 
 METRICS = ("ndcg", "recall", "precision", "map")
 PIPE_WIDTH = 160
+_LINE_ENDS = re.compile(r"[\t-\r\x1c-\x1e\x85\u2028\u2029]")
+_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks and overrides of the direction, halves of surrogate pairs."""
 
 
 def out() -> Console:
@@ -29,6 +33,25 @@ def err() -> Console:
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def printable(text: str) -> str:
+    """Untrusted text on one line of a terminal: nothing in it moves the cursor, colours, or turns the direction."""
+    return " ".join(_COMMANDS.sub("", _LINE_ENDS.sub(" ", text)).split())
+
+
+def announce_page(what: str, url: str, as_json: bool, open_browser: bool) -> None:
+    """Say where a page is served, and open it if asked."""
+    import webbrowser
+
+    if as_json:
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
+    else:
+        sys.stderr.write(f"{what}: {url}    (Ctrl-C stops it)\n")
+        sys.stderr.flush()
+    if open_browser:
+        webbrowser.open(url)
 
 
 class TerminalReporter:
