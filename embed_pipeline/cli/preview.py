@@ -81,11 +81,15 @@ def _lines(found: Mapping[str, Any], passages: int, width: int) -> Iterator[str]
 
 
 def _how_chosen(found: Mapping[str, Any]) -> str:
-    shown, matching = len(found["documents"]), found["matching"]
-    of = f"{shown:,} of {matching:,} documents"
+    chosen, matching = found["chosen"], found["matching"]
+    of = f"{chosen:,} of {_many(matching, 'document')}"
     if found["names"]:
         of += f" that are called so, of {found['readable']:,}"
-    return of if shown == matching else f"{of}, chosen at random (--seed {found['seed']})"
+    return of if chosen == matching else f"{of}, chosen at random (--seed {found['seed']})"
+
+
+def _many(count: int, one: str) -> str:
+    return f"{count:,} {one}{'s' * (count != 1)}"
 
 
 def _totals(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -104,8 +108,8 @@ def _document(document: Mapping[str, Any], most: int, width: int, longest: int) 
     cut = document["passages"]
     yield _cut(printable(document["doc_id"]), width)
     yield line("title", document["title"])
-    facts = (f"{document['characters']:,} characters", f"{len(document['sections']):,} sections")
-    yield line("read", ", ".join((document["language"], *facts, f"{len(cut):,} passages")))
+    counted = {"character": document["characters"], "section": len(document["sections"]), "passage": len(cut)}
+    yield line("read", ", ".join((document["language"], *(_many(count, one) for one, count in counted.items()))))
     for place, text in enumerate(document["lines"][:3]):
         yield line("begins" if place == 0 else "", text)
     if document["sections"]:
@@ -113,7 +117,7 @@ def _document(document: Mapping[str, Any], most: int, width: int, longest: int) 
         yield line("sections", " · ".join(headings) + " …" * (len(document["sections"]) > SECTIONS))
     for loss in document["dropped"]:
         examples = ", ".join(f"“{one}”" for one in loss["examples"])
-        figures = f"{loss['count']:,} pieces, {loss['characters']:,} characters"
+        figures = f"{_many(loss['count'], 'piece')}, {_many(loss['characters'], 'character')}"
         yield line("left out", f"{loss['kind']}: {figures}{': ' if examples else ''}{examples}")
     if document["lost"]:
         yield line("", f"{document['lost']:.1%} of its characters left out")
@@ -122,8 +126,8 @@ def _document(document: Mapping[str, Any], most: int, width: int, longest: int) 
         hidden = sum(one["tokens"] - one["seen"] for one in unseen)
         yield line(
             "not seen",
-            f"the encoder cuts {len(unseen):,} of {len(cut):,} passages, {hidden:,} tokens (encoder.max_passage_length "
-            f"is {longest})",
+            f"{_many(hidden, 'token')} at the end of {len(unseen):,} of {_many(len(cut), 'passage')}: the encoder "
+            f"takes {longest} (encoder.max_passage_length)",
         )
     kept = cut[:most] if most else cut
     rows = [_passage(document["doc_id"], one, (width - 42) // 2) for one in kept]

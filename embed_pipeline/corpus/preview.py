@@ -48,13 +48,13 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
     """What a run would make of some documents.
 
     Returns:
-        ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "names",
-        "seed", "longest": tokens the encoder takes, "documents": [{"doc_id", "path", "title", "language",
+        ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "chosen": of
+        these, "names", "seed", "longest": tokens the encoder takes, "documents": [...], "dropped": totals by kind of
+        these documents, "skipped": [{"path", "reason"}]}``. A document is ``{"doc_id", "path", "title", "language",
         "characters", "lines": the first, "sections": [{"heading", "level"}], "dropped": [{"kind", "meaning", "count",
-        "characters", "examples"}], "lost": share of its characters, "passages": [...], "rest"}],
-        "dropped": totals by kind of these documents, "skipped": [{"path", "reason"}]}``. A passage is
-        ``{"passage_id", "title", "text", "start", "end", "between": text before it that is in no passage, "tokens",
-        "seen": tokens, "seen_end": characters}``; ``rest`` is text after the last one.
+        "characters", "examples"}], "lost": share of its characters, "passages": [...], "rest": text after them}``. A
+        passage is ``{"passage_id", "title", "text", "start", "end", "between": text before it that is in no passage,
+        "tokens", "seen": tokens, "seen_end": characters}``.
 
     Raises:
         InputError: there is no such corpus, nothing in it can be read, no document has such a name, or a row is
@@ -83,6 +83,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         "kind": parsed.kind,
         "readable": len(readable),
         "matching": len(matching),
+        "chosen": len(chosen),
         "names": list(choice.names),
         "seed": choice.seed,
         "longest": spec.max_length("passage"),
@@ -92,22 +93,44 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
     }
 
 
-def shortened(preview: Mapping[str, Any], passages: int, skipped: int) -> dict[str, Any]:
-    """The same for a page: of each document the first passages, and the first of what was skipped; each list that was
-    cut has what is left out beside it (``passages_left_out``, ``skipped_left_out``).
+@dataclass(frozen=True)
+class Most:
+    """How much of a preview a page is given: of each document its first passages and sections, of each passage and of
+    each text between two of them its first characters, and the first of what was skipped.
     """
-    documents = []
-    for document in preview["documents"]:
-        kept = document["passages"][:passages]
-        left_out = len(document["passages"]) - len(kept)
-        rest = "" if left_out else document["rest"]
-        documents.append(document | {"passages": kept, "passages_left_out": left_out, "rest": rest})
-    left_out = max(0, len(preview["skipped"]) - skipped)
+
+    passages: int = 200
+    sections: int = 300
+    characters: int = 20_000
+    skipped: int = 200
+
+
+def shortened(preview: Mapping[str, Any], most: Most) -> dict[str, Any]:
+    """The same for a page; what is left out of a list or a text is counted beside it (``passages_left_out`` …)."""
+    skipped = preview["skipped"]
     return {
         **preview,
-        "documents": documents,
-        "skipped": preview["skipped"][:skipped],
-        "skipped_left_out": left_out,
+        "documents": [_shortened_document(document, most) for document in preview["documents"]],
+        "skipped": skipped[: most.skipped],
+        "skipped_left_out": max(0, len(skipped) - most.skipped),
+    }
+
+
+def _shortened_document(document: Mapping[str, Any], most: Most) -> dict[str, Any]:
+    passages, sections, limit = document["passages"], document["sections"], most.characters
+    kept = [
+        one
+        | {"text": one["text"][:limit], "between": one["between"][:limit], "seen_end": min(one["seen_end"], limit)}
+        | {"characters_left_out": max(0, len(one["text"]) - limit)}
+        for one in passages[: most.passages]
+    ]
+    return {
+        **document,
+        "passages": kept,
+        "passages_left_out": len(passages) - len(kept),
+        "rest": document["rest"][:limit] if len(kept) == len(passages) else "",
+        "sections": sections[: most.sections],
+        "sections_left_out": max(0, len(sections) - most.sections),
     }
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from embed_pipeline.corpus.preview import DOCUMENTS, MOST_DOCUMENTS, Choice, preview_corpus, shortened
+from embed_pipeline.corpus.preview import DOCUMENTS, MOST_DOCUMENTS, Choice, Most, preview_corpus, shortened
 from embed_pipeline.errors import InputError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.corpus import corpus_folder
 
-PAGE_PASSAGES, PAGE_SKIPPED = 200, 200
-"""Passages of a document and skipped files that a page is given, at most."""
 MOST_NAMES = 100
 _LARGEST_SEED = 2**63
 
@@ -48,7 +46,7 @@ def answer(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
     if not 1 <= count <= MOST_DOCUMENTS:
         raise InputError(f"count is from 1 to {MOST_DOCUMENTS}.")
     wanted = tuple(name for name in (one.strip() for one in names) if name)
-    return shortened(preview(settings, Choice(wanted, count, seed)), PAGE_PASSAGES, PAGE_SKIPPED)
+    return shortened(preview(settings, Choice(wanted, count, seed)), Most())
 
 
 def _number(request: Mapping[str, Any], name: str, default: int) -> int:

@@ -14,7 +14,9 @@
     element.append(...inside);
     return element;
   };
-  const own = (text, about = {}) => make("bdi", { ...about, textContent: text }); // its direction stays inside
+  // What turns the direction of the text after it is shown as what it is.
+  const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (mark) => `⟨U+${mark.codePointAt(0).toString(16).toUpperCase()}⟩`);
+  const own = (text, about = {}) => make("bdi", { ...about, textContent: visible(text) }); // its direction stays inside
   const many = (count, one, more = `${one}s`) => `${number.format(count)} ${count === 1 ? one : more}`;
 
   const call = async (path) => {
@@ -54,8 +56,10 @@
     const text = make("p", { className: "text", dir: "auto" });
     if (one.seen < one.tokens) {
       about.append(", ", make("span", { className: "cut", textContent: `the encoder sees ${number.format(one.seen)}` }));
-      text.append(one.text.slice(0, one.cut), make("span", { className: "unseen", title: "not seen by the encoder", textContent: one.text.slice(one.cut) }));
-    } else text.textContent = one.text;
+      const unseen = visible(one.text.slice(one.cut));
+      text.append(visible(one.text.slice(0, one.cut)), make("span", { className: "unseen", title: "not seen by the encoder", textContent: unseen }));
+    } else text.textContent = visible(one.text);
+    if (one.characters_left_out) text.append(` … and ${many(one.characters_left_out, "more character")}`);
     return make("li", { className: "passage", title: one.passage_id }, about, text);
   };
 
@@ -83,7 +87,7 @@
     const tokens = shown.passages.map((one) => one.tokens);
     const count = shown.passages.length + shown.passages_left_out;
     const range = tokens.length ? `, ${Math.min(...tokens)} to ${Math.max(...tokens)} tokens` : "";
-    const facts = [shown.language, many(shown.characters, "character"), many(shown.sections.length, "section")];
+    const facts = [shown.language, many(shown.characters, "character"), many(shown.sections.length + shown.sections_left_out, "section")];
     const sections = () => make("ul", { className: "sections" }, ...shown.sections.map((one) => {
       const item = make("li", { dir: "auto" }, own(one.heading));
       item.style.marginInlineStart = `${Math.min(one.level - 1, 6)}rem`;
@@ -91,11 +95,11 @@
     }));
     return make("article", { className: "document" },
       make("h2", {}, own(shown.doc_id, { className: "path" })),
-      make("p", { className: "title", dir: "auto", textContent: shown.title }),
+      make("p", { className: "title", dir: "auto", textContent: visible(shown.title) }),
       make("p", { className: "facts" }, ...facts.map((text) => make("span", { textContent: text }))),
       ...(shown.path === shown.doc_id ? [] : [make("p", { className: "soft" }, "from ", own(shown.path))]),
       ...warnings(shown, longest), ...losses(shown),
-      ...(shown.sections.length ? [part(many(shown.sections.length, "section"), sections, false)] : []),
+      ...(shown.sections.length ? [part("Sections", sections, false)] : []),
       part(many(count, "passage") + range, () => passages(shown), open));
   };
 
@@ -105,10 +109,10 @@
   const figure = (value) => make("td", { className: "number", textContent: number.format(value) });
 
   const show = (found) => {
-    const of = `${found.documents.length} of ${many(found.matching, "document")}`;
+    const of = `${number.format(found.chosen)} of ${many(found.matching, "document")}`;
     const called = found.names.length ? ` called so (of ${number.format(found.readable)})` : "";
-    const random = found.documents.length < found.matching ? ", chosen at random" : "";
-    say(`${found.corpus}\n${of}${called}${random} · ${found.settings.join(" · ")}`);
+    const random = found.chosen < found.matching ? ", chosen at random" : "";
+    say(`${visible(found.corpus)}\n${of}${called}${random} · ${found.settings.join(" · ")}`);
     byId("totals").hidden = !found.dropped.length;
     byId("totals").querySelector("tbody").replaceChildren(...found.dropped.map((row) => make("tr", {},
       cell(row.kind), figure(row.count), figure(row.characters), figure(row.documents), cell(row.meaning))));
@@ -122,29 +126,30 @@
   };
 
   const wanted = () => {
-    const names = byId("names").value.split(",").map((name) => name.trim()).filter((name) => name);
+    const names = byId("names").value.split("|").map((name) => name.trim()).filter((name) => name);
     return new URLSearchParams([...names.map((name) => ["name", name]), ["count", byId("count").value], ["seed", byId("seed").value]]);
   };
   const load = async (remember) => {
     const mine = ++asked;
     const query = wanted();
+    let done = false;
     for (const button of document.querySelectorAll("button")) button.disabled = true;
     say("Reading …");
     const timer = setInterval(async () => {
       const told = await call("/state").catch(() => null);
-      if (told?.doing && mine === asked) say(`Reading: ${told.doing} …`);
+      if (told?.doing && !done) say(`Reading: ${told.doing} …`);
     }, 1500);
     try {
       const found = await call(`/documents?${query}`);
-      clearInterval(timer);
+      done = true;
       if (mine !== asked) return;
       show(found);
       if (remember) history.pushState(null, "", `${location.pathname}?${query}`);
     } catch (error) {
-      clearInterval(timer);
+      done = true;
       if (mine === asked) say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, true);
     } finally {
-      asked += mine === asked; // what the timer still waits for comes too late
+      clearInterval(timer);
       for (const button of document.querySelectorAll("button")) button.disabled = false;
     }
   };
@@ -153,7 +158,7 @@
   byId("others").onclick = () => { byId("seed").value = Number(byId("seed").value) + 1; load(true); };
   const fromAddress = () => {
     const given = new URLSearchParams(location.search);
-    byId("names").value = given.getAll("name").join(", ");
+    byId("names").value = given.getAll("name").join(" | ");
     byId("count").value = given.get("count") ?? 10;
     byId("seed").value = given.get("seed") ?? 0;
     load(false);
