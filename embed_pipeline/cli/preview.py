@@ -48,11 +48,12 @@ def _serve(context: "Context", choice: Any, port: int, open_browser: bool) -> in
     from urllib.parse import urlencode
 
     from embed_pipeline.cli.output import announce_page
+    from embed_pipeline.corpus.walk import open_source
     from embed_pipeline.stages.corpus import corpus_folder
     from embed_pipeline.webui.address import Serving
     from embed_pipeline.webui.page_server import serve_preview
 
-    corpus_folder(context.settings)  # for the error, before anything is served
+    open_source(corpus_folder(context.settings))  # for the error, before anything is served
     asked = [("name", name) for name in choice.names] + [("count", choice.count), ("seed", choice.seed)]
 
     def announce(url: str) -> None:
@@ -126,8 +127,8 @@ def _document(document: Mapping[str, Any], most: int, width: int, longest: int) 
         hidden = sum(one["tokens"] - one["seen"] for one in unseen)
         yield line(
             "not seen",
-            f"{_many(hidden, 'token')} at the end of {len(unseen):,} of {_many(len(cut), 'passage')}: the encoder "
-            f"takes {longest} (encoder.max_passage_length)",
+            f"{_many(hidden, 'token')} of {len(unseen):,} of {_many(len(cut), 'passage')} "
+            f"(encoder.max_passage_length is {longest})",
         )
     kept = cut[:most] if most else cut
     rows = [_passage(document["doc_id"], one, (width - 42) // 2) for one in kept]
