@@ -52,7 +52,7 @@ def documents(folder: Path) -> Path:
     (folder / "d.html").write_text(f"<title>Page</title><script>let hidden = 1</script><p>{SENTENCE}<sup>2</sup></p>")
     document = docx.Document()
     document.add_paragraph(SENTENCE)
-    document.save(folder / "e.docx")
+    document.save(str(folder / "e.docx"))
     return folder
 
 

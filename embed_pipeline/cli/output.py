@@ -4,13 +4,15 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from embed_pipeline.progress import reporting
 from embed_pipeline.stages.plan import PlanStep
 
 METRICS = ("ndcg", "recall", "precision", "map")
@@ -104,6 +106,17 @@ class TerminalReporter:
     def close(self) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+
+@contextmanager
+def terminal_reporting() -> Iterator[None]:
+    """Progress of everything inside the block goes to the terminal."""
+    reporter = TerminalReporter()
+    try:
+        with reporting(reporter):
+            yield
+    finally:
+        reporter.close()
 
 
 def plan_table(steps: Mapping[str, PlanStep], names: Sequence[str]) -> Table:

@@ -32,6 +32,7 @@ def preview(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")] = PORT,
 ) -> None:
     """Look before a run: what is read of ten documents, what is left out, where passages begin and end."""
+    from embed_pipeline.cli.output import terminal_reporting
     from embed_pipeline.corpus.preview import Choice
     from embed_pipeline.stages.previewing import preview as look
 
@@ -39,7 +40,8 @@ def preview(
     choice = Choice(tuple(names or ()), documents, seed)
     if page or open_browser:
         sys.exit(_serve(context, choice, port, open_browser))
-    found = look(context.settings, choice)
+    with terminal_reporting():
+        found = look(context.settings, choice)
     width = shutil.get_terminal_size((100, 24)).columns
     context.tell(found, "\n".join(_lines(found, passages, max(width, 60))))
 
@@ -164,12 +166,16 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
     yield from (f"  {line.rstrip()}" for line in captured.get().rstrip("\n").split("\n"))
 
 
-def _cut(text: str, length: int, from_end: bool = False) -> str:
+def _cut(text: str, cells: int, from_end: bool = False) -> str:
+    """As much of a text as fits into so many cells of a terminal; Chinese characters take two."""
+    from rich.cells import cell_len, set_cell_size
+
     from embed_pipeline.cli.output import printable
 
-    length = max(length, 8)
-    sample = text[-8 * length :] if from_end else text[: 8 * length]
+    cells = max(cells, 8)
+    sample = text[-8 * cells :] if from_end else text[: 8 * cells]
     plain = printable(sample)
-    if len(plain) <= length and len(sample) == len(text):
+    if cell_len(plain) <= cells and len(sample) == len(text):
         return plain
-    return f"…{plain[1 - length :]}" if from_end else f"{plain[: length - 1]}…"
+    kept = set_cell_size(plain[::-1] if from_end else plain, cells - 1).rstrip()
+    return f"…{kept[::-1]}" if from_end else f"{kept}…"

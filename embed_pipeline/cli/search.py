@@ -29,16 +29,11 @@ def search(
 
 
 def _found(context: "Context", query: str, k: int) -> dict[str, Any]:
-    from embed_pipeline.cli.output import TerminalReporter
-    from embed_pipeline.progress import reporting
+    from embed_pipeline.cli.output import terminal_reporting
     from embed_pipeline.stages.searching import HomeSearch
 
-    reporter = TerminalReporter()
-    try:
-        with reporting(reporter):
-            return HomeSearch(context.home, context.settings).search(query, k)
-    finally:
-        reporter.close()
+    with terminal_reporting():
+        return HomeSearch(context.home, context.settings).search(query, k)
 
 
 def _serve(context: "Context", port: int, open_browser: bool) -> int:

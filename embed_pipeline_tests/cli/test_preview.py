@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from embed_pipeline.cli.output import printable
 
@@ -25,6 +26,9 @@ def folder(tmp_path_factory) -> Path:
     (corpus / "hostile.md").write_text(HOSTILE + SENTENCE * 12)
     (corpus / "line.txt").write_text(f"{'y' * 200_000} and {'word ' * 2_000}")
     (corpus / "odd \x1b[31m\u202e\nname.txt").write_text(SENTENCE * 2)
+    (corpus / "chinese.txt").write_text(
+        "平台由缆绳系住。风驱动两个转子发电。操作员每天检查缆绳，并把结果写入日志。" * 5
+    )
     (corpus / "binary.txt").write_bytes(b"\0\1" * 99)
     return folder
 
@@ -40,8 +44,8 @@ def test_a_look_to_read_that_leaves_nothing_behind(folder):
     assert done.returncode == 0, done.stderr
     assert [path.name for path in folder.iterdir()] == ["corpus"]  # no home
     lines = done.stdout.splitlines()
-    assert "3 of 3 documents" in lines[0]
-    assert max(map(len, lines[1:])) <= 100
+    assert "4 of 4 documents" in lines[0]
+    assert max(map(cell_len, lines[1:])) <= 100
     for said in (
         "hostile.md",
         "[red]The river[/]",
