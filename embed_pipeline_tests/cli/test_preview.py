@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from typer.testing import CliRunner
 
+from embed_pipeline.cli.app import app
 from embed_pipeline.cli.output import printable
+from embed_pipeline.errors import UserError
 
 SENTENCE = "The loft warden checks the skein before every lofting and writes it into the gust ledger. "
+CHINESE = "平台由缆绳系住。风驱动两个转子发电。操作员每天检查缆绳。"
 HOSTILE = (
     "# Bold \u202e\x1b[31m <b>title</b>\n\n<script>alert(1)</script> [red]The river[/] \x1b]0;owned\x07 "
     + SENTENCE * 12
@@ -26,9 +30,7 @@ def folder(tmp_path_factory) -> Path:
     (corpus / "hostile.md").write_text(HOSTILE + SENTENCE * 12)
     (corpus / "line.txt").write_text(f"{'y' * 200_000} and {'word ' * 2_000}")
     (corpus / "odd \x1b[31m\u202e\nname.txt").write_text(SENTENCE * 2)
-    (corpus / "chinese.txt").write_text(
-        "平台由缆绳系住。风驱动两个转子发电。操作员每天检查缆绳，并把结果写入日志。" * 5
-    )
+    (corpus / "chinese.txt").write_text(CHINESE * 9)
     (corpus / "binary.txt").write_bytes(b"\0\1" * 99)
     return folder
 
@@ -70,18 +72,17 @@ def test_as_json_with_every_passage(folder):
     [
         ([], "corpus.path is not set"),
         (["--corpus", "elsewhere"], "there is no such corpus folder"),
-        (["--corpus", "elsewhere", "--page", "--set", "corpus.path=gone"], "there is no such corpus folder"),
+        (["--corpus", "elsewhere", "--page"], "there is no such corpus folder"),
         (["--corpus", "corpus", "nope.md"], "is called 'nope.md'"),
-        (["--corpus", "corpus", "--documents", "0"], "--documents"),
         (["--page"], "corpus.path is not set"),
     ],
 )
-def test_what_cannot_be_shown_is_one_line(folder, words, said):
-    done = typed(folder, *words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_what_cannot_be_shown_is_said(folder, monkeypatch, words, said):
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(app, ["preview", *words])
+    assert isinstance(result.exception, UserError)
+    assert said in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_printable_text_is_one_line_without_commands():
