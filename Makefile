@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXAMPLE := examples/loft_stations/pipeline.yaml
 WORKERS ?= auto
+SHARED ?= ../shared
+CORPORA = nvidia-docs/docs ant-manual-html/docs nih-health-docs/docs cuad-pdf pubmedqa \
+	$(foreach language,de zh ar,xquad/$(language) xquad/$(language)/docs)
 PYTEST = $(BIN)/python -m pytest
 PARALLEL = --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' embed_pipeline/__init__.py)
@@ -52,6 +55,11 @@ browser: ## Chromium for the test of the web UI, if there is none (Debian and Ub
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 	{ sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
+
+.PHONY: losses
+losses: .venv/.installed ## Whether documents lose anything without a word: cases and corpora in SHARED (needs pdftotext)
+	$(BIN)/python benchmarks/losses.py --each 0.02 $(SHARED)/cases
+	$(BIN)/python benchmarks/losses.py $(CORPORA:%=$(SHARED)/corpora/%)
 
 .PHONY: gpu-benchmark gpu-benchmark-quick
 gpu-benchmark: .venv/.installed ## What encoder, search and training do on this machine's GPU (under 9 minutes)

@@ -120,6 +120,19 @@ def test_every_path_that_the_architecture_names_is_there():
     assert [name for name in sorted(named) if not (ROOT / "embed_pipeline" / name).exists()] == []
 
 
+def test_every_kind_of_loss_stands_in_the_table_of_documents():
+    from embed_pipeline.corpus.parsers.losses import DROPPED, REPLACED
+
+    page = (ROOT / "docs" / "documents.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([a-z ]+) \| (left out|replaced) \| (.+) \|$", page, flags=re.MULTILINE)
+    expected = [
+        (kind, how, about)
+        for how, kinds in (("left out", DROPPED), ("replaced", REPLACED))
+        for kind, about in kinds.items()
+    ]
+    assert rows == expected
+
+
 def test_a_docstring_becomes_markdown():
     text = """Do it, see :func:`~a.b.c`.
 

@@ -16,6 +16,7 @@ import typer
 
 from embed_pipeline import __version__
 from embed_pipeline.cli import keep, look, servers
+from embed_pipeline.cli import preview as previewing
 from embed_pipeline.cli import search as searching
 from embed_pipeline.cli.options import (
     Command,
@@ -219,7 +220,7 @@ def records(
 
 for _command in (
     *(look.status, look.show, look.report, look.history, look.compare, look.variants),
-    searching.search,
+    *(previewing.preview, searching.search),
     *(servers.ui, servers.access, servers.serve, servers.stop),
     *(keep.gc, keep.purge, keep.backup, keep.restore),
 ):

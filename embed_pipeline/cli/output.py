@@ -1,19 +1,25 @@
 """What the command line prints: progress, tables, JSON."""
 
 import json
+import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from embed_pipeline.progress import reporting
 from embed_pipeline.stages.plan import PlanStep
 
 METRICS = ("ndcg", "recall", "precision", "map")
 PIPE_WIDTH = 160
+_LINE_ENDS = re.compile(r"[\t-\r\x1c-\x1e\x85\u2028\u2029]")
+_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks and overrides of the direction, halves of surrogate pairs."""
 
 
 def out() -> Console:
@@ -29,6 +35,25 @@ def err() -> Console:
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def printable(text: str) -> str:
+    """Untrusted text on one line of a terminal: nothing in it moves the cursor, colours, or turns the direction."""
+    return " ".join(_COMMANDS.sub("", _LINE_ENDS.sub(" ", text)).split())
+
+
+def announce_page(what: str, url: str, as_json: bool, open_browser: bool) -> None:
+    """Say where a page is served, and open it if asked."""
+    import webbrowser
+
+    if as_json:
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
+    else:
+        sys.stderr.write(f"{what}: {url}    (Ctrl-C stops it)\n")
+        sys.stderr.flush()
+    if open_browser:
+        webbrowser.open(url)
 
 
 class TerminalReporter:
@@ -81,6 +106,17 @@ class TerminalReporter:
     def close(self) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+
+@contextmanager
+def terminal_reporting() -> Iterator[None]:
+    """Progress of everything inside the block goes to the terminal."""
+    reporter = TerminalReporter()
+    try:
+        with reporting(reporter):
+            yield
+    finally:
+        reporter.close()
 
 
 def plan_table(steps: Mapping[str, PlanStep], names: Sequence[str]) -> Table:

@@ -1,6 +1,5 @@
 """``search``: what base, tuned, BM25 and hybrid find for a query, printed or on a page."""
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,33 +29,20 @@ def search(
 
 
 def _found(context: "Context", query: str, k: int) -> dict[str, Any]:
-    from embed_pipeline.cli.output import TerminalReporter
-    from embed_pipeline.progress import reporting
+    from embed_pipeline.cli.output import terminal_reporting
     from embed_pipeline.stages.searching import HomeSearch
 
-    reporter = TerminalReporter()
-    try:
-        with reporting(reporter):
-            return HomeSearch(context.home, context.settings).search(query, k)
-    finally:
-        reporter.close()
+    with terminal_reporting():
+        return HomeSearch(context.home, context.settings).search(query, k)
 
 
 def _serve(context: "Context", port: int, open_browser: bool) -> int:
-    import webbrowser
-
+    from embed_pipeline.cli.output import announce_page
     from embed_pipeline.webui.address import Serving
-    from embed_pipeline.webui.search_server import serve_search
+    from embed_pipeline.webui.page_server import serve_search
 
     def announce(url: str) -> None:
-        if context.as_json:
-            typer.echo(json.dumps({"url": url}))
-            sys.stdout.flush()
-        else:
-            sys.stderr.write(f"search page: {url}    (Ctrl-C stops it)\n")
-            sys.stderr.flush()
-        if open_browser:
-            webbrowser.open(url)
+        announce_page("search page", url, context.as_json, open_browser)
 
     return serve_search(context.home, context.settings, Serving("127.0.0.1", port), announce)
 

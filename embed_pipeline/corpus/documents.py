@@ -1,7 +1,7 @@
 """A corpus folder to documents: what cannot be read is skipped by name; near-duplicates become groups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +42,12 @@ class ParsedCorpus:
     dropped: pl.DataFrame = field(default_factory=lambda: empty(Dropped))
 
 
-def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
-    """Extract the text of every file that the manifest marks as read.
-
-    Args:
-        root: the folder the manifest was made of.
-        manifest: a :class:`~embed_pipeline.tables.CorpusManifest`.
-        settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the
-            documents of SDG records and the texts of training data are all kept. ``near_duplicate_threshold``
-            decides the groups.
+def parse_corpus(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
+    """The same as :func:`read_documents`, each document a group of its own; where all were skipped there is none.
 
     Raises:
-        InputError: a file changed since the manifest was made, every document had to be skipped, or a BEIR
-            row, SDG record or row of training data is malformed.
+        InputError: a file changed since the manifest was made, or a BEIR row, SDG record or row of training data is
+            malformed.
     """
     files = manifest.filter(pl.col("status") == "read").select("path", "sha256", "bytes").rows()
     source, chunks = corpus_source(root), None
@@ -67,17 +60,34 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         rows, skipped = read_training(source, {path: sha256 for path, sha256, _ in files})
     else:
         rows, skipped, chunks = read_record_documents(source, {path: sha256 for path, sha256, _ in files})
-    _tell(skipped)
-    if not rows:
-        reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped[:5])
-        raise InputError(f"{root}: no document of the corpus can be used ({reasons}).")
     documents = validate(Documents, pl.DataFrame(rows, schema=empty(Documents).schema, orient="row"), str(root))
     skipped_frame = pl.DataFrame(skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
     dropped = validate(Dropped, pl.DataFrame(lost, schema=empty(Dropped).schema, orient="row"), str(root))
-    for line in dropped_lines(documents, dropped):
+    return ParsedCorpus(documents, skipped_frame, source.kind, chunks, dropped)
+
+
+def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
+    """Extract the text of every file that the manifest marks as read, and tell what is not in it.
+
+    Args:
+        root: the folder the manifest was made of.
+        manifest: a :class:`~embed_pipeline.tables.CorpusManifest`.
+        settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the
+            documents of SDG records and the texts of training data are all kept. ``near_duplicate_threshold``
+            decides the groups.
+
+    Raises:
+        InputError: every document had to be skipped; and see :func:`parse_corpus`.
+    """
+    parsed = parse_corpus(root, manifest, settings)
+    skipped = [Skipped(*row) for row in parsed.skipped.iter_rows()]
+    _tell(skipped)
+    if parsed.documents.is_empty():
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped[:5])
+        raise InputError(f"{root}: no document of the corpus can be used ({reasons}).")
+    for line in dropped_lines(parsed.documents, parsed.dropped):
         say(line)
-    grouped = group_documents(documents, settings.near_duplicate_threshold)
-    return ParsedCorpus(grouped, skipped_frame, source.kind, chunks, dropped)
+    return replace(parsed, documents=group_documents(parsed.documents, settings.near_duplicate_threshold))
 
 
 def _tell(skipped: Sequence[Skipped]) -> None:

@@ -1,7 +1,8 @@
-"""What the files of a corpus lost on their way to documents, in lines for people."""
+"""What the files of a corpus lost on their way to documents, in lines and tables for people."""
 
 import polars as pl
 
+from embed_pipeline import charts
 from embed_pipeline.corpus.parsers.losses import DROPPED, NOT_MISSED, REPLACED
 
 MUCH = 0.1
@@ -16,18 +17,31 @@ def dropped_lines(documents: pl.DataFrame, dropped: pl.DataFrame) -> list[str]:
         documents: :class:`~embed_pipeline.tables.Documents`.
         dropped: :class:`~embed_pipeline.tables.Dropped`.
     """
-    return [*_totals(dropped), *_warning(documents, dropped)]
+    totals = [_total(*row) for row in dropped_totals(dropped).iter_rows()]
+    return [*totals, *_warning(documents, dropped)]
 
 
-def _totals(dropped: pl.DataFrame) -> list[str]:
-    summed = dropped.group_by("kind").agg(pl.col("count", "characters").sum(), files=pl.len()).sort("kind")
-    return [_total(*row) for row in summed.select("kind", "count", "characters", "files").iter_rows()]
+def dropped_totals(dropped: pl.DataFrame) -> pl.DataFrame:
+    """``kind``, ``count``, ``characters``, ``documents`` (that lost something of it), by kind."""
+    summed = dropped.group_by("kind").agg(pl.col("count", "characters").sum(), documents=pl.len().cast(pl.Int64))
+    return summed.sort("kind")
 
 
-def _total(kind: str, count: int, characters: int, files: int) -> str:
+def dropped_table(dropped: pl.DataFrame) -> str:
+    """The totals as Markdown for the web UI; empty when nothing was lost."""
+    rows = [(kind, *figures, meaning_of(kind)) for kind, *figures in dropped_totals(dropped).iter_rows()]
+    return charts.table(("kind", "pieces", "characters left out", "documents", "meaning"), rows) if rows else ""
+
+
+def meaning_of(kind: str) -> str:
+    """What a kind of loss is."""
+    return DROPPED.get(kind) or REPLACED[kind]
+
+
+def _total(kind: str, count: int, characters: int, documents: int) -> str:
     how = f"left out, {characters:,} characters" if kind in DROPPED else "replaced"
-    meaning = DROPPED.get(kind) or REPLACED[kind]
-    return f"{kind}: {count:,} {how}, in {files:,} document{'s' * (files > 1)} ({meaning})"
+    plural = "s" * (documents > 1)
+    return f"{kind}: {count:,} {how}, in {documents:,} document{plural} ({meaning_of(kind)})"
 
 
 def _warning(documents: pl.DataFrame, dropped: pl.DataFrame) -> list[str]:

@@ -94,6 +94,7 @@ def corpus_manifest(run: StageRun) -> None:
 def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
     from embed_pipeline.corpus.documents import read_documents
+    from embed_pipeline.corpus.dropped import dropped_table
 
     parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
     run.write_table(parsed.documents)
@@ -110,6 +111,8 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
         "characters": sum(lengths),
         "dropped_characters": int(parsed.dropped["characters"].sum()),
     }
+    if not parsed.dropped.is_empty():
+        run.charts["left out or replaced"] = dropped_table(parsed.dropped)
     run.charts["document length"] = charts.histogram("document length", {"documents": lengths}, "characters")
 
 

@@ -1,7 +1,7 @@
 // A line at the foot of Dagster's page: our own pages, a settings file that cannot be used, settings that have changed,
 // who is signed in.
 (() => {
-  const PAGES = [["Search", "/embed_pipeline/search"], ["History", "/embed_pipeline/history"]];
+  const PAGES = [["Preview", "/embed_pipeline/preview"], ["Search", "/embed_pipeline/search"], ["History", "/embed_pipeline/history"]];
   const link = (text, href) => {
     const found = document.createElement("a");
     found.href = href;

@@ -13,7 +13,7 @@ from embed_pipeline.errors import EmbedPipelineError, InputError, UserError
 from embed_pipeline.evaluation.judged import GOAL, JudgedQuestions
 from embed_pipeline.webui.page_files import NO_STORE, page_files
 from embed_pipeline.webui.refusals import refusal
-from embed_pipeline.webui.search_engines import SearchEngine
+from embed_pipeline.webui.workers import Worker
 
 PAGE = "/embed_pipeline/search"
 QUERY = f"{PAGE}/query"
@@ -32,7 +32,7 @@ class SearchPages:
 
     def __init__(
         self,
-        engine: SearchEngine,
+        engine: Worker,
         judged: JudgedQuestions,
         has_log: Callable[[], bool],
         home_page: str | None = None,

@@ -26,9 +26,10 @@ from embed_pipeline.webui.guard import Guard
 from embed_pipeline.webui.history_pages import MOST_RUNS, HistoryPages
 from embed_pipeline.webui.login import Login
 from embed_pipeline.webui.origins import ServedNames
+from embed_pipeline.webui.preview_pages import PreviewPages
 from embed_pipeline.webui.refusals import refusal
-from embed_pipeline.webui.search_engines import SearchEngine
 from embed_pipeline.webui.search_pages import SearchPages
+from embed_pipeline.webui.workers import PREVIEWING, Worker
 from embed_pipeline.webui.workspace import open_workspace
 
 OURS = "/embed_pipeline"
@@ -80,6 +81,7 @@ def serve(
                 uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])
             finally:
                 webserver.searching.close()
+                webserver.previewing.close()
                 if failed.is_set():
                     sys.exit(1)
 
@@ -91,9 +93,10 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
         self._state = state
         home = Path(os.environ["EMBED_PIPELINE_HOME"])
         self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
-        self.searching = SearchEngine(home, self._settings)
+        self.searching = Worker(home, self._settings)
         self._search = SearchPages(self.searching, JudgedQuestions(home), self._has_log, home_page="/")
-        self._history = HistoryPages(home, lambda: set(context.instance.get_run_ids(limit=MOST_RUNS)))
+        self.previewing = Worker(home, self._settings, work=PREVIEWING)
+        self._preview = PreviewPages(self.previewing, home_page="/")
         super().__init__(context, live_data_poll_rate=2000)
 
     def index_html_endpoint(self, request: Request) -> Any:
@@ -131,7 +134,7 @@ class Webserver(DagsterWebserver):  # type: ignore[type-arg]
             Route(f"{OURS}/report/{{version:path}}", _report_endpoint),
             *self._history.routes(),
             *self._search.routes(),
-            *self._history.routes(),
+            *self._preview.routes(),
         ]
         return [*ours, *super().build_routes()]  # type: ignore[no-untyped-call]
 

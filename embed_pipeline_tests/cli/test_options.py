@@ -20,6 +20,7 @@ COMMANDS = sorted(GROUP.commands)
 OWN = {
     "show": ["documents"],
     "compare": ["one", "other"],
+    "preview": ["valve.md"],
     "search": ["valve"],
     "serve": ["--model", "model"],
     "prompts": ["--to", "prompts"],

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.corpus.chunking.pieces import CountTokens
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _TEXTS_AT_ONCE = 4096
 _WORDS_KEPT = 300_000
@@ -19,6 +22,24 @@ _WORD_SPLITTERS = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"
 
 def token_counter(spec: EncoderSpec) -> CountTokens:
     """A function that counts the model's tokens of each text, special tokens not included.
+
+    Raises:
+        ModelAccessError: the model folder has no readable tokenizer.json.
+    """
+    tokenizer, declared = read_tokenizer(spec)
+
+    def count(texts: Sequence[str]) -> list[int]:
+        counts: list[int] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = list(texts[start : start + _TEXTS_AT_ONCE])
+            counts.extend(map(len, tokenizer.encode_batch_fast(part, add_special_tokens=False)))
+        return counts
+
+    return _by_word(count) if works_word_by_word(declared) else count
+
+
+def read_tokenizer(spec: EncoderSpec) -> "tuple[Tokenizer, dict[str, Any]]":
+    """The model's tokenizer, which neither cuts nor pads, and what its tokenizer.json says.
 
     Raises:
         ModelAccessError: the model folder has no readable tokenizer.json.
@@ -35,15 +56,7 @@ def token_counter(spec: EncoderSpec) -> CountTokens:
         raise ModelAccessError(f"{path}: not a readable tokenizer: {error}") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = list(texts[start : start + _TEXTS_AT_ONCE])
-            counts.extend(map(len, tokenizer.encode_batch_fast(part, add_special_tokens=False)))
-        return counts
-
-    return _by_word(count) if works_word_by_word(declared) else count
+    return tokenizer, declared
 
 
 def works_word_by_word(declared: Mapping[str, Any]) -> bool:

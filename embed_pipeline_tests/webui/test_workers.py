@@ -10,7 +10,7 @@ import pytest
 
 from embed_pipeline.errors import UserError, WebUIError
 from embed_pipeline.settings.snapshot import write_snapshot
-from embed_pipeline.webui.search_engines import SearchEngine
+from embed_pipeline.webui.workers import Worker
 from embed_pipeline_tests.processes import wait_until
 from embed_pipeline_tests.searchable import Searchable, searchable
 
@@ -23,9 +23,9 @@ def home(tmp_path_factory) -> Searchable:
 
 
 @pytest.fixture
-def engine(home) -> Iterator[SearchEngine]:
+def engine(home) -> Iterator[Worker]:
     snapshot = write_snapshot(home.settings(), home.folder)
-    running = SearchEngine(home.home, lambda: snapshot)
+    running = Worker(home.home, lambda: snapshot)
     yield running
     running.close()
 
@@ -45,7 +45,7 @@ def test_it_starts_with_the_first_question_and_stays_for_the_next(engine):
 
 def test_it_ends_when_nobody_searches(home):
     snapshot = write_snapshot(home.settings(), home.folder)
-    engine = SearchEngine(home.home, lambda: snapshot, idle=1.0)
+    engine = Worker(home.home, lambda: snapshot, idle=1.0)
     engine.ask({"do": "suggestions"})
     pid = engine.pid
     wait_until(lambda: engine.pid is None, 30)
@@ -68,7 +68,7 @@ def test_one_that_is_killed_at_work_is_told_and_the_next_is_another(engine):
 
 def test_other_settings_begin_another(home):
     chosen = [write_snapshot(home.settings(), home.folder)]
-    engine = SearchEngine(home.home, lambda: chosen[0])
+    engine = Worker(home.home, lambda: chosen[0])
     assert engine.ask({"do": "suggestions"})["log"] is False
     log = home.folder / "log.txt"
     log.write_text("lion\n")
@@ -79,8 +79,8 @@ def test_other_settings_begin_another(home):
 
 def test_it_ends_with_the_process_that_started_it(home):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.webui.search_engines import SearchEngine\n"
-        "engine = SearchEngine(Path(sys.argv[1]), lambda: Path(sys.argv[2]))\n"
+        "import sys, time\nfrom pathlib import Path\nfrom embed_pipeline.webui.workers import Worker\n"
+        "engine = Worker(Path(sys.argv[1]), lambda: Path(sys.argv[2]))\n"
         "engine.ask({'do': 'suggestions'})\nprint(engine.pid, flush=True)\ntime.sleep(600)\n"
     )
     snapshot = write_snapshot(home.settings(), home.folder)
@@ -96,7 +96,7 @@ def test_it_ends_with_the_process_that_started_it(home):
 
 
 def test_the_process_of_the_page_loads_no_model_and_no_table():
-    script = "import sys\nimport embed_pipeline.webui.search_server\nprint(*sys.modules)\n"
+    script = "import sys\nimport embed_pipeline.webui.page_server\nprint(*sys.modules)\n"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert loaded & {"torch", "polars", "dagster", "faiss", "bm25s", "transformers", "pyarrow"} == set()

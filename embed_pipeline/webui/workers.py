@@ -1,8 +1,9 @@
-"""Who answers what the search page asks: a child process that goes when nobody searches any more.
+"""Who answers what a page asks: a child process that goes when nobody asks any more.
 
-The process with the page stays small: models live in the child, which is started by the first search and ended after
-some minutes without one. They talk through the child's standard input and output, one JSON object a line, which nobody
-else can reach; the child ends when its input does, hence with this process.
+The process with the page stays small, and whole: models live in the child, which also reads documents of strangers. It
+is started by the first question and ended after some minutes without one. They talk through the child's standard input
+and output, one JSON object a line, which nobody else can reach; the child ends when its input does, hence with this
+process.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,39 @@ IDLE_SECONDS = 600.0
 STOP_SECONDS = 5.0
 
 
-class SearchEngine:
-    """Searches in a child process, started when it is needed; one request at a time, others wait.
+@dataclass(frozen=True)
+class Work:
+    """What a child does.
+
+    Attributes:
+        does: in words, after "the process that".
+        begins: what it is at while it starts.
+        ended: what to do when it has ended by itself.
+    """
+
+    name: str
+    does: str
+    begins: str
+    ended: str
+
+
+SEARCHING = Work(
+    "search",
+    "searches",
+    "start searching",
+    "search again. If it does so again, the memory of this machine may not do for the models.",
+)
+PREVIEWING = Work(
+    "preview",
+    "reads documents",
+    "start reading",
+    "choose other documents. If it does so with one of them alone, that file is more than its parser or the memory of "
+    "this machine can bear; leave it out of the corpus.",
+)
+
+
+class Worker:
+    """Works in a child process, started when it is needed; one request at a time, others wait.
 
     Attributes:
         doing: what it is at, in words; empty when it is at nothing.
@@ -32,10 +65,13 @@ class SearchEngine:
         home: the home.
         snapshot: names the file with the settings in use; another one begins a new child.
         idle: seconds without a request after which the child ends.
+        work: what it does.
     """
 
-    def __init__(self, home: Path, snapshot: Callable[[], Path], idle: float = IDLE_SECONDS) -> None:
-        self._home, self._snapshot, self._idle = home, snapshot, idle
+    def __init__(
+        self, home: Path, snapshot: Callable[[], Path], idle: float = IDLE_SECONDS, work: Work = SEARCHING
+    ) -> None:
+        self._home, self._snapshot, self._idle, self._work = home, snapshot, idle, work
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._settings: Path | None = None
@@ -48,7 +84,7 @@ class SearchEngine:
         return None if self._child is None else self._child.pid
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer; see :func:`embed_pipeline.stages.searching.answer`.
+        """Answer; see ``answer`` in :mod:`embed_pipeline.stages.searching` and :mod:`embed_pipeline.stages.previewing`.
 
         Raises:
             UserError: what is asked cannot be done; says why.
@@ -98,10 +134,7 @@ class SearchEngine:
                 raise BrokenPipeError
         except (BrokenPipeError, ValueError):
             self._end()
-            raise WebUIError(
-                "the process that searches ended by itself; search again. If it does so again, the memory of this "
-                "machine may not do for the models."
-            ) from None
+            raise WebUIError(f"the process that {self._work.does} ended by itself; {self._work.ended}") from None
         if "error" in told:
             raise (UserError if told["user"] else EmbedPipelineError)(told["error"])
         found: dict[str, Any] = told["found"]
@@ -112,9 +145,9 @@ class SearchEngine:
         if self._child is not None and (self._child.poll() is not None or settings != self._settings):
             self._end()
         if self._child is None:
-            self.doing = "start searching"
+            self.doing = self._work.begins
             self._settings = settings
-            words = ["-m", "embed_pipeline.webui.search_child", str(self._home), str(settings)]
+            words = ["-m", "embed_pipeline.webui.worker_child", self._work.name, str(self._home), str(settings)]
             self._child = subprocess.Popen(
                 [sys.executable, *SAFE_PATH, *words],
                 stdin=subprocess.PIPE,

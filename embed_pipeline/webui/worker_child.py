@@ -1,4 +1,5 @@
-"""The process that searches for the web UI: ``python -m embed_pipeline.webui.search_child HOME SETTINGS``.
+"""The process that searches or reads documents for the web UI: ``python -m embed_pipeline.webui.worker_child WORK HOME
+SETTINGS``.
 
 Reads requests from standard input and writes answers to standard output, one JSON object a line; ends with its input.
 """
@@ -9,16 +10,37 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from embed_pipeline.errors import EmbedPipelineError, UserError
 from embed_pipeline.progress import LogReporter, reporting
+from embed_pipeline.settings import Settings
 from embed_pipeline.settings.snapshot import read_snapshot
-from embed_pipeline.stages.searching import HomeSearch, answer
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def serve(home: Path, snapshot: Path, requests: TextIO, answers: TextIO) -> None:
+def searching(home: Path, settings: Settings) -> Answer:
+    """Searches in the home."""
+    from embed_pipeline.stages.searching import HomeSearch, answer
+
+    return partial(answer, HomeSearch(home, settings))
+
+
+def previewing(_: Path, settings: Settings) -> Answer:
+    """Reads documents of the corpus, wherever the home is."""
+    from embed_pipeline.stages.previewing import answer
+
+    return partial(answer, settings)
+
+
+WORKS = {"search": searching, "preview": previewing}
+
+
+def serve(work: str, home: Path, snapshot: Path, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until there are no more."""
 
     def tell(value: object) -> None:
@@ -27,14 +49,14 @@ def serve(home: Path, snapshot: Path, requests: TextIO, answers: TextIO) -> None
 
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
-    search: HomeSearch | None = None
+    answer: Answer | None = None
     with reporting(LogReporter(lambda line: tell({"doing": line}), every=1.0)):
         while True:
             request = json.loads(waiting.get())
             try:
-                if search is None:
-                    search = HomeSearch(home, read_snapshot(snapshot))
-                tell({"found": answer(search, request)})
+                if answer is None:
+                    answer = WORKS[work](home, read_snapshot(snapshot))
+                tell({"found": answer(request)})
             except EmbedPipelineError as error:
                 tell({"error": str(error), "user": isinstance(error, UserError)})
 
@@ -53,7 +75,7 @@ def main() -> None:
     os.dup2(2, 1)
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.stdin, answers)
+    serve(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.stdin, answers)
 
 
 if __name__ == "__main__":

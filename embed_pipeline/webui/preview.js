@@ -1,0 +1,179 @@
+// The preview page: some documents as a run reads and cuts them. Text of documents is only ever set as text.
+(() => {
+  const here = "/embed_pipeline/preview";
+  const byId = (id) => document.getElementById(id);
+  const number = new Intl.NumberFormat("en");
+  let asked = 0;
+
+  const make = (tag, about = {}, ...inside) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(about)) {
+      if (name in element) element[name] = value;
+      else element.setAttribute(name, value);
+    }
+    element.append(...inside);
+    return element;
+  };
+  // What turns the direction of the text after it is shown as what it is.
+  const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (mark) => `⟨U+${mark.codePointAt(0).toString(16).toUpperCase()}⟩`);
+  const own = (text, about = {}) => make("bdi", { ...about, textContent: visible(text) }); // its direction stays inside
+  const many = (count, one, more = `${one}s`) => `${number.format(count)} ${count === 1 ? one : more}`;
+
+  const call = async (path) => {
+    const answer = await fetch(here + path, { credentials: "same-origin" });
+    if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
+    const found = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(found.errors?.[0]?.message ?? `The server answered ${answer.status}.`);
+    return found;
+  };
+  const say = (text, problem = false) => {
+    byId("status").textContent = text;
+    byId("status").className = problem ? "problem" : "";
+  };
+
+  // -- a document
+
+  const losses = (shown) => shown.dropped.length ? [make("h3", { textContent: "Left out or replaced" }), make("ul", { className: "losses" },
+    ...shown.dropped.map((loss) => make("li", {},
+      make("strong", { textContent: loss.kind }), ` ${many(loss.count, "piece")}, ${many(loss.characters, "character")}: ${loss.meaning}`,
+      ...loss.examples.map((text) => own(text, { className: "example", dir: "auto" })))))] : [];
+
+  const warnings = (shown, longest) => {
+    const found = [];
+    const cut = shown.passages.filter((one) => one.seen < one.tokens);
+    if (shown.lost > 0.1) found.push(`${(100 * shown.lost).toFixed(0)} % of its characters are left out.`);
+    if (cut.length) {
+      const hidden = cut.reduce((sum, one) => sum + one.tokens - one.seen, 0);
+      found.push(`The encoder cuts ${cut.length} of the passages below: it does not see ${many(hidden, "token")} (marked). encoder.max_passage_length is ${longest}.`);
+    }
+    return found.map((text) => make("p", { className: "warning", textContent: text }));
+  };
+
+  const between = (text, where) => text ? [make("li", { className: "between", dir: "auto" }, make("b", { textContent: where }), own(text))] : [];
+
+  const passage = (one, place) => {
+    const about = make("p", { className: "about" }, own(one.title, { dir: "auto" }), ` · ${place + 1} · characters ${number.format(one.start)} to ${number.format(one.end)} · ${many(one.tokens, "token")}`);
+    const text = make("p", { className: "text", dir: "auto" });
+    if (one.seen < one.tokens) {
+      about.append(", ", make("span", { className: "cut", textContent: `the encoder sees ${number.format(one.seen)}` }));
+      const unseen = visible(one.text.slice(one.cut));
+      text.append(visible(one.text.slice(0, one.cut)), make("span", { className: "unseen", title: "not seen by the encoder", textContent: unseen }));
+    } else text.textContent = visible(one.text);
+    if (one.characters_left_out) text.append(` … and ${many(one.characters_left_out, "more character")}`);
+    return make("li", { className: "passage", title: one.passage_id }, about, text);
+  };
+
+  const passages = (shown) => {
+    const list = make("ol", { className: "passages" });
+    shown.passages.forEach((one, place) => {
+      one.cut = [...one.text].slice(0, one.seen_end).join("").length; // characters to UTF-16
+      list.append(...between(one.between, "In no passage"), passage(one, place));
+    });
+    list.append(...between(shown.rest, "In no passage"));
+    if (shown.passages_left_out) list.append(make("li", { className: "soft", textContent: `and ${many(shown.passages_left_out, "more passage")} (embed-pipeline preview --json has all)` }));
+    return list;
+  };
+
+  const part = (label, build, open) => {
+    const details = make("details", {}, make("summary", { textContent: label }));
+    const fill = () => { if (details.open && details.children.length === 1) details.append(build()); };
+    details.addEventListener("toggle", fill);
+    details.open = open;
+    fill();
+    return details;
+  };
+
+  const card = (shown, longest, open) => {
+    const tokens = shown.passages.map((one) => one.tokens);
+    const count = shown.passages.length + shown.passages_left_out;
+    const range = tokens.length ? `, ${Math.min(...tokens)} to ${Math.max(...tokens)} tokens` : "";
+    const facts = [shown.language, many(shown.characters, "character"), many(shown.sections.length + shown.sections_left_out, "section")];
+    const sections = () => make("ul", { className: "sections" }, ...shown.sections.map((one) => {
+      const item = make("li", { dir: "auto" }, own(one.heading));
+      item.style.marginInlineStart = `${Math.min(one.level - 1, 6)}rem`;
+      return item;
+    }));
+    return make("article", { className: "document" },
+      make("h2", {}, own(shown.doc_id, { className: "path" })),
+      make("p", { className: "title", dir: "auto", textContent: visible(shown.title) }),
+      make("p", { className: "facts" }, ...facts.map((text) => make("span", { textContent: text }))),
+      ...(shown.path === shown.doc_id ? [] : [make("p", { className: "soft" }, "from ", own(shown.path))]),
+      ...warnings(shown, longest), ...losses(shown),
+      ...(shown.sections.length ? [part("Sections", sections, false)] : []),
+      part(many(count, "passage") + range, () => passages(shown), open));
+  };
+
+  // -- everything
+
+  const cell = (text) => make("td", {}, own(text));
+  const figure = (value) => make("td", { className: "number", textContent: number.format(value) });
+
+  const show = (found) => {
+    const of = `${number.format(found.chosen)} of ${many(found.matching, "document")}`;
+    const called = found.names.length ? ` called so (of ${number.format(found.readable)})` : "";
+    const random = found.chosen < found.matching ? ", chosen at random" : "";
+    say(`${visible(found.corpus)}\n${of}${called}${random} · ${found.settings.join(" · ")}`);
+    byId("totals").hidden = !found.dropped.length;
+    byId("totals").querySelector("tbody").replaceChildren(...found.dropped.map((row) => make("tr", {},
+      cell(row.kind), figure(row.count), figure(row.characters), figure(row.documents), cell(row.meaning))));
+    byId("documents").replaceChildren(...found.documents.map((one, place) => card(one, found.longest, place === 0)));
+    const count = found.skipped.length + found.skipped_left_out;
+    byId("skipped").hidden = !count;
+    byId("skipped").querySelector("summary").textContent = `${many(count, "file")} or documents skipped`;
+    byId("skipped").querySelector("details").open = found.names.length > 0;
+    byId("skipped").querySelector("tbody").replaceChildren(...found.skipped.map((row) => make("tr", {}, cell(row.path), cell(row.reason))));
+    byId("skipped").querySelector("p").textContent = found.skipped_left_out ? `and ${many(found.skipped_left_out, "more", "more")} (embed-pipeline preview --json has all)` : "";
+  };
+
+  const wanted = () => {
+    const names = byId("names").value.split("|").map((name) => name.trim()).filter((name) => name);
+    return new URLSearchParams([...names.map((name) => ["name", name]), ["count", byId("count").value], ["seed", byId("seed").value]]);
+  };
+  const load = async (remember) => {
+    const mine = ++asked;
+    const query = wanted();
+    let done = false;
+    for (const button of document.querySelectorAll("button")) button.disabled = true;
+    say("Reading …");
+    const timer = setInterval(async () => {
+      const told = await call("/state").catch(() => null);
+      if (told?.doing && !done) say(`Reading: ${told.doing} …`);
+    }, 1500);
+    try {
+      const found = await call(`/documents?${query}`);
+      done = true;
+      if (mine !== asked) return;
+      show(found);
+      if (remember) history.pushState(null, "", `${location.pathname}?${query}`);
+    } catch (error) {
+      done = true;
+      if (mine === asked) say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, true);
+    } finally {
+      clearInterval(timer);
+      for (const button of document.querySelectorAll("button")) button.disabled = false;
+    }
+  };
+
+  byId("choose").onsubmit = (event) => { event.preventDefault(); load(true); };
+  byId("others").onclick = () => { byId("seed").value = Number(byId("seed").value) + 1; load(true); };
+  const fromAddress = () => {
+    const given = new URLSearchParams(location.search);
+    byId("names").value = given.getAll("name").join(" | ");
+    byId("count").value = given.get("count") ?? 10;
+    byId("seed").value = given.get("seed") ?? 0;
+    load(false);
+  };
+  addEventListener("popstate", fromAddress);
+
+  (async () => {
+    try {
+      const state = await call("/state");
+      byId("who").textContent = state.user ? `${state.user.name} (${state.user.role})` : "";
+      if (state.home_page) byId("who").append(" ", make("a", { href: state.home_page, textContent: "Web UI" }));
+    } catch (error) {
+      say(error.message, true);
+      return;
+    }
+    fromAddress();
+  })();
+})();
