@@ -15,6 +15,7 @@ DROPPED = {
     "repeated": "what the file holds twice, as a formula in two notations or text that was moved",
     "picture": "pictures and other embedded objects, without their alternative text",
     "empty page": "pages that hold no text, as scanned ones",
+    "ruling": "lines drawn with characters",
     "unresolved": "references, directives and fields whose target the file does not hold",
 }
 """Kinds of what is left out, with what they mean."""
@@ -55,18 +56,19 @@ class Losses:
     def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
 
-    def add(self, kind: str, text: str = "", count: int = 1) -> None:
+    def add(self, kind: str, text: str = "", count: int = 1, characters: int | None = None) -> None:
         """Text that is left out or replaced; its characters count where the kind is of :data:`DROPPED`.
 
         Args:
             count: pieces; what has no text, as a page without any, counts alone.
+            characters: that are left out, where ``text`` only names them, as the number of a page without text does.
         """
         assert kind in DROPPED or kind in REPLACED, kind
         tally = self._tallies.setdefault(kind, _Tally())
         shown = " ".join(text.split())
         tally.count += count
         if kind in DROPPED:
-            tally.characters += len(shown) - shown.count(" ")
+            tally.characters += len(shown) - shown.count(" ") if characters is None else characters
         if shown and len(tally.examples) < EXAMPLES and shown[:EXAMPLE_CHARS] not in tally.examples:
             tally.examples.append(shown[:EXAMPLE_CHARS])
 
