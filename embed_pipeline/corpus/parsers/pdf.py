@@ -18,9 +18,9 @@ from embed_pipeline.corpus.parsers.pdf_page import Piece, RawPage, read_pieces
 _BARE_NUMBER = re.compile(r"^\s*(?:(\d{1,3})|[-–—]\s?(\d{1,3})\s?[-–—])\s*$")
 _FEWEST_NUMBERS = 4
 _COUNTING = (0, 1, 2)  # a number at the foot and again at the head of the next page; a page whose number is missing
-_MOST_STEPS = 0.8
-_LINES_OF_PAGE = 10
-_EVENLY = 0.99
+_STARTS = 20  # numbers from which a chain is tried
+_LINES_OF_PAGE, _MOST_LINES = 10, 100
+_EVENLY = 0.94
 _RULE = re.compile(r"^(?=.*\S)[-_=.*~\s]{3,}$")
 _JUNK_TITLE = re.compile(
     r"^(\W*(untitled|anonymous|unknown|unspecified|unnamed|no title|none|null|title|document|print|scan|layout|slide"
@@ -139,19 +139,32 @@ def _without_old_numbers(pages: Sequence[Sequence[Line]], losses: Losses) -> lis
     """
     lines = [line for page in pages for line in page]
     found = [(at, match) for at, line in enumerate(lines) if (match := _BARE_NUMBER.match(line.text))]
-    numbers = [int(match.group(1) or match.group(2)) for _, match in found]
-    if not _count_pages(numbers, [at for at, _ in found]):
+    chain = _counting_chain([(at, int(match.group(1) or match.group(2))) for at, match in found])
+    if not _count_pages(chain):
         return [list(page) for page in pages]
-    for at, _ in found:
+    dropped = {id(lines[at]) for at, _ in chain}
+    for at, _ in chain:
         losses.add("furniture", lines[at].text)
-    return [[line for line in page if not _BARE_NUMBER.match(line.text)] for page in pages]
+    return [[line for line in page if id(line) not in dropped] for page in pages]
 
 
-def _count_pages(numbers: Sequence[int], places: Sequence[int]) -> bool:
-    """Whether numbers go up evenly with the lines of a text, many lines apart."""
+def _counting_chain(numbers: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of places with their numbers the longest run that counts up, others between them left out."""
+    best: list[tuple[int, int]] = []
+    for start in range(min(len(numbers), _STARTS)):
+        chain = [numbers[start]]
+        for place, number in numbers[start + 1 :]:
+            if number - chain[-1][1] in _COUNTING:
+                chain.append((place, number))
+        best = max(best, chain, key=len)
+    return best
+
+
+def _count_pages(chain: Sequence[tuple[int, int]]) -> bool:
+    """Whether numbers go up evenly with the lines of a text, pages apart."""
+    numbers, places = [number for _, number in chain], [place for place, _ in chain]
     if len(set(numbers)) < _FEWEST_NUMBERS:
         return False
-    steps = [after - before for before, after in pairwise(numbers)]
     apart = (places[-1] - places[0]) / (len(set(numbers)) - 1)
-    counting = sum(step in _COUNTING for step in steps) >= _MOST_STEPS * len(steps)
-    return counting and apart >= _LINES_OF_PAGE and correlation(numbers, places) >= _EVENLY
+    longest = max(after - before for before, after in pairwise(places))
+    return apart >= _LINES_OF_PAGE and longest <= _MOST_LINES and correlation(numbers, places) >= _EVENLY

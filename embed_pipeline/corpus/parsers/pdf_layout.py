@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
 from statistics import median
 
@@ -147,6 +148,7 @@ def _band_at(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], start: int)
         end -= 1
     inside = [list(row) for row in rows[start:end]]
     several = [row for row in inside if len(row) > 1]
+    free = reduce(_common, (_free(pieces, row) for row in inside))
     gutters = [gutter for gutter in _gutters(pieces, inside, free) if _is_borne_out(pieces, inside, gutter)]
     if len(several) < 2 or not gutters:
         return None
@@ -213,7 +215,7 @@ def _columns(pieces: Sequence[Piece], band: Band) -> list[list[int]]:
     for row in band.rows:
         for index in row:
             columns[sum(pieces[index].left >= gutter[1] - 1 for gutter in band.gutters)].append(index)
-    return columns
+    return [column for column in columns if column]
 
 
 def _band_lines(pieces: Sequence[Piece], band: Band, mend: Mend) -> list[Line]:

@@ -14,10 +14,11 @@ HYPHEN_MARK = "\x02"
 _MARKS = "\x02\xad\ufffe"
 _LINE_BREAKS = "\r\n"
 _RTL = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-_ENUMERATOR = re.compile(
-    r"^\s*(?:[•▪●○◦■□‣⁃*–—·-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,3}(?:\.\d{1,3})+\.?)\s*$"
+ENUMERATOR = re.compile(
+    r"^\s*(?:[•▪●○◦■□‣⁃*–—·§o-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,3}(?:\.\d{1,3})+\.?)\s*$"
 )
 _PART = 0.85  # of a line's height, about one em: a wider space parts pieces
+_CLOSE = 0.4  # not worth a closer look
 _NEAR = 0.6
 _ANGLE_SAMPLE = 40
 
@@ -131,6 +132,7 @@ def _parts(textpage: Any, characters: str, turn: _Turn) -> Iterator[tuple[list[G
     rectangle = pdfium.FS_RECTF()
     reference, get_box = ctypes.byref(rectangle), pdfium.FPDFText_GetLooseCharBox
     part: list[Glyph] = []
+    last = Glyph("", 0, 0, 0, 0, -1)
     broken = space = glued = False
     for index, character in enumerate(characters):
         if character in _LINE_BREAKS:
@@ -140,14 +142,18 @@ def _parts(textpage: Any, characters: str, turn: _Turn) -> Iterator[tuple[list[G
             space = True
             continue
         found = get_box(textpage, index, reference)
-        box = turn.box(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top) if found else (0.0,) * 4
-        glyph = Glyph(character, *box, index)
-        if part and _is_apart(part, glyph, broken):
+        left, bottom, right, top = rectangle.left, rectangle.bottom, rectangle.right, rectangle.top
+        if turn.quarters:
+            left, bottom, right, top = turn.box(left, bottom, right, top)
+        glyph = Glyph(character, left, bottom, right, top, index) if found else Glyph(character, 0, 0, 0, 0, index)
+        near = not broken and bottom == last.bottom and -1 < left - last.right < _CLOSE * (top - bottom)
+        if part and not near and _is_apart(part, glyph, broken):
             yield part, glued
-            part, space, glued = [], False, not broken and part[-1].character not in _MARKS
+            part, space, glued = [], False, not broken and last.character not in _MARKS
         elif space and part:
-            part.append(Glyph(" ", part[-1].right, part[-1].bottom, part[-1].right, part[-1].top, -1))
+            part.append(Glyph(" ", last.right, last.bottom, last.right, last.top, -1))
         part.append(glyph)
+        last = glyph
         broken = space = False
     if part:
         yield part, glued
@@ -165,19 +171,18 @@ def _is_apart(part: Sequence[Glyph], glyph: Glyph, broken: bool) -> bool:
     if not broken:
         if _RTL.match(last.character) or _RTL.match(glyph.character) or not level:
             return False
-        return apart > _PART * height and not _ENUMERATOR.match("".join(one.character for one in part[:12]))
+        return apart > _PART * height and not ENUMERATOR.match("".join(one.character for one in part[:12]))
     small = min(glyph.top - glyph.bottom, last.top - last.bottom) < 0.9 * height
     return not (level and small and last.right - 0.3 * height < glyph.left < last.right + _NEAR * height)
 
 
 def _piece(textpage: Any, glyphs: Sequence[Glyph], glued: bool) -> Piece:
-    heights = Counter(round(glyph.top - glyph.bottom, 1) for glyph in glyphs if glyph.index >= 0)
+    heights = Counter([round(glyph.top - glyph.bottom, 1) for glyph in glyphs if glyph.index >= 0])
     usual = max(heights, key=lambda height: (heights[height], height))
-    main = [glyph for glyph in glyphs if glyph.index >= 0 and round(glyph.top - glyph.bottom, 1) == usual]
-    text, lost = with_marks(textpage, glyphs, main[0], usual) if len(heights) > 1 else (_joined(glyphs), ())
-    boxes = [glyph for glyph in glyphs if glyph.index >= 0]
-    left, right = min(glyph.left for glyph in boxes), max(glyph.right for glyph in boxes)
-    return Piece(text, left, main[0].bottom, right, main[0].top, glued, lost=lost)
+    main = next(glyph for glyph in glyphs if glyph.index >= 0 and round(glyph.top - glyph.bottom, 1) == usual)
+    text, lost = with_marks(textpage, glyphs, main, usual) if len(heights) > 1 else (_joined(glyphs), ())
+    left, right = min([glyph.left for glyph in glyphs]), max([glyph.right for glyph in glyphs])
+    return Piece(text, left, main.bottom, right, main.top, glued, lost=lost)
 
 
 def _joined(glyphs: Sequence[Glyph]) -> str:

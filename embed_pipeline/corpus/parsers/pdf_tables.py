@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from embed_pipeline.corpus.parsers.pdf_page import Piece
+from embed_pipeline.corpus.parsers.pdf_page import ENUMERATOR, Piece
 
 _CLOSER = 1.25  # a step between lines of one cell is less than this many of the smallest steps
+_WORDS = 3  # of a line that tells by its length whether it was full
+_ENDED = re.compile(r"[.:;!?]\s*$")
+_LABEL = re.compile(r"^\w[\w /-]{0,25}:")
 _NUMBER = re.compile(r"^[\W_]*\d[\d.,'\s]*\W*\w{0,3}$")
 
 Row = list[list[Piece]]
@@ -29,8 +32,11 @@ def table_lines(
 
 
 def _joined(cells: Sequence[str]) -> str:
-    line = " | ".join(cells).rstrip(" |")
-    return re.sub(r":(?: \|)+ ", ": ", line)
+    filled = [cell for cell in cells if cell]
+    label_and_value = len(filled) == 2 and filled[0].endswith(":") and ":" not in filled[1]
+    if len(filled) == 1 or label_and_value or ENUMERATOR.match(cells[0]):
+        return " ".join(filled)
+    return " | ".join(cells).rstrip(" |")
 
 
 def _rows(columns: Sequence[Sequence[Piece]]) -> list[Row]:
@@ -80,9 +86,17 @@ def _carries_on(above: Row, row: Row, widths: Sequence[float]) -> bool:
         return True
     if any(_NUMBER.match(down.text.strip()) for _, down, _ in pairs):
         return False
-    if above[0] and row[0] and not _is_full(*pairs[0]):
+    going_on = [_goes_on(*pair) for pair in pairs]
+    if above[0] and row[0] and not going_on[0]:
         return False
-    return any(_is_full(*pair) or not pair[1].text.strip()[:1].isupper() for pair in pairs)
+    return sum(going_on) > len(going_on) / 2
+
+
+def _goes_on(up: Piece, down: Piece, width: float) -> bool:
+    """Whether the text of a cell goes on in the line below."""
+    if _LABEL.match(down.text) or _ENDED.search(up.text):
+        return False
+    return down.text.strip()[:1].islower() or (len(up.text.split()) >= _WORDS and _is_full(up, down, width))
 
 
 def _is_full(up: Piece, down: Piece, width: float) -> bool:
