@@ -9,12 +9,13 @@ from statistics import median
 
 from embed_pipeline.corpus.parsers.blocks import one_line
 from embed_pipeline.corpus.parsers.pdf_page import Piece
-from embed_pipeline.corpus.parsers.pdf_tables import table_lines
+from embed_pipeline.corpus.parsers.pdf_tables import NUMBER, table_lines
 
-_SAME_ROW = 0.3  # of a line's height
-_GUTTER = 0.85  # of a line's height, about one em
-_WIDE_GUTTER = 1.7  # where only two or three rows bear witness
+_SAME_ROW = 0.55  # of a line's height
+_GUTTERS = ((1.7, 2), (0.85, 4))  # of a line's height (1 em is about 0.85), and rows that bear witness
+_GUTTER, _GUTTER_ROWS = 0.45, 6  # between columns of prose
 _MANY_ROWS = 4
+_FEWEST_ROWS = 3
 _NEXT_LINE = 1.8  # of a line's height: how far a column goes on alone below its neighbour
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；؟។]['\"”’)\]]*$")
 _WORDS_OF_PROSE = 3
@@ -53,6 +54,7 @@ class Band:
     rows: list[list[int]]
     gutters: list[Interval]
     columns: list[list[int]] = field(default_factory=list)
+    is_prose: bool = False
 
 
 def lines_of(pieces: Sequence[Piece], mend: Mend) -> list[Line]:
@@ -147,13 +149,26 @@ def _band_at(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], start: int)
     while end > start and len(rows[end - 1]) < 2 and not _goes_on(pieces, rows, end - 1):
         end -= 1
     inside = [list(row) for row in rows[start:end]]
-    several = [row for row in inside if len(row) > 1]
     free = reduce(_common, (_free(pieces, row) for row in inside))
-    gutters = [gutter for gutter in _gutters(pieces, inside, free) if _is_borne_out(pieces, inside, gutter)]
-    if len(several) < 2 or not gutters:
+    found = _gutters(pieces, inside, free)
+    narrow = _band(pieces, inside, found, ((_GUTTER, _GUTTER_ROWS), *_GUTTERS))
+    if narrow is not None and narrow.is_prose:
+        return narrow
+    return _band(pieces, inside, found, _GUTTERS)
+
+
+def _band(
+    pieces: Sequence[Piece],
+    rows: list[list[int]],
+    found: Sequence[Interval],
+    witnesses: Sequence[tuple[float, int]],
+) -> Band | None:
+    gutters = [gutter for gutter in found if _is_borne_out(pieces, rows, gutter, witnesses)]
+    if not gutters:
         return None
-    band = Band(inside, gutters)
+    band = Band(rows, gutters)
     band.columns = _columns(pieces, band)
+    band.is_prose = all(_is_prose(pieces, column) for column in band.columns)
     return band
 
 
@@ -170,7 +185,12 @@ def _goes_on(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], row: int) -
     return above.bottom - below.bottom < _NEXT_LINE * below.height
 
 
-def _is_borne_out(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], gutter: Interval) -> bool:
+def _is_borne_out(
+    pieces: Sequence[Piece],
+    rows: Sequence[Sequence[int]],
+    gutter: Interval,
+    witnesses: Sequence[tuple[float, int]],
+) -> bool:
     """Whether enough rows have text on both sides of a gutter, fewer of them where it is wide."""
     both = sum(
         any(pieces[index].right <= gutter[0] + 1 for index in row)
@@ -178,8 +198,7 @@ def _is_borne_out(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], gutter
         for row in rows
     )
     height = median(pieces[index].height for row in rows for index in row)
-    wide = gutter[1] - gutter[0] >= _WIDE_GUTTER * height
-    return both >= (2 if wide else _MANY_ROWS)
+    return any(gutter[1] - gutter[0] >= width * height and both >= needed for width, needed in witnesses)
 
 
 def _free(pieces: Sequence[Piece], row: Sequence[int]) -> list[Interval]:
@@ -223,14 +242,27 @@ def _band_lines(pieces: Sequence[Piece], band: Band, mend: Mend) -> list[Line]:
     streamed = sorted(column_of)
     switches = sum(column_of[one] != column_of[other] for one, other in pairwise(streamed))
     several = sum(len({column_of[index] for index in row}) > 1 for row in band.rows)
-    if switches <= len(band.columns) - 1 + (several > 2 * _MANY_ROWS):
+    one_by_one = switches <= len(band.columns) - 1 + (several > 2 * _MANY_ROWS)
+    if one_by_one and not _is_grid(pieces, band):
         return _text_columns(pieces, _by_stream(streamed, column_of))
     across = switches >= 0.8 * several * (len(band.columns) - 1)
-    if across and all(_is_prose(pieces, column) for column in band.columns):
+    if across and band.is_prose:
         return _text_columns(pieces, band.columns)
     cells = [[pieces[index] for index in column] for column in band.columns]
     rows = table_lines(cells, mend)
     return [_row_line(text, row) for text, row in rows]
+
+
+def _is_grid(pieces: Sequence[Piece], band: Band) -> bool:
+    """Whether every row fills every column with something short, and there are many columns or one of numbers."""
+    whole = all(len(column) == len(band.rows) for column in band.columns) and len(band.rows) >= _FEWEST_ROWS
+    numbers = any(
+        sum(bool(NUMBER.match(pieces[index].text.strip())) for index in column) > len(column) / 2
+        for column in band.columns
+    )
+    if not whole or any(_is_prose(pieces, column) for column in band.columns):
+        return False
+    return numbers or len(band.columns) > 2
 
 
 def _row_line(text: str, row: Sequence[Piece]) -> Line:
@@ -276,7 +308,8 @@ def _glued(pieces: Sequence[Piece], indices: Sequence[int]) -> list[list[int]]:
     """Indices of the pieces of each line of the stream; what is between them has gone elsewhere."""
     parts: list[list[int]] = []
     for index in indices:
-        if parts and pieces[index].glued and parts[-1][-1] == index - 1:
+        alone = pieces[index].stands_alone
+        if parts and pieces[index].glued and parts[-1][-1] == index - 1 and not alone:
             parts[-1].append(index)
         else:
             parts.append([index])

@@ -16,6 +16,7 @@ _BULLET = re.compile(
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；؟។]['\"”’)\]]*$")
 _PARAGRAPH_GAP = 1.6
 _SHORT_LINE = 0.75
+_OTHER_SIZE = 1.2
 
 
 def paragraphs(pages: Sequence[Sequence[Line]], headings: set[str], hyphens: Hyphens) -> list[str]:
@@ -62,12 +63,27 @@ def _starts_paragraph(previous: Line, line: Line, pitch: float, headings: set[st
     same_column = previous.begin == line.begin and previous.limit == line.limit
     if pitch and previous.top and line.top and same_column and not -pitch / 2 < step < pitch * _PARAGRAPH_GAP:
         return True
+    if _other_size(previous, line):
+        return True
     ended = bool(_SENTENCE_END.search(previous.text.rstrip()))
     if previous.limit and previous.right:
         begin = min(previous.left, line.left) if same_column else previous.begin
         short = previous.right - previous.left < _SHORT_LINE * (previous.limit - begin)
-        return short and (ended or not line.text.lstrip()[:1].islower())
+        begins = not line.text.lstrip()[:1].islower()
+        return (short and (ended or begins)) or (not pitch and begins and _had_room(previous, line))
     return ended
+
+
+def _other_size(above: Line, below: Line) -> bool:
+    sizes = sorted((above.top - above.bottom, below.top - below.bottom))
+    return sizes[0] > 0 and sizes[1] > _OTHER_SIZE * sizes[0]
+
+
+def _had_room(above: Line, below: Line) -> bool:
+    """Whether the first word below would have stood on the line above, had its text gone on."""
+    text = below.text.strip()
+    word = text.split(maxsplit=1)[0]
+    return above.limit - above.right > (below.right - below.left) * (len(word) + 2) / len(text)
 
 
 def _same_table(above: Line, below: Line) -> bool:

@@ -17,7 +17,8 @@ _RTL = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 ENUMERATOR = re.compile(
     r"^\s*(?:[•▪●○◦■□‣⁃*–—·§o-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,3}(?:\.\d{1,3})+\.?)\s*$"
 )
-_PART = 0.85  # of a line's height, about one em: a wider space parts pieces
+_PART = 0.5  # of a line's height, more than a space between words: a wider one parts pieces
+_BELOW = 0.8
 _CLOSE = 0.4  # not worth a closer look
 _NEAR = 0.6
 _ANGLE_SAMPLE = 40
@@ -53,7 +54,7 @@ class Piece:
     @property
     def placed(self) -> bool:
         """Whether it stands upright at a known place."""
-        return self.height > 0 and self.right - self.left > 0.2 * self.height
+        return self.height > 0 and self.right - self.left > 0.1 * self.height
 
 
 class RawPage(NamedTuple):
@@ -169,7 +170,9 @@ def _is_apart(part: Sequence[Glyph], glyph: Glyph, broken: bool) -> bool:
     if last.character in _MARKS:
         return not level or apart > height
     if not broken:
-        if _RTL.match(last.character) or _RTL.match(glyph.character) or not level:
+        if not level:  # letters of turned text stand nearer
+            return last.bottom - glyph.bottom > _BELOW * height and glyph.left < last.right
+        if _RTL.match(last.character) or _RTL.match(glyph.character):
             return False
         return apart > _PART * height and not ENUMERATOR.match("".join(one.character for one in part[:12]))
     small = min(glyph.top - glyph.bottom, last.top - last.bottom) < 0.9 * height

@@ -101,6 +101,7 @@ def with_marks(textpage: Any, glyphs: Sequence[Glyph], main: Glyph, height: floa
             lost.append(run.strip())
             text += " " * run.endswith(" ")
         else:
+            text = text.rstrip() if kind == "exponent" else text
             text += ("^" if kind == "exponent" else "") + run.translate(_SIGNS if kind == "exponent" else {})
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), tuple(lost)
 

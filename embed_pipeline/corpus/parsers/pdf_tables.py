@@ -10,7 +10,7 @@ _CLOSER = 1.25  # a step between lines of one cell is less than this many of the
 _WORDS = 3  # of a line that tells by its length whether it was full
 _ENDED = re.compile(r"[.:;!?]\s*$")
 _LABEL = re.compile(r"^\w[\w /-]{0,25}:")
-_NUMBER = re.compile(r"^[\W_]*\d[\d.,'\s]*\W*\w{0,3}$")
+NUMBER = re.compile(r"^[\W_]*\d[\d.,'\s]*\W*\w{0,3}$")
 
 Row = list[list[Piece]]
 
@@ -84,7 +84,7 @@ def _carries_on(above: Row, row: Row, widths: Sequence[float]) -> bool:
     pairs = [(up[-1], down[0], width) for up, down, width in zip(above, row, widths, strict=True) if up and down]
     if not pairs:
         return True
-    if any(_NUMBER.match(down.text.strip()) for _, down, _ in pairs):
+    if any(NUMBER.match(down.text.strip()) for _, down, _ in pairs):
         return False
     going_on = [_goes_on(*pair) for pair in pairs]
     if above[0] and row[0] and not going_on[0]:
@@ -112,7 +112,7 @@ def _continues(above: Row, row: Row) -> bool:
         return False
     pairs = [(up, down) for up, down in zip(above, row, strict=True) if down]
     texts = [down[0].text.strip() for _, down in pairs]
-    if any(_NUMBER.match(text) for text in texts) or not all(up for up, _ in pairs):
+    if any(NUMBER.match(text) for text in texts) or not all(up for up, _ in pairs):
         return False
     fewer = len(pairs) < sum(bool(cell) for cell in above) - 1
     return fewer or not any(text[:1].isupper() for text in texts)
