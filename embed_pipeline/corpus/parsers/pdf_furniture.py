@@ -18,7 +18,8 @@ _MOST_PAGES = 0.6
 _FEWEST_PAGES = 3
 _SAME_PLACE = 3.0  # points
 _APART = 1.4  # pitches of lines between furniture and text
-_MARGIN = 0.06  # of the page's height
+_MARGIN, _OUTER = 0.06, 0.25  # of the page's height: a line there is certainly, may be outside the text
+_FOOT = 0.12
 _NUMBER = r"(\d{1,4}|[ivxlc]{1,7})"
 _PAGE_WORDS = (
     r"page|pages|pg\.?|p\.|seite|s\.|sheet|blatt|folio|página|pagina|pág\.?|pag\.?|side|sida|sivu|strana|strona|str\.?"
@@ -96,7 +97,10 @@ def _edge_furniture(
     found: list[_Row] = []
     sure = 0
     for row in edge:
-        counted = [chains.hold(index, count, at_foot=at_foot) for count in row.counts]
+        distance = (row.bottom if at_foot else page_height - row.pieces[0].top) / page_height
+        counted = [chains.hold(index, count, at_foot=at_foot and distance < _FOOT) for count in row.counts]
+        if distance > _OUTER:
+            break
         if not all(count or repeated.holds(piece, index) for count, piece in zip(counted, row.pieces, strict=True)):
             break
         found.append(row)
@@ -104,8 +108,7 @@ def _edge_furniture(
         worded = all(
             count is not None and held and count.worded for count, held in zip(row.counts, counted, strict=True)
         )
-        distance = row.bottom if at_foot else page_height - row.pieces[0].top
-        if worded or inner is None or distance < _MARGIN * page_height or _is_gap(row, inner, rows):
+        if worded or inner is None or distance < _MARGIN or _is_gap(row, inner, rows):
             sure = len(found)
     return found[:sure]
 
