@@ -1,5 +1,6 @@
 """What of a file is not in its text, or stands there otherwise: told with the document, never silently lost."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 3
@@ -22,6 +23,7 @@ DROPPED = {
 REPLACED = {
     "undecodable": "bytes that are no character in the encoding of the file; each stands as U+FFFD or is left out",
     "hyphenation": "hyphens at line ends that joined a word",
+    "recognised": "pages whose text was read from a picture of it (corpus.ocr)",
 }
 """Kinds of what stands otherwise than in the file."""
 
@@ -48,6 +50,17 @@ class _Tally:
     count: int = 0
     characters: int = 0
     examples: list[str] = field(default_factory=list)
+
+
+def joined(parts: Iterable[Sequence[Loss]]) -> tuple[Loss, ...]:
+    """What several parts of a document lost, as one."""
+    tallies: dict[str, _Tally] = {}
+    for loss in (loss for part in parts for loss in part):
+        tally = tallies.setdefault(loss.kind, _Tally())
+        tally.count += loss.count
+        tally.characters += loss.characters
+        tally.examples += [one for one in loss.examples if one not in tally.examples]
+    return tuple(Loss(kind, one.count, one.characters, tuple(one.examples[:EXAMPLES])) for kind, one in tallies.items())
 
 
 class Losses:

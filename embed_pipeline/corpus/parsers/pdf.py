@@ -21,6 +21,7 @@ _COUNTING = (0, 1, 2)  # a number at the foot and again at the head of the next 
 _STARTS = 20  # numbers from which a chain is tried
 _LINES_OF_PAGE, _MOST_LINES = 10, 100
 _EVENLY = 0.94
+_NO_TEXT = "no text in the PDF; corpus.ocr reads scanned pages (with the extra documents)"
 _RULE = re.compile(r"^(?=.*\S)[-_=.*~\s]{3,}$")
 _JUNK_TITLE = re.compile(
     r"^(\W*(untitled|anonymous|unknown|unspecified|unnamed|no title|none|null|title|document|print|scan|layout|slide"
@@ -30,8 +31,16 @@ _JUNK_TITLE = re.compile(
 )
 
 
-def parse_pdf(data: bytes) -> Extracted:
+def parse_pdf_with_ocr(data: bytes) -> Extracted:
+    """As :func:`parse_pdf`, with the text of pages that are pictures."""
+    return parse_pdf(data, ocr=True)
+
+
+def parse_pdf(data: bytes, *, ocr: bool = False) -> Extracted:
     """Paragraphs and tables in reading order.
+
+    Args:
+        ocr: read the text of pages that are pictures; needs the extra ``documents``.
 
     Raises:
         UnreadableError: not a PDF, encrypted, or without text (scanned pages).
@@ -45,7 +54,7 @@ def parse_pdf(data: bytes) -> Extracted:
         raise UnreadableError("an encrypted PDF" if encrypted else "not a valid PDF") from error
     losses = Losses()
     try:
-        pages = _read(document, losses)
+        pages = _read(document, losses, ocr=ocr)
         outline = _outline(document)
         title = one_line(document.get_metadata_dict().get("Title") or "")
     except pypdfium2.PdfiumError as error:
@@ -53,12 +62,12 @@ def parse_pdf(data: bytes) -> Extracted:
     finally:
         document.close()
     if not any(page.pieces for page in pages):
-        raise UnreadableError("no text in the PDF; scanned pages need text recognition (OCR) first")
+        raise UnreadableError("no text in the PDF" if ocr else _NO_TEXT)
     blocks = _with_headings(_texts(pages, set(outline), losses), outline)
     return Extracted(blocks, "" if _JUNK_TITLE.match(title) else title, losses.told())
 
 
-def _read(document: Any, losses: Losses) -> list[RawPage]:
+def _read(document: Any, losses: Losses, *, ocr: bool) -> list[RawPage]:
     """Pages without their furniture; what they lose is told."""
     form = _form(document)
     pages, silent = [], []
@@ -68,7 +77,8 @@ def _read(document: Any, losses: Losses) -> list[RawPage]:
             raw = read_pieces(page)
             raw = raw._replace(pieces=_without_rules(with_fields(page, form, raw.pieces, losses), losses))
             if not raw.pieces and _has_content(page):
-                silent.append(number)
+                raw = _recognised(page, number, losses) if ocr else raw
+                silent += [] if raw.pieces else [number]
         finally:
             page.close()
         pages.append(raw)
@@ -77,6 +87,15 @@ def _read(document: Any, losses: Losses) -> list[RawPage]:
     for number in sorted(silent):
         losses.add("empty page", f"page {number + 1}", characters=0)
     return kept
+
+
+def _recognised(page: Any, number: int, losses: Losses) -> RawPage:
+    from embed_pipeline.corpus.parsers.pdf_ocr import recognise
+
+    raw = recognise(page)
+    if raw.pieces:
+        losses.add("recognised", f"page {number + 1}")
+    return raw
 
 
 def _form(document: Any) -> Any:
