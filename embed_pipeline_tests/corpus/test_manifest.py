@@ -156,7 +156,7 @@ def test_they_are_read_once_it_is_installed(corpus, without_extra, name):
     (corpus / name).write_bytes(b"PK")
     without, listed = corpus_fingerprint(corpus), scan_corpus(corpus, SETTINGS)
     without_extra.setattr(registry, "is_installed", lambda package: True)
-    assert name not in reasons(corpus)
+    assert reasons(corpus)[name] is None
     assert corpus_fingerprint(corpus) == listed_fingerprint(scan_corpus(corpus, SETTINGS)) != without
     assert listed_fingerprint(listed) == without  # the old manifest is that of the old corpus
     (corpus / name).unlink()

@@ -17,6 +17,7 @@ DROPPED = {
     "picture": "pictures and other embedded objects, without their alternative text",
     "empty page": "pages that hold no text, as scanned ones",
     "ruling": "lines drawn with characters",
+    "unsure": "what text recognition saw in a picture without being sure",
     "unresolved": "references, directives and fields whose target the file does not hold",
 }
 """Kinds of what is left out, with what they mean."""

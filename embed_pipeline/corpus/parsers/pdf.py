@@ -92,7 +92,7 @@ def _read(document: Any, losses: Losses, *, ocr: bool) -> list[RawPage]:
 def _recognised(page: Any, number: int, losses: Losses) -> RawPage:
     from embed_pipeline.corpus.parsers.pdf_ocr import recognise
 
-    raw = recognise(page)
+    raw = recognise(page, losses)
     if raw.pieces:
         losses.add("recognised", f"page {number + 1}")
     return raw

@@ -22,6 +22,26 @@ def scanned(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def written(text: str) -> bytes:
+    """A page that is a picture of a text in any script."""
+    from matplotlib import get_data_path
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (760, 60), "white")
+    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", 24)
+    ImageDraw.Draw(picture).text((10, 15), text, fill="black", font=font)
+    buffer = io.BytesIO()
+    picture.save(buffer, "pdf", resolution=150)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("text", ["Котёл запускается только обученным персоналом", "Ο λέβητας εκκινείται μόνο από"])
+def test_a_script_that_the_models_do_not_know_gives_no_garbled_text(text):
+    pytest.importorskip("rapidocr", reason="the extra documents is not installed")
+    with pytest.raises(UnreadableError, match="no text in the PDF"):
+        parse_pdf_with_ocr(written(text))
+
+
 def test_a_scan_without_recognition_names_the_setting():
     with pytest.raises(UnreadableError, match=r"corpus\.ocr reads scanned pages"):
         parse_pdf(scanned(make_pdf([column(LINES)])))
