@@ -6,7 +6,8 @@ import pytest
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, Format
-from embed_pipeline.errors import InputError
+from embed_pipeline.corpus.sources import files as files_module
+from embed_pipeline.errors import InputError, SettingsError
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, validate
@@ -181,3 +182,10 @@ def test_beir_that_is_not_utf8(tmp_path):
     (tmp_path / "corpus.jsonl").write_bytes(b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "\xe9"}')
     with pytest.raises(InputError, match="line 2: not UTF-8"):
         read(tmp_path)
+
+
+def test_recognition_without_its_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(files_module, "is_installed", lambda package: False)
+    (tmp_path / "a.txt").write_text(SENTENCE)
+    with pytest.raises(SettingsError, match=r"corpus\.ocr needs the extra documents: pip install"):
+        read(tmp_path, CorpusSettings(ocr=True))

@@ -22,7 +22,7 @@ _MARGIN, _OUTER = 0.06, 0.25  # of the page's height: a line there is certainly,
 _FOOT = 0.12
 _NUMBER = r"(\d{1,4}|[ivxlc]{1,7})"
 _PAGE_WORDS = (
-    r"page|pages|pg\.?|p\.|seite|s\.|sheet|blatt|folio|página|pagina|pág\.?|pag\.?|side|sida|sivu|strana|strona|str\.?"
+    r"page|pages|pg\.?|p\.|seite|s\.|página|pagina|pág\.?|pag\.?|side|sida|sivu|strana|strona|str\.?"
     r"|bladzijde|blz\.?|oldal|sayfa|стр\.?|страница|σελίδα|עמוד|صفحة|第"
 )
 _WITH_WORD = re.compile(

@@ -40,7 +40,7 @@ def paragraphs(pages: Sequence[Sequence[Line]], headings: set[str], hyphens: Hyp
 
 def _paragraph(lines: Sequence[Line], hyphens: Hyphens) -> str:
     if lines[0].is_row:
-        return "\n".join(one_line(line.text) for line in lines)
+        return "\n".join(line.text.strip() for line in lines)
     return hyphens.mend([line.text for line in lines])
 
 

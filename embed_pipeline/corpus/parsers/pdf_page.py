@@ -19,6 +19,7 @@ ENUMERATOR = re.compile(
 )
 _PART = 0.5  # of a line's height, more than a space between words: a wider one parts pieces
 _BELOW = 0.8
+_UPRIGHT = 0.05  # quarters
 _CLOSE = 0.4  # not worth a closer look
 _NEAR = 0.6
 _ANGLE_SAMPLE = 40
@@ -90,7 +91,7 @@ def read_pieces(page: Any) -> RawPage:
         turn = _Turn(_quarters(textpage, characters), *page.get_size())
         if page.get_rotation() % 180:
             turn = turn._replace(width=turn.height, height=turn.width)
-        pieces = [_piece(textpage, glyphs, glued) for glyphs, glued in _parts(textpage, characters, turn)]
+        pieces = [_piece(textpage, glyphs, glued, turn) for glyphs, glued in _parts(textpage, characters, turn)]
     finally:
         textpage.close()
     width, height = (turn.height, turn.width) if turn.quarters % 2 else (turn.width, turn.height)
@@ -116,14 +117,19 @@ def _characters(textpage: Any) -> str:
 
 def _quarters(textpage: Any, characters: str) -> int:
     """How the most of a page's text is turned, counter-clockwise."""
+    visible = [index for index, character in enumerate(characters) if not character.isspace()]
+    sample = visible[:: max(len(visible) // _ANGLE_SAMPLE, 1)]
+    turns = Counter(round(_angle(textpage, index)) % 4 for index in sample)
+    return turns.most_common(1)[0][0] if turns else 0
+
+
+def _angle(textpage: Any, index: int) -> float:
+    """Quarters by which a character is turned, counter-clockwise; PDFium gives clockwise radians."""
     import math
 
     import pypdfium2.raw as pdfium
 
-    visible = [index for index, character in enumerate(characters) if not character.isspace()]
-    sample = visible[:: max(len(visible) // _ANGLE_SAMPLE, 1)]
-    turns = Counter(round(pdfium.FPDFText_GetCharAngle(textpage, index) / (math.pi / 2)) % 4 for index in sample)
-    return turns.most_common(1)[0][0] if turns else 0
+    return float(-pdfium.FPDFText_GetCharAngle(textpage, index) / (math.pi / 2)) % 4
 
 
 def _parts(textpage: Any, characters: str, turn: _Turn) -> Iterator[tuple[list[Glyph], bool]]:
@@ -135,6 +141,7 @@ def _parts(textpage: Any, characters: str, turn: _Turn) -> Iterator[tuple[list[G
     part: list[Glyph] = []
     last = Glyph("", 0, 0, 0, 0, -1)
     broken = space = glued = False
+    straight = True  # as the most of the page, not as a note along its margin
     for index, character in enumerate(characters):
         if character in _LINE_BREAKS:
             broken = True
@@ -148,11 +155,13 @@ def _parts(textpage: Any, characters: str, turn: _Turn) -> Iterator[tuple[list[G
             left, bottom, right, top = turn.box(left, bottom, right, top)
         glyph = Glyph(character, left, bottom, right, top, index) if found else Glyph(character, 0, 0, 0, 0, index)
         near = not broken and bottom == last.bottom and -1 < left - last.right < _CLOSE * (top - bottom)
-        if part and not near and _is_apart(part, glyph, broken):
+        if part and not near and (_is_apart(part, glyph, broken) if straight else broken):
             yield part, glued
             part, space, glued = [], False, not broken and last.character not in _MARKS
         elif space and part:
             part.append(Glyph(" ", last.right, last.bottom, last.right, last.top, -1))
+        if not part:
+            straight = abs(_angle(textpage, index) - turn.quarters) < _UPRIGHT
         part.append(glyph)
         last = glyph
         broken = space = False
@@ -164,7 +173,7 @@ def _is_apart(part: Sequence[Glyph], glyph: Glyph, broken: bool) -> bool:
     """Whether a piece ends before ``glyph``; ``broken``: PDFium has ended its line there."""
     last = part[-1]
     line = max(part[-8:], key=lambda one: one.top - one.bottom)
-    height = max(line.top - line.bottom, 0.1)
+    height = max(line.top - line.bottom, glyph.top - glyph.bottom, 0.1)
     apart = max(glyph.left - last.right, last.left - glyph.right)
     level = glyph.bottom < line.top - 0.25 * height and glyph.top > line.bottom + 0.25 * height
     if last.character in _MARKS:
@@ -174,16 +183,19 @@ def _is_apart(part: Sequence[Glyph], glyph: Glyph, broken: bool) -> bool:
             return last.bottom - glyph.bottom > _BELOW * height and glyph.left < last.right
         if _RTL.match(last.character) or _RTL.match(glyph.character):
             return False
-        return apart > _PART * height and not ENUMERATOR.match("".join(one.character for one in part[:12]))
+        if apart <= _PART * height:
+            return False
+        return glyph.character.isdecimal() or not ENUMERATOR.match("".join(one.character for one in part[:12]))
     small = min(glyph.top - glyph.bottom, last.top - last.bottom) < 0.9 * height
     return not (level and small and last.right - 0.3 * height < glyph.left < last.right + _NEAR * height)
 
 
-def _piece(textpage: Any, glyphs: Sequence[Glyph], glued: bool) -> Piece:
-    heights = Counter([round(glyph.top - glyph.bottom, 1) for glyph in glyphs if glyph.index >= 0])
+def _piece(textpage: Any, glyphs: Sequence[Glyph], glued: bool, turn: _Turn) -> Piece:
+    heights = Counter([round(glyph.top - glyph.bottom, 1) for glyph in glyphs if glyph.place >= 0])
     usual = max(heights, key=lambda height: (heights[height], height))
-    main = next(glyph for glyph in glyphs if glyph.index >= 0 and round(glyph.top - glyph.bottom, 1) == usual)
-    text, lost = with_marks(textpage, glyphs, main, usual) if len(heights) > 1 else (_joined(glyphs), ())
+    main = next(glyph for glyph in glyphs if glyph.place >= 0 and round(glyph.top - glyph.bottom, 1) == usual)
+    upright = len(heights) > 1 and abs(_angle(textpage, main.place) - turn.quarters) < _UPRIGHT
+    text, lost = with_marks(textpage, glyphs, main, usual) if upright and not turn.quarters else (_joined(glyphs), ())
     left, right = min([glyph.left for glyph in glyphs]), max([glyph.right for glyph in glyphs])
     return Piece(text, left, main.bottom, right, main.top, glued, lost=lost)
 

@@ -73,14 +73,14 @@ _SIGNS = str.maketrans("−–", "--")
 
 
 class Glyph(NamedTuple):
-    """A character, its box in points, and its index in the page; a space between has the index -1."""
+    """A character, its box in points, and its index in the page; a space between has -1."""
 
     character: str
     left: float
     bottom: float
     right: float
     top: float
-    index: int
+    place: int
 
 
 def with_marks(textpage: Any, glyphs: Sequence[Glyph], main: Glyph, height: float) -> tuple[str, tuple[str, ...]]:
@@ -109,7 +109,7 @@ def with_marks(textpage: Any, glyphs: Sequence[Glyph], main: Glyph, height: floa
 def _runs(textpage: Any, glyphs: Sequence[Glyph], baseline: float, height: float) -> Iterator[tuple[bool, str]]:
     flags: list[bool] = []
     for glyph in glyphs:
-        if glyph.index < 0:
+        if glyph.place < 0:
             flags.append(bool(flags and flags[-1]))
         else:
             small = glyph.top - glyph.bottom < _SMALLER * height
@@ -123,7 +123,7 @@ def _baseline(textpage: Any, glyph: Glyph) -> float:
     import pypdfium2.raw as pdfium
 
     x, y = ctypes.c_double(), ctypes.c_double()
-    found = pdfium.FPDFText_GetCharOrigin(textpage, glyph.index, ctypes.byref(x), ctypes.byref(y))
+    found = pdfium.FPDFText_GetCharOrigin(textpage, glyph.place, ctypes.byref(x), ctypes.byref(y))
     return y.value if found and glyph.bottom - 1 <= y.value <= glyph.top + 1 else glyph.bottom
 
 

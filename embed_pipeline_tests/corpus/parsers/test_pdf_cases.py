@@ -211,6 +211,24 @@ def test_a_page_that_is_turned():
     assert text_of(make_pdf([column(lines)], rotate=90)) == " ".join(lines)
 
 
+@pytest.mark.parametrize("matrix", ["0 1 -1 0", "0 -1 1 0", "-1 0 0 -1"])
+def test_a_page_whose_text_is_turned(matrix):
+    lines = ["The first line of a turned page is", "followed by the second one of it."]
+    step = {"0 1 -1 0": (14, 0), "0 -1 1 0": (-14, 0), "-1 0 0 -1": (0, 14)}[matrix]
+    drawn = [
+        f"BT /F1 12 Tf {matrix} {300 + step[0] * n} {300 + step[1] * n} Tm ({text}) Tj ET\n"
+        for n, text in enumerate(lines)
+    ]
+    assert text_of(make_pdf([[]], drawn="".join(drawn))) == " ".join(lines)
+
+
+@pytest.mark.parametrize("note", ["A note", "A note along the margin that is longer than the text of the page itself"])
+def test_text_along_the_margin_leaves_the_other_text_whole(note):
+    drawn = f"BT /F1 12 Tf 0 1 -1 0 30 100 Tm ({note}) Tj ET\n"
+    text = text_of(make_pdf([column(["The text of the page is here."])], drawn=drawn))
+    assert lines_in(text) == [note, "The text of the page is here."]
+
+
 def test_paragraphs_go_on_after_a_hyphen():
     assert "\n" not in text_of(case("paragraph"))
     assert told(case("paragraph"))["hyphenation"] == (2, ("inter-mediate", "main-tenance"))
@@ -264,6 +282,49 @@ def test_rows_at_equal_distances_of_which_some_are_wrapped():
     ]
 
 
+def test_numbers_and_dashes_are_cells_and_empty_cells_keep_their_column():
+    rows = (
+        ("Load", "2022", "2023", "2024"),
+        ("Total", "1.5", "2.5", "3.5"),
+        ("Net", "-", "12", "1,300"),
+        ("Rest", "7", "", "9"),
+    )
+    lefts = (60, 200, 300, 400)
+    cells = [
+        (x, 700 - 14 * r, text, 10) for r, row in enumerate(rows) for x, text in zip(lefts, row, strict=True) if text
+    ]
+    data = make_pdf([[(60, 730, "Table 3. Loads", 10), *cells, (60, 630, "Source: own figures.", 10)]])
+    expected = [" | ".join(row) for row in rows]
+    assert lines_in(text_of(data)) == ["Table 3. Loads", *expected, "Source: own figures."]
+
+
+def test_terms_with_wrapped_explanations():
+    lines = (("Valve", 700, "Lets water in and is opened by hand"), ("", 687, "before the pump is started."))
+    lines += (
+        ("Pump", 660, "Moves the water to the tank on the"),
+        ("", 647, "roof of the house."),
+        ("Tank", 620, "Holds it."),
+    )
+    pieces = [(x, y, text, 10) for term, y, rest in lines for x, text in ((60, term), (160, rest)) if text]
+    assert lines_in(text_of(make_pdf([pieces]))) == [
+        "Valve | Lets water in and is opened by hand before the pump is started.",
+        "Pump | Moves the water to the tank on the roof of the house.",
+        "Tank | Holds it.",
+    ]
+
+
+def test_lists_and_labels_are_no_tables():
+    pieces = [(60, 700, "1.", 10), (80, 700, "Open the valve slowly and", 10), (80, 687, "wait for a minute.", 10)]
+    pieces += [(60, 674, "2.", 10), (80, 674, "Start the pump.", 10)]
+    pieces += [(60, 640, "Weight:", 10), (200, 640, "13 kg", 10), (60, 626, "Price:", 10), (200, 626, "199 EUR", 10)]
+    assert lines_in(text_of(make_pdf([pieces]))) == [
+        "1. Open the valve slowly and wait for a minute.",
+        "2. Start the pump.",
+        "Weight: 13 kg",
+        "Price: 199 EUR",
+    ]
+
+
 # forms, pages without text, titles
 
 
@@ -291,6 +352,19 @@ def test_fields_on_the_line_below_it_and_passwords():
         "[ ] I disagree",
         "Password",
     ]
+
+
+def test_choices_typed_text_and_comments():
+    box = "/F 4 /Rect"
+    notes = [
+        "<< /Type /Annot /Subtype /Widget /FT /Ch /T (c) /V (Blue) /Opt [(Red) (Blue)] /Ff 131072 "
+        f"{box} [150 696 250 712] >>",
+        f"<< /Type /Annot /Subtype /FreeText /Contents (Typed on top) {box} [300 500 500 520] /DA (/F1 10 Tf) >>",
+        f"<< /Type /Annot /Subtype /Text /Contents (A sticky note) {box} [500 700 520 720] >>",
+    ]
+    data = make_pdf([[(72, 700, "Colour")]], annotations=notes)
+    assert lines_in(text_of(data)) == ["Colour Blue", "Typed on top"]
+    assert told(data) == {"comment": (1, ("A sticky note",))}
 
 
 def test_pages_without_text_are_told():
