@@ -16,9 +16,12 @@ From a notebook, without home, cache or Dagster::
 The names are loaded when they are used: importing this package loads neither torch nor polars nor Dagster.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime 1.31 sends events to its maker unless told not to
 
 if TYPE_CHECKING:
     from embed_pipeline.encoders.spec import Encoder, EncoderSpec

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from embed_pipeline.corpus.parsers.registry import format_of
+from embed_pipeline.corpus.parsers.registry import is_read
 from embed_pipeline.corpus.sources.detect import CorpusKind
 
 Files = Mapping[str, tuple[int, str]]
@@ -51,9 +51,7 @@ class CorpusChange:
 
 def documents_in(files: Files, kind: CorpusKind) -> dict[str, tuple[int, str]]:
     """Those files that texts are read from: not empty, and in a folder of documents of a supported format."""
-    return {
-        path: entry for path, entry in files.items() if entry[0] and (kind != "files" or format_of(path) is not None)
-    }
+    return {path: entry for path, entry in files.items() if entry[0] and (kind != "files" or is_read(path))}
 
 
 def compare(before: Files, now: Files) -> CorpusChange:

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from embed_pipeline.corpus.parsers.encoding import is_binary
-from embed_pipeline.corpus.parsers.registry import SUPPORTED, format_of
+from embed_pipeline.corpus.parsers.registry import HOW_TO_INSTALL, SUPPORTED, format_of
 from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
@@ -57,14 +57,41 @@ def corpus_fingerprint(root: Path) -> str:
 
 
 def fingerprint_of(contents: Iterable[tuple[str, str]]) -> str:
-    """The fingerprint of a corpus by the path of each file and its hash, or the reason why there is none."""
-    return sha256_json(sorted(contents))
+    """The fingerprint of a corpus by the path of each file and its hash, or the reason why there is none.
+
+    A file whose format needs an extra counts as another one while that is missing: it is read once it is there.
+    """
+    return _fingerprint((path, content, _missing(path)) for path, content in contents)
 
 
 def listed_fingerprint(manifest: pl.DataFrame) -> str:
     """The fingerprint of a corpus as it was when its manifest was made."""
     rows = manifest.select("path", "sha256", "reason").iter_rows()
-    return fingerprint_of((path, digest or reason) for path, digest, reason in rows if reason not in OUTSIDE)
+    return _fingerprint(
+        (path, digest or reason, reason is not None and reason.endswith(HOW_TO_INSTALL))
+        for path, digest, reason in rows
+        if reason not in OUTSIDE
+    )
+
+
+def _fingerprint(contents: Iterable[tuple[str, str, bool]]) -> str:
+    """Of path, content, and whether a package to read it was missing; what needs none counts as it always did."""
+    return sha256_json(
+        sorted(
+            (path, f"{content} read" if _has_package(path) and not missing else content)
+            for path, content, missing in contents
+        )
+    )
+
+
+def _has_package(path: str) -> bool:
+    chosen = format_of(path)
+    return chosen is not None and chosen.package is not None
+
+
+def _missing(path: str) -> bool:
+    chosen = format_of(path)
+    return chosen is not None and chosen.needs is not None
 
 
 def _hash_or_reason(entry: Found) -> str:
@@ -96,6 +123,8 @@ def _content_reason(entry: Found, size: int, limit: int | None) -> str | None:
     if chosen is None:
         suffix = Path(entry.path).suffix
         return f"unsupported format {suffix}" if suffix else "no file suffix"
+    if chosen.needs is not None:
+        return chosen.needs
     if size > limit:
         return f"larger than corpus.max_file_mb ({size / 1e6:.1f} MB > {limit / 1e6:g} MB)"
     if chosen.is_text and is_binary(entry.file.read_bytes()):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from embed_pipeline.settings.section import Section, runtime
+from embed_pipeline.settings.section import Section, added, runtime
 
 
 class EncoderSettings(Section):
@@ -45,6 +45,7 @@ class CorpusSettings(Section):
     processes: int = runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
     min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
+    ocr: bool = added(False, "Read PDF pages that are pictures by text recognition (extra documents); seconds a page.")
     chunking: Literal["tokens", "sentences"] = Field(
         "tokens", description="tokens: sentences packed up to a budget; sentences: fixed groups, as the reference."
     )

@@ -12,7 +12,7 @@ from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.home import is_home
 
 LISTING = ("corpus.max_file_mb",)
-READING = (*LISTING, "corpus.min_document_chars", "corpus.near_duplicate_threshold")
+READING = (*LISTING, "corpus.min_document_chars", "corpus.ocr", "corpus.near_duplicate_threshold")
 CHUNKING = (
     "corpus.chunking",
     "corpus.passage_tokens",
@@ -61,7 +61,7 @@ def _tokenizer_version(settings: Settings) -> str:
 
 @stage(
     group="corpus",
-    version="1",
+    version="2",
     storage="table",
     schema=tables.CorpusManifest,
     settings=LISTING,

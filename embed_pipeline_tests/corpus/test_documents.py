@@ -6,7 +6,8 @@ import pytest
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, Format
-from embed_pipeline.errors import InputError
+from embed_pipeline.corpus.sources import files as files_module
+from embed_pipeline.errors import InputError, SettingsError
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, validate
@@ -71,7 +72,7 @@ def test_what_cannot_be_read_is_skipped_by_name_and_the_run_goes_on(tmp_path):
         "broken.pdf": "not a valid PDF",
         "locked.pdf": "an encrypted PDF",
         "odd.txt": "its character encoding cannot be told; save it as UTF-8",
-        "scan.pdf": "no text in the PDF; scanned pages need text recognition (OCR) first",
+        "scan.pdf": "no text in the PDF; corpus.ocr reads scanned pages (with the extra documents)",
         "short.txt": "only 10 characters of text (corpus.min_document_chars is 50)",
     }
     assert "skipped locked.pdf: an encrypted PDF" in lines
@@ -181,3 +182,10 @@ def test_beir_that_is_not_utf8(tmp_path):
     (tmp_path / "corpus.jsonl").write_bytes(b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "\xe9"}')
     with pytest.raises(InputError, match="line 2: not UTF-8"):
         read(tmp_path)
+
+
+def test_recognition_without_its_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(files_module, "is_installed", lambda package: False)
+    (tmp_path / "a.txt").write_text(SENTENCE)
+    with pytest.raises(SettingsError, match=r"corpus\.ocr needs the extra documents: pip install"):
+        read(tmp_path, CorpusSettings(ocr=True))

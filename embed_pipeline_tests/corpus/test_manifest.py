@@ -6,7 +6,8 @@ import time
 import pytest
 
 from embed_pipeline.corpus import manifest as manifest_module
-from embed_pipeline.corpus.manifest import corpus_fingerprint, scan_corpus
+from embed_pipeline.corpus.manifest import corpus_fingerprint, listed_fingerprint, scan_corpus
+from embed_pipeline.corpus.parsers import registry
 from embed_pipeline.corpus.sources.detect import corpus_kind
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_bytes, sha256_file
@@ -131,6 +132,35 @@ def test_nothing_readable_lists_the_first_reasons(tmp_path):
         (tmp_path / f"{name}.xyz").write_text("x")
     with pytest.raises(InputError, match=r"a\.xyz: unsupported format \.xyz; .*and 2 more.*\.docx"):
         scan_corpus(tmp_path, SETTINGS)
+
+
+@pytest.fixture
+def without_extra(monkeypatch):
+    monkeypatch.setattr(registry, "is_installed", lambda package: False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", ["talk.pptx", "prices.xlsx"])
+def test_files_that_need_the_extra_are_skipped_by_its_name(corpus, without_extra, name):
+    before = corpus_fingerprint(corpus)
+    (corpus / name).write_bytes(b"PK")
+    assert reasons(corpus)[name].endswith("need the extra documents: pip install 'embed-pipeline[documents]'")
+    without = corpus_fingerprint(corpus)
+    assert listed_fingerprint(scan_corpus(corpus, SETTINGS)) == without != before
+
+
+@pytest.mark.parametrize("name", ["talk.pptx", "prices.xlsx"])
+def test_they_are_read_once_it_is_installed(corpus, without_extra, name):
+    """The corpus counts as changed then, but only one that has such files."""
+    before = corpus_fingerprint(corpus)
+    (corpus / name).write_bytes(b"PK")
+    without, listed = corpus_fingerprint(corpus), scan_corpus(corpus, SETTINGS)
+    without_extra.setattr(registry, "is_installed", lambda package: True)
+    assert reasons(corpus)[name] is None
+    assert corpus_fingerprint(corpus) == listed_fingerprint(scan_corpus(corpus, SETTINGS)) != without
+    assert listed_fingerprint(listed) == without  # the old manifest is that of the old corpus
+    (corpus / name).unlink()
+    assert corpus_fingerprint(corpus) == before
 
 
 def test_of_a_beir_folder_only_the_corpus_counts_whatever_its_size(tmp_path):

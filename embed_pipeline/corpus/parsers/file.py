@@ -34,11 +34,15 @@ class Skipped(NamedTuple):
 
 
 class FileBatch(NamedTuple):
-    """Work for one process: paths relative to ``root`` with the hashes the manifest gives."""
+    """Work for one process: paths relative to ``root`` with the hashes the manifest gives.
+
+    With ``ocr`` the text of pages that are pictures is read.
+    """
 
     root: Path
     files: Sequence[tuple[str, str]]
     min_document_chars: int
+    ocr: bool = False
 
 
 def parse_batch(batch: FileBatch) -> list[DocumentRow | Skipped]:
@@ -47,13 +51,13 @@ def parse_batch(batch: FileBatch) -> list[DocumentRow | Skipped]:
     Raises:
         InputError: a file changed since the manifest was made.
     """
-    return [_parse_file(batch.root, path, sha256, batch.min_document_chars) for path, sha256 in batch.files]
+    return [_parse_file(batch, path, sha256) for path, sha256 in batch.files]
 
 
-def _parse_file(root: Path, path: str, sha256: str, least: int) -> DocumentRow | Skipped:
-    data = read_unchanged(root / path, sha256)
+def _parse_file(batch: FileBatch, path: str, sha256: str) -> DocumentRow | Skipped:
+    data, least = read_unchanged(batch.root / path, sha256), batch.min_document_chars
     try:
-        extracted = _extract(path, data)
+        extracted = _extract(path, data, ocr=batch.ocr)
         text, sections = join_blocks(extracted.blocks)
         if len(text) < least:
             raise UnreadableError(f"only {len(text)} characters of text (corpus.min_document_chars is {least})")
@@ -94,13 +98,13 @@ def document_row(
     }
 
 
-def _extract(path: str, data: bytes) -> Extracted:
+def _extract(path: str, data: bytes, *, ocr: bool) -> Extracted:
     """Parse one file; whatever a parser stumbles over becomes the reason for skipping it."""
     chosen = format_of(path)
     if chosen is None:
         raise UnreadableError("unsupported format")
     try:
-        return chosen.parse(data)
+        return (chosen.parse_with_ocr or chosen.parse)(data) if ocr else chosen.parse(data)
     except UnreadableError:
         raise
     except (Exception, RecursionError) as error:  # parsers of foreign formats raise anything on broken input

@@ -1,6 +1,6 @@
 """What of a file is not in its text, or stands there otherwise: told with the document, never silently lost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 3
@@ -19,6 +19,8 @@ DROPPED = {
     "repeated": "what the file holds twice, as a formula in two notations or text that was moved",
     "picture": "pictures and other embedded objects, without their alternative text",
     "empty page": "pages that hold no text, as scanned ones",
+    "ruling": "lines drawn with characters",
+    "unsure": "what text recognition saw in a picture without being sure",
     "unresolved": "references, directives and fields whose target the file does not hold",
 }
 """Kinds of what is left out, with what they mean."""
@@ -27,6 +29,7 @@ NOT_MISSED = frozenset({"code", "comment", "repeated"})
 REPLACED = {
     "undecodable": "bytes that are no character in the encoding of the file; each stands as U+FFFD or is left out",
     "hyphenation": "hyphens at line ends that joined a word",
+    "recognised": "pages whose text was read from a picture of it (corpus.ocr)",
 }
 """Kinds of what stands otherwise than in the file."""
 
@@ -55,24 +58,36 @@ class _Tally:
     examples: list[str] = field(default_factory=list)
 
 
+def joined(parts: Iterable[Sequence[Loss]]) -> tuple[Loss, ...]:
+    """What several parts of a document lost, as one."""
+    tallies: dict[str, _Tally] = {}
+    for loss in (loss for part in parts for loss in part):
+        tally = tallies.setdefault(loss.kind, _Tally())
+        tally.count += loss.count
+        tally.characters += loss.characters
+        tally.examples += [one for one in loss.examples if one not in tally.examples]
+    return tuple(Loss(kind, one.count, one.characters, tuple(one.examples[:EXAMPLES])) for kind, one in tallies.items())
+
+
 class Losses:
     """Counts while a file is parsed."""
 
     def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
 
-    def add(self, kind: str, text: str = "", count: int = 1) -> None:
+    def add(self, kind: str, text: str = "", count: int = 1, characters: int | None = None) -> None:
         """Text that is left out or replaced; its characters count where the kind is of :data:`DROPPED`.
 
         Args:
             count: pieces; what has no text, as a page without any, counts alone.
+            characters: that are left out, where ``text`` only names them, as the number of a page without text does.
         """
         assert kind in DROPPED or kind in REPLACED, kind
         tally = self._tallies.setdefault(kind, _Tally())
         shown = " ".join(text.split())
         tally.count += count
         if kind in DROPPED:
-            tally.characters += len(shown) - shown.count(" ")
+            tally.characters += len(shown) - shown.count(" ") if characters is None else characters
         if shown and len(tally.examples) < EXAMPLES and shown[:EXAMPLE_CHARS] not in tally.examples:
             tally.examples.append(shown[:EXAMPLE_CHARS])
 

@@ -1,31 +1,46 @@
-"""PDF text: paragraphs mended, running headers, footers and page numbers dropped, outline entries as headings."""
+"""PDF text: columns and tables in order, paragraphs mended, furniture dropped, outline entries as headings."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import correlation
 from typing import Any
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
-from embed_pipeline.corpus.parsers.pdf_lines import Line, Page, paragraphs, read_page
+from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.pdf_fields import with_fields
+from embed_pipeline.corpus.parsers.pdf_furniture import without_furniture
+from embed_pipeline.corpus.parsers.pdf_hyphens import Hyphens
+from embed_pipeline.corpus.parsers.pdf_layout import Line, lines_of
+from embed_pipeline.corpus.parsers.pdf_lines import paragraphs
+from embed_pipeline.corpus.parsers.pdf_page import Piece, RawPage, read_pieces
 
-_EDGE_LINES = 3
-_MOST_PAGES = 0.6
-_FEWEST_PAGES = 3
-_MOST_STEPS = 0.8
+_BARE_NUMBER = re.compile(r"^\s*(?:(\d{1,3})|[-–—]\s?(\d{1,3})\s?[-–—])\s*$")
+_FEWEST_NUMBERS = 4
 _COUNTING = (0, 1, 2)  # a number at the foot and again at the head of the next page; a page whose number is missing
-_BARE_NUMBER = re.compile(r"^\s*(?:(\d{1,4})|[-–—]\s?(\d{1,4})\s?[-–—])\s*$")
-_PAGE_NUMBER = re.compile(
-    r"^[-–—\s\[(]*(?:page|seite|p\.|第)?\s*(?:\d{1,4}|[ivxl]{1,6})\s*(?:(?:of|von|/)\s*\d{1,4})?\s*页?[-–—\s\])]*$",
+_STARTS = 20  # numbers from which a chain is tried
+_LINES_OF_PAGE, _MOST_LINES = 10, 100
+_EVENLY = 0.94
+_NO_TEXT = "no text in the PDF; corpus.ocr reads scanned pages (with the extra documents)"
+_RULE = re.compile(r"^(?=.*\S)[-_=.*~\s]{3,}$")
+_JUNK_TITLE = re.compile(
+    r"^(\W*(untitled|anonymous|unknown|unspecified|unnamed|no title|none|null|title|document|print|scan|layout|slide"
+    r"|powerpoint presentation|presentation)\W*\d*\W*|\W*|microsoft (word|powerpoint|excel|office)\b.*"
+    r"|.*\.(docx?|pdf|indd|tex|dvi|ps|rtf|odt|pptx?|xlsx?|html?|txt|qxd|pmd|p65|fm|cdr|ai))$",
     re.IGNORECASE,
 )
-_JUNK_TITLE = re.compile(
-    r"^(untitled|microsoft (word|powerpoint)\b.*|.*\.(docx?|pdf|indd|tex|pptx?|html?))$", re.IGNORECASE
-)
 
 
-def parse_pdf(data: bytes) -> Extracted:
-    """Paragraphs in reading order.
+def parse_pdf_with_ocr(data: bytes) -> Extracted:
+    """As :func:`parse_pdf`, with the text of pages that are pictures."""
+    return parse_pdf(data, ocr=True)
+
+
+def parse_pdf(data: bytes, *, ocr: bool = False) -> Extracted:
+    """Paragraphs and tables in reading order.
+
+    Args:
+        ocr: read the text of pages that are pictures; needs the extra ``documents``.
 
     Raises:
         UnreadableError: not a PDF, encrypted, or without text (scanned pages).
@@ -37,18 +52,84 @@ def parse_pdf(data: bytes) -> Extracted:
     except pypdfium2.PdfiumError as error:
         encrypted = "password" in str(error).lower()
         raise UnreadableError("an encrypted PDF" if encrypted else "not a valid PDF") from error
+    losses = Losses()
     try:
-        pages = [read_page(document, number) for number in range(len(document))]
+        pages = _read(document, losses, ocr=ocr)
         outline = _outline(document)
         title = one_line(document.get_metadata_dict().get("Title") or "")
     except pypdfium2.PdfiumError as error:
         raise UnreadableError(f"a damaged PDF: {error}") from error
     finally:
         document.close()
-    if not any(line.text.strip() for page in pages for line in page.lines):
-        raise UnreadableError("no text in the PDF; scanned pages need text recognition (OCR) first")
-    blocks = _with_headings(paragraphs(_without_furniture(pages), set(outline)), outline)
-    return Extracted(blocks, "" if _JUNK_TITLE.match(title) else title)
+    if not any(page.pieces for page in pages):
+        raise UnreadableError("no text in the PDF" if ocr else _NO_TEXT)
+    blocks = _with_headings(_texts(pages, set(outline), losses), outline)
+    return Extracted(blocks, "" if _JUNK_TITLE.match(title) else title, losses.told())
+
+
+def _read(document: Any, losses: Losses, *, ocr: bool) -> list[RawPage]:
+    """Pages without their furniture; what they lose is told."""
+    form = _form(document)
+    pages, silent = [], []
+    for number in range(len(document)):
+        page = document[number]
+        try:
+            raw = read_pieces(page)
+            raw = raw._replace(pieces=_without_rules(with_fields(page, form, raw.pieces, losses), losses))
+            if not raw.pieces and _has_content(page):
+                raw = _recognised(page, number, losses) if ocr else raw
+                silent += [] if raw.pieces else [number]
+        finally:
+            page.close()
+        pages.append(raw)
+    kept = without_furniture(pages, losses)
+    silent += [number for number, page in enumerate(kept) if pages[number].pieces and not page.pieces]
+    for number in sorted(silent):
+        losses.add("empty page", f"page {number + 1}", characters=0)
+    return kept
+
+
+def _recognised(page: Any, number: int, losses: Losses) -> RawPage:
+    from embed_pipeline.corpus.parsers.pdf_ocr import recognise
+
+    raw = recognise(page, losses)
+    if raw.pieces:
+        losses.add("recognised", f"page {number + 1}")
+    return raw
+
+
+def _form(document: Any) -> Any:
+    """The form environment, None of a document without fields."""
+    import pypdfium2.raw as pdfium
+
+    if document.get_formtype() == pdfium.FORMTYPE_NONE:
+        return None
+    document.init_forms()
+    return document.formenv
+
+
+def _has_content(page: Any) -> bool:
+    import pypdfium2.raw as pdfium
+
+    return bool(pdfium.FPDFPage_CountObjects(page))
+
+
+def _without_rules(pieces: Sequence[Piece], losses: Losses) -> list[Piece]:
+    """Lines drawn with characters are none of the text."""
+    for piece in pieces:
+        if _RULE.match(piece.text):
+            losses.add("ruling", piece.text)
+    return [piece for piece in pieces if not _RULE.match(piece.text)]
+
+
+def _texts(pages: Sequence[RawPage], headings: set[str], losses: Losses) -> list[str]:
+    pieces = [piece for page in pages for piece in page.pieces]
+    for piece in pieces:
+        for mark in piece.lost:
+            losses.add("note mark", mark)
+    hyphens = Hyphens([piece.text for piece in pieces], losses)
+    lines = [lines_of(page.pieces, hyphens.mend) for page in pages]
+    return paragraphs(_without_old_numbers(lines, losses), headings, hyphens)
 
 
 def _outline(document: Any) -> dict[str, int]:
@@ -70,43 +151,39 @@ def _with_headings(texts: Sequence[str], outline: dict[str, int]) -> list[Block]
     return [Block(text, outline.get(heading_key(text), 0)) for text in texts]
 
 
-def _without_furniture(pages: Sequence[Page]) -> list[Page]:
-    """Drop bare page numbers, and lines that stand at the edge of most pages (digits aside)."""
-    pages = _without_counted_pages(pages)
-    seen = Counter(key for page in pages for key in {_furniture_key(line) for line in _edges(page)})
-    needed = max(_FEWEST_PAGES, _MOST_PAGES * len(pages))
-    running = {key for key, count in seen.items() if count >= needed}
-    return [_strip_edges(page, running) for page in pages]
+def _without_old_numbers(pages: Sequence[Sequence[Line]], losses: Losses) -> list[list[Line]]:
+    """Drop the page numbers of a document that was paginated before: they stand alone, count up, at like distances.
+
+    Numbers that only count up, as those of a list, of chapters or of years in a column, are text.
+    """
+    lines = [line for page in pages for line in page]
+    found = [(at, match) for at, line in enumerate(lines) if (match := _BARE_NUMBER.match(line.text))]
+    chain = _counting_chain([(at, int(match.group(1) or match.group(2))) for at, match in found])
+    if not _count_pages(chain):
+        return [list(page) for page in pages]
+    dropped = {id(lines[at]) for at, _ in chain}
+    for at, _ in chain:
+        losses.add("furniture", lines[at].text)
+    return [[line for line in page if id(line) not in dropped] for page in pages]
 
 
-def _without_counted_pages(pages: Sequence[Page]) -> list[Page]:
-    """Drop lines that are a number each and count up: page numbers of a document that was paginated before."""
-    matches = [match for page in pages for line in page.lines if (match := _BARE_NUMBER.match(line.text))]
-    numbers = [int(match.group(1) or match.group(2)) for match in matches]
-    steps = [after - before for before, after in pairwise(numbers)]
-    counting = sum(step in _COUNTING for step in steps)
-    if steps.count(1) < _FEWEST_PAGES - 1 or counting < _MOST_STEPS * len(steps):
-        return list(pages)
-    return [Page([line for line in page.lines if not _BARE_NUMBER.match(line.text)], page.width) for page in pages]
+def _counting_chain(numbers: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of places with their numbers the longest run that counts up, others between them left out."""
+    best: list[tuple[int, int]] = []
+    for start in range(min(len(numbers), _STARTS)):
+        chain = [numbers[start]]
+        for place, number in numbers[start + 1 :]:
+            if number - chain[-1][1] in _COUNTING:
+                chain.append((place, number))
+        best = max(best, chain, key=len)
+    return best
 
 
-def _strip_edges(page: Page, running: set[str]) -> Page:
-    lines = list(page.lines)
-    for edge in (0, -1):
-        while lines and _is_furniture(lines[edge], running):
-            lines.pop(edge)
-    return Page(lines, page.width)
-
-
-def _is_furniture(line: Line, running: set[str]) -> bool:
-    text = one_line(line.text)
-    return not text or _furniture_key(line) in running or bool(_PAGE_NUMBER.match(text))
-
-
-def _edges(page: Page) -> list[Line]:
-    lines = [line for line in page.lines if line.text.strip()]
-    return lines[:_EDGE_LINES] + lines[-_EDGE_LINES:]
-
-
-def _furniture_key(line: Line) -> str:
-    return re.sub(r"\d+", "#", one_line(line.text).casefold())
+def _count_pages(chain: Sequence[tuple[int, int]]) -> bool:
+    """Whether numbers go up evenly with the lines of a text, pages apart."""
+    numbers, places = [number for _, number in chain], [place for place, _ in chain]
+    if len(set(numbers)) < _FEWEST_NUMBERS:
+        return False
+    apart = (places[-1] - places[0]) / (len(set(numbers)) - 1)
+    longest = max(after - before for before, after in pairwise(places))
+    return apart >= _LINES_OF_PAGE and longest <= _MOST_LINES and correlation(numbers, places) >= _EVENLY

@@ -101,7 +101,7 @@ def _ask_one(idle: "SimpleQueue[subprocess.Popen[bytes]]", batch: FileBatch) -> 
 def _ask(worker: "subprocess.Popen[bytes]", batch: FileBatch) -> Parsed:
     assert worker.stdin is not None
     assert worker.stdout is not None
-    question = json.dumps([str(batch.root), batch.files, batch.min_document_chars])
+    question = json.dumps([str(batch.root), batch.files, batch.min_document_chars, batch.ocr])
     try:
         worker.stdin.write(question.encode() + b"\n")
         worker.stdin.flush()
@@ -118,9 +118,9 @@ def _ask(worker: "subprocess.Popen[bytes]", batch: FileBatch) -> Parsed:
 
 
 def _answer(question: str) -> object:
-    root, files, least = json.loads(question)
+    root, files, least, ocr = json.loads(question)
     try:
-        return parse_batch(FileBatch(Path(root), [(path, sha256) for path, sha256 in files], least))
+        return parse_batch(FileBatch(Path(root), [(path, sha256) for path, sha256 in files], least, ocr))
     except InputError as error:
         return str(error)
 

@@ -48,12 +48,25 @@ def test_compounds_keep_their_hyphen_at_a_line_end():
 
 
 @pytest.mark.parametrize("shown", ["{}", "- {} -", "-{}-"])
-@pytest.mark.parametrize("numbers", [[1, 2, 3, 4], [2, 2, 3, 3, 4, 4, 6]])
-def test_page_numbers_inside_the_text_are_dropped_when_they_count_up(shown, numbers):
-    lines = [line for n in numbers for line in (f"Clause of page {'abcdef'[n - 1]} ends here.", shown.format(n))]
-    text = text_of(make_pdf([column(lines)]))
-    assert "Clause of page d ends here." in text
+@pytest.mark.parametrize("numbers", [[1, 2, 3, 4], [2, 2, 3, 3, 4, 4, 6, 7]])
+def test_page_numbers_inside_the_text_are_dropped_when_they_count_up_pages_apart(shown, numbers):
+    """The number of a page may stand at its foot and again at the head of the next one."""
+    lines: list[str] = []
+    for place, n in enumerate(numbers):
+        again = place and numbers[place - 1] == n
+        lines += [] if again else [f"Clause {letter} of page {'abcdefg'[n - 1]}." for letter in "abcdefghijklmnopqrst"]
+        lines.append(shown.format(n))
+    pages = [column(lines[start : start + 40], top=760) for start in range(0, len(lines), 40)]
+    extracted = parse_pdf(make_pdf(pages))
+    text = join_blocks(extracted.blocks)[0]
+    assert "Clause t of page d." in text
     assert not any(character.isdigit() for character in text)
+    assert {loss.kind: loss.count for loss in extracted.losses} == {"furniture": len(numbers)}
+
+
+def test_numbers_that_count_up_close_together_are_text():
+    lines = [line for n in range(1, 9) for line in (str(n), f"Item with {n * 70} parts.")]
+    assert [word for word in text_of(make_pdf([column(lines)])).split() if word in "12345678"] == list("12345678")
 
 
 def test_other_bare_numbers_stay():

@@ -1,0 +1,57 @@
+"""Mails: who wrote when to whom, and the text; attachments are told."""
+
+from collections.abc import Iterator
+from email.message import EmailMessage
+from typing import cast
+
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
+from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.losses import Losses, joined
+from embed_pipeline.corpus.parsers.text import decode
+
+_HEADERS = ("From", "To", "Cc", "Date")
+
+
+def parse_email(data: bytes) -> Extracted:
+    """The subject as heading, sender and date, then the text (plain if there is any, else the HTML one).
+
+    Raises:
+        UnreadableError: there is no mail in the file.
+    """
+    from email import message_from_bytes
+    from email.policy import default
+
+    message = cast("EmailMessage", message_from_bytes(data, policy=default))
+    if not any(message[name] for name in (*_HEADERS, "Subject", "Received", "Message-ID")):
+        raise UnreadableError("not a valid mail (.eml): it has none of a mail's headers")
+    losses = Losses()
+    parts = list(_message(message, losses))
+    told = joined([losses.told(), *(part.losses for part in parts)])
+    return Extracted([block for part in parts for block in part.blocks], one_line(message["Subject"] or ""), told)
+
+
+def _message(message: EmailMessage, losses: Losses) -> Iterator[Extracted]:
+    """The mail, then those that were attached to it."""
+    headers = [f"{name}: {one_line(str(message[name]))}" for name in _HEADERS if message[name]]
+    subject = one_line(str(message["Subject"] or ""))
+    yield Extracted([Block(subject, 1), Block("\n".join(headers))])
+    body = message.get_body(("plain", "html"))
+    if body is not None:
+        yield _body(cast("EmailMessage", body))
+    for part in message.iter_attachments():
+        if part.get_content_type() == "message/rfc822":
+            yield from _message(part.get_payload(0), losses)
+        elif part is not body:
+            losses.add("picture", part.get_filename() or part.get_content_type(), characters=0)
+
+
+def _body(part: EmailMessage) -> Extracted:
+    content = part.get_payload(decode=True)
+    data = content if isinstance(content, bytes) else b""
+    charset = part.get_content_charset()
+    if part.get_content_type() != "text/html":
+        return Extracted([Block(decode(data, charset))])
+    try:
+        return parse_html(decode(data, charset).encode())
+    except UnreadableError:
+        return Extracted([])
