@@ -21,7 +21,7 @@ def parse_email(data: bytes) -> Extracted:
     from email import message_from_bytes
     from email.policy import default
 
-    message = cast("EmailMessage", message_from_bytes(data, policy=default))
+    message = message_from_bytes(data, policy=default)
     if not any(message[name] for name in (*_HEADERS, "Subject", "Received", "Message-ID")):
         raise UnreadableError("not a valid mail (.eml): it has none of a mail's headers")
     losses = Losses()
@@ -40,7 +40,7 @@ def _message(message: EmailMessage, losses: Losses) -> Iterator[Extracted]:
         yield _body(cast("EmailMessage", body))
     for part in message.iter_attachments():
         if part.get_content_type() == "message/rfc822":
-            yield from _message(part.get_payload(0), losses)
+            yield from _message(cast("EmailMessage", part.get_payload(0)), losses)
         elif part is not body:
             losses.add("picture", part.get_filename() or part.get_content_type(), characters=0)
 
