@@ -62,7 +62,7 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
     if source.kind == "files":
         rows, skipped, lost = read_files(root, files, settings)
     elif source.kind == "beir":
-        rows, skipped = read_beir(root, files[0][1])
+        rows, skipped = read_beir(source.files[0], files[0][1])
     elif source.kind == "training":
         rows, skipped = read_training(source, {path: sha256 for path, sha256, _ in files})
     else:

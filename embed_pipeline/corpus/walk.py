@@ -68,14 +68,14 @@ def found_in(source: CorpusSource) -> list[Found]:
     own only its files.
 
     Raises:
-        InputError: the root is a file without training data, or a folder that cannot be listed.
+        InputError: the root is a file without records or training data, or a folder that cannot be listed.
     """
     root = source.root
     if source.kind != "files":
         return [_data_file(file, root) for file in source.files]
     if not root.is_dir():
         raise InputError(
-            f"{root}: the corpus must be a folder, but this is a file (and no training data). "
+            f"{root}: the corpus must be a folder, but this is a file (and holds no SDG records or training data). "
             "Set corpus.path to its folder."
         )
     resolved = root.resolve()

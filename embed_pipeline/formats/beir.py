@@ -33,7 +33,7 @@ from embed_pipeline.formats.qrels import (
     qrels_text,
     read_judgements,
 )
-from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, rows_of_lines, short
+from embed_pipeline.formats.rows import Form, Row, first_three, identifier, read_rows, refuse, rows_of_lines, short
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, SetKind, passage_text
 
@@ -135,9 +135,10 @@ def _row_id(row: Row, names: Sequence[str]) -> str:
         value = row.get("id")
     if value is None:
         value = next((row[key] for key in row if plain_name(key) in names), None)
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    name = identifier(value)
+    if name is None:
         refuse(row.where, f"needs an _id that is text or a whole number, not {short(value)}")
-    return str(value)
+    return name
 
 
 def _text(row: Row, field: str, value: Any) -> str:

@@ -11,8 +11,8 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.formats.beir import CORPUS
 from embed_pipeline.formats.rows import SUFFIXES
-from embed_pipeline.formats.sdg_records import holds_records, record_files
-from embed_pipeline.formats.training_files import text_files, training_files
+from embed_pipeline.formats.sdg_records import RESULT, holds_records, record_files
+from embed_pipeline.formats.training_files import searched_folders, text_files, training_files
 from embed_pipeline.store.home import is_home
 
 CorpusKind = Literal["files", "beir", "records", "training"]
@@ -45,8 +45,14 @@ def corpus_source(root: Path) -> CorpusSource:
     if training:
         return CorpusSource(root, kind, text_files(training), training)
     if kind == "beir":
-        return CorpusSource(root, kind, [root / CORPUS])
-    return CorpusSource(root, kind, record_files(root) if kind == "records" else ())
+        return CorpusSource(root, kind, [root if root.is_file() else root / CORPUS])
+    return CorpusSource(root, kind, _records(root) if kind == "records" else ())
+
+
+def _records(root: Path) -> Sequence[Path]:
+    if root.is_file() and root.name != RESULT:
+        return [root]
+    return record_files(root.parent if root.is_file() else root)
 
 
 def corpus_kind(root: Path) -> CorpusKind:
@@ -54,7 +60,8 @@ def corpus_kind(root: Path) -> CorpusKind:
 
     It is a BEIR folder when it has a corpus.jsonl. It holds records when a .jsonl, .json or .parquet file in it
     or in its ``data/`` is one of SDG records and there is no document but a README; training data likewise
-    (:mod:`embed_pipeline.formats.training_files`), which may also be named as a file.
+    (:mod:`embed_pipeline.formats.training_files`). A corpus.jsonl, a file of records or their generation_result.json,
+    and a file of training data may also be named themselves.
 
     Raises:
         InputError: the record files are of several kinds, one cannot be read, or several could be meant.
@@ -64,21 +71,31 @@ def corpus_kind(root: Path) -> CorpusKind:
 
 def _kind_and_training(root: Path) -> tuple[CorpusKind, Sequence[Path]]:
     if root.is_file():
-        training = training_files(root)
-        return ("training" if training else "files"), training
+        return _kind_of_file(root)
     if (root / CORPUS).is_file():
         return "beir", ()
-    candidates = [path for folder in (root, root / "data") for path in _files(folder)]
+    candidates = [path for folder in searched_folders(root) for path in _files(folder)]
     if not any(path.suffix.lower() in SUFFIXES for path in candidates) or _has_documents(root):
         return "files", ()
     training = training_files(root)
     if training:
         return "training", training
-    return ("records" if any(holds_records(path) for path in candidates) else "files"), ()
+    direct = [path for path in candidates if path.parent in (root, root / "data")]
+    return ("records" if any(holds_records(path) for path in direct) else "files"), ()
+
+
+def _kind_of_file(file: Path) -> tuple[CorpusKind, Sequence[Path]]:
+    if file.name == CORPUS:
+        return "beir", ()
+    training = training_files(file)
+    if training:
+        return "training", training
+    records = file.parent if file.name == RESULT else file
+    return ("records" if holds_records(records) else "files"), ()
 
 
 def name_below(file: Path, root: Path) -> str:
-    """Path of a file relative to the corpus, with ``/``; the corpus of training data may lie beside it."""
+    """Path of a file relative to the corpus, with ``/``, or to its folder where the corpus is a file."""
     return Path(os.path.relpath(file, root.parent if root.is_file() else root)).as_posix()
 
 
