@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from embed_pipeline.settings.section import Section, runtime
+from embed_pipeline.settings.section import Section, added, runtime
+from embed_pipeline.text.path_patterns import checked_patterns
 
 
 class EncoderSettings(Section):
@@ -44,6 +45,16 @@ class CorpusSettings(Section):
     )
     processes: int = runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
+    include: tuple[str, ...] = added(
+        (), "Patterns as of .gitignore: only files that fit belong to the corpus; empty: all do.", protected="path"
+    )
+    exclude: tuple[str, ...] = added(
+        (),
+        "Patterns as of .gitignore: files and folders that do not belong to the corpus, besides those of its "
+        ".embedignore files.",
+        protected="path",
+    )
+    sample: int | None = added(None, "Take this many of the documents, the same ones each time; null: all.", ge=1)
     min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
     chunking: Literal["tokens", "sentences"] = Field(
         "tokens", description="tokens: sentences packed up to a budget; sentences: fixed groups, as the reference."
@@ -57,3 +68,8 @@ class CorpusSettings(Section):
         le=1,
         description="Estimated Jaccard similarity of word 3-grams from which passages (or documents) are one group.",
     )
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _are_patterns(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_patterns(lines)

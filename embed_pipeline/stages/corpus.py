@@ -11,8 +11,8 @@ from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.home import is_home
 
-LISTING = ("corpus.max_file_mb",)
-READING = (*LISTING, "corpus.min_document_chars", "corpus.near_duplicate_threshold")
+LISTING = ("corpus.max_file_mb", "corpus.include", "corpus.exclude", "corpus.sample")
+READING = ("corpus.max_file_mb", "corpus.min_document_chars", "corpus.near_duplicate_threshold")
 CHUNKING = (
     "corpus.chunking",
     "corpus.passage_tokens",
@@ -42,9 +42,12 @@ def _corpus_version(settings: Settings, home: Path) -> str:
     """By a home's memory of the files; a folder that is no home yet, as of --plan, gets none."""
     from embed_pipeline.corpus.fingerprint_cache import cache_file, cached_fingerprint
     from embed_pipeline.corpus.manifest import corpus_fingerprint
+    from embed_pipeline.corpus.selection import selection_of
 
-    folder = corpus_folder(settings)
-    return cached_fingerprint(folder, cache_file(home, folder)) if is_home(home) else corpus_fingerprint(folder)
+    folder, chosen = corpus_folder(settings), selection_of(settings.corpus)
+    if is_home(home):
+        return cached_fingerprint(folder, cache_file(home, folder), chosen)
+    return corpus_fingerprint(folder, chosen)
 
 
 def tokenizer_external(settings: Settings) -> dict[str, Version]:
