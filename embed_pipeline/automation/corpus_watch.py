@@ -62,8 +62,9 @@ def list_corpus(settings: Settings) -> CorpusListing:
             taken for a corpus whose documents were all deleted.
     """
     root = corpus_folder(settings)
-    source = open_source(root)
-    entries = [entry for entry in found_in(source, selection_of(settings.corpus)) if entry.belongs]
+    selection = selection_of(settings.corpus)
+    source = open_source(root, selection)
+    entries = [entry for entry in found_in(source, selection) if entry.belongs]
     if not entries:
         raise InputError(f"{root}: the corpus folder is empty. Is its disk mounted?")
     whole = next((entry.reason for entry in entries if entry.path == "." and entry.reason), None)

@@ -24,7 +24,7 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     Args:
         root: folder of documents, a BEIR folder, a folder of SDG records, or training data (file or folder); of a
             BEIR folder only corpus.jsonl is listed, of records and training data only their files, of any size.
-        settings: ``max_file_mb``, ``include``, ``exclude`` and ``sample`` are used.
+        settings: ``max_file_mb``, ``include``, ``exclude``, ``sample`` and ``columns`` are used.
 
     Returns:
         A :class:`~embed_pipeline.tables.CorpusManifest`, sorted by path. Links, special, hidden and
@@ -33,12 +33,10 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     Raises:
         InputError: the path is missing, a file without training data, empty, or holds nothing that can be read.
     """
-    source = open_source(root)
+    selection = selection_of(settings)
+    source = open_source(root, selection)
     limit = int(settings.max_file_mb * 1_000_000) if source.kind == "files" else None
-    rows = [
-        _row(entry, limit)
-        for entry in track(found_in(source, selection_of(settings)), "look through the corpus folder")
-    ]
+    rows = [_row(entry, limit) for entry in track(found_in(source, selection), "look through the corpus folder")]
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
     if not any(row["status"] == "read" for row in rows):

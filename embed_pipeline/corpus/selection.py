@@ -29,12 +29,14 @@ class Selection:
         include, exclude: patterns, see :mod:`embed_pipeline.text.path_patterns`.
         sample: how many of the documents are taken; None for all.
         max_bytes: larger files are skipped, and no sample takes them.
+        rows: the documents are rows of tables.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     sample: int | None = None
     max_bytes: int | None = None
+    rows: bool = False
 
     def chooses(self) -> bool:
         """Whether it leaves anything out."""
@@ -66,7 +68,8 @@ EVERYTHING = Selection()
 
 def selection_of(settings: CorpusSettings) -> Selection:
     """What the settings choose."""
-    return Selection(settings.include, settings.exclude, settings.sample, int(settings.max_file_mb * 1_000_000))
+    limit = int(settings.max_file_mb * 1_000_000)
+    return Selection(settings.include, settings.exclude, settings.sample, limit, bool(settings.columns))
 
 
 class Chooser:

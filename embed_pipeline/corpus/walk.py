@@ -60,7 +60,7 @@ class Found:
         return self.reason not in OUTSIDE
 
 
-def open_source(root: Path) -> CorpusSource:
+def open_source(root: Path, selection: Selection = EVERYTHING) -> CorpusSource:
     """Look at what kind of corpus lies at ``root``.
 
     Raises:
@@ -73,7 +73,7 @@ def open_source(root: Path) -> CorpusSource:
             f"{root}: this folder is the home of a pipeline, not a corpus. Set corpus.path to the folder of the "
             "documents, or move the home out of it (--home)."
         )
-    return corpus_source(root)
+    return corpus_source(root, selection.rows)
 
 
 def found_in(source: CorpusSource, selection: Selection = EVERYTHING) -> list[Found]:
@@ -95,7 +95,7 @@ def found_in(source: CorpusSource, selection: Selection = EVERYTHING) -> list[Fo
     if not root.is_dir():
         raise InputError(
             f"{root}: the corpus must be a folder, but this is a file (and holds no SDG records or training data). "
-            "Set corpus.path to its folder."
+            "Set corpus.path to its folder, or, where it is a table whose rows are documents, corpus.columns."
         )
     resolved = root.resolve()
     walk = _Walk(resolved, Chooser(selection))
@@ -108,7 +108,7 @@ def look_at(root: Path, selection: Selection = EVERYTHING) -> list[Found]:
     Raises:
         InputError: see :func:`open_source` and :func:`found_in`.
     """
-    return [entry for entry in found_in(open_source(root), selection) if entry.belongs]
+    return [entry for entry in found_in(open_source(root, selection), selection) if entry.belongs]
 
 
 def unreadable(error: OSError) -> str:

@@ -54,6 +54,11 @@ class CorpusSettings(Section):
         ".embedignore files.",
         protected="path",
     )
+    columns: dict[str, str] = added(
+        {},
+        "Rows of a table (.csv .tsv .jsonl .json .parquet) are documents: what is told -> its column. text is needed; "
+        "id and title are the document's; url, date, tags and any other name are kept beside it.",
+    )
     sample: int | None = added(None, "Take this many of the documents, the same ones each time; null: all.", ge=1)
     min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
     chunking: Literal["tokens", "sentences"] = Field(
@@ -68,6 +73,16 @@ class CorpusSettings(Section):
         le=1,
         description="Estimated Jaccard similarity of word 3-grams from which passages (or documents) are one group.",
     )
+
+    @field_validator("columns")
+    @classmethod
+    def _names_a_text(cls, columns: dict[str, str]) -> dict[str, str]:
+        if columns and not columns.get("text"):
+            raise ValueError("names no column of texts; add text: NAME")
+        blank = next((name for name, column in columns.items() if not name.strip() or not column.strip()), None)
+        if blank is not None:
+            raise ValueError(f"{blank!r} has no column; name one, or take it out")
+        return columns
 
     @field_validator("include", "exclude")
     @classmethod

@@ -11,8 +11,8 @@ from embed_pipeline.stages.inputs import BASE_MODEL
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.home import is_home
 
-LISTING = ("corpus.max_file_mb", "corpus.include", "corpus.exclude", "corpus.sample")
-READING = ("corpus.max_file_mb", "corpus.min_document_chars", "corpus.near_duplicate_threshold")
+LISTING = ("corpus.max_file_mb", "corpus.include", "corpus.exclude", "corpus.sample", "corpus.columns")
+READING = ("corpus.max_file_mb", "corpus.columns", "corpus.min_document_chars", "corpus.near_duplicate_threshold")
 CHUNKING = (
     "corpus.chunking",
     "corpus.passage_tokens",
@@ -103,6 +103,8 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     run.write_table(parsed.skipped, "skipped")
     run.write_table(parsed.dropped, "dropped", tables.Dropped)
     write_json(run.folder / "corpus.json", {"kind": parsed.kind})
+    if parsed.metadata is not None:
+        run.write_table(parsed.metadata, "metadata", tables.Metadata)
     if parsed.chunks is not None:
         run.write_table(parsed.chunks, "chunks", tables.Chunks)
     lengths = parsed.documents["text"].str.len_chars().to_list()

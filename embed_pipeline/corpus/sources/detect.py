@@ -10,12 +10,13 @@ from embed_pipeline.corpus.parsers.registry import format_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.formats.beir import CORPUS
+from embed_pipeline.formats.row_files import row_files
 from embed_pipeline.formats.rows import SUFFIXES
 from embed_pipeline.formats.sdg_records import RESULT, holds_records, record_files
 from embed_pipeline.formats.training_files import searched_folders, text_files, training_files
 from embed_pipeline.store.home import is_home
 
-CorpusKind = Literal["files", "beir", "records", "training"]
+CorpusKind = Literal["files", "beir", "records", "training", "rows"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class CorpusSource:
 
     Attributes:
         root: the path itself.
-        kind: a folder of documents, a BEIR folder, SDG records, or training data.
+        kind: a folder of documents, a BEIR folder, SDG records, training data, or tables whose rows are documents.
         files: what the documents are read from; none for a folder of documents, which is walked.
         training: the files with the questions of training data, else none.
     """
@@ -35,12 +36,18 @@ class CorpusSource:
     training: Sequence[Path] = ()
 
 
-def corpus_source(root: Path) -> CorpusSource:
+def corpus_source(root: Path, rows: bool = False) -> CorpusSource:
     """Look once at what a corpus is.
 
+    Args:
+        rows: it is said to be tables whose rows are documents.
+
     Raises:
-        InputError: see :func:`corpus_kind` and :func:`~embed_pipeline.formats.sdg_records.record_files`.
+        InputError: see :func:`corpus_kind`, :func:`~embed_pipeline.formats.sdg_records.record_files` and
+            :func:`~embed_pipeline.formats.row_files.row_files`.
     """
+    if rows:
+        return CorpusSource(root, "rows", row_files(root))
     kind, training = _kind_and_training(root)
     if training:
         return CorpusSource(root, kind, text_files(training), training)
