@@ -261,9 +261,21 @@ def read_retrieval_set(
     return RetrievalSet(name, texts, queries, judged.qrels, _slices(metadata), clusters, kind, titles)
 
 
-def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = "test") -> None:
-    """Write corpus.jsonl, queries.jsonl and qrels/<split>.tsv; titles are already part of the texts."""
-    corpus = ({"_id": key, "title": "", "text": text, "metadata": {}} for key, text in retrieval_set.passages.items())
+def write_retrieval_set(
+    retrieval_set: RetrievalSet,
+    folder: Path,
+    split: str = "test",
+    told: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> None:
+    """Write corpus.jsonl, queries.jsonl and qrels/<split>.tsv; titles are already part of the texts.
+
+    Args:
+        told: passage id -> name -> values, which become the passage's metadata; a single value stands alone.
+    """
+    corpus = (
+        {"_id": key, "title": "", "text": text, "metadata": _plain_values((told or {}).get(key, {}))}
+        for key, text in retrieval_set.passages.items()
+    )
     write_jsonl(folder / CORPUS, corpus)
     queries = (
         {"_id": key, "text": text, "metadata": _metadata_of(retrieval_set, key)}
@@ -271,6 +283,10 @@ def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = 
     )
     write_jsonl(folder / QUERIES, queries)
     write_text(qrels_path(folder, split), qrels_text(retrieval_set.qrels))
+
+
+def _plain_values(told: Mapping[str, Sequence[str]]) -> dict[str, str | list[str]]:
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in told.items()}
 
 
 def _metadata_of(retrieval_set: RetrievalSet, query: str) -> dict[str, str]:

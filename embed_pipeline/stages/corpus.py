@@ -7,7 +7,7 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import remembered_sha256, write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL
+from embed_pipeline.stages.inputs import BASE_MODEL, METADATA
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.home import is_home
 
@@ -104,7 +104,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     run.write_table(parsed.dropped, "dropped", tables.Dropped)
     write_json(run.folder / "corpus.json", {"kind": parsed.kind})
     if parsed.metadata is not None:
-        run.write_table(parsed.metadata, "metadata", tables.Metadata)
+        run.write_table(parsed.metadata, METADATA, tables.Metadata)
     if parsed.chunks is not None:
         run.write_table(parsed.chunks, "chunks", tables.Chunks)
     lengths = parsed.documents["text"].str.len_chars().to_list()
@@ -137,6 +137,8 @@ def passages(run: StageRun, documents: Artifact) -> None:
     chunks = documents.frame("chunks") if kind == "records" else None
     frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus)
     run.write_table(frame)
+    if kind == "rows":
+        run.write_table(documents.frame(METADATA), METADATA, tables.Metadata)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
     run.charts["passage length"] = charts.histogram(

@@ -9,7 +9,7 @@ from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, offline_questions, responses
+from embed_pipeline.stages.inputs import BASE_MODEL, base_model_external, offline_questions, responses, told_of
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.names import plain_name
 
@@ -97,7 +97,7 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     pairs = qa_pairs.frame()
     built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
     built = reworded(built, offline_questions(pairs), run.base_encoder(), answered_by_words(built.passages))
-    write_retrieval_set(built, run.folder, "test")
+    write_retrieval_set(built, run.folder, "test", told_of(passages))
     run.summary |= {"queries": len(built.queries), "passages": len(built.passages)}
 
 

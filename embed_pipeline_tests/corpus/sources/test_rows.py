@@ -12,6 +12,8 @@ from embed_pipeline.corpus.manifest import corpus_fingerprint, listed_fingerprin
 from embed_pipeline.corpus.passages import cut_passages
 from embed_pipeline.corpus.selection import selection_of
 from embed_pipeline.errors import InputError, SettingsError
+from embed_pipeline.formats.beir import write_retrieval_set
+from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.settings.sources import load_settings
 
@@ -192,3 +194,29 @@ def test_what_is_no_table_is_refused(tmp_path):
 def test_settings_need_a_column_of_texts(given):
     with pytest.raises(SettingsError, match=r"corpus\.columns"):
         load_settings(None, None, [f"corpus.columns={given}"], {})
+
+
+def test_the_stages_hand_on_what_is_told(tmp_path):
+    from embed_pipeline.settings import Settings
+    from embed_pipeline.settings.sources import with_overrides
+    from embed_pipeline.stages import corpus
+    from embed_pipeline.stages.inputs import told_of
+    from embed_pipeline.stages.run import run_stage
+    from embed_pipeline.store.artifacts import Artifact, Store
+
+    given = [f"corpus.path={csv(tmp_path / 'a.csv')}", f"corpus.columns={json.dumps(COLUMNS)}"]
+    settings, store, made = with_overrides(Settings(), given), Store(tmp_path / "home"), dict[str, Artifact]()
+    for declared in (corpus.corpus_manifest, corpus.documents, corpus.passages):
+        made[declared.name] = run_stage(declared, settings, store, made).artifact
+    assert made["documents"].frame("metadata").rows() == TOLD
+    told = told_of(made["passages"])
+    assert told["7#0000"]["tags"] == ["water", "pumps"] and told["8#0000"] == {"tags": ["water"]}
+    built = RetrievalSet("set", {"7#0000": "Pumps", "9#0000": "Other"}, {"q": "which?"}, {"q": {"7#0000": 1}})
+    write_retrieval_set(built, tmp_path / "beir", "test", told)
+    first, second = (json.loads(line) for line in (tmp_path / "beir" / "corpus.jsonl").read_text().splitlines())
+    assert first["metadata"] == {
+        **{name: value for _, name, value in TOLD[:2]},
+        "tags": ["water", "pumps"],
+        "author": "Ada",
+    }
+    assert second["metadata"] == {}
