@@ -88,10 +88,10 @@ class Chooser:
         return NOT_INCLUDED if excluded is None and self._include and not self._include.match(path) else excluded
 
     def _excluded(self, path: str, ignoring: Ignoring) -> str | None:
-        if self._exclude.match(path):
+        if self._exclude.decides_entry(path):
             return EXCLUDED
         for folder, patterns in reversed(ignoring):
-            decided = patterns.decides(path[len(folder) :])
+            decided = patterns.decides_entry(path[len(folder) :])
             if decided is not None:
                 return IGNORED if decided else None
         return None

@@ -23,7 +23,7 @@ class PathPatterns:
         kept = [line for line in lines if line.strip() and not line.startswith("#")]
         for line in kept:
             _refuse_useless(line)
-        self._spec = GitIgnoreSpec.from_lines(kept)
+        self._spec = GitIgnoreSpec.from_lines([_inside_alone(line) for line in kept])
 
     def __bool__(self) -> bool:
         """Whether there is any pattern."""
@@ -36,6 +36,18 @@ class PathPatterns:
             path: of a folder with a ``/`` at its end.
         """
         return self._spec.check_file(path).include
+
+    def decides_entry(self, path: str) -> bool | None:
+        """As :meth:`decides`, for a walk that asks for each folder before what lies in it, as git does.
+
+        A pattern that fits a folder above the path says nothing here.
+        """
+        for pattern in reversed(self._spec.patterns):
+            found = pattern.regex.match(path) if pattern.regex is not None else None
+            above = found is not None and found.groupdict().get("ps_d") is not None and found.end("ps_d") < len(path)
+            if found is not None and not above:
+                return pattern.include
+        return None
 
     def match(self, path: str) -> bool:
         """Whether the patterns name the path."""
@@ -54,6 +66,14 @@ def checked_patterns(lines: tuple[str, ...]) -> tuple[str, ...]:
     if lines:
         PathPatterns(lines)
     return lines
+
+
+def _inside_alone(line: str) -> str:
+    """``a/**`` fits what lies in the folder, as git has it; pathspec also takes the folder itself for that."""
+    plain = line.rstrip()
+    if plain.endswith("/**/"):
+        return f"{plain}*/"
+    return f"{plain}/*" if plain.endswith("/**") else line
 
 
 def _refuse_useless(line: str) -> None:

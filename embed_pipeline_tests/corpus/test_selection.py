@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from embed_pipeline.automation.corpus_watch import list_corpus
@@ -164,7 +164,12 @@ LINES = st.lists(
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
+@settings(max_examples=60, deadline=None)
 @given(LINES, LINES)
+@example(["drafts/**/"], [])
+@example(["**/c.txt"], ["!deep"])
+@example(["drafts", "!drafts/**"], [])
+@example(["drafts/**", "!drafts/keep.md"], ["deep/**", "!c.txt"])
 def test_ignore_files_mean_what_git_makes_of_them(tmp_path_factory, outer, inner):
     root = tmp_path_factory.mktemp("as_git")
     documents = [name for name in FILES if not name.endswith(".png")]
