@@ -93,6 +93,14 @@ class Dropped(dy.Schema):
     )
 
 
+class Metadata(dy.Schema):
+    """What the rows of a table tell of its documents beside title and text."""
+
+    doc_id = _text("The document.", primary_key=True)
+    name = _text("What is told, as corpus.columns names it: url, date, tags …", primary_key=True)
+    value = _text("What it is; of a list each entry.", primary_key=True)
+
+
 class Chunks(dy.Schema):
     """Passages that SDG records give ready-made, stored beside the documents."""
 

@@ -85,12 +85,15 @@ class Searchable:
     def settings(self, *more: str) -> Settings:
         return load_settings(None, None, [*self._given, *more])
 
-    def put_passages(self, rows: Sequence[tuple[str, str]]) -> Artifact:
-        """Passages in use from now on."""
+    def put_passages(self, rows: Sequence[tuple[str, str]], told: Sequence[tuple[str, str, str]] = ()) -> Artifact:
+        """Passages in use from now on, and what is told of their documents."""
         with temporary_folder(self.store.staging("passages"), "new") as staged:
             (staged / DATA).mkdir()
             passages_table(rows).write_parquet(staged / DATA / "table.parquet")
-            return self._use(self.store.commit(staged, values(f"{hash(tuple(rows))}", "passages")))
+            if told:
+                table = pl.DataFrame(told, schema=tables.empty(tables.Metadata).schema, orient="row")
+                tables.validate(tables.Metadata, table).write_parquet(staged / DATA / "metadata.parquet")
+            return self._use(self.store.commit(staged, values(f"{hash((*rows, *told))}", "passages")))
 
     def put_checkpoint(self, spec: EncoderSpec | None = None) -> Artifact:
         """A checkpoint in use from now on."""

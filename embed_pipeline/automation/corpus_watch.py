@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from embed_pipeline.automation.trained import files_trained_on
 from embed_pipeline.corpus.changes import CorpusChange, Files, compare, documents_in
 from embed_pipeline.corpus.fingerprint_cache import StillHashing, cache_file, read_state, signature
+from embed_pipeline.corpus.selection import selection_of
 from embed_pipeline.corpus.sources.detect import CorpusKind
 from embed_pipeline.corpus.walk import CANNOT_BE_READ, Found, found_in, open_source
 from embed_pipeline.errors import InputError, SettingsError
@@ -61,8 +62,9 @@ def list_corpus(settings: Settings) -> CorpusListing:
             taken for a corpus whose documents were all deleted.
     """
     root = corpus_folder(settings)
-    source = open_source(root)
-    entries = [entry for entry in found_in(source) if entry.belongs]
+    selection = selection_of(settings.corpus)
+    source = open_source(root, selection)
+    entries = [entry for entry in found_in(source, selection) if entry.belongs]
     if not entries:
         raise InputError(f"{root}: the corpus folder is empty. Is its disk mounted?")
     whole = next((entry.reason for entry in entries if entry.path == "." and entry.reason), None)

@@ -59,6 +59,9 @@ def _lines(found: Mapping[str, Any], width: int) -> Iterator[str]:
             head = f"  {hit['rank']:>2}  {hit['score']:7.3f}  {_mark(system['name'], hit):<9}  "
             yield head + _cut(passage["title"] or hit["passage_id"], width - len(head))
             yield " " * 6 + _cut(passage["text"], SNIPPET_LINES * (width - 6))
+            if passage["told"]:
+                told = (f"{name}: {', '.join(values)}" for name, values in passage["told"].items())
+                yield " " * 6 + _cut(" · ".join(told), width - 6)
     yield f"\nonly here: no other system shows it; +n, -n: places against the base; new: not among its {_depth()}"
 
 

@@ -13,6 +13,7 @@ from embed_pipeline.corpus.parsers.file import Skipped
 from embed_pipeline.corpus.sources.beir import read_beir
 from embed_pipeline.corpus.sources.detect import CorpusKind, corpus_source
 from embed_pipeline.corpus.sources.files import read_files
+from embed_pipeline.corpus.sources.rows import read_row_corpus
 from embed_pipeline.corpus.sources.sdg_records import read_record_documents
 from embed_pipeline.corpus.sources.training_data import read_training
 from embed_pipeline.errors import InputError
@@ -33,6 +34,7 @@ class ParsedCorpus:
         kind: what it is; of a BEIR folder or training data every document is one passage.
         chunks: :class:`~embed_pipeline.tables.Chunks` of SDG records, which are the passages; else None.
         dropped: :class:`~embed_pipeline.tables.Dropped`: what of the files is not in the documents.
+        metadata: :class:`~embed_pipeline.tables.Metadata` of rows of tables; else None.
     """
 
     documents: pl.DataFrame
@@ -40,6 +42,7 @@ class ParsedCorpus:
     kind: CorpusKind = "files"
     chunks: pl.DataFrame | None = None
     dropped: pl.DataFrame = field(default_factory=lambda: empty(Dropped))
+    metadata: pl.DataFrame | None = None
 
 
 def parse_corpus(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
@@ -50,20 +53,23 @@ def parse_corpus(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -
             malformed.
     """
     files = manifest.filter(pl.col("status") == "read").select("path", "sha256", "bytes").rows()
-    source, chunks = corpus_source(root), None
+    source, chunks, metadata = corpus_source(root, bool(settings.columns)), None, None
     lost: list[dict[str, Any]] = []
     if source.kind == "files":
         rows, skipped, lost = read_files(root, files, settings)
     elif source.kind == "beir":
-        rows, skipped = read_beir(root, files[0][1])
+        rows, skipped = read_beir(source.files[0], files[0][1])
     elif source.kind == "training":
         rows, skipped = read_training(source, {path: sha256 for path, sha256, _ in files})
+    elif source.kind == "rows":
+        hashes = {path: sha256 for path, sha256, _ in files}
+        rows, skipped, metadata = read_row_corpus(source, hashes, settings.columns)
     else:
         rows, skipped, chunks = read_record_documents(source, {path: sha256 for path, sha256, _ in files})
     documents = validate(Documents, pl.DataFrame(rows, schema=empty(Documents).schema, orient="row"), str(root))
     skipped_frame = pl.DataFrame(skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
     dropped = validate(Dropped, pl.DataFrame(lost, schema=empty(Dropped).schema, orient="row"), str(root))
-    return ParsedCorpus(documents, skipped_frame, source.kind, chunks, dropped)
+    return ParsedCorpus(documents, skipped_frame, source.kind, chunks, dropped, metadata)
 
 
 def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
@@ -72,9 +78,9 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
     Args:
         root: the folder the manifest was made of.
         manifest: a :class:`~embed_pipeline.tables.CorpusManifest`.
-        settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the
-            documents of SDG records and the texts of training data are all kept. ``near_duplicate_threshold``
-            decides the groups.
+        settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the documents of SDG
+            records, the texts of training data and the rows of tables (``columns``) are all kept.
+            ``near_duplicate_threshold`` decides the groups.
 
     Raises:
         InputError: every document had to be skipped; and see :func:`parse_corpus`.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embed_pipeline.corpus.manifest import fingerprint_of
+from embed_pipeline.corpus.selection import EVERYTHING, Selection
 from embed_pipeline.corpus.walk import Found, look_at, unreadable
 from embed_pipeline.files import sha256_bytes, sha256_file, sha256_json, sha256_text, write_bytes
 
@@ -58,17 +59,18 @@ class StillHashing:
     of: int
 
 
-def cached_fingerprint(root: Path, cache: Path) -> str:
+def cached_fingerprint(root: Path, cache: Path, selection: Selection = EVERYTHING) -> str:
     """What :func:`~embed_pipeline.corpus.manifest.corpus_fingerprint` gives, reading only what has changed.
 
     Args:
         root: the corpus.
         cache: the file to remember hashes in, made when it is missing: see :func:`cache_file`.
+        selection: what of a folder of documents belongs to the corpus.
 
     Raises:
         InputError: the path is missing, or a file without training data.
     """
-    state = read_state(look_at(root), cache)
+    state = read_state(look_at(root, selection), cache)
     assert isinstance(state, CorpusState)
     return state.fingerprint
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from embed_pipeline.corpus.parsers.encoding import is_binary
 from embed_pipeline.corpus.parsers.registry import HOW_TO_INSTALL, SUPPORTED, format_of
+from embed_pipeline.corpus.selection import EVERYTHING, Selection, selection_of
 from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
@@ -23,7 +24,7 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     Args:
         root: folder of documents, a BEIR folder, a folder of SDG records, or training data (file or folder); of a
             BEIR folder only corpus.jsonl is listed, of records and training data only their files, of any size.
-        settings: ``max_file_mb`` is used.
+        settings: ``max_file_mb``, ``include``, ``exclude``, ``sample`` and ``columns`` are used.
 
     Returns:
         A :class:`~embed_pipeline.tables.CorpusManifest`, sorted by path. Links, special, hidden and
@@ -32,9 +33,10 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     Raises:
         InputError: the path is missing, a file without training data, empty, or holds nothing that can be read.
     """
-    source = open_source(root)
+    selection = selection_of(settings)
+    source = open_source(root, selection)
     limit = int(settings.max_file_mb * 1_000_000) if source.kind == "files" else None
-    rows = [_row(entry, limit) for entry in track(found_in(source), "look through the corpus folder")]
+    rows = [_row(entry, limit) for entry in track(found_in(source, selection), "look through the corpus folder")]
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
     if not any(row["status"] == "read" for row in rows):
@@ -44,16 +46,16 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     return validate(CorpusManifest, pl.DataFrame(rows, infer_schema_length=None), str(root)).sort("path")
 
 
-def corpus_fingerprint(root: Path) -> str:
+def corpus_fingerprint(root: Path, selection: Selection = EVERYTHING) -> str:
     """Hash over the relative paths and the contents of the files that belong to the corpus.
 
-    Neither touching a file nor moving the folder changes it, nor what is hidden or a home. Of a BEIR folder only
-    corpus.jsonl counts, of SDG records only their files, of training data only those that hold the texts.
+    Neither touching a file nor moving the folder changes it, nor what is hidden, left out or a home. Of a BEIR folder
+    only corpus.jsonl counts, of SDG records only their files, of training data only those that hold the texts.
 
     Raises:
         InputError: the path is missing, or a file without training data.
     """
-    return fingerprint_of((entry.path, entry.reason or _hash_or_reason(entry)) for entry in look_at(root))
+    return fingerprint_of((entry.path, entry.reason or _hash_or_reason(entry)) for entry in look_at(root, selection))
 
 
 def fingerprint_of(contents: Iterable[tuple[str, str]]) -> str:

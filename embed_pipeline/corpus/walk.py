@@ -1,7 +1,8 @@
 """What belongs to a corpus: the one walk of everything that reads, hashes or watches it.
 
-Links are never followed, special files (pipes, sockets) never opened. Hidden files and folders do not belong to it, and
-neither does a home that lies inside the folder: else each file a run writes there would be a change of the corpus.
+Links are never followed, special files (pipes, sockets) never opened. Hidden files and folders do not belong to it, nor
+does what :mod:`embed_pipeline.corpus.selection` leaves out, nor a home that lies inside the folder: else each file that
+a run writes there would be a change of the corpus.
 """
 
 import os
@@ -10,12 +11,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from embed_pipeline.corpus.selection import (
+    EVERYTHING,
+    EXCLUDED,
+    IGNORE_FILE,
+    IGNORED,
+    NOT_INCLUDED,
+    NOT_SAMPLED,
+    Chooser,
+    Ignoring,
+    Selection,
+    ignore_file,
+)
 from embed_pipeline.corpus.sources.detect import CorpusSource, corpus_source, name_below
 from embed_pipeline.errors import InputError
 from embed_pipeline.store.home import is_home
 
 HIDDEN_FILE, HIDDEN_FOLDER, HOME = "hidden file", "hidden folder", "home of a pipeline"
-OUTSIDE = (HIDDEN_FILE, HIDDEN_FOLDER, HOME)
+OUTSIDE = (HIDDEN_FILE, HIDDEN_FOLDER, HOME, NOT_INCLUDED, EXCLUDED, IGNORED, NOT_SAMPLED)
 """Reasons of what does not belong to the corpus."""
 CANNOT_BE_READ = "cannot be read"
 
@@ -47,7 +60,7 @@ class Found:
         return self.reason not in OUTSIDE
 
 
-def open_source(root: Path) -> CorpusSource:
+def open_source(root: Path, selection: Selection = EVERYTHING) -> CorpusSource:
     """Look at what kind of corpus lies at ``root``.
 
     Raises:
@@ -60,35 +73,42 @@ def open_source(root: Path) -> CorpusSource:
             f"{root}: this folder is the home of a pipeline, not a corpus. Set corpus.path to the folder of the "
             "documents, or move the home out of it (--home)."
         )
-    return corpus_source(root)
+    return corpus_source(root, selection.rows)
 
 
-def found_in(source: CorpusSource) -> list[Found]:
+def found_in(source: CorpusSource, selection: Selection = EVERYTHING) -> list[Found]:
     """Everything below the root in the order of the paths, what does not belong included; of data with a form of its
     own only its files.
 
     Raises:
-        InputError: the root is a file without training data, or a folder that cannot be listed.
+        InputError: the root is a file without records or training data, or a folder that cannot be listed;
+            or an ``.embedignore`` that cannot be used.
     """
     root = source.root
     if source.kind != "files":
+        if selection.chooses():
+            raise InputError(
+                f"{root}: is a data set, which is read whole; corpus.include, corpus.exclude and corpus.sample choose "
+                "among the files of a folder of documents. Unset them."
+            )
         return [_data_file(file, root) for file in source.files]
     if not root.is_dir():
         raise InputError(
-            f"{root}: the corpus must be a folder, but this is a file (and no training data). "
-            "Set corpus.path to its folder."
+            f"{root}: the corpus must be a folder, but this is a file (and holds no SDG records or training data). "
+            "Set corpus.path to its folder, or, where it is a table whose rows are documents, corpus.columns."
         )
     resolved = root.resolve()
-    return sorted(_walk(str(resolved), "", resolved), key=lambda entry: entry.path)
+    walk = _Walk(resolved, Chooser(selection))
+    return selection.sampled(sorted(walk.through(str(resolved), "", ()), key=lambda entry: entry.path))
 
 
-def look_at(root: Path) -> list[Found]:
+def look_at(root: Path, selection: Selection = EVERYTHING) -> list[Found]:
     """What belongs to the corpus at ``root``, in the order of the paths.
 
     Raises:
         InputError: see :func:`open_source` and :func:`found_in`.
     """
-    return [entry for entry in found_in(open_source(root)) if entry.belongs]
+    return [entry for entry in found_in(open_source(root, selection), selection) if entry.belongs]
 
 
 def unreadable(error: OSError) -> str:
@@ -104,58 +124,74 @@ def _data_file(file: Path, root: Path) -> Found:
         return Found(path, str(file), None, unreadable(error))
 
 
-def _walk(folder: str, prefix: str, root: Path) -> Iterator[Found]:
-    """``prefix`` is the escaped path of the folder below the root, with a ``/`` at its end."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(listing)
-    except OSError as error:
-        yield Found(prefix.removesuffix("/") or ".", folder, None, unreadable(error))
-        return
-    for entry in entries:
-        path = prefix + _readable(entry.name)
-        try:
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                yield from _below(entry, path, root)
-            else:
-                yield _file(entry, path, root)
-        except FileNotFoundError:
-            continue  # removed while we looked
-        except OSError as error:
-            yield Found(path, entry.path, None, unreadable(error))
-
-
-def _below(entry: os.DirEntry[str], path: str, root: Path) -> Iterator[Found]:
-    if is_home(Path(entry.path)):
-        yield Found(path, entry.path, None, HOME)
-    elif not _is_utf8(entry.name):
-        yield Found(path, entry.path, None, _NOT_UTF8)
-    elif entry.name.startswith("~$"):
-        yield Found(path, entry.path, None, _OFFICE_LOCK)
-    else:
-        yield from _walk(entry.path, f"{path}/", root)
-
-
 _NOT_UTF8 = "the file name is not valid UTF-8; rename it"
 _OFFICE_LOCK = "lock file of an office program"
 
 
-def _file(entry: os.DirEntry[str], path: str, root: Path) -> Found:
-    """An entry that is no folder to walk; why it is not looked into is judged without opening it."""
-    reason, status = None, None
-    if entry.name.startswith("."):
-        reason = HIDDEN_FOLDER if entry.is_dir(follow_symlinks=False) else HIDDEN_FILE
-    elif entry.is_symlink():
-        reason = _link_reason(Path(entry.path), root)
-    else:
-        status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode):
-            reason = "not a regular file"
+class _Walk:
+    """One walk below ``root``."""
+
+    def __init__(self, root: Path, chooser: Chooser) -> None:
+        self._root, self._chooser = root, chooser
+
+    def through(self, folder: str, prefix: str, ignoring: Ignoring) -> Iterator[Found]:
+        """What a folder holds.
+
+        Args:
+            prefix: the escaped path of the folder below the root, with a ``/`` at its end.
+            ignoring: the ``.embedignore`` files above it.
+        """
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            yield Found(prefix.removesuffix("/") or ".", folder, None, unreadable(error))
+            return
+        if any(entry.name == IGNORE_FILE and not entry.is_dir(follow_symlinks=False) for entry in entries):
+            ignoring = (*ignoring, (prefix, ignore_file(Path(folder, IGNORE_FILE))))
+        for entry in entries:
+            path = prefix + _readable(entry.name)
+            try:
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                    yield from self._below(entry, path, ignoring)
+                else:
+                    yield self._file(entry, path, ignoring)
+            except FileNotFoundError:
+                continue  # removed while we looked
+            except OSError as error:
+                yield Found(path, entry.path, None, unreadable(error))
+
+    def _below(self, entry: os.DirEntry[str], path: str, ignoring: Ignoring) -> Iterator[Found]:
+        left_out = self._chooser.why_not_folder(path, ignoring)
+        if is_home(Path(entry.path)):
+            yield Found(path, entry.path, None, HOME)
+        elif left_out is not None:
+            yield Found(path, entry.path, None, left_out)
         elif not _is_utf8(entry.name):
-            reason = _NOT_UTF8
+            yield Found(path, entry.path, None, _NOT_UTF8)
         elif entry.name.startswith("~$"):
-            reason = _OFFICE_LOCK
-    return Found(path, entry.path, status if reason is None else None, reason)
+            yield Found(path, entry.path, None, _OFFICE_LOCK)
+        else:
+            yield from self.through(entry.path, f"{path}/", ignoring)
+
+    def _file(self, entry: os.DirEntry[str], path: str, ignoring: Ignoring) -> Found:
+        """An entry that is no folder to walk; why it is not looked into is judged without opening it."""
+        reason, status = None, None
+        if entry.name.startswith("."):
+            reason = HIDDEN_FOLDER if entry.is_dir(follow_symlinks=False) else HIDDEN_FILE
+        elif (left_out := self._chooser.why_not_file(path, ignoring)) is not None:
+            reason = left_out
+        elif entry.is_symlink():
+            reason = _link_reason(Path(entry.path), self._root)
+        else:
+            status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                reason = "not a regular file"
+            elif not _is_utf8(entry.name):
+                reason = _NOT_UTF8
+            elif entry.name.startswith("~$"):
+                reason = _OFFICE_LOCK
+        return Found(path, entry.path, status if reason is None else None, reason)
 
 
 def _link_reason(link: Path, root: Path) -> str:

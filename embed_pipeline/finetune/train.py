@@ -29,6 +29,7 @@ from embed_pipeline.finetune.in_process import train_here
 from embed_pipeline.finetune.job import TrainingJob, plan_training
 from embed_pipeline.finetune.losses import offered_dimensions
 from embed_pipeline.finetune.model_folder import write_model
+from embed_pipeline.finetune.negatives_met import check_negatives
 from embed_pipeline.finetune.objectives import check_objective
 from embed_pipeline.finetune.share import chosen_rows
 from embed_pipeline.finetune.student import model_to_train
@@ -110,7 +111,8 @@ def finetune(
         bm25: how words are compared where the training looks at BM25 (``eval.bm25``); the defaults when not given.
 
     Raises:
-        TrainingError: no rows, a tracker that fails, a loss that is not a number, or a collapsed model.
+        TrainingError: no rows, no batch with a negative, a tracker that fails, a loss that is not a number, or a
+            collapsed model.
         SettingsError: a tracker that is not installed, an objective that lacks what it needs, a GPU other than the
             first visible one, a Matryoshka dimension that the model lacks, or as many layers to keep as it has.
         ModelAccessError: the base model or the teacher cannot be loaded.
@@ -125,6 +127,7 @@ def finetune(
     torch_device = training_device(device)
     processes = processes_for(settings, torch_device)
     job = plan_training(chosen_rows(rows, settings), validation, student, settings, processes, spec, bm25)
+    check_negatives(job)
     checkpoints = Checkpoints(work, job.inputs())
     followed = tracking(settings, tracked or work / FOLDER, work.name)
     with quiet_transformers(), explained_failures(work), followed:

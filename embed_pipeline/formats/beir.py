@@ -33,7 +33,7 @@ from embed_pipeline.formats.qrels import (
     qrels_text,
     read_judgements,
 )
-from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, rows_of_lines, short
+from embed_pipeline.formats.rows import Form, Row, first_three, identifier, read_rows, refuse, rows_of_lines, short
 from embed_pipeline.progress import say
 from embed_pipeline.records import RetrievalSet, SetKind, passage_text
 
@@ -135,9 +135,10 @@ def _row_id(row: Row, names: Sequence[str]) -> str:
         value = row.get("id")
     if value is None:
         value = next((row[key] for key in row if plain_name(key) in names), None)
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+    name = identifier(value)
+    if name is None:
         refuse(row.where, f"needs an _id that is text or a whole number, not {short(value)}")
-    return str(value)
+    return name
 
 
 def _text(row: Row, field: str, value: Any) -> str:
@@ -260,9 +261,21 @@ def read_retrieval_set(
     return RetrievalSet(name, texts, queries, judged.qrels, _slices(metadata), clusters, kind, titles)
 
 
-def write_retrieval_set(retrieval_set: RetrievalSet, folder: Path, split: str = "test") -> None:
-    """Write corpus.jsonl, queries.jsonl and qrels/<split>.tsv; titles are already part of the texts."""
-    corpus = ({"_id": key, "title": "", "text": text, "metadata": {}} for key, text in retrieval_set.passages.items())
+def write_retrieval_set(
+    retrieval_set: RetrievalSet,
+    folder: Path,
+    split: str = "test",
+    told: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> None:
+    """Write corpus.jsonl, queries.jsonl and qrels/<split>.tsv; titles are already part of the texts.
+
+    Args:
+        told: passage id -> name -> values, which become the passage's metadata; a single value stands alone.
+    """
+    corpus = (
+        {"_id": key, "title": "", "text": text, "metadata": _plain_values((told or {}).get(key, {}))}
+        for key, text in retrieval_set.passages.items()
+    )
     write_jsonl(folder / CORPUS, corpus)
     write_judged(retrieval_set, folder, split)
 
@@ -275,6 +288,10 @@ def write_judged(retrieval_set: RetrievalSet, folder: Path, split: str) -> None:
     )
     write_jsonl(folder / QUERIES, queries)
     write_text(qrels_path(folder, split), qrels_text(retrieval_set.qrels))
+
+
+def _plain_values(told: Mapping[str, Sequence[str]]) -> dict[str, str | list[str]]:
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in told.items()}
 
 
 def _metadata_of(retrieval_set: RetrievalSet, query: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 ::
 
     query-id <tab> corpus-id <tab> score        BEIR; the header is optional
-    query-id 0 corpus-id score                  TREC, parted by tabs or spaces
+    query-id 0 corpus-id score                  TREC, parted by tabs or spaces; the 0 is an iteration
 
 A header may use other words (``query_id``, ``qid``, ``doc``, ``relevance`` ...), name more columns, or have them in
 another order. A score is a whole number; 1.0 is one.
@@ -109,8 +109,14 @@ def _header(cells: Sequence[str], is_first: bool) -> _Columns | None:
 def _columns_of(cells: Sequence[str]) -> _Columns:
     """The columns of a file without a header, by its first line."""
     words = cells[0].split() if len(cells) == 1 else [cell.strip() for cell in _trimmed(cells, _BEIR.width)]
-    is_trec = len(words) == _TREC.width and words[1].upper() in _TREC_ITERATION
+    is_trec = len(words) == _TREC.width and _is_trec(words)
     return (_TREC if is_trec else _BEIR)._replace(spaces=is_trec and len(cells) == 1)
+
+
+def _is_trec(words: Sequence[str]) -> bool:
+    """Whether the second word is an iteration: 0 as usual, or another number before an id that is none."""
+    numbers = [_score(word) is not None for word in words]
+    return words[1].upper() in _TREC_ITERATION or numbers[1:] == [True, False, True]
 
 
 def _judgement(cells: Sequence[str], columns: _Columns, path: Path, line: int) -> Judgement:
@@ -134,10 +140,10 @@ def _expected(columns: _Columns) -> str:
 
 
 def _cure(parts: Sequence[str]) -> str:
+    if 6 in (len(parts), len(parts[0].split())):
+        return ". This looks like a TREC run, which is what a system found; the judgements are needed"
     if len(parts) == 1:
         return " between them"
-    if len(parts) == 6:
-        return ". This looks like a TREC run, which is what a system found; the judgements are needed"
     return "; leave the others out" if len(parts) > 3 else ""
 
 

@@ -123,6 +123,17 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
+def identifier(value: Any) -> str | None:
+    """An id as it stands: text that is not blank, or a whole number, also as 4.0 (pandas, of a column with gaps).
+
+    None where it is something else.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    usable = isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
+    return str(value) if usable else None
+
+
 def refuse(where: str, problem: str) -> NoReturn:
     """Raise an error that names file and line."""
     raise InputError(f"{where}: {problem}.")

@@ -12,32 +12,36 @@ Inline, as .jsonl, .json (a list) or .parquet, the texts in the rows themselves;
     question | query, pos_doc, neg_doc                       Automodel
     query, pos [...], neg [...]                              FlagEmbedding
     anchor | query, positive, negative | negative_1 ...      sentence-transformers
+    query, passage | document | sentence2 ..., label         judged pairs; label 0 makes a negative
 
 :mod:`embed_pipeline.formats.training_questions` reads the questions.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
-from embed_pipeline.formats.parts import data_set, refuse_missing_parts
-from embed_pipeline.formats.rows import SUFFIXES, Form, read_json, read_rows, refuse
+from embed_pipeline.formats.parts import data_sets, refuse_missing_parts
+from embed_pipeline.formats.rows import SUFFIXES, Form, identifier, read_json, read_rows, refuse
 
 RECIPE_MINED = "train_mined.automodel.json"
 RECIPE_UNROLLED = "train_mined.automodel_unrolled.json"
 RECIPE_NAMES = (RECIPE_MINED, RECIPE_UNROLLED, "train.json")
 METADATA = "merlin_metadata.json"
-QUESTION_FIELDS = ("question", "query", "anchor")
+QUESTION_FIELDS = ("question", "query", "anchor", "sentence1")
 POSITIVE_FIELDS = ("pos_doc", "pos", "positive", "positives")
 NEGATIVE_FIELDS = ("neg_doc", "neg", "negative", "negatives")
+JUDGED_FIELDS = ("passage", "passages", "document", "documents", "doc", "docs", "text", "texts", "sentence2")
+"""What a label may judge, where there is no field of positives."""
+LABEL_FIELDS = ("label", "labels")
 _PEEK_BYTES = 4_000_000
-_ASKS = re.compile(rb'"(question|query|anchor)"\s*:')
-_ANSWERS = re.compile(rb'"(pos_doc|pos|positives?)"\s*:')
+_FIELDS = (*QUESTION_FIELDS, *POSITIVE_FIELDS, *JUDGED_FIELDS, *LABEL_FIELDS)
+_SPLIT = ("", "data", "train", "data/train")
 _POINTS = (re.compile(rb'"corpus"\s*:'), re.compile(rb'"data"\s*:'))
 _CORPUS_FIRST = re.compile(r'\s*\{\s*"corpus"\s*:\s*')
 
@@ -69,15 +73,40 @@ def document_id(text: str) -> str:
 def training_files(path: Path) -> list[Path]:
     """The files of training data that a path names: the parts of one data set, mostly a single file; else none.
 
-    Of a folder, or of the ``data`` folder in it: the recipe's file by its name, else what looks like training data
-    (of several data sets, the one whose name begins with ``train``). A file that is named stands for itself.
+    Of a folder, or of ``data``, ``train`` or the only folder with training data in it: the recipe's file by its name,
+    else what looks like training data (of several data sets, the one whose name begins with ``train``). A file that
+    is named stands for itself.
 
     Raises:
         InputError: several data sets could be meant, a part is missing, or a file cannot be read.
     """
     if path.is_file():
         return [path] if _looks_right(path) else []
-    return _of_folder(path) or _of_folder(path / "data")
+    return _of_split(path) or _of_configuration(path)
+
+
+def searched_folders(path: Path) -> list[Path]:
+    """The folders that :func:`training_files` may find something in."""
+    return [place / name for place in (path, *_open_folders(path)) for name in _SPLIT]
+
+
+def _of_split(folder: Path) -> list[Path]:
+    """In a folder, or where a data set puts its training split."""
+    return next((files for name in _SPLIT if (files := _of_folder(folder / name))), [])
+
+
+def _of_configuration(path: Path) -> list[Path]:
+    """In the only folder that holds training data: a configuration of a data set, as "triplet" or "default"."""
+    found = {folder.name: files for folder in _open_folders(path) if (files := _of_split(folder))}
+    if len(found) > 1:
+        names = ", ".join(list(found)[:4])
+        raise InputError(f"{path}: several folders of training data lie in this folder ({names}); name one of them.")
+    return next(iter(found.values()), [])
+
+
+def _open_folders(path: Path) -> list[Path]:
+    entries = sorted(path.iterdir()) if path.is_dir() else []
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
 
 
 def _of_folder(folder: Path) -> list[Path]:
@@ -87,10 +116,7 @@ def _of_folder(folder: Path) -> list[Path]:
     if named is not None:
         return [named] if _looks_right(named) else []
     files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".") and file.is_file()]
-    sets: dict[str, list[Path]] = {}
-    for file in files:
-        if _looks_right(file):
-            sets.setdefault(data_set(file), []).append(file)
+    sets = data_sets([file for file in files if _looks_right(file)], "training data")
     chosen = [name for name in sets if name.startswith("train")] if len(sets) > 1 else list(sets)
     if len(sets) > 1 and len(chosen) != 1:
         names = ", ".join(parts[0].name for parts in list(sets.values())[:4])
@@ -140,10 +166,10 @@ def read_texts(corpora: Sequence[CorpusFolder]) -> Iterator[PassageText]:
     for corpus in corpora:
         for part in corpus.files:
             for row in read_rows(part, _TEXTS):
-                name, text = row.get("id"), row.get("text")
-                if not isinstance(name, str | int) or isinstance(name, bool) or not isinstance(text, str):
+                name, text = identifier(row.get("id")), row.get("text")
+                if name is None or not isinstance(text, str):
                     refuse(row.where, "a row of a corpus needs id and text")
-                doc_id = qualified(corpora, corpus.corpus_id, str(name))
+                doc_id = qualified(corpora, corpus.corpus_id, name)
                 digest = sha256_text(text)
                 if seen.setdefault(doc_id, digest) != digest:
                     refuse(row.where, f"the id {doc_id} stands for another text already; ids must be unique")
@@ -163,11 +189,18 @@ def _looks_right(file: Path) -> bool:
     if suffix not in SUFFIXES:
         return False
     if suffix == ".parquet":
-        names = set(_parquet_columns(file))
-        return bool(names & set(QUESTION_FIELDS)) and bool(names & set(POSITIVE_FIELDS))
+        return _are_training(set(_parquet_columns(file)))
     head = _head(file) if suffix == ".json" else _head(file).strip().partition(b"\n")[0]
     points = suffix == ".json" and all(pattern.search(head) for pattern in _POINTS)
-    return points or bool(_ASKS.search(head) and _ANSWERS.search(head))
+    names = {name for name in _FIELDS if re.search(rb'"%s"\s*:' % name.encode(), head)}
+    return points or (b'"chunk_id"' not in head and _are_training(names))
+
+
+def _are_training(names: Set[str]) -> bool:
+    """Whether rows with these fields ask and answer."""
+    if not names & set(QUESTION_FIELDS):
+        return False
+    return bool(names & set(POSITIVE_FIELDS) or (names & set(JUDGED_FIELDS) and names & set(LABEL_FIELDS)))
 
 
 def _head(file: Path) -> bytes:

@@ -1,18 +1,22 @@
 """Questions of training data in other tools' formats (:mod:`embed_pipeline.formats.training_files`).
 
-Rows with the same question are one question with several positives: that is how unrolled files list them.
+Rows with the same question are one question with several positives: that is how unrolled files list them. A row's text
+with ``label`` 0 or below is a negative of its question.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.formats.rows import Row, read_rows, refuse
+from embed_pipeline.formats.rows import Row, identifier, read_rows, refuse, short
 from embed_pipeline.formats.training_files import (
+    JUDGED_FIELDS,
+    LABEL_FIELDS,
     NEGATIVE_FIELDS,
     POSITIVE_FIELDS,
     QUESTION_FIELDS,
@@ -36,6 +40,7 @@ class GivenQuestion:
 
     Attributes:
         own_id: None where the file has none, or uses it for several questions.
+        positives: none where every row of the question has a label of 0.
         negatives: in the file's order; empty: there are none.
         where: file and line.
     """
@@ -124,15 +129,54 @@ def _read(
 ) -> Iterator[GivenQuestion]:
     """Questions one by one; the texts of inline rows are added to ``texts``."""
     for row in (row for file in files for row in read_rows(file, ROWS)):
-        positives, negatives = _field(row, POSITIVE_FIELDS), [*_field(row, NEGATIVE_FIELDS), *_numbered(row)]
-        if not positives:
-            refuse(row.where, f"there is no positive; add one as {', '.join(POSITIVE_FIELDS[:3])}")
+        positives, negatives = _for_and_against(row)
         if corpora is None:
             names = [[_inline(one, row, texts) for one in part] for part in (positives, negatives)]
         else:
             names = [[_cited(one, row, corpora) for one in part] for part in (positives, negatives)]
         found, against = (tuple(dict.fromkeys(part)) for part in names)
         yield GivenQuestion(_question(row), _own_id(row), found, against, row.where)
+
+
+def _for_and_against(row: Row) -> tuple[list[Any], list[Any]]:
+    """Positives and negatives of a row, by their fields and its label."""
+    shown, negatives = _field(row, POSITIVE_FIELDS), [*_field(row, NEGATIVE_FIELDS), *_numbered(row)]
+    labels = _labels(row, bool(negatives))
+    if labels is not None and not shown:
+        shown = _field(row, JUDGED_FIELDS)
+    if not shown:
+        refuse(row.where, f"there is no positive; add one as {', '.join(POSITIVE_FIELDS[:3])}")
+    if labels is None:
+        return shown, negatives
+    if len(labels) == 1:
+        labels *= len(shown)
+    if len(labels) != len(shown):
+        refuse(row.where, f"has {len(labels)} labels for {len(shown)} texts; give each text one")
+    judged = list(zip(shown, labels, strict=True))
+    return [text for text, label in judged if label > 0], [*(text for text, label in judged if label <= 0), *negatives]
+
+
+def _labels(row: Row, has_negatives: bool) -> list[float] | None:
+    """What a row says of its texts; beside negatives a number that is no whole one is a margin of distillation."""
+    values = _field(row, LABEL_FIELDS)
+    if not values or (has_negatives and any(isinstance(value, float) for value in values)):
+        return None
+    labels = [_label(value) for value in values]
+    for value, label in zip(values, labels, strict=True):
+        if label is None:
+            refuse(
+                row.where,
+                f"the label {short(value)} is not a whole number; write 1 or more for a positive, 0 for a negative, "
+                "or rename the field if it says something else",
+            )
+    return [label for label in labels if label is not None]
+
+
+def _label(value: Any) -> float | None:
+    with suppress(TypeError, ValueError):
+        number = float(value)
+        return number if number.is_integer() else None
+    return None
 
 
 def _question(row: Row) -> str:
@@ -146,9 +190,10 @@ def _own_id(row: Row) -> str | None:
     value = next((row[name] for name in ID_FIELDS if row.get(name) is not None), None)
     if value is None:
         return None
-    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
+    name = identifier(value)
+    if name is None:
         refuse(row.where, f"its id must be a text or a whole number, not {value!r:.80}")
-    return str(value).strip()
+    return name.strip()
 
 
 def _field(row: Row, names: Sequence[str]) -> list[Any]:
@@ -172,11 +217,11 @@ def _inline(document: Any, row: Row, texts: dict[str, PassageText]) -> str:
 
 
 def _cited(document: Any, row: Row, corpora: Sequence[CorpusFolder]) -> str:
-    name = document.get("id") if isinstance(document, dict) else document
-    if not isinstance(name, str | int) or isinstance(name, bool):
+    name = identifier(document.get("id") if isinstance(document, dict) else document)
+    if name is None:
         refuse(row.where, f'a document must be {{"id": "..."}} or the id alone, not {document!r:.80}')
     corpus_id = row.get("corpus_id")
     if len(corpora) > 1 and corpus_id not in {corpus.corpus_id for corpus in corpora}:
         known = ", ".join(corpus.corpus_id for corpus in corpora)
         raise InputError(f"{row.where}: corpus_id is {corpus_id!r}, but the corpora are {known}; correct it.")
-    return qualified(corpora, str(corpus_id), str(name))
+    return qualified(corpora, str(corpus_id), name)

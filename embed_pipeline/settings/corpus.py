@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from embed_pipeline.settings.section import Section, added, runtime
+from embed_pipeline.text.path_patterns import checked_patterns
 
 
 class EncoderSettings(Section):
@@ -44,6 +45,21 @@ class CorpusSettings(Section):
     )
     processes: int = runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
     max_file_mb: float = Field(40.0, gt=0, description="Larger files are skipped by name.")
+    include: tuple[str, ...] = added(
+        (), "Patterns as of .gitignore: only files that fit belong to the corpus; empty: all do.", protected="path"
+    )
+    exclude: tuple[str, ...] = added(
+        (),
+        "Patterns as of .gitignore: files and folders that do not belong to the corpus, besides those of its "
+        ".embedignore files.",
+        protected="path",
+    )
+    columns: dict[str, str] = added(
+        {},
+        "Rows of a table (.csv .tsv .jsonl .json .parquet) are documents: what is told -> its column. text is needed; "
+        "id and title are the document's; url, date, tags and any other name are kept beside it.",
+    )
+    sample: int | None = added(None, "Take this many of the documents, the same ones each time; null: all.", ge=1)
     min_document_chars: int = Field(50, ge=1, description="Documents with less text are skipped by name.")
     ocr: bool = added(False, "Read PDF pages that are pictures by text recognition (extra documents); seconds a page.")
     chunking: Literal["tokens", "sentences"] = Field(
@@ -58,3 +74,18 @@ class CorpusSettings(Section):
         le=1,
         description="Estimated Jaccard similarity of word 3-grams from which passages (or documents) are one group.",
     )
+
+    @field_validator("columns")
+    @classmethod
+    def _names_a_text(cls, columns: dict[str, str]) -> dict[str, str]:
+        if columns and not columns.get("text"):
+            raise ValueError("names no column of texts; add text: NAME")
+        blank = next((name for name, column in columns.items() if not name.strip() or not column.strip()), None)
+        if blank is not None:
+            raise ValueError(f"{blank!r} has no column; name one, or take it out")
+        return columns
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _are_patterns(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_patterns(lines)

@@ -19,6 +19,7 @@ from embed_pipeline.settings.sources import with_overrides
 
 LAUNCHPAD = "overrides of the launchpad:"
 """Where they are typed, for errors."""
+_PATTERNS = (".include", ".exclude")
 REASONS: dict[Protected, str] = {
     "address": "decides where data goes",
     "secret": "decides whose secret is read",  # pragma: allowlist secret
@@ -75,7 +76,7 @@ def protected_settings(model: type[BaseModel] = Settings, prefix: str = "") -> I
 def _may_be_chosen(kind: Protected, settings: Settings, value: Any, home: Path | None) -> bool:
     if kind == "model":
         return value is None or value in {*settings.launchpad.models, *_models_in_use(settings)}
-    if kind == "path":
+    if kind == "path" and not isinstance(value, tuple):
         folders = [folder.resolve() for folder in (settings.corpus.path, home) if folder is not None]
         named = value.values() if isinstance(value, dict) else () if value is None else (value,)
         return all(any(Path(one).resolve().is_relative_to(folder) for folder in folders) for one in named)
@@ -91,6 +92,6 @@ def _advice(kind: Protected, name: str) -> str:
     usual = "Change it in the settings file, or with --set on the command line."
     if kind == "model":
         return f"List the model in launchpad.models of the settings file. {usual.replace('it', name, 1)}"
-    if kind == "path":
+    if kind == "path" and not name.endswith(_PATTERNS):
         return f"Name something inside of corpus.path. {usual.replace('it', name, 1)}"
     return usual

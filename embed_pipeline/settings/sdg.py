@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from embed_pipeline.settings.section import Section, added, runtime
+from embed_pipeline.text.path_patterns import checked_patterns
 
 KEY_VARIABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*)?_API_KEY")
 
@@ -37,6 +38,12 @@ class LLMSettings(Section):
     temperature: float = Field(0.6, ge=0, le=2, description="Sampling temperature of the answers.")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling: share of probability kept.")
     max_tokens: int = Field(4096, ge=64, description="Longest answer.")
+    exclude: tuple[str, ...] = added(
+        (),
+        "Patterns as of .gitignore: documents that are read, but never shown to a language model, nor are questions "
+        "about them.",
+        protected="address",
+    )
     prompt_price: float | None = runtime(
         None, "USD per million prompt tokens of model; unset: as genai-prices knows it.", protected="money", ge=0
     )
@@ -52,6 +59,11 @@ class LLMSettings(Section):
     concurrency: int = runtime(16, "Most requests in flight; fewer while the endpoint asks for fewer.", ge=1)
     timeout_seconds: float = runtime(120.0, "Longest wait for one answer.", gt=0)
     max_attempts: int = runtime(6, "Attempts for one request before it is set aside.", ge=1)
+
+    @field_validator("exclude")
+    @classmethod
+    def _are_patterns(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_patterns(lines)
 
     @field_validator("base_url")
     @classmethod

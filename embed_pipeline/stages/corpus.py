@@ -7,12 +7,18 @@ from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import remembered_sha256, write_json
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL
+from embed_pipeline.stages.inputs import BASE_MODEL, METADATA
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.home import is_home
 
-LISTING = ("corpus.max_file_mb",)
-READING = (*LISTING, "corpus.min_document_chars", "corpus.ocr", "corpus.near_duplicate_threshold")
+LISTING = ("corpus.max_file_mb", "corpus.include", "corpus.exclude", "corpus.sample", "corpus.columns")
+READING = (
+    "corpus.max_file_mb",
+    "corpus.columns",
+    "corpus.min_document_chars",
+    "corpus.ocr",
+    "corpus.near_duplicate_threshold",
+)
 CHUNKING = (
     "corpus.chunking",
     "corpus.passage_tokens",
@@ -42,9 +48,12 @@ def _corpus_version(settings: Settings, home: Path) -> str:
     """By a home's memory of the files; a folder that is no home yet, as of --plan, gets none."""
     from embed_pipeline.corpus.fingerprint_cache import cache_file, cached_fingerprint
     from embed_pipeline.corpus.manifest import corpus_fingerprint
+    from embed_pipeline.corpus.selection import selection_of
 
-    folder = corpus_folder(settings)
-    return cached_fingerprint(folder, cache_file(home, folder)) if is_home(home) else corpus_fingerprint(folder)
+    folder, chosen = corpus_folder(settings), selection_of(settings.corpus)
+    if is_home(home):
+        return cached_fingerprint(folder, cache_file(home, folder), chosen)
+    return corpus_fingerprint(folder, chosen)
 
 
 def tokenizer_external(settings: Settings) -> dict[str, Version]:
@@ -101,6 +110,8 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     run.write_table(parsed.skipped, "skipped")
     run.write_table(parsed.dropped, "dropped", tables.Dropped)
     write_json(run.folder / "corpus.json", {"kind": parsed.kind})
+    if parsed.metadata is not None:
+        run.write_table(parsed.metadata, METADATA, tables.Metadata)
     if parsed.chunks is not None:
         run.write_table(parsed.chunks, "chunks", tables.Chunks)
     lengths = parsed.documents["text"].str.len_chars().to_list()
@@ -135,6 +146,8 @@ def passages(run: StageRun, documents: Artifact) -> None:
     chunks = documents.frame("chunks") if kind == "records" else None
     frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus)
     run.write_table(frame)
+    if kind == "rows":
+        run.write_table(documents.frame(METADATA), METADATA, tables.Metadata)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
     run.charts["passage length"] = charts.histogram(

@@ -24,6 +24,8 @@ EVALUATED = (*GOLD, "eval.general")
 QUERY_LOG = "eval.query_log"
 VALIDATION = "validation"
 """In the benchmark: the validation questions in other words, which choose how the fusion weighs."""
+METADATA = "metadata"
+"""The table beside documents and passages that holds what the corpus tells of them."""
 
 
 def uses_llm(settings: Settings) -> bool:
@@ -151,6 +153,17 @@ def passages_alone(passages: Artifact) -> "RetrievalSet":
     from embed_pipeline.records import RetrievalSet
 
     return _with_titles(RetrievalSet("passages", passage_texts(passages), {}, {}), passages)
+
+
+def told_of(passages: Artifact) -> dict[str, dict[str, list[str]]]:
+    """Passage id -> what the corpus tells of its document, name -> values; empty where it tells nothing."""
+    if not (passages.path / f"{METADATA}.parquet").is_file():
+        return {}
+    of_document: dict[str, dict[str, list[str]]] = {}
+    for doc_id, name, value in passages.frame(METADATA).iter_rows():
+        of_document.setdefault(doc_id, {}).setdefault(name, []).append(value)
+    rows = passages.frame().select("passage_id", "doc_id").iter_rows()
+    return {passage_id: of_document[doc_id] for passage_id, doc_id in rows if doc_id in of_document}
 
 
 def passage_texts(passages: Artifact) -> dict[str, str]:

@@ -9,7 +9,14 @@ from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
-from embed_pipeline.stages.inputs import BASE_MODEL, VALIDATION, base_model_external, offline_questions, responses
+from embed_pipeline.stages.inputs import (
+    BASE_MODEL,
+    VALIDATION,
+    base_model_external,
+    offline_questions,
+    responses,
+    told_of,
+)
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.names import plain_name
 
@@ -99,7 +106,7 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
     measure = answered_by_words(built.passages)
     built = reworded(built, offline_questions(pairs), encoder, measure)
-    write_retrieval_set(built, run.folder, "test")
+    write_retrieval_set(built, run.folder, "test", told_of(passages))
     validation = build_retrieval_set(pairs, passages.frame(), splits.frame(), "validation", "validation")
     if validation.queries:
         imported = set(pairs.filter(pairs["generator"] == "imported")["question_id"])
@@ -132,7 +139,8 @@ def _judge_version(settings: Settings) -> str:
         raise SettingsError("prep.denoise is llm, but sdg.llm.base_url is not set; set it or use cross_encoder.")
     check_budget(settings.sdg)  # before anything is computed
     prompt = prompt_texts(settings.sdg.prompts)["relevance"]
-    return sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt])
+    withheld = [list(llm.exclude)] if llm.exclude else []
+    return sha256_json([llm.judge_model or llm.model, llm.temperature, llm.top_p, llm.max_tokens, prompt, *withheld])
 
 
 def mining_external(settings: Settings) -> dict[str, Version]:
@@ -173,8 +181,8 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
     from embed_pipeline.prep.mining.relabel import relabelled_table
 
     device = resolve_device(run.settings.encoder.device)
-    denoiser, ledger = _denoiser(run)
     pairs, cut, parts = qa_pairs.frame(), passages.frame(), splits.frame()
+    denoiser, ledger = _denoiser(run, pairs, cut)
     mined = mine_negatives(pairs, cut, parts, encoder, run.settings.prep, denoiser, device)
     run.write_table(mined.table)
     run.write_table(mined.rejected, "rejected", tables.RejectedNegatives)
@@ -187,7 +195,9 @@ def _mine(run: StageRun, encoder: "Encoder", splits: Artifact, qa_pairs: Artifac
         run.cost |= ledger.totals()
 
 
-def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
+def _denoiser(
+    run: StageRun, qa_pairs: "pl.DataFrame", passages: "pl.DataFrame"
+) -> "tuple[DenoiserOf | None, Ledger | None]":
     """Who looks at negatives once more, and the ledger if that costs money."""
     chosen = run.settings.prep
     if chosen.denoise == "none":
@@ -205,11 +215,12 @@ def _denoiser(run: StageRun) -> "tuple[DenoiserOf | None, Ledger | None]":
         limits = chosen.denoise_threshold, chosen.relabel_threshold
         return lambda asked, shown: CrossEncoderDenoiser(scores, *limits, asked, shown), None
     from embed_pipeline.llm.engines import open_client
-    from embed_pipeline.prep.mining.denoisers import LlmDenoiser
+    from embed_pipeline.prep.mining.denoisers import LlmDenoiser, withheld_texts
 
     sdg = run.settings.sdg
     client, ledger = open_client(sdg, responses(run.home), run.work.name)
-    return lambda asked, shown: LlmDenoiser(sdg, client, asked, shown), ledger
+    withheld = withheld_texts(qa_pairs, passages, sdg.llm)
+    return lambda asked, shown: LlmDenoiser(sdg, client, asked, shown, withheld), ledger
 
 
 def _mining_charts(table: "pl.DataFrame", rejected: "pl.DataFrame") -> dict[str, str]:

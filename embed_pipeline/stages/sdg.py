@@ -74,7 +74,7 @@ def _prompts_version(settings: Settings) -> str:
 
 @stage(
     group="sdg",
-    version="5",
+    version="6",
     storage="table",
     schema=tables.QaCandidates,
     settings=GENERATION,

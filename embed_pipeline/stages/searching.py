@@ -10,6 +10,7 @@ from embed_pipeline.evaluation.judged import readable_query, what_became
 from embed_pipeline.evaluation.query_log import by_disagreement, read_query_log
 from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.inputs import told_of
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ class HomeSearch:
     def __init__(self, home: Path, settings: Settings) -> None:
         self._store, self._settings = Store(home), settings
         self._opened: tuple[tuple[str, str], SideBySide] | None = None
+        self._told: dict[str, dict[str, list[str]]] = {}
         self._rated: tuple[object, list[dict[str, Any]]] | None = None
 
     def search(self, query: str, k: int) -> dict[str, Any]:
         """The ``k`` best of each system: :meth:`embed_pipeline.evaluation.side_by_side.SideBySide.search`, and notes.
+
+        Every passage has besides what the corpus tells of its document: ``"told": {"url": ["…"], "tags": ["…", …]}``.
 
         Raises:
             InputError: the query is empty or too long, or the home has no passages.
@@ -41,6 +45,8 @@ class HomeSearch:
         """
         asked = readable_query(query)
         found = self._side_by_side().search(asked, k)
+        for passage_id, passage in found["passages"].items():
+            passage["told"] = self._told.get(passage_id, {})
         return {**found, "notes": [] if self._checkpoint() is not None else [NO_MODEL]}
 
     def what_became(self, judged: Sequence[Sequence[str]]) -> list[dict[str, str]]:
@@ -98,6 +104,7 @@ class HomeSearch:
         versions = self._versions()
         if self._opened is None or self._opened[0] != versions:
             self._opened = None  # the old ones go before the new ones come: two do not lie in memory
+            self._told = told_of(self._passages())
             self._opened = (versions, self._open())
         return self._opened[1]
 

@@ -129,6 +129,13 @@
     return text.trim().replace(/\n\s*\n/g, "\n");
   };
 
+  // What the corpus tells of the document; only what is an address on the web becomes a link.
+  const told = (values) => Object.entries(values).flatMap(([name, all]) => all.map((value) =>
+    /^https?:\/\//i.test(value)
+      ? make("a", { href: value, target: "_blank", rel: "noopener noreferrer", textContent: value, title: name })
+      : make("span", { textContent: value, title: name, dir: "auto" })))
+    .flatMap((one, place) => (place ? [" · ", one] : [one]));
+
   const card = (system, hit) => {
     const passage = shown.passages[hit.passage_id];
     const elsewhere = shown.systems.filter((one) => one.name !== system.name)
@@ -140,6 +147,7 @@
         make("span", { className: "score", textContent: hit.score.toFixed(system.name === "bm25" ? 2 : 3) })),
       make("h3", { dir: "auto", textContent: passage.title || hit.passage_id }), text);
     element.dataset.passage = hit.passage_id;
+    if (Object.keys(passage.told).length) element.append(make("p", { className: "told" }, ...told(passage.told)));
     const more = make("button", { type: "button", className: "plain more", textContent: "More" });
     more.onclick = () => { more.textContent = element.classList.toggle("open") ? "Less" : "More"; };
     element.append(more);

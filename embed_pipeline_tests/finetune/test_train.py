@@ -243,8 +243,15 @@ def test_without_validation_the_last_checkpoint_is_kept(spec, tmp_path):
 
 
 def test_one_row(spec, tmp_path):
-    report = finetune(rows(1), None, spec, replace_settings(epochs=1), tmp_path / "out", tmp_path / "work", "cpu")
-    assert (report.rows, report.batch_size, report.steps, report.final_loss) == (1, 1, 1, 0.0)
+    report = finetune(rows(3)[:1], None, spec, replace_settings(epochs=1), tmp_path / "out", tmp_path / "work", "cpu")
+    assert (report.rows, report.batch_size, report.steps) == (1, 1, 1)
+    assert report.final_loss > 0
+
+
+def test_nothing_to_tell_apart_stops_before_anything_is_written(spec, tmp_path):
+    with pytest.raises(TrainingError, match="There is one training row, so that no question is told apart"):
+        finetune(rows(1), None, spec, replace_settings(epochs=1), tmp_path / "out", tmp_path / "work", "cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_bf16_trains(spec, tmp_path):

@@ -62,6 +62,7 @@ def test_every_setting_that_names_a_place_a_secret_a_model_or_a_file_is_protecte
         "encoder.sha256": "code",
         "encoder.trust_remote_code": "code",
         "sdg.llm.base_url": "address",
+        "sdg.llm.exclude": "address",
         "sdg.llm.model": "model",
         "sdg.llm.judge_model": "model",
         "sdg.llm.api_key_env": "secret",  # pragma: allowlist secret
@@ -92,6 +93,9 @@ def base(tmp_path) -> Settings:
         "encoder.trust_remote_code=true",
         "encoder.revision=abc",
         "corpus.path=/etc",
+        "corpus.include=['*']",
+        "corpus.exclude=[drafts/]",
+        "sdg.llm.exclude=[hr/]",
         "eval.gold=/etc",
         "sdg.prompts=/etc",
         "sdg.prompts=part",

@@ -97,3 +97,14 @@ def test_queries_of_a_log_on_which_the_systems_differ(home, tmp_path):
     with pytest.raises(InputError, match=r"eval\.query_log"):
         search.suggestions()
     assert HomeSearch(home.home, home.settings()).suggestions()["log"] is False
+
+
+def test_what_the_corpus_tells_of_a_document_comes_with_its_passages(tmp_path):
+    home = searchable(tmp_path, checkpoint=False)
+    search = HomeSearch(home.home, home.settings())
+    assert {str(passage["told"]) for passage in search.search("lion", 3)["passages"].values()} == {"{}"}
+    told = [("doc02.md", "url", "https://a.example/lion"), ("doc02.md", "tags", "a"), ("doc02.md", "tags", "b")]
+    home.put_passages(some_passages(), told)
+    found = search.search("Where the lion stands", 20)["passages"]
+    assert found["doc02.md#0000"]["told"] == {"url": ["https://a.example/lion"], "tags": ["a", "b"]}
+    assert all(not passage["told"] for name, passage in found.items() if name != "doc02.md#0000")

@@ -8,13 +8,12 @@ from embed_pipeline.formats.beir import CORPUS, read_passages
 from embed_pipeline.progress import track
 
 
-def read_beir(root: Path, sha256: str) -> tuple[list[DocumentRow], list[Skipped]]:
-    """The rows of a BEIR folder as documents, and those without any text; a title alone becomes the text.
+def read_beir(path: Path, sha256: str) -> tuple[list[DocumentRow], list[Skipped]]:
+    """The rows of a corpus.jsonl as documents, and those without any text; a title alone becomes the text.
 
     Raises:
         InputError: a row is malformed, or the file changed; see :func:`embed_pipeline.formats.beir.read_passages`.
     """
-    path = root / CORPUS
     rows, skipped = [], []
     for passage in track(list(read_passages(path, read_unchanged(path, sha256))), "read the documents"):
         text, title = clean_text(passage.text).strip(), one_line(passage.title)

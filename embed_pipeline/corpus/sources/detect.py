@@ -10,12 +10,13 @@ from embed_pipeline.corpus.parsers.registry import format_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file
 from embed_pipeline.formats.beir import CORPUS
+from embed_pipeline.formats.row_files import row_files
 from embed_pipeline.formats.rows import SUFFIXES
-from embed_pipeline.formats.sdg_records import holds_records, record_files
-from embed_pipeline.formats.training_files import text_files, training_files
+from embed_pipeline.formats.sdg_records import RESULT, holds_records, record_files
+from embed_pipeline.formats.training_files import searched_folders, text_files, training_files
 from embed_pipeline.store.home import is_home
 
-CorpusKind = Literal["files", "beir", "records", "training"]
+CorpusKind = Literal["files", "beir", "records", "training", "rows"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class CorpusSource:
 
     Attributes:
         root: the path itself.
-        kind: a folder of documents, a BEIR folder, SDG records, or training data.
+        kind: a folder of documents, a BEIR folder, SDG records, training data, or tables whose rows are documents.
         files: what the documents are read from; none for a folder of documents, which is walked.
         training: the files with the questions of training data, else none.
     """
@@ -35,18 +36,30 @@ class CorpusSource:
     training: Sequence[Path] = ()
 
 
-def corpus_source(root: Path) -> CorpusSource:
+def corpus_source(root: Path, rows: bool = False) -> CorpusSource:
     """Look once at what a corpus is.
 
+    Args:
+        rows: it is said to be tables whose rows are documents.
+
     Raises:
-        InputError: see :func:`corpus_kind` and :func:`~embed_pipeline.formats.sdg_records.record_files`.
+        InputError: see :func:`corpus_kind`, :func:`~embed_pipeline.formats.sdg_records.record_files` and
+            :func:`~embed_pipeline.formats.row_files.row_files`.
     """
+    if rows:
+        return CorpusSource(root, "rows", row_files(root))
     kind, training = _kind_and_training(root)
     if training:
         return CorpusSource(root, kind, text_files(training), training)
     if kind == "beir":
-        return CorpusSource(root, kind, [root / CORPUS])
-    return CorpusSource(root, kind, record_files(root) if kind == "records" else ())
+        return CorpusSource(root, kind, [root if root.is_file() else root / CORPUS])
+    return CorpusSource(root, kind, _records(root) if kind == "records" else ())
+
+
+def _records(root: Path) -> Sequence[Path]:
+    if root.is_file() and root.name != RESULT:
+        return [root]
+    return record_files(root.parent if root.is_file() else root)
 
 
 def corpus_kind(root: Path) -> CorpusKind:
@@ -54,7 +67,8 @@ def corpus_kind(root: Path) -> CorpusKind:
 
     It is a BEIR folder when it has a corpus.jsonl. It holds records when a .jsonl, .json or .parquet file in it
     or in its ``data/`` is one of SDG records and there is no document but a README; training data likewise
-    (:mod:`embed_pipeline.formats.training_files`), which may also be named as a file.
+    (:mod:`embed_pipeline.formats.training_files`). A corpus.jsonl, a file of records or their generation_result.json,
+    and a file of training data may also be named themselves.
 
     Raises:
         InputError: the record files are of several kinds, one cannot be read, or several could be meant.
@@ -64,21 +78,31 @@ def corpus_kind(root: Path) -> CorpusKind:
 
 def _kind_and_training(root: Path) -> tuple[CorpusKind, Sequence[Path]]:
     if root.is_file():
-        training = training_files(root)
-        return ("training" if training else "files"), training
+        return _kind_of_file(root)
     if (root / CORPUS).is_file():
         return "beir", ()
-    candidates = [path for folder in (root, root / "data") for path in _files(folder)]
+    candidates = [path for folder in searched_folders(root) for path in _files(folder)]
     if not any(path.suffix.lower() in SUFFIXES for path in candidates) or _has_documents(root):
         return "files", ()
     training = training_files(root)
     if training:
         return "training", training
-    return ("records" if any(holds_records(path) for path in candidates) else "files"), ()
+    direct = [path for path in candidates if path.parent in (root, root / "data")]
+    return ("records" if any(holds_records(path) for path in direct) else "files"), ()
+
+
+def _kind_of_file(file: Path) -> tuple[CorpusKind, Sequence[Path]]:
+    if file.name == CORPUS:
+        return "beir", ()
+    training = training_files(file)
+    if training:
+        return "training", training
+    records = file.parent if file.name == RESULT else file
+    return ("records" if holds_records(records) else "files"), ()
 
 
 def name_below(file: Path, root: Path) -> str:
-    """Path of a file relative to the corpus, with ``/``; the corpus of training data may lie beside it."""
+    """Path of a file relative to the corpus, with ``/``, or to its folder where the corpus is a file."""
     return Path(os.path.relpath(file, root.parent if root.is_file() else root)).as_posix()
 
 

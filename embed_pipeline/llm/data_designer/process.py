@@ -20,7 +20,7 @@ from embed_pipeline.llm.data_designer import program
 PYTHON = "EMBED_PIPELINE_DATA_DESIGNER_PYTHON"
 LONGEST_LINE = 64 * 2**20  # bytes
 INSTALL = (
-    'Install the extra (pip install -c constraints-data-designer.txt "embed-pipeline[cpu,data-designer]"), or let '
+    'Install the extra (pip install -c constraints-data-designer.txt "embed-pipeline[cpu,demo,data-designer]"), or let '
     f"the environment variable {PYTHON} name the Python of an environment with data-designer>=0.9.7,<0.10, or set "
     "sdg.engine to llm"
 )

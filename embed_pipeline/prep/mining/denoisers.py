@@ -6,9 +6,10 @@ and above which it is trusted. RLHN (Thakur et al. 2025, arXiv 2505.16967): what
 positive of it than it does left out; such pairs are collected in ``sure``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from embed_pipeline.encoders.pair_scores import PairScores
@@ -25,8 +26,10 @@ from embed_pipeline.llm.estimate import (
 )
 from embed_pipeline.llm.prompts import boundary, render, using_prompts
 from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.llm.withheld import withheld_documents
 from embed_pipeline.progress import say
-from embed_pipeline.settings import SdgSettings
+from embed_pipeline.records import passage_text
+from embed_pipeline.settings import LLMSettings, SdgSettings
 
 
 class CrossEncoderDenoiser:
@@ -76,6 +79,20 @@ def estimate_denoising(
     return estimate_of([step], settings, store, rough)
 
 
+def withheld_texts(qa_pairs: pl.DataFrame, passages: pl.DataFrame, settings: LLMSettings) -> frozenset[str]:
+    """Texts of the passages that ``llm.exclude`` withholds, and of the questions about their documents.
+
+    Args:
+        qa_pairs: :class:`embed_pipeline.tables.QaPairs`. passages: :class:`embed_pipeline.tables.Passages`.
+    """
+    documents = withheld_documents(passages["doc_id"].unique(), settings)
+    rows = passages.filter(pl.col("doc_id").is_in(list(documents))).select("title", "text").iter_rows()
+    about = (
+        question for question, ids in qa_pairs.select("question", "doc_ids").iter_rows() if documents.intersection(ids)
+    )
+    return frozenset(passage_text(title, text) for title, text in rows) | frozenset(about)
+
+
 class Relevance(StrictAnswer):
     """Whether a passage answers a question; the reason comes first."""
 
@@ -87,15 +104,24 @@ class LlmDenoiser:
     """Asks ``llm.judge_model`` about every (question, passage); each answer is stored, hence paid for once.
 
     A pair without a usable answer counts as answered: a negative nobody could vouch for is not taken, and is not sure.
+    So does one whose question or passage must not be shown.
+
+    Args:
+        withheld: texts of questions and passages that are never sent.
     """
 
     reason = "denoised"
 
     def __init__(
-        self, settings: SdgSettings, client: ChatEngine, questions: Sequence[str], passages: Sequence[str]
+        self,
+        settings: SdgSettings,
+        client: ChatEngine,
+        questions: Sequence[str],
+        passages: Sequence[str],
+        withheld: Set[str] = frozenset(),
     ) -> None:
         self._settings, self._client = settings, client
-        self._questions, self._passages = questions, passages
+        self._questions, self._passages, self._withheld = questions, passages, withheld
         self.sure: set[tuple[int, int]] = set()
 
     def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
@@ -104,6 +130,19 @@ class LlmDenoiser:
         Raises:
             LLMAccessError, LLMUnavailableError, BudgetExceededError: see :func:`embed_pipeline.llm.ask.ask_all`.
         """
+        answered = np.ones(len(pairs), bool)
+        asked = [place for place, pair in enumerate(pairs) if not self._is_withheld(pair)]
+        if len(asked) < len(pairs):
+            say(f"denoise negatives: {len(pairs) - len(asked)} of {len(pairs)} must not be shown and are dropped.")
+        answered[asked] = self._told([pairs[place] for place in asked])
+        return answered
+
+    def _is_withheld(self, pair: tuple[int, int]) -> bool:
+        question, passage = pair
+        return self._questions[question] in self._withheld or self._passages[passage] in self._withheld
+
+    def _told(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+        """What the model says; the texts of these pairs may be sent."""
         model = self._settings.llm.judge_model or self._settings.llm.model or ""
         asking = Round(self._client, model, Relevance, "denoise negatives")
 

@@ -16,7 +16,7 @@ import polars as pl
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.formats.beir import QUERIES, qrels_path, read_judged
-from embed_pipeline.formats.rows import Form, Row, first_three, read_rows, refuse, short
+from embed_pipeline.formats.rows import Form, Row, first_three, identifier, read_rows, refuse, short
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
 from embed_pipeline.text.quotations import find_spans
@@ -148,9 +148,9 @@ def _own_id(row: Row, places: dict[str, str]) -> str | None:
     value = row.get("question_id")
     if value is None:
         return None
-    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
-        refuse(row.where, f'"question_id" must be a text, not {short(value)}')
-    own_id = str(value).strip()
+    own_id = (identifier(value) or "").strip()
+    if not own_id:
+        refuse(row.where, f'"question_id" must be a text or a whole number, not {short(value)}')
     if own_id in places:
         refuse(row.where, f"question_id {own_id} is already used in {places[own_id]}; ids must be unique")
     places[own_id] = row.place
@@ -161,8 +161,9 @@ def _hops(row: Row, place: _Place) -> list[Hop]:
     passage_ids, evidence = row.get("passage_ids") or [], row.get("evidence") or []
     if not passage_ids and not evidence:
         refuse(row.where, f"there is no evidence; add {_EVIDENCE_FORM}")
-    if not isinstance(passage_ids, list) or not all(isinstance(item, str) for item in passage_ids):
-        refuse(row.where, f'"passage_ids" must be a list of texts, not {short(passage_ids)}')
+    names = [identifier(item) for item in passage_ids] if isinstance(passage_ids, list) else [None]
+    if None in names:
+        refuse(row.where, f'"passage_ids" must be a list of texts or whole numbers, not {short(passage_ids)}')
     if not isinstance(evidence, list):
         refuse(row.where, f'"evidence" must be a list, as in {_EVIDENCE_FORM}')
     hops: list[Hop] = []
@@ -170,7 +171,7 @@ def _hops(row: Row, place: _Place) -> list[Hop]:
         doc_id, text = _quotation(row, item)
         hops += place.evidence_hops(doc_id, text, row.where)
     quoted = {hop.passage_id for hop in hops}
-    for passage_id in passage_ids:
+    for passage_id in filter(None, names):
         if passage_id not in quoted:
             hops += place.passage_hop(passage_id, row.where)
     return list(dict.fromkeys(hops))
@@ -178,8 +179,8 @@ def _hops(row: Row, place: _Place) -> list[Hop]:
 
 def _quotation(row: Row, item: Any) -> tuple[str, str]:
     fields = item if isinstance(item, dict) else {}
-    doc_id, text = fields.get("doc_id", fields.get("document")), fields.get("text")
-    if not isinstance(doc_id, str) or not isinstance(text, str) or not text.strip():
+    doc_id, text = identifier(fields.get("doc_id", fields.get("document"))), fields.get("text")
+    if doc_id is None or not isinstance(text, str) or not text.strip():
         refuse(row.where, f'an entry of "evidence" lacks document or text; write {_EVIDENCE_FORM}')
     return doc_id, text
 

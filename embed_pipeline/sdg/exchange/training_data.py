@@ -43,6 +43,9 @@ def _candidates(
 ) -> Iterator[Candidate]:
     for question in given.questions:
         name = question.own_id or question.where
+        if not question.positives:
+            set_aside.append((STEP, name, f"all its texts are negatives (label 0) (question: {_short(question)})"))
+            continue
         unplaced = [positive for positive in question.positives if positive not in hops_of]
         hops = list(dict.fromkeys(hop for positive in question.positives for hop in hops_of.get(positive, ())))
         set_aside += [

@@ -20,6 +20,7 @@ from embed_pipeline.llm.estimate import (
 )
 from embed_pipeline.llm.prompts import render, using_prompts
 from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.llm.withheld import withheld_documents
 from embed_pipeline.records import passage_text
 from embed_pipeline.sdg.generation.artifacts import KINDS, artifacts_prompt, stored_artifacts
 from embed_pipeline.sdg.generation.bundles import bundle_windows
@@ -63,7 +64,9 @@ def estimate_roughly(manifest: pl.DataFrame, settings: SdgSettings, store: Respo
         manifest: :class:`embed_pipeline.tables.CorpusManifest`.
     """
     steps = _steps(settings)
-    files = manifest.filter(pl.col("status") == "read").select("path", "bytes").rows()
+    read = manifest.filter(pl.col("status") == "read").select("path", "bytes").rows()
+    withheld = withheld_documents((path for path, _ in read), settings.llm)
+    files = [(path, size) for path, size in read if path not in withheld]
     documents = len(files)
     tokens = sum(
         size / BYTES_PER_TOKEN_OF_FILES.get(PurePosixPath(path).suffix.lower(), OTHER_FILES) for path, size in files

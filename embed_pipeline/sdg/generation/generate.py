@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder
+from embed_pipeline.errors import SettingsError
 from embed_pipeline.llm.engines import ChatEngine
 from embed_pipeline.llm.ledger import Ledger
 from embed_pipeline.llm.prompts import using_prompts
+from embed_pipeline.llm.withheld import unused_patterns, withheld_documents
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.candidates import joined, set_aside_frame
 from embed_pipeline.sdg.filters.select import refused_before_judging
@@ -71,6 +73,9 @@ class Work:
 
     def __post_init__(self) -> None:
         known = self.corpus.passages.filter(pl.col("doc_id").is_in(self.corpus.documents["doc_id"].implode()))
+        self.withheld = withheld_documents(self.corpus.documents["doc_id"], self.settings.llm)
+        if self.withheld:
+            known = known.filter(~pl.col("doc_id").is_in(list(self.withheld)))
         self.shown = shown_passages(known, self.settings.window_tokens)
         self.single = sum(1 for _ in document_windows(self.shown, self.settings))
         self.doc_of: dict[str, str] = dict(known.select("passage_id", "doc_id").iter_rows())
@@ -113,10 +118,11 @@ def write_questions(
         LLMAccessError: key, model or address unusable.
         LLMUnavailableError: the endpoint kept failing; answers received so far are stored.
         BudgetExceededError: ``budget_usd`` or ``budget_tokens`` is reached; the same holds.
-        SettingsError: a prompt of one's own cannot be used.
+        SettingsError: a prompt of one's own cannot be used, or ``llm.exclude`` leaves no document.
     """
     with using_prompts(settings.prompts):
         work = Work(corpus, settings)
+        _tell_withheld(work)
         without_notes = take_notes(work, settings, client)
         written = generate_questions(work.everything, work.total, work.doc_of, settings, client)
         beside = written.candidates.clear() if imported is None else imported
@@ -169,6 +175,24 @@ def _judge(
         judged = check_closed_book(judged, settings, client)
     both = pl.concat([judged, candidates.filter(free)]).sort("question_id")
     return both, judged["score"].count()
+
+
+def _tell_withheld(work: Work) -> None:
+    ids, llm = work.corpus.documents["doc_id"].to_list(), work.settings.llm
+    if not llm.exclude:
+        return
+    if ids and len(work.withheld) == len(ids):
+        raise SettingsError(
+            f"sdg.llm.exclude keeps all {len(ids)} documents from the language model, so that nothing is left to ask "
+            "about. Take a pattern out, or set sdg.engine to offline."
+        )
+    say(
+        f"sdg.llm.exclude: {len(work.withheld)} of {len(ids)} documents are not shown to a language model; no "
+        "questions are written about them."
+    )
+    unused = unused_patterns(ids, llm)
+    if unused:
+        say(f"warning: sdg.llm.exclude: no document fits {', '.join(map(repr, unused))}; are they spelled right?")
 
 
 def _report_set_aside(written: Written) -> None:

@@ -83,5 +83,5 @@ def test_documents_beside_training_data_are_the_corpus(tmp_path):
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "notes.md").write_text("# Notes")
-    with pytest.raises(InputError, match=r"this is a file \(and no training data\)"):
+    with pytest.raises(InputError, match=r"this is a file \(and holds no SDG records or training data\)"):
         scan_corpus(tmp_path / "notes.md", SETTINGS)

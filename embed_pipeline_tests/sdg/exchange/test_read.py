@@ -132,7 +132,7 @@ GOOD = {"question": "Who?", "passage_ids": ["alarm.md#0"]}
         ([{"question": "Who?"}], 'line 1: there is no evidence; add "passage_ids"'),
         ([{**GOOD, "passage_ids": []}], "line 1: there is no evidence"),
         ([{**GOOD, "passage_ids": "alarm.md#0"}], "line 1: .*must be a list"),
-        ([{**GOOD, "passage_ids": [1]}], "line 1: .*must be a list of texts"),
+        ([{**GOOD, "passage_ids": [{}]}], "line 1: .*must be a list of texts"),
         ([{"question": "Who?", "evidence": "350 Pa"}], "line 1: .*must be a list"),
         ([{"question": "Who?", "evidence": ["350 Pa"]}], "line 1: .*lacks document or text"),
         (

@@ -9,13 +9,14 @@ import pytest
 
 from embed_pipeline import tables
 from embed_pipeline.encoders.spec import EncoderSpec
-from embed_pipeline.errors import BudgetExceededError, LLMAccessError
+from embed_pipeline.errors import BudgetExceededError, LLMAccessError, SettingsError
 from embed_pipeline.files import sha256_text
 from embed_pipeline.llm.engines import open_client
 from embed_pipeline.llm.responses import ResponseStore
+from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.sdg.filters.select import select_pairs
 from embed_pipeline.sdg.generation.estimate import estimate_generation, estimate_roughly
-from embed_pipeline.sdg.generation.generate import Corpus, write_questions
+from embed_pipeline.sdg.generation.generate import Corpus, Work, write_questions
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline_tests.llm.chat_server import ok, serving, status
 from embed_pipeline_tests.sdg.author import Author
@@ -284,3 +285,52 @@ def test_no_documents(tmp_path):
         assert not server.bodies
     assert result.candidates.is_empty()
     assert result.set_aside.is_empty()
+
+
+def test_documents_that_are_withheld_reach_no_request(tmp_path):
+    corpus, lines = corpus_of(12), []
+
+    class Listener(SilentReporter):
+        def message(self, text):
+            lines.append(text)
+
+    kept = {"exclude": ["doc000.md", "doc00[2-5].md", "secret/"]}
+    with serving(Author()) as server, reporting(Listener()):
+        result = write(corpus, server.url, tmp_path, llm=kept, closed_book_check=True)
+    sent = json.dumps(server.bodies)
+    for number in range(12):
+        assert (f"Station {number} " in sent) == (number not in (0, 2, 3, 4, 5))
+    assert result.candidates.height
+    asked = set(result.candidates["doc_ids"].explode())
+    assert asked == {f"doc{number:03}.md" for number in range(12) if number not in (0, 2, 3, 4, 5)}
+    assert any("5 of 12 documents are not shown to a language model" in line for line in lines)
+    assert any("no document fits 'secret/'" in line for line in lines)
+
+
+def test_a_near_duplicate_of_what_is_withheld_is_shown_from_where_it_may_be(tmp_path):
+    texts = {
+        "hr/a.md": ["The valve of Station 1 opens at 5 pascal."],
+        "open/b.md": ["The valve of Station 1 opens at 5 pascal."],
+    }
+    documents, passages = documents_and_passages(texts)
+    passages = passages.with_columns(group_id=pl.lit("one"))
+    settings = settings_of("http://127.0.0.1:1", llm={"exclude": ["hr/"]})
+    assert Work(Corpus(documents, passages, Words()), settings).shown["doc_id"].to_list() == ["open/b.md"]
+
+
+def test_everything_withheld_is_an_error_before_any_request(tmp_path):
+    with (
+        serving(Author()) as server,
+        pytest.raises(SettingsError, match=r"keeps all 3 documents from the language model"),
+    ):
+        write(corpus_of(3), server.url, tmp_path, llm={"exclude": ["*.md"]})
+    assert server.bodies == []
+
+
+def test_an_estimate_leaves_out_what_is_withheld(tmp_path):
+    manifest = pl.DataFrame({"path": ["hr/a.txt", "b.txt"], "bytes": [10**7, 10**5], "status": ["read", "read"]})
+    store = ResponseStore(tmp_path / "responses.sqlite")
+    whole = estimate_roughly(manifest, settings_of("http://127.0.0.1:1"), store)
+    part = estimate_roughly(manifest, settings_of("http://127.0.0.1:1", llm={"exclude": ["hr/"]}), store)
+    store.close()
+    assert part.steps[1].calls < whole.steps[1].calls / 50
