@@ -62,7 +62,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         ModelAccessError: the model folder has no readable tokenizer.json.
     """
     manifest = scan_corpus(root, settings)
-    of_files = corpus_source(root).kind == "files"
+    of_files = corpus_source(root, bool(settings.columns)).kind == "files"
     listed = manifest.filter(pl.col("status") == "skipped").select("path", "reason")
     if of_files:
         found = _matching(manifest["path"].to_list(), choice.names, root)
