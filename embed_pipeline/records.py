@@ -21,6 +21,18 @@ def passage_text(title: str, text: str) -> str:
     return f"{title} {text}".strip()
 
 
+TITLE_SEPARATOR = " › "
+TABLE_HEADING = "| "
+"""Begins the part of a title that is the heading row of the table which the passage goes on with."""
+
+
+def heading_of(title: str) -> str:
+    """A passage's title without the heading row of a table in it: what people would call it."""
+    parts = title.split(TITLE_SEPARATOR)
+    rows = [place for place, part in enumerate(parts) if part.startswith(TABLE_HEADING)]
+    return TITLE_SEPARATOR.join(parts[: rows[0]]) if rows else title
+
+
 @dataclass(frozen=True)
 class RetrievalSet:
     """A corpus, queries and relevance judgements, as in a BEIR folder.

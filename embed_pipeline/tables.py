@@ -74,7 +74,10 @@ class Passages(dy.Schema):
     position = _count("0-based order within the document.")
     start = _count("First character in the document's text.")
     end = _count("One past the last character.")
-    title = _text("Document title and section heading; encoded before the text.")
+    title = _text(
+        "Document title, section heading, and the heading row of the table that the passage goes on with; encoded before "
+        "the text."
+    )
     text = _text("The passage.", min_length=1)
     token_count = _count("Base-model tokens of the text.")
     group_id = _text("Passages with the same group are near-duplicates; the lowest passage id of the group.")

@@ -115,7 +115,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 
 @stage(
     group="corpus",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.Passages,
     settings=CHUNKING,
