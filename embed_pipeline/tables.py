@@ -75,8 +75,8 @@ class Passages(dy.Schema):
     start = _count("First character in the document's text.")
     end = _count("One past the last character.")
     title = _text(
-        "Document title, section heading, and the heading row of the table that the passage goes on with; encoded before "
-        "the text."
+        "Document title, section heading, and the heading row of the table that the passage goes on with; encoded "
+        "before the text."
     )
     text = _text("The passage.", min_length=1)
     token_count = _count("Base-model tokens of the text.")
