@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from embed_pipeline.corpus.dropped import dropped_lines
+from embed_pipeline.corpus.kept import KeptCorpus
 from embed_pipeline.corpus.near_duplicates import group_documents
 from embed_pipeline.corpus.parsers.file import Skipped
 from embed_pipeline.corpus.sources.beir import read_beir
@@ -42,7 +43,9 @@ class ParsedCorpus:
     dropped: pl.DataFrame = field(default_factory=lambda: empty(Dropped))
 
 
-def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
+def read_documents(
+    root: Path, manifest: pl.DataFrame, settings: CorpusSettings, kept: KeptCorpus | None = None
+) -> ParsedCorpus:
     """Extract the text of every file that the manifest marks as read.
 
     Args:
@@ -51,6 +54,7 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the
             documents of SDG records and the texts of training data are all kept. ``near_duplicate_threshold``
             decides the groups.
+        kept: what was made of files before, so that only what is new is parsed; the result is the same without.
 
     Raises:
         InputError: a file changed since the manifest was made, every document had to be skipped, or a BEIR
@@ -60,7 +64,7 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
     source, chunks = corpus_source(root), None
     lost: list[dict[str, Any]] = []
     if source.kind == "files":
-        rows, skipped, lost = read_files(root, files, settings)
+        rows, skipped, lost = read_files(root, files, settings, kept.documents if kept else None)
     elif source.kind == "beir":
         rows, skipped = read_beir(root, files[0][1])
     elif source.kind == "training":
@@ -72,11 +76,12 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped[:5])
         raise InputError(f"{root}: no document of the corpus can be used ({reasons}).")
     documents = validate(Documents, pl.DataFrame(rows, schema=empty(Documents).schema, orient="row"), str(root))
+    del rows  # the texts are in memory once
     skipped_frame = pl.DataFrame(skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
     dropped = validate(Dropped, pl.DataFrame(lost, schema=empty(Dropped).schema, orient="row"), str(root))
     for line in dropped_lines(documents, dropped):
         say(line)
-    grouped = group_documents(documents, settings.near_duplicate_threshold)
+    grouped = group_documents(documents, settings.near_duplicate_threshold, kept.fingerprints if kept else None)
     return ParsedCorpus(grouped, skipped_frame, source.kind, chunks, dropped)
 
 

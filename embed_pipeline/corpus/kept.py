@@ -10,7 +10,8 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -21,6 +22,7 @@ from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.store.used_cache import UsedCache
 
 PACKAGE = Path(__file__).parents[1]
+FOLDER = "corpus"
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -77,19 +79,20 @@ class KeptCorpus:
     fingerprints: Kept
 
     @classmethod
-    def of(cls, home: Path) -> "KeptCorpus":
-        """Open them; they are made where they are missing.
+    @contextmanager
+    def of(cls, home: Path) -> Iterator["KeptCorpus"]:
+        """Open what a home keeps, and forget at the end what was long not used.
 
         Raises:
             DatabaseError: one is damaged.
         """
-        folder = home / "cache" / "corpus"
-        return cls(*(Kept(folder / f"{name}.sqlite") for name in ("documents", "passages", "fingerprints")))
-
-    def close(self) -> None:
-        """Close them."""
-        for one in (self.documents, self.passages, self.fingerprints):
-            one.close()
+        folder = home / "cache" / FOLDER
+        kept = [Kept(folder / f"{name}.sqlite") for name in ("documents", "passages", "fingerprints")]
+        try:
+            yield cls(*kept)
+        finally:
+            for one in kept:
+                one.close()
 
 
 @cache

@@ -94,8 +94,10 @@ def corpus_manifest(run: StageRun) -> None:
 def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
     from embed_pipeline.corpus.documents import read_documents
+    from embed_pipeline.corpus.kept import KeptCorpus
 
-    parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
+    with KeptCorpus.of(run.home) as kept:
+        parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus, kept)
     run.write_table(parsed.documents)
     run.write_table(parsed.skipped, "skipped")
     run.write_table(parsed.dropped, "dropped", tables.Dropped)
@@ -125,12 +127,14 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 )
 def passages(run: StageRun, documents: Artifact) -> None:
     """Chunks of the documents with character spans, section and near-duplicate group."""
+    from embed_pipeline.corpus.kept import KeptCorpus
     from embed_pipeline.corpus.passages import cut_passages
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
     spec, kind = base_encoder_spec(run.settings.base_model, run.settings.encoder), documents.json("corpus")["kind"]
     chunks = documents.frame("chunks") if kind == "records" else None
-    frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus)
+    with KeptCorpus.of(run.home) as kept:
+        frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus, kept)
     run.write_table(frame)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from embed_pipeline.corpus.chunking.kept_cuts import Cut, KeptCuts
 from embed_pipeline.corpus.chunking.pack import halve_too_long, pack, runs
 from embed_pipeline.corpus.chunking.pieces import CountTokens, Span, within_budget
 from embed_pipeline.corpus.chunking.table_rows import Table, heading_row, shorter, table_at, tables_of
@@ -28,6 +29,7 @@ def chunk_documents(
     settings: CorpusSettings,
     uncut: bool = False,
     chunks: pl.DataFrame | None = None,
+    kept: KeptCuts | None = None,
 ) -> pl.DataFrame:
     """Cut documents into passages, each a verbatim slice of its document's text.
 
@@ -43,6 +45,7 @@ def chunk_documents(
         settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
         uncut: one passage per document, whatever its length, with the document's id (BEIR, training data).
         chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.
+        kept: where documents were cut before; for these settings and ``count_tokens``.
 
     Returns:
         :class:`~embed_pipeline.tables.Passages` in the order of the documents; ``group_id`` is the passage's
@@ -53,14 +56,14 @@ def chunk_documents(
     with task("cut the documents into passages", documents.height) as running:
         for batch in _batches(documents):
             if uncut:
-                parts: Iterable[list[PassageRow]] = [_uncut(batch)]
+                parts: Iterable[list[PassageRow]] = [_counted(_uncut(batch), count_tokens)]
             elif chunks is not None:
-                parts = [_given(batch, given)]
-            elif settings.chunking == "sentences":
-                parts = _groups_of_sentences(batch, settings.sentences_per_passage)
+                parts = [_counted(_given(batch, given), count_tokens)]
+            elif kept is not None:
+                parts = _cut_or_kept(batch, count_tokens, settings, kept)
             else:
-                parts = _packed(batch, count_tokens, settings)
-            frames.extend(_counted(rows, count_tokens) for rows in parts)
+                parts = _cut(batch, count_tokens, settings)
+            frames.extend(pl.DataFrame(rows, schema=frames[0].schema) for rows in parts)
             running.advance(len(batch))
     return validate(Passages, pl.concat(frames))
 
@@ -78,12 +81,43 @@ def _batches(documents: pl.DataFrame) -> Iterator[list[PassageRow]]:
         start = stop
 
 
-def _counted(rows: Sequence[PassageRow], count_tokens: CountTokens) -> pl.DataFrame:
-    """A table of the rows; tokens are counted where they are not yet known."""
-    if rows and "token_count" not in rows[0]:
-        counts = count_tokens([row["text"] for row in rows])
-        rows = [{**row, "token_count": tokens} for row, tokens in zip(rows, counts, strict=True)]
-    return pl.DataFrame(rows, schema=empty(Passages).schema)
+def _cut(
+    batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings
+) -> Iterator[list[PassageRow]]:
+    """Rows in the order of the documents, some at a time."""
+    if settings.chunking == "sentences":
+        for rows in _groups_of_sentences(batch, settings.sentences_per_passage):
+            yield _counted(rows, count_tokens)
+    else:
+        yield from _packed(batch, count_tokens, settings)
+
+
+def _cut_or_kept(
+    batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings, kept: KeptCuts
+) -> Iterator[list[PassageRow]]:
+    """Rows in the order of the documents; what was cut before is not cut again."""
+    keys = kept.keys(batch)
+    known = kept.known(keys)
+    new = {document["doc_id"]: key for document, key in zip(batch, keys, strict=True) if key not in known}
+    rows_of: dict[str, list[PassageRow]] = {document["doc_id"]: [] for document in batch}
+    for rows in _cut([document for document in batch if document["doc_id"] in new], count_tokens, settings):
+        for row in rows:
+            rows_of[row["doc_id"]].append(row)
+    kept.keep(new, [row for doc_id in new for row in rows_of[doc_id]])
+    for document, key in zip(batch, keys, strict=True):
+        if document["doc_id"] not in new:
+            rows_of[document["doc_id"]] = [_as_cut(document, cut) for cut in known[key]]
+    yield [row for document in batch for row in rows_of[document["doc_id"]]]
+
+
+def _as_cut(document: PassageRow, cut: Cut) -> PassageRow:
+    position, start, end, title, tokens = cut
+    return {**_passage(document, position, start, end, title), "token_count": tokens}
+
+
+def _counted(rows: Sequence[PassageRow], count_tokens: CountTokens) -> list[PassageRow]:
+    counts = count_tokens([row["text"] for row in rows])
+    return [{**row, "token_count": tokens} for row, tokens in zip(rows, counts, strict=True)]
 
 
 def _uncut(batch: Iterable[PassageRow]) -> list[PassageRow]:

@@ -8,6 +8,7 @@ from typing import Any
 from embed_pipeline.corpus.chunking.pieces import CountTokens
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
+from embed_pipeline.files import remembered_sha256
 
 _TEXTS_AT_ONCE = 4096
 _WORDS_KEPT = 300_000
@@ -44,6 +45,11 @@ def token_counter(spec: EncoderSpec) -> CountTokens:
         return counts
 
     return _by_word(count) if works_word_by_word(declared) else count
+
+
+def tokenizer_sha256(spec: EncoderSpec) -> str:
+    """Of the file by which tokens are counted."""
+    return remembered_sha256(Path(spec.model) / "tokenizer.json")
 
 
 def works_word_by_word(declared: Mapping[str, Any]) -> bool:
