@@ -5,6 +5,7 @@ from pathlib import Path
 from embed_pipeline import charts, tables
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import remembered_sha256, write_json
+from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL
@@ -19,6 +20,7 @@ CHUNKING = (
     "corpus.min_passage_tokens",
     "corpus.sentences_per_passage",
     "corpus.near_duplicate_threshold",
+    "corpus.split_long_rows",
 )
 
 
@@ -128,7 +130,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 def passages(run: StageRun, documents: Artifact) -> None:
     """Chunks of the documents with character spans, section and near-duplicate group."""
     from embed_pipeline.corpus.kept import KeptCorpus
-    from embed_pipeline.corpus.passages import cut_passages
+    from embed_pipeline.corpus.passages import cut_passages, unseen_of, way_out
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
     spec, kind = base_encoder_spec(run.settings.base_model, run.settings.encoder), documents.json("corpus")["kind"]
@@ -138,6 +140,11 @@ def passages(run: StageRun, documents: Artifact) -> None:
     run.write_table(frame)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
+    unseen = unseen_of(frame, spec)
+    run.summary |= {"passages_cut_off": unseen.cut_off, "unseen_tokens_share": round(unseen.share, 4)}
+    told = unseen.line("passages", way_out(kind, run.settings.corpus))
+    if told is not None:
+        say(told)
     run.charts["passage length"] = charts.histogram(
         "passage length", {"passages": frame["token_count"].to_list()}, "tokens"
     )

@@ -47,6 +47,16 @@ def token_counter(spec: EncoderSpec) -> CountTokens:
     return _by_word(count) if works_word_by_word(declared) else count
 
 
+def special_tokens(spec: EncoderSpec) -> int:
+    """How many the model adds to a text."""
+    from tokenizers import Tokenizer
+
+    if not spec.add_special_tokens:
+        return 0
+    added: int = Tokenizer.from_file(str(Path(spec.model) / "tokenizer.json")).num_special_tokens_to_add(False)
+    return added
+
+
 def tokenizer_sha256(spec: EncoderSpec) -> str:
     """Of the file by which tokens are counted."""
     return remembered_sha256(Path(spec.model) / "tokenizer.json")
