@@ -47,6 +47,8 @@ class RetrievalSet:
             splits, or the document of its passage. A query that is missing stands alone.
         kind: where the judgements come from.
         titles: passage id -> the title with which its text begins, as far as they are known.
+        pieces: passage id -> the texts that an encoder reads instead of a passage which it would not see to its end;
+            the passage is as near to a query as the nearest of them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class RetrievalSet:
     clusters: Mapping[str, str] = field(default_factory=dict)
     kind: SetKind = "gold"
     titles: Mapping[str, str] = field(default_factory=dict)
+    pieces: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

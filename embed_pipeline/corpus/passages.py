@@ -1,5 +1,7 @@
 """From documents to passages: cut, or taken as they are, and grouped."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from embed_pipeline.corpus.chunking.chunk import chunk_documents
@@ -15,7 +17,8 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.records import passage_text
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.tables import Passages, validate
+from embed_pipeline.tables import Documents, Passages, empty, validate
+from embed_pipeline.text.language import detect_language
 
 
 def cut_passages(
@@ -49,6 +52,35 @@ def cut_passages(
 def unseen_of(passages: pl.DataFrame, spec: EncoderSpec) -> Unseen:
     """What the encoder does not see of passages."""
     return count_unseen(passages.select("title", "text", "token_count").rows(), spec, token_counter(spec))
+
+
+def pieces_of(rows: Mapping[str, tuple[str, str]], spec: EncoderSpec) -> dict[str, list[str]]:
+    """Of rows that are longer than the encoder takes the pieces that it reads instead, titles included.
+
+    A piece has at most three quarters of the tokens that the encoder takes; the rest is for the title.
+
+    Args:
+        rows: id -> title and text.
+    """
+    count = token_counter(spec)
+    room = room_of(spec, count)
+    lengths = count([passage_text(*row) for row in rows.values()])
+    long = {name: row for (name, row), tokens in zip(rows.items(), lengths, strict=True) if tokens > room}
+    documents = pl.DataFrame(
+        {
+            "doc_id": list(long),
+            "title": [title for title, _ in long.values()],
+            "text": [text for _, text in long.values()],
+            "sections": [[] for _ in long],
+            "language": [detect_language(text) for _, text in long.values()],
+        },
+        schema={name: empty(Documents).schema[name] for name in ("doc_id", "title", "text", "sections", "language")},
+    )
+    settings = CorpusSettings(passage_tokens=max(16, 3 * room // 4))
+    pieces: dict[str, list[str]] = {name: [] for name in long}
+    for name, title, text in chunk_documents(documents, count, settings).select("doc_id", "title", "text").iter_rows():
+        pieces[name].append(passage_text(title, text))
+    return pieces
 
 
 def way_out(kind: CorpusKind, settings: CorpusSettings) -> str:

@@ -5,11 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.files import write_jsonl, write_text
 from embed_pipeline.formats.beir import write_retrieval_set
 from embed_pipeline.records import RetrievalSet, passage_text
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets
+from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets, tell_unseen
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline_tests.stages.test_candidates import made
 
@@ -58,3 +59,24 @@ def test_a_title_with_which_the_text_does_not_begin_is_none(tmp_path, passages, 
     own = [{"_id": "a.md#0000", "title": "", "text": "another passage of the same id"}]
     settings = load_settings(None, None, [f"eval.gold={gold(tmp_path / 'gold', 'a.md#0000', own)}"], {})
     assert retrieval_sets(settings, benchmark, passages)[0].titles == {}
+
+
+def test_long_rows_of_a_gold_set_are_read_in_pieces_where_that_is_asked_for(
+    tmp_path: Path, passages: Artifact, benchmark: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = " ".join(f"Sentence number {number} tells of the harbour." for number in range(90))
+    rows = [{"_id": "long", "title": "Harbour", "text": long}, {"_id": "short", "title": "Note", "text": "Open at nine."}]
+    folder = gold(tmp_path / "gold", "long", rows)
+    plain, cut = (
+        load_settings(overrides=[f"eval.gold={folder}", *more])
+        for more in ([], ["corpus.split_long_rows=true"])
+    )
+    first = retrieval_sets(plain, benchmark, passages)[0]
+    assert first.pieces == {}
+    tell_unseen(plain, [first])
+    found = retrieval_sets(cut, benchmark, passages)[0]
+    assert list(found.pieces) == ["long"]
+    assert (found.passages, found.qrels) == (first.passages, first.qrels), "judgements stay those of the rows"
+    assert " ".join(piece.removeprefix("Harbour ") for piece in found.pieces["long"]) == long
+    assert set_version(found) != set_version(first)
+    assert development_set(cut, passages).pieces.keys() == {"long"}  # type: ignore[union-attr]
