@@ -79,7 +79,7 @@ def found_in(source: CorpusSource) -> list[Found]:
             "Set corpus.path to its folder."
         )
     resolved = root.resolve()
-    return sorted(_walk(str(resolved), "", resolved), key=lambda entry: entry.path)
+    return sorted(_walk(str(resolved), resolved), key=lambda entry: entry.path)
 
 
 def look_at(root: Path) -> list[Found]:
@@ -104,36 +104,39 @@ def _data_file(file: Path, root: Path) -> Found:
         return Found(path, str(file), None, unreadable(error))
 
 
-def _walk(folder: str, prefix: str, root: Path) -> Iterator[Found]:
-    """``prefix`` is the escaped path of the folder below the root, with a ``/`` at its end."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(listing)
-    except OSError as error:
-        yield Found(prefix.removesuffix("/") or ".", folder, None, unreadable(error))
-        return
-    for entry in entries:
-        path = prefix + _readable(entry.name)
+def _walk(top: str, root: Path) -> Iterator[Found]:
+    """Everything below a folder, in any order; folders may lie in one another as deep as the system allows."""
+    waiting = [(top, "")]  # folders, each with its escaped path below the root and a ``/`` at its end
+    while waiting:
+        folder, prefix = waiting.pop()
         try:
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                yield from _below(entry, path, root)
-            else:
-                yield _file(entry, path, root)
-        except FileNotFoundError:
-            continue  # removed while we looked
+            with os.scandir(folder) as listing:
+                entries = list(listing)
         except OSError as error:
-            yield Found(path, entry.path, None, unreadable(error))
+            yield Found(prefix.removesuffix("/") or ".", folder, None, unreadable(error))
+            continue
+        for entry in entries:
+            path = prefix + _readable(entry.name)
+            try:
+                if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+                    yield _file(entry, path, root)
+                elif (reason := _not_entered(entry)) is not None:
+                    yield Found(path, entry.path, None, reason)
+                else:
+                    waiting.append((entry.path, f"{path}/"))
+            except FileNotFoundError:
+                continue  # removed while we looked
+            except OSError as error:
+                yield Found(path, entry.path, None, unreadable(error))
 
 
-def _below(entry: os.DirEntry[str], path: str, root: Path) -> Iterator[Found]:
-    if is_home(Path(entry.path)):
-        yield Found(path, entry.path, None, HOME)
-    elif not _is_utf8(entry.name):
-        yield Found(path, entry.path, None, _NOT_UTF8)
-    elif entry.name.startswith("~$"):
-        yield Found(path, entry.path, None, _OFFICE_LOCK)
-    else:
-        yield from _walk(entry.path, f"{path}/", root)
+def _not_entered(folder: os.DirEntry[str]) -> str | None:
+    """Why a folder is not looked into."""
+    if is_home(Path(folder.path)):
+        return HOME
+    if not _is_utf8(folder.name):
+        return _NOT_UTF8
+    return _OFFICE_LOCK if folder.name.startswith("~$") else None
 
 
 _NOT_UTF8 = "the file name is not valid UTF-8; rename it"

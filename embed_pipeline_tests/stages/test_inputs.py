@@ -10,6 +10,7 @@ from embed_pipeline.files import write_jsonl, write_text
 from embed_pipeline.formats.beir import write_retrieval_set
 from embed_pipeline.records import RetrievalSet, passage_text
 from embed_pipeline.settings.sources import load_settings
+from embed_pipeline.stages import inputs
 from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets, tell_unseen
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline_tests.stages.test_candidates import made
@@ -62,18 +63,25 @@ def test_a_title_with_which_the_text_does_not_begin_is_none(tmp_path, passages, 
 
 
 def test_long_rows_of_a_gold_set_are_read_in_pieces_where_that_is_asked_for(
-    tmp_path: Path, passages: Artifact, benchmark: Artifact, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, passages: Artifact, benchmark: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = " ".join(f"Sentence number {number} tells of the harbour." for number in range(90))
-    rows = [{"_id": "long", "title": "Harbour", "text": long}, {"_id": "short", "title": "Note", "text": "Open at nine."}]
+    rows = [
+        {"_id": "long", "title": "Harbour", "text": long},
+        {"_id": "short", "title": "Note", "text": "Open at nine."},
+    ]
     folder = gold(tmp_path / "gold", "long", rows)
     plain, cut = (
-        load_settings(overrides=[f"eval.gold={folder}", *more])
-        for more in ([], ["corpus.split_long_rows=true"])
+        load_settings(None, None, [f"eval.gold={folder}", *more], {}) for more in ([], ["corpus.split_long_rows=true"])
     )
     first = retrieval_sets(plain, benchmark, passages)[0]
     assert first.pieces == {}
+    told: list[str] = []
+    monkeypatch.setattr(inputs, "say", told.append)
     tell_unseen(plain, [first])
+    assert len(told) == 1
+    assert told[0].startswith("warning: 1 of 2 passages of gold are longer than the encoder takes")
+    assert "corpus.split_long_rows" in told[0]
     found = retrieval_sets(cut, benchmark, passages)[0]
     assert list(found.pieces) == ["long"]
     assert (found.passages, found.qrels) == (first.passages, first.qrels), "judgements stay those of the rows"
