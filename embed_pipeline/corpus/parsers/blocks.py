@@ -11,6 +11,8 @@ _LINE_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _ODD_SPACES = re.compile(r"[\xa0\u2007\u202f]")
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
 _WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_TRAILING = re.compile(r"[^\S\n]\n")
+_STRETCH = 1_000_000
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -49,8 +51,22 @@ def clean_text(text: str) -> str:
     """NFC, line feeds as line ends, plain spaces, no control characters, no trailing or repeated blank space."""
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    text = _without_trailing_blanks(text)
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def _without_trailing_blanks(text: str) -> str:
+    """Every line without blank space at its end; a long text stretch by stretch, since its lines fill the memory."""
+    if _TRAILING.search(text) is None and not text[-1:].isspace():
+        return text
+    stretches = []
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _STRETCH)
+        end = len(text) if end < 0 else end + 1
+        stretches.append("\n".join(line.rstrip() for line in text[start:end].split("\n")))
+        start = end
+    return "".join(stretches)
 
 
 def one_line(text: str) -> str:
