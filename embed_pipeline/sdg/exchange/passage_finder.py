@@ -78,9 +78,9 @@ def _cut(plain: Mapping[str, str], cut_rows: CutRows) -> dict[str, tuple[Hop, ..
             row_of.setdefault(_digest(_plain(shown)), doc_id)
     found = {}
     for name, text in plain.items():
-        doc_id = row_of.get(_digest(text))
-        if doc_id is not None:
-            found[name] = tuple(Hop(piece, "") for piece in cut_rows.pieces[doc_id])
+        row = row_of.get(_digest(text))
+        if row is not None:
+            found[name] = tuple(Hop(piece, "") for piece in cut_rows.pieces[row])
     return found
 
 
