@@ -3,8 +3,10 @@
     python benchmarks/corpus.py ../shared/corpora/nvidia-docs/docs ../shared/corpora/nih-health-docs/docs
 
 The Markdown files of the folders are read in place; copies of them, each with its sections shuffled and three
-words in ten exchanged for others, fill a temporary folder up to ``--files`` and ``--megabytes``. Every step runs
-in a process of its own, so that its peak memory is its own; a table of Markdown is printed at the end.
+words in ten exchanged for others, fill a temporary folder up to ``--files`` and ``--megabytes``; ``--sections`` takes
+single sections instead of whole pages, for many small files. Every step runs in a process of its own, so that its peak
+memory is its own; then a line is added to one file and every step runs once more with what is kept of the first time.
+Tables of Markdown are printed at the end.
 """
 
 import argparse
@@ -25,10 +27,12 @@ _WORD = re.compile(r"\b[a-z]{4,12}\b")
 _BEFORE_HEADING = re.compile(r"^(?=#{1,6} )", re.MULTILINE)
 
 
-def make_corpus(sources: Sequence[Path], folder: Path, files: int, megabytes: float) -> int:
+def make_corpus(sources: Sequence[Path], folder: Path, files: int, megabytes: float, sections: bool = False) -> int:
     """Fill ``folder`` with varied copies; returns the bytes written. The same arguments give the same files."""
     paths = sorted(path for source in sources for path in source.rglob("*.md"))
     texts = [path.read_text("utf-8") for path in paths]
+    if sections:
+        texts = [part for text in texts for part in _BEFORE_HEADING.split(text) if 300 < len(part) < 3000]
     vocabulary = sorted({word for text in texts for word in _WORD.findall(text)})
     chooser = random.Random(0)
     written = taken = 0
@@ -67,44 +71,32 @@ def documents(corpus: Path, work: Path) -> str:
     import polars as pl
 
     from embed_pipeline.corpus.documents import read_documents
+    from embed_pipeline.corpus.kept import KeptCorpus
     from embed_pipeline.settings import CorpusSettings
 
-    parsed = read_documents(corpus, pl.read_parquet(work / "manifest.parquet"), CorpusSettings())
+    with KeptCorpus.of(work / "home") as kept:
+        parsed = read_documents(corpus, pl.read_parquet(work / "manifest.parquet"), CorpusSettings(), kept)
     parsed.documents.write_parquet(work / "documents.parquet")
     return f"{parsed.documents.height} documents"
 
 
-def chunk(_: Path, work: Path) -> str:
+def passages(_: Path, work: Path) -> str:
     import polars as pl
 
-    from embed_pipeline.corpus.chunking.chunk import chunk_documents
-    from embed_pipeline.corpus.chunking.tokens import token_counter
+    from embed_pipeline.corpus.kept import KeptCorpus
+    from embed_pipeline.corpus.passages import cut_passages
     from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.settings import CorpusSettings, Settings
 
     settings = Settings()
-    count = token_counter(base_encoder_spec(settings.base_model, settings.encoder))
-    frame = chunk_documents(pl.read_parquet(work / "documents.parquet"), count, CorpusSettings())
-    frame.write_parquet(work / "chunks.parquet")
-    return f"{frame.height} passages"
+    spec = base_encoder_spec(settings.base_model, settings.encoder)
+    with KeptCorpus.of(work / "home") as kept:
+        found = pl.read_parquet(work / "documents.parquet")
+        frame = cut_passages(found, "files", None, spec, CorpusSettings(), kept)
+    return f"{frame.height} passages, {frame['group_id'].n_unique()} groups"
 
 
-def near_duplicates(_: Path, work: Path) -> str:
-    import polars as pl
-
-    from embed_pipeline.corpus.near_duplicates import group_near_duplicates
-    from embed_pipeline.settings import CorpusSettings
-
-    frame = group_near_duplicates(pl.read_parquet(work / "chunks.parquet"), CorpusSettings().near_duplicate_threshold)
-    return f"{frame['group_id'].n_unique()} groups"
-
-
-STEPS: dict[str, Callable[[Path, Path], str]] = {
-    "manifest": manifest,
-    "documents": documents,
-    "chunk": chunk,
-    "near_duplicates": near_duplicates,
-}
+STEPS: dict[str, Callable[[Path, Path], str]] = {"manifest": manifest, "documents": documents, "passages": passages}
 
 
 def _run_step(name: str, corpus: Path, work: Path) -> None:
@@ -150,6 +142,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="*", type=Path, help="folders with Markdown files")
     parser.add_argument("--files", type=int, default=2700)
     parser.add_argument("--megabytes", type=float, default=40.0)
+    parser.add_argument("--sections", action="store_true", help="files of one section each")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
@@ -160,8 +153,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         corpus, work = Path(folder, "corpus"), Path(folder, "work")
         work.mkdir()
-        size = make_corpus(given.sources, corpus, given.files, given.megabytes)
+        size = make_corpus(given.sources, corpus, given.files, given.megabytes, given.sections)
         print(f"{given.files} files, {size / 1e6:.1f} MB of Markdown")
+        _show(_measure(corpus, work))
+        with (corpus / "part-00" / "page-00000.md").open("a") as file:
+            file.write("\nOne more line of words that were not there before.\n")
+        print("\nAgain, after a change of one file:")
         _show(_measure(corpus, work))
 
 

@@ -21,6 +21,18 @@ def passage_text(title: str, text: str) -> str:
     return f"{title} {text}".strip()
 
 
+TITLE_SEPARATOR = " › "
+TABLE_HEADING = "| "
+"""Begins the part of a title that is the heading row of the table which the passage goes on with."""
+
+
+def heading_of(title: str) -> str:
+    """A passage's title without the heading row of a table in it: what people would call it."""
+    parts = title.split(TITLE_SEPARATOR)
+    rows = [place for place, part in enumerate(parts) if part.startswith(TABLE_HEADING)]
+    return TITLE_SEPARATOR.join(parts[: rows[0]]) if rows else title
+
+
 @dataclass(frozen=True)
 class RetrievalSet:
     """A corpus, queries and relevance judgements, as in a BEIR folder.
@@ -35,6 +47,8 @@ class RetrievalSet:
             splits, or the document of its passage. A query that is missing stands alone.
         kind: where the judgements come from.
         titles: passage id -> the title with which its text begins, as far as they are known.
+        pieces: passage id -> the texts that an encoder reads instead of a passage which it would not see to its end;
+            the passage is as near to a query as the nearest of them.
     """
 
     name: str
@@ -45,6 +59,7 @@ class RetrievalSet:
     clusters: Mapping[str, str] = field(default_factory=dict)
     kind: SetKind = "gold"
     titles: Mapping[str, str] = field(default_factory=dict)
+    pieces: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

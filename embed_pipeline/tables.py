@@ -74,7 +74,10 @@ class Passages(dy.Schema):
     position = _count("0-based order within the document.")
     start = _count("First character in the document's text.")
     end = _count("One past the last character.")
-    title = _text("Document title and section heading; encoded before the text.")
+    title = _text(
+        "Document title, section heading, and the heading row of the table that the passage goes on with; encoded "
+        "before the text."
+    )
     text = _text("The passage.", min_length=1)
     token_count = _count("Base-model tokens of the text.")
     group_id = _text("Passages with the same group are near-duplicates; the lowest passage id of the group.")
@@ -409,10 +412,37 @@ def validate(schema: type[dy.Schema], frame: pl.DataFrame, where: str | None = N
         ArtifactError: names the table and each broken rule.
     """
     try:
-        return schema.validate(frame.select(schema.column_names()), cast=True)
+        chosen = _columns_of(frame, schema.column_names())
+        texts = _free_texts(schema, chosen)
+        # Of texts their beginning is looked at: of a corpus they fill the memory, and every check copies them.
+        if schema.is_valid(chosen.with_columns(pl.col(texts).str.head(1)), cast=True):
+            others = schema.cast(chosen.with_columns(pl.lit("").alias(name) for name in texts))
+            return pl.DataFrame([chosen[name] if name in texts else others[name] for name in schema.column_names()])
+        return schema.validate(chosen, cast=True)  # says what is wrong
     except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{where or schema.__name__}: the table breaks its declared schema: {reason}") from error
+
+
+def _columns_of(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Those columns; unlike ``select`` without a copy of their texts.
+
+    Raises:
+        polars.exceptions.ColumnNotFoundError: one is missing.
+    """
+    return pl.DataFrame([frame.get_column(name) for name in names])
+
+
+def _free_texts(schema: type[dy.Schema], frame: pl.DataFrame) -> list[str]:
+    """The columns of text in which any text may stand, or any but an empty one."""
+    return [
+        name
+        for name, column in schema.columns().items()
+        if isinstance(column, dy.String)
+        and frame.schema[name] == pl.String
+        and not (column.primary_key or column.regex or column.max_length or column.check)
+        and (column.min_length or 0) <= 1
+    ]
 
 
 def empty(schema: type[dy.Schema]) -> pl.DataFrame:

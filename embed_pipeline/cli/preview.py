@@ -56,7 +56,9 @@ def _serve(context: "Context", choice: Any, port: int, open_browser: bool) -> in
     from embed_pipeline.webui.address import Serving
     from embed_pipeline.webui.page_server import serve_preview
 
-    open_source(corpus_folder(context.settings), selection_of(context.settings.corpus))  # for the error, before anything is served
+    open_source(
+        corpus_folder(context.settings), selection_of(context.settings.corpus)
+    )  # for the error, before anything is served
     asked = [("name", name) for name in choice.names] + [("count", choice.count), ("seed", choice.seed)]
 
     def announce(url: str) -> None:

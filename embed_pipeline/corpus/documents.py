@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from embed_pipeline.corpus.dropped import dropped_lines
+from embed_pipeline.corpus.kept import KeptCorpus
 from embed_pipeline.corpus.near_duplicates import group_documents
 from embed_pipeline.corpus.parsers.file import Skipped
 from embed_pipeline.corpus.sources.beir import read_beir
@@ -45,7 +46,9 @@ class ParsedCorpus:
     metadata: pl.DataFrame | None = None
 
 
-def parse_corpus(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
+def parse_corpus(
+    root: Path, manifest: pl.DataFrame, settings: CorpusSettings, kept: KeptCorpus | None = None
+) -> ParsedCorpus:
     """The same as :func:`read_documents`, each document a group of its own; where all were skipped there is none.
 
     Raises:
@@ -56,7 +59,7 @@ def parse_corpus(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -
     source, chunks, metadata = corpus_source(root, bool(settings.columns)), None, None
     lost: list[dict[str, Any]] = []
     if source.kind == "files":
-        rows, skipped, lost = read_files(root, files, settings)
+        rows, skipped, lost = read_files(root, files, settings, kept.documents if kept else None)
     elif source.kind == "beir":
         rows, skipped = read_beir(source.files[0], files[0][1])
     elif source.kind == "training":
@@ -67,12 +70,15 @@ def parse_corpus(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -
     else:
         rows, skipped, chunks = read_record_documents(source, {path: sha256 for path, sha256, _ in files})
     documents = validate(Documents, pl.DataFrame(rows, schema=empty(Documents).schema, orient="row"), str(root))
+    del rows  # the texts are in memory once
     skipped_frame = pl.DataFrame(skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
     dropped = validate(Dropped, pl.DataFrame(lost, schema=empty(Dropped).schema, orient="row"), str(root))
     return ParsedCorpus(documents, skipped_frame, source.kind, chunks, dropped, metadata)
 
 
-def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings) -> ParsedCorpus:
+def read_documents(
+    root: Path, manifest: pl.DataFrame, settings: CorpusSettings, kept: KeptCorpus | None = None
+) -> ParsedCorpus:
     """Extract the text of every file that the manifest marks as read, and tell what is not in it.
 
     Args:
@@ -81,11 +87,12 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         settings: ``min_document_chars`` is used, but only for a folder of documents; BEIR rows, the documents of SDG
             records, the texts of training data and the rows of tables (``columns``) are all kept.
             ``near_duplicate_threshold`` decides the groups.
+        kept: what was made of files before, so that only what is new is parsed; the result is the same without.
 
     Raises:
         InputError: every document had to be skipped; and see :func:`parse_corpus`.
     """
-    parsed = parse_corpus(root, manifest, settings)
+    parsed = parse_corpus(root, manifest, settings, kept)
     skipped = [Skipped(*row) for row in parsed.skipped.iter_rows()]
     _tell(skipped)
     if parsed.documents.is_empty():
@@ -93,7 +100,8 @@ def read_documents(root: Path, manifest: pl.DataFrame, settings: CorpusSettings)
         raise InputError(f"{root}: no document of the corpus can be used ({reasons}).")
     for line in dropped_lines(parsed.documents, parsed.dropped):
         say(line)
-    return replace(parsed, documents=group_documents(parsed.documents, settings.near_duplicate_threshold))
+    grouped = group_documents(parsed.documents, settings.near_duplicate_threshold, kept.fingerprints if kept else None)
+    return replace(parsed, documents=grouped)
 
 
 def _tell(skipped: Sequence[Skipped]) -> None:

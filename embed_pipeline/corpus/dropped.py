@@ -64,6 +64,7 @@ def lost_shares(documents: pl.DataFrame, dropped: pl.DataFrame) -> pl.DataFrame:
     """
     missed = dropped.filter(~pl.col("kind").is_in(NOT_MISSED))
     lost = missed.group_by("doc_id").agg(lost=pl.col("characters").sum())
-    kept = documents.select("doc_id", kept=pl.col("text").str.replace_all(r"\s", "").str.len_chars())
+    some = documents.select("doc_id", "text").join(lost, on="doc_id", how="semi")
+    kept = some.select("doc_id", kept=pl.col("text").str.replace_all(r"\s", "").str.len_chars())
     shares = kept.join(lost, on="doc_id").with_columns(share=pl.col("lost") / (pl.col("lost") + pl.col("kept")))
     return shares.select("doc_id", "share").sort("share", "doc_id", descending=[True, False])

@@ -1,52 +1,42 @@
 """Texts that say the same: one group, so that no split and no negative can tear them apart."""
 
-import re
-import unicodedata
-import zlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from embed_pipeline.files import sha256_text
-from embed_pipeline.progress import track
+from embed_pipeline.corpus.fingerprints import PERMUTATIONS, Fingerprints, fingerprints_of
+from embed_pipeline.corpus.kept import Kept
 from embed_pipeline.tables import Documents, Passages, validate
-from embed_pipeline.text.forms import same_text_key
-from embed_pipeline.text.scripts import UNSPACED
 
-if TYPE_CHECKING:
-    from datasketch import MinHash
-
-_PERMUTATIONS = 128
-_SEED = 42
-_WORDS, _CHARACTERS = 3, 5
-_SHINGLES_AT_ONCE = 4096
-_WORD = re.compile(r"\w+")
-_LETTER = re.compile(r"[^\W\d_]")
-_UNSPACED = re.compile(f"[{UNSPACED}]")
-_MOSTLY = 0.3
+Places = NDArray[np.intp]
+_PAIRS_AT_ONCE = 16_384
 _RECALL = 0.99  # a missed pair hurts more than a candidate too many, which is verified anyway
+_SEED = 42
 
 
-def group_near_duplicates(passages: pl.DataFrame, threshold: float) -> pl.DataFrame:
+def group_near_duplicates(passages: pl.DataFrame, threshold: float, kept: Kept | None = None) -> pl.DataFrame:
     """Set ``group_id`` of passages: the lowest passage id among those connected by (near-)duplication.
 
     Args:
         passages: :class:`~embed_pipeline.tables.Passages`.
         threshold: in (0, 1], see :func:`near_duplicates`.
+        kept: where fingerprints are kept.
     """
-    found = near_duplicates(passages["passage_id"].to_list(), passages["text"].to_list(), threshold)
+    found = _groups(passages["passage_id"], passages["text"], threshold, kept)
     return validate(Passages, passages.with_columns(pl.Series("group_id", found, pl.String)))
 
 
-def group_documents(documents: pl.DataFrame, threshold: float) -> pl.DataFrame:
+def group_documents(documents: pl.DataFrame, threshold: float, kept: Kept | None = None) -> pl.DataFrame:
     """Set ``group_id`` of documents: the lowest document id among those connected by (near-)duplication.
 
     Args:
         documents: :class:`~embed_pipeline.tables.Documents`; what stands in ``group_id`` does not matter.
         threshold: in (0, 1], see :func:`near_duplicates`.
+        kept: where fingerprints are kept.
     """
-    found = near_duplicates(documents["doc_id"].to_list(), documents["text"].to_list(), threshold)
+    found = _groups(documents["doc_id"], documents["text"], threshold, kept)
     return validate(Documents, documents.with_columns(pl.Series("group_id", found, pl.String)))
 
 
@@ -64,50 +54,85 @@ def near_duplicates(ids: Sequence[str], texts: Sequence[str], threshold: float) 
         texts: one for each id.
         threshold: in (0, 1].
     """
-    from scipy.cluster.hierarchy import DisjointSet
-
-    groups = DisjointSet(ids)
-    first_of: dict[str, str] = {}
-    distinct: list[tuple[str, str]] = []
-    for key, text in sorted(zip(ids, texts, strict=True)):
-        first = first_of.setdefault(sha256_text(same_text_key(text)), key)
-        groups.merge(first, key)
-        if first == key:
-            distinct.append((key, text))
-    _merge_similar(distinct, threshold, groups)
-    lowest = {member: min(group) for group in groups.subsets() for member in group}
-    return [lowest[key] for key in ids]
+    return _groups(pl.Series(ids, dtype=pl.String), pl.Series(texts, dtype=pl.String), threshold, None)
 
 
-def _merge_similar(distinct: Sequence[tuple[str, str]], threshold: float, groups: Any) -> None:
-    """Merge the groups of every candidate pair whose estimated similarity reaches the threshold."""
-    from datasketch import MinHashLSH
-
-    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_bands(threshold))
-    known: dict[str, MinHash] = {}
-    sketches = _sketches([text for _, text in distinct])
-    pairs = zip((key for key, _ in distinct), sketches, strict=True)
-    for key, sketch in track(pairs, "look for near-duplicates", len(distinct)):
-        if sketch is None:
-            continue
-        for other in index.query(sketch):  # in any order: the components are the same
-            if not groups.connected(key, other) and sketch.jaccard(known[other]) >= threshold:
-                groups.merge(key, other)
-        index.insert(key, sketch, check_duplication=False)
-        known[key] = sketch
+def _groups(ids: pl.Series, texts: pl.Series, threshold: float, kept: Kept | None) -> list[str]:
+    names = ids.to_list()
+    if not names:
+        return []
+    order = np.array(sorted(range(len(names)), key=names.__getitem__))  # as Python orders text, by code points
+    found = fingerprints_of(texts, kept)
+    lowest = _lowest(found, order, threshold)
+    return [names[place] for place in lowest]
 
 
-def _sketches(texts: Sequence[str]) -> "Iterator[MinHash | None]":
-    """The MinHash signature of each text, None for a text without words; one text at a time is in memory."""
-    from datasketch import MinHash
+def _lowest(found: Fingerprints, order: Places, threshold: float) -> Places:
+    """For each text the place of the first in ``order`` of its group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    blank = MinHash(num_perm=_PERMUTATIONS, seed=_SEED, hashfunc=zlib.crc32)
-    for text in texts:
-        shingles = _shingles(unicodedata.normalize("NFKC", text).casefold())
-        sketch = blank.copy()
-        for start in range(0, len(shingles), _SHINGLES_AT_ONCE):
-            sketch.update_batch(shingles[start : start + _SHINGLES_AT_ONCE])
-        yield sketch if shingles else None
+    digests = np.ascontiguousarray(found.digests[order]).view(np.dtype((np.void, found.digests.shape[1])))[:, 0]
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    alike = [np.stack([np.arange(len(order)), first[inverse]], axis=1)]  # each with the first that is the same text
+    distinct = np.sort(first)
+    distinct = distinct[found.with_words[order[distinct]]]
+    alike += [distinct[pairs] for pairs in _similar(found.signatures[order[distinct]], threshold)]
+    edges = np.concatenate(alike)
+    graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(len(order), len(order)))
+    count, group = connected_components(graph, directed=False)
+    firsts = np.full(count, len(order))
+    np.minimum.at(firsts, group, np.arange(len(order)))
+    lowest = np.empty(len(order), np.intp)
+    lowest[order] = order[firsts[group]]
+    return lowest
+
+
+def _similar(signatures: NDArray[np.uint32], threshold: float) -> Iterator[Places]:
+    """Pairs [n, 2] of signatures that share a band and whose estimated similarity reaches the threshold.
+
+    Of those that share a band not every pair is told, but so many that the same are connected.
+    """
+    least = np.ceil(threshold * PERMUTATIONS - 1e-9)
+    bands, rows = _bands(threshold)
+    factors = np.random.default_rng(_SEED).integers(1, 2**63, rows, np.uint64) * np.uint64(2) + np.uint64(1)
+    for band in range(bands):
+        part = signatures[:, band * rows : (band + 1) * rows]
+        order, starts, sizes = _buckets((part.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64))
+        twos = starts[sizes == 2]
+        pairs = np.stack([order[twos], order[twos + 1]], axis=1)
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            some = pairs[start : start + _PAIRS_AT_ONCE]
+            equal = (signatures[some[:, 0]] == signatures[some[:, 1]]).sum(axis=1)
+            yield some[equal >= least]
+        for start, size in zip(starts[sizes > 2], sizes[sizes > 2], strict=True):
+            yield _connected(order[start : start + size], signatures, least)
+
+
+def _buckets(keys: NDArray[np.uint64]) -> tuple[Places, Places, Places]:
+    """Order by key, and where the runs of equal keys begin and how long they are."""
+    order = np.argsort(keys, kind="stable")
+    in_order = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], in_order[1:] != in_order[:-1]])) if len(keys) else order
+    return order, starts, np.diff(np.append(starts, len(keys)))
+
+
+def _connected(members: Places, signatures: NDArray[np.uint32], least: float) -> Places:
+    """Pairs that connect all members which chains of similar ones connect."""
+    pairs: list[tuple[int, int]] = []
+    left, block = members, signatures[members]
+    waiting: list[int] = []
+    while len(left):
+        if not waiting:
+            waiting.append(left[0])
+            left, block = left[1:], block[1:]
+        one = waiting.pop()
+        near = (block == signatures[one]).sum(axis=1) >= least
+        if near.any():
+            waiting.extend(left[near])
+            pairs.extend((one, other) for other in left[near])
+            left, block = left[~near], block[~near]
+    return np.array(pairs, np.intp).reshape(-1, 2)
 
 
 def _bands(threshold: float) -> tuple[int, int]:
@@ -115,18 +140,6 @@ def _bands(threshold: float) -> tuple[int, int]:
 
     That chance is 1 - (1 - s^r)^b for a pair of similarity s ("Mining of Massive Datasets", section 3.4.2).
     """
-    sizes = ((_PERMUTATIONS // rows, rows) for rows in range(_PERMUTATIONS // 2, 1, -1))
+    sizes = ((PERMUTATIONS // rows, rows) for rows in range(PERMUTATIONS // 2, 1, -1))
     found = ((bands, rows) for bands, rows in sizes if 1 - (1 - threshold**rows) ** bands >= _RECALL)
-    return next(found, (_PERMUTATIONS, 1))
-
-
-def _shingles(text: str) -> list[bytes]:
-    """Distinct word 3-grams, or character 5-grams where words are not parted; a short text is one shingle."""
-    unspaced = len(_UNSPACED.findall(text))
-    units: Sequence[str]
-    if unspaced and unspaced >= _MOSTLY * len(_LETTER.findall(text)):
-        units, size = "".join(text.split()), _CHARACTERS
-    else:
-        units, size = _WORD.findall(text), _WORDS
-    parts = [units[place:] for place in range(min(size, len(units)))]  # a short text is its only gram
-    return [gram.encode("utf-8", "surrogatepass") for gram in {"\x1f".join(gram) for gram in zip(*parts, strict=False)}]
+    return next(found, (PERMUTATIONS, 1))

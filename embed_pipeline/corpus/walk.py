@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from embed_pipeline.corpus.selection import (
     EVERYTHING,
@@ -99,7 +100,7 @@ def found_in(source: CorpusSource, selection: Selection = EVERYTHING) -> list[Fo
         )
     resolved = root.resolve()
     walk = _Walk(resolved, Chooser(selection))
-    return selection.sampled(sorted(walk.through(str(resolved), "", ()), key=lambda entry: entry.path))
+    return selection.sampled(sorted(walk.through(str(resolved)), key=lambda entry: entry.path))
 
 
 def look_at(root: Path, selection: Selection = EVERYTHING) -> list[Found]:
@@ -128,19 +129,29 @@ _NOT_UTF8 = "the file name is not valid UTF-8; rename it"
 _OFFICE_LOCK = "lock file of an office program"
 
 
+class _Folder(NamedTuple):
+    """A folder to look into: its escaped path below the root, with a ``/`` at its end, and the ``.embedignore`` above it."""
+
+    path: str
+    prefix: str
+    ignoring: Ignoring
+
+
 class _Walk:
     """One walk below ``root``."""
 
     def __init__(self, root: Path, chooser: Chooser) -> None:
         self._root, self._chooser = root, chooser
 
-    def through(self, folder: str, prefix: str, ignoring: Ignoring) -> Iterator[Found]:
-        """What a folder holds.
+    def through(self, top: str) -> Iterator[Found]:
+        """Everything below a folder, in any order; folders may lie in one another as deep as the system allows."""
+        waiting: list[_Folder] = [_Folder(top, "", ())]
+        while waiting:
+            yield from self._in(waiting.pop(), waiting)
 
-        Args:
-            prefix: the escaped path of the folder below the root, with a ``/`` at its end.
-            ignoring: the ``.embedignore`` files above it.
-        """
+    def _in(self, one: "_Folder", waiting: "list[_Folder]") -> Iterator[Found]:
+        """What a folder holds; the folders in it that belong to the corpus are left to wait."""
+        folder, prefix, ignoring = one
         try:
             with os.scandir(folder) as listing:
                 entries = list(listing)
@@ -153,7 +164,11 @@ class _Walk:
             path = prefix + _readable(entry.name)
             try:
                 if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                    yield from self._below(entry, path, ignoring)
+                    reason = self._not_entered(entry, path, ignoring)
+                    if reason is None:
+                        waiting.append(_Folder(entry.path, f"{path}/", ignoring))
+                    else:
+                        yield Found(path, entry.path, None, reason)
                 else:
                     yield self._file(entry, path, ignoring)
             except FileNotFoundError:
@@ -161,18 +176,16 @@ class _Walk:
             except OSError as error:
                 yield Found(path, entry.path, None, unreadable(error))
 
-    def _below(self, entry: os.DirEntry[str], path: str, ignoring: Ignoring) -> Iterator[Found]:
+    def _not_entered(self, folder: os.DirEntry[str], path: str, ignoring: Ignoring) -> str | None:
+        """Why a folder is not looked into."""
+        if is_home(Path(folder.path)):
+            return HOME
         left_out = self._chooser.why_not_folder(path, ignoring)
-        if is_home(Path(entry.path)):
-            yield Found(path, entry.path, None, HOME)
-        elif left_out is not None:
-            yield Found(path, entry.path, None, left_out)
-        elif not _is_utf8(entry.name):
-            yield Found(path, entry.path, None, _NOT_UTF8)
-        elif entry.name.startswith("~$"):
-            yield Found(path, entry.path, None, _OFFICE_LOCK)
-        else:
-            yield from self.through(entry.path, f"{path}/", ignoring)
+        if left_out is not None:
+            return left_out
+        if not _is_utf8(folder.name):
+            return _NOT_UTF8
+        return _OFFICE_LOCK if folder.name.startswith("~$") else None
 
     def _file(self, entry: os.DirEntry[str], path: str, ignoring: Ignoring) -> Found:
         """An entry that is no folder to walk; why it is not looked into is judged without opening it."""

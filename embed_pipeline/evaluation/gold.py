@@ -99,4 +99,7 @@ def set_version(retrieval_set: RetrievalSet) -> str:
     """Hash of questions, judgements and passages; figures can be compared where it is the same."""
     judged = {query: dict(sorted(rows.items())) for query, rows in sorted(retrieval_set.qrels.items())}
     texts = [sorted(retrieval_set.queries.items()), sorted(retrieval_set.passages.items())]
-    return sha256_json([judged, *texts])
+    pieces = (
+        [sorted((name, list(texts)) for name, texts in retrieval_set.pieces.items())] if retrieval_set.pieces else []
+    )
+    return sha256_json([judged, *texts, *pieces])

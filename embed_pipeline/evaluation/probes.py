@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from embed_pipeline.files import sha256_text
-from embed_pipeline.records import RetrievalSet
+from embed_pipeline.records import RetrievalSet, heading_of
 
 MOST = 200
 """Headings, and queries of a log, that are asked."""
@@ -75,8 +75,9 @@ def headings(texts: Mapping[str, str], passages: pl.DataFrame) -> RetrievalSet:
     """
     below: dict[str, dict[str, int]] = defaultdict(dict)
     for passage, title in passages.select("passage_id", "title").sort("passage_id").iter_rows():
-        if title and title.strip():
-            below[title][passage] = 1
+        heading = heading_of(title or "").strip()
+        if heading:
+            below[heading][passage] = 1
     chosen = _chosen(below) if len(below) >= LEAST else []
     asked = {str(number): title for number, title in enumerate(chosen)}
     return RetrievalSet("headings", texts, asked, {name: below[title] for name, title in asked.items()})

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embed_pipeline.encoders.spec import Encoder, Role, Vectors
 from embed_pipeline.errors import StageError
@@ -15,24 +17,32 @@ from embed_pipeline.retrieval.search import Indices, top_k
 
 @dataclass(frozen=True, eq=False)
 class SetVectors:
-    """The vectors of a retrieval set: passages [p, d] and queries [q, d], in the order of the set."""
+    """The vectors of a retrieval set: passages [p, d] and queries [q, d], in the order of the set.
+
+    Attributes:
+        places: [p]: the passage of the set that each vector is of; None where each passage has one.
+    """
 
     passages: Vectors
     queries: Vectors
+    places: NDArray[np.int64] | None = None
 
     def prefix(self, dimensions: int) -> "SetVectors":
         """The first numbers of each vector, renormalised (Matryoshka)."""
-        return SetVectors(_prefix(self.passages, dimensions), _prefix(self.queries, dimensions))
+        return SetVectors(_prefix(self.passages, dimensions), _prefix(self.queries, dimensions), self.places)
 
 
 def encode_set(retrieval_set: RetrievalSet, encoder: Encoder) -> SetVectors:
-    """Encode every passage and every query.
+    """Encode every passage, piece by piece where it has any, and every query.
 
     Raises:
         StageError: the encoder returned a vector that is not finite.
     """
-    passages = _encode(encoder, retrieval_set.passages.values(), "passage")
-    return SetVectors(passages, _encode(encoder, retrieval_set.queries.values(), "query"))
+    read = [retrieval_set.pieces.get(name, [text]) for name, text in retrieval_set.passages.items()]
+    passages = _encode(encoder, chain.from_iterable(read), "passage")
+    queries = _encode(encoder, retrieval_set.queries.values(), "query")
+    places = np.repeat(np.arange(len(read)), [len(texts) for texts in read]) if retrieval_set.pieces else None
+    return SetVectors(passages, queries, places)
 
 
 def nearest(retrieval_set: RetrievalSet, vectors: SetVectors, k: int, keep_identical_ids: bool = False) -> Run:
@@ -43,8 +53,28 @@ def nearest(retrieval_set: RetrievalSet, vectors: SetVectors, k: int, keep_ident
             (ArguAna, Quora) the queries stand in the corpus, and each finds itself first.
     """
     identical = set() if keep_identical_ids else _identical_ids(retrieval_set)
-    scores, indices = top_k(vectors.queries, vectors.passages, k + bool(identical))
+    scores, indices = _top_passages(vectors, k + bool(identical))
     return _without(_as_run(retrieval_set, indices, scores), identical, k)
+
+
+def _top_passages(vectors: SetVectors, k: int) -> tuple[Vectors, Indices]:
+    """Scores and places [q, k] of the nearest passages; one of several pieces is as near as its nearest (MaxP).
+
+    Source: Dai and Callan 2019, "Deeper Text Understanding for IR with Contextual Neural Language Modeling".
+    """
+    if vectors.places is None:
+        return top_k(vectors.queries, vectors.passages, k)
+    count, asked = len(vectors.places), k
+    wanted = min(k, int(vectors.places[-1]) + 1)
+    while True:  # until the nearest pieces are of as many passages as are asked for
+        scores, found = top_k(vectors.queries, vectors.passages, min(asked, count))
+        places = vectors.places[found]
+        nearest_pieces = [np.sort(np.unique(row, return_index=True)[1])[:wanted] for row in places]
+        if asked >= count or all(len(row) == wanted for row in nearest_pieces):
+            rows = np.arange(len(places))[:, None]
+            chosen = np.array(nearest_pieces, np.int64).reshape(len(places), -1)
+            return scores[rows, chosen], places[rows, chosen]
+        asked *= 2
 
 
 def dense_run(retrieval_set: RetrievalSet, encoder: Encoder, k: int, keep_identical_ids: bool = False) -> Run:

@@ -68,6 +68,12 @@ class CorpusSettings(Section):
     passage_tokens: int = Field(200, ge=16, description="Token budget of a passage, in base-model tokens.")
     min_passage_tokens: int = Field(24, ge=0, description="Smaller rests join their neighbour.")
     sentences_per_passage: int = Field(5, ge=1, description="Sentences of a passage, if chunking is sentences.")
+    split_long_rows: bool = added(
+        False,
+        "Cut rows of BEIR folders and texts of training data that are longer than the encoder takes into passages; "
+        "judgements follow to the piece that answers, and rows of a gold set's own corpus count as their best piece. "
+        "Off: what stands behind encoder.max_passage_length is not seen.",
+    )
     near_duplicate_threshold: float = Field(
         0.85,
         gt=0,

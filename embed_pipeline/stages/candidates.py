@@ -15,7 +15,7 @@ from embed_pipeline.settings import EncoderSettings, Settings
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.stages.declare import Stage, StageRun, Version, never_moved
 from embed_pipeline.stages.embeddings import ENCODERS
-from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, base_model_external, evaluated_sets, gold_external
+from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, MEASURING, base_model_external, evaluated_sets, gold_external
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def candidate_stages(settings: Settings) -> list[Stage]:
             compute=candidate_metrics,
             inputs=("beir_benchmark", "passages", "base_metrics"),
             after=(),
-            settings=("eval",),
+            settings=MEASURING,
             external=candidates_external,
             looks_at=(SETTING, *GOLD, *BASE_MODEL),
             alive=all_measured,

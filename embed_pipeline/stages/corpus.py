@@ -5,6 +5,7 @@ from pathlib import Path
 from embed_pipeline import charts, tables
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import remembered_sha256, write_json
+from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL, METADATA
@@ -25,6 +26,7 @@ CHUNKING = (
     "corpus.min_passage_tokens",
     "corpus.sentences_per_passage",
     "corpus.near_duplicate_threshold",
+    "corpus.split_long_rows",
 )
 
 
@@ -104,8 +106,10 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
     from embed_pipeline.corpus.documents import read_documents
     from embed_pipeline.corpus.dropped import dropped_table
+    from embed_pipeline.corpus.kept import KeptCorpus
 
-    parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus)
+    with KeptCorpus.of(run.home) as kept:
+        parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus, kept)
     run.write_table(parsed.documents)
     run.write_table(parsed.skipped, "skipped")
     run.write_table(parsed.dropped, "dropped", tables.Dropped)
@@ -129,7 +133,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 
 @stage(
     group="corpus",
-    version="3",
+    version="4",
     storage="table",
     schema=tables.Passages,
     settings=CHUNKING,
@@ -139,17 +143,24 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 )
 def passages(run: StageRun, documents: Artifact) -> None:
     """Chunks of the documents with character spans, section and near-duplicate group."""
-    from embed_pipeline.corpus.passages import cut_passages
+    from embed_pipeline.corpus.kept import KeptCorpus
+    from embed_pipeline.corpus.passages import cut_passages, unseen_of, way_out
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
     spec, kind = base_encoder_spec(run.settings.base_model, run.settings.encoder), documents.json("corpus")["kind"]
     chunks = documents.frame("chunks") if kind == "records" else None
-    frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus)
+    with KeptCorpus.of(run.home) as kept:
+        frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus, kept)
     run.write_table(frame)
     if kind == "rows":
         run.write_table(documents.frame(METADATA), METADATA, tables.Metadata)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
+    unseen = unseen_of(frame, spec)
+    run.summary |= {"passages_cut_off": unseen.cut_off, "unseen_tokens_share": round(unseen.share, 4)}
+    told = unseen.line("passages", way_out(kind, run.settings.corpus))
+    if told is not None:
+        say(told)
     run.charts["passage length"] = charts.histogram(
         "passage length", {"passages": frame["token_count"].to_list()}, "tokens"
     )

@@ -17,6 +17,7 @@ from embed_pipeline.store.strings import strings_of
 EMBEDDINGS = "cache/embeddings"
 RESPONSES = "cache/responses.sqlite"
 SCORES = "cache/cross_encoder.sqlite"
+CORPUS = "cache/corpus"
 LOOKED_AFTER = ("artifacts/", "dagster/", "work/", f"{JUDGED}/", EMBEDDINGS, RESPONSES, SCORES)
 """What of a home is looked after in a way of its own; any other file that quotes or names the documents goes."""
 
@@ -69,9 +70,10 @@ def remove_half_done(home: Path) -> None:
 
 
 def erase_caches(purge: Purge) -> None:
-    """Remove embeddings, replies and scores.
+    """Remove embeddings, replies, scores, and what was read of the corpus.
 
-    Whether the score of a cross-encoder is about the documents cannot be told from its key, so they all go.
+    Whether the score of a cross-encoder is about the documents cannot be told from its key, so they all go; and so does
+    what was read of other documents, which is made again from their files.
 
     Raises:
         sqlite3.OperationalError: somebody else is using a cache.
@@ -86,6 +88,8 @@ def erase_caches(purge: Purge) -> None:
         cache.close()
     for suffix in ("", "-wal", "-shm"):
         (purge.home / f"{SCORES}{suffix}").unlink(missing_ok=True)
+    for path in (purge.home / CORPUS).glob("*.sqlite*"):
+        path.unlink(missing_ok=True)
 
 
 def erase_files(purge: Purge, others: Iterable[Path]) -> None:

@@ -13,6 +13,7 @@ from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
     EVALUATED,
+    MEASURING,
     QUERY_LOG,
     base_model_external,
     development_set,
@@ -20,6 +21,7 @@ from embed_pipeline.stages.inputs import (
     evaluated_sets,
     offline_questions,
     passages_alone,
+    tell_unseen,
 )
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -102,7 +104,7 @@ def tell_language(run: StageRun, passages: Artifact) -> None:
     version="4",
     storage="table",
     schema=tables.QueryMetrics,
-    settings=("eval",),
+    settings=MEASURING,
     external=base_evaluation_external,
     looks_at=(*EVALUATED, *BASE_MODEL),
     device="gpu",
@@ -114,6 +116,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     from embed_pipeline.retrieval.stems import stemmed_languages
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
+    tell_unseen(run.settings, sets)
     development = development_set(run.settings, beir_benchmark, passages)
     found = evaluate_base(sets, run.base_encoder(), run.settings.eval, development)
     run.write_table(found.query_metrics)
@@ -131,7 +134,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
     version="6",
     storage="table",
     schema=tables.Metrics,
-    settings=("eval",),
+    settings=MEASURING,
     external=measured_external,
     looks_at=(*EVALUATED, QUERY_LOG),
     device="gpu",

@@ -21,6 +21,8 @@ BASE_MODEL = ("base_model", "encoder")
 GOLD = ("eval.gold", "eval.gold_sets")
 """The settings that name the questions of people."""
 EVALUATED = (*GOLD, "eval.general")
+MEASURING = ("eval", "corpus.split_long_rows")
+"""The settings that decide how models are measured."""
 QUERY_LOG = "eval.query_log"
 VALIDATION = "validation"
 """In the benchmark: the validation questions in other words, which choose how the fusion weighs."""
@@ -91,7 +93,10 @@ def retrieval_sets(settings: Settings, benchmark: Artifact, passages: Artifact) 
 
     gold = settings.eval.all_gold
     texts = passage_texts(passages) if gold else {}
-    sets = [_with_titles(load_gold(folder.expanduser(), texts, name), passages) for name, folder in gold.items()]
+    sets = [
+        _as_read(load_gold(folder.expanduser(), texts, name), folder, settings, passages)
+        for name, folder in gold.items()
+    ]
     for line in (own_answers(one) for one in sets if not settings.eval.keep_identical_ids):
         if line is not None:
             say(f"warning: {line}")
@@ -123,7 +128,7 @@ def development_set(settings: Settings, benchmark: Artifact, passages: Artifact)
     if folder is not None and has_development(folder.expanduser()):
         found = load_development(folder.expanduser(), texts, name)
         if len(found.queries) >= LEAST_QUESTIONS:
-            return _with_titles(found, passages)
+            return _as_read(found, folder, settings, passages)
         say(
             f"eval.{'gold' if name == 'gold' else f'gold_sets.{name}'}: its validation part has {len(found.queries)} "
             f"questions, fewer than the {LEAST_QUESTIONS} that may choose how the fusion weighs"
@@ -132,6 +137,44 @@ def development_set(settings: Settings, benchmark: Artifact, passages: Artifact)
         return None
     asked = read_retrieval_set(benchmark.path / VALIDATION, VALIDATION, VALIDATION, texts, kind="validation")
     return _with_titles(asked, passages)
+
+
+def _as_read(found: "RetrievalSet", folder: Path, settings: Settings, passages: Artifact) -> "RetrievalSet":
+    """A gold set with its titles; the long rows of a corpus of its own in pieces, where that is asked for."""
+    from embed_pipeline.formats.beir import CORPUS
+
+    if not settings.corpus.split_long_rows or not (folder.expanduser() / CORPUS).is_file():
+        return _with_titles(found, passages)
+    from embed_pipeline.corpus.passages import pieces_of
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+
+    spec = base_encoder_spec(settings.base_model, settings.encoder)
+    return _with_titles(replace(found, pieces=pieces_of(_rows(found), spec)), passages)
+
+
+def _rows(found: "RetrievalSet") -> dict[str, tuple[str, str]]:
+    """Passage id -> title and text."""
+    titles = {name: found.titles.get(name, "") for name in found.passages}
+    return {name: (titles[name], text.removeprefix(titles[name]).strip()) for name, text in found.passages.items()}
+
+
+def tell_unseen(settings: Settings, sets: "list[RetrievalSet]") -> None:
+    """Say of every gold set how much of a corpus of its own the base model does not see."""
+    from embed_pipeline.corpus.chunking.tokens import token_counter
+    from embed_pipeline.corpus.passages import way_out
+    from embed_pipeline.corpus.unseen import count_unseen
+    from embed_pipeline.encoders.base_model import base_encoder_spec
+    from embed_pipeline.formats.beir import CORPUS
+
+    spec, own = base_encoder_spec(settings.base_model, settings.encoder), settings.eval.all_gold
+    for one in sets:
+        if one.name in own and not one.pieces and (own[one.name].expanduser() / CORPUS).is_file():
+            count, rows = token_counter(spec), list(_rows(one).values())
+            tokens = count([text for _, text in rows])
+            measured = [(title, text, number) for (title, text), number in zip(rows, tokens, strict=True)]
+            line = count_unseen(measured, spec, count).line(f"passages of {one.name}", way_out("beir", settings.corpus))
+            if line is not None:
+                say(line)
 
 
 def _with_titles(retrieval_set: "RetrievalSet", passages: Artifact) -> "RetrievalSet":

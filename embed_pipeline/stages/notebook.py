@@ -154,7 +154,9 @@ def _candidates(corpus: Corpus, encoder: Encoder, settings: Settings, home: Path
     if settings.sdg.import_from is not None:
         from embed_pipeline.sdg.exchange.read import import_questions
 
-        brought = import_questions(settings.sdg.import_from.expanduser(), corpus.passages, corpus.documents)
+        are_rows = bool((corpus.documents["path"] != corpus.documents["doc_id"]).all())
+        cut = settings.corpus.split_long_rows and are_rows
+        brought = import_questions(settings.sdg.import_from.expanduser(), corpus.passages, corpus.documents, cut)
     if not settings.sdg.generates:
         return brought
     if uses_llm(settings):

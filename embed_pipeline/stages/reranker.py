@@ -12,6 +12,7 @@ from embed_pipeline.stages.eval import RUNS, read_base_evaluation
 from embed_pipeline.stages.inputs import (
     BASE_MODEL,
     EVALUATED,
+    MEASURING,
     development_set,
     evaluated_external,
     evaluated_sets,
@@ -145,7 +146,7 @@ def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
     version="2",
     storage="table",
     schema=tables.RerankerMetrics,
-    settings=("eval", "eval.rerank_depth"),
+    settings=(*MEASURING, "eval.rerank_depth"),
     external=reranked_external,
     looks_at=(*EVALUATED, MODEL),
     device="gpu",

@@ -112,7 +112,8 @@ def _imported(run: StageRun, documents: Artifact, passages: Artifact) -> "tuple[
         return tables.empty(tables.QaCandidates), tables.empty(tables.SetAside)
     from embed_pipeline.sdg.exchange.read import read_questions
 
-    read = read_questions(place.expanduser(), passages.frame(), documents.frame())
+    cut = run.settings.corpus.split_long_rows and documents.json("corpus")["kind"] in ("beir", "training")
+    read = read_questions(place.expanduser(), passages.frame(), documents.frame(), cut)
     return read.candidates, read.set_aside
 
 

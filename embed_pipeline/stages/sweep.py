@@ -8,7 +8,7 @@ from embed_pipeline.settings import FinetuneSettings, Settings
 from embed_pipeline.stages.declare import Stage, StageRun
 from embed_pipeline.stages.eval import read_base_evaluation
 from embed_pipeline.stages.finetune import checkpoint
-from embed_pipeline.stages.inputs import gold_external, retrieval_sets
+from embed_pipeline.stages.inputs import MEASURING, gold_external, retrieval_sets
 from embed_pipeline.store.artifacts import Artifact
 
 COMPARISON = "sweep_comparison"
@@ -61,7 +61,7 @@ def _comparison(chosen: dict[str, FinetuneSettings]) -> Stage:
         compute=compute,
         inputs=inputs,
         after=(),
-        settings=("eval",),
+        settings=MEASURING,
         external=gold_external,
         alive=checkpoint.alive,
         moved=checkpoint.moved,

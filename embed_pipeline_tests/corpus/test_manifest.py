@@ -1,6 +1,7 @@
 import os
 import shutil
 import socket
+import subprocess
 import time
 
 import pytest
@@ -205,3 +206,25 @@ def test_fingerprint_is_fast(tmp_path):
 def test_fingerprint_of_a_missing_folder(tmp_path):
     with pytest.raises(InputError, match="no such corpus folder"):
         corpus_fingerprint(tmp_path / "absent")
+
+
+def test_folders_deeper_than_python_recurses_and_loops_of_links(tmp_path):
+    root = tmp_path / "deep"
+    root.mkdir()
+    here = os.open(root, os.O_RDONLY)
+    for level in range(1200):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        if level == 600:
+            os.symlink("..", "loop", dir_fd=below)
+        os.close(here)
+        here = below
+    os.write(bottom := os.open("z.md", os.O_WRONLY | os.O_CREAT, dir_fd=here), b"# At the bottom")
+    os.close(bottom)
+    os.close(here)
+    (root / "data.jsonl").write_text('{"some": "rows"}\n')
+    rows = scan_corpus(root, CorpusSettings()).select("path", "status").rows()
+    assert sorted(rows) == sorted(
+        [("d/" * 601 + "loop", "skipped"), ("d/" * 1200 + "z.md", "read"), ("data.jsonl", "skipped")]
+    )
+    subprocess.run(["rm", "-rf", str(root)], check=True)  # shutil recurses

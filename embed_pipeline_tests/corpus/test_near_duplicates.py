@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_pipeline.corpus import near_duplicates
+from embed_pipeline.corpus import fingerprints
 from embed_pipeline.corpus.near_duplicates import group_documents, group_near_duplicates
 from embed_pipeline.tables import Passages, empty, validate
 from embed_pipeline_tests.corpus.build import documents
@@ -151,5 +151,5 @@ def test_documents_that_share_only_half_are_apart():
 
 def test_a_long_document_is_sketched_in_parts():
     text = prose(1, 9000)
-    assert len(text.split()) > 2 * near_duplicates._SHINGLES_AT_ONCE
+    assert len(text.split()) > 2 * fingerprints._SHINGLES_AT_ONCE
     assert manuals(text, edited(text, 8990)) == ["d0.md", "d0.md"]

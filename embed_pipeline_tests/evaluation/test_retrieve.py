@@ -116,3 +116,34 @@ def test_a_corpus_without_words_finds_nothing(passages: dict[str, str]) -> None:
 def test_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     searched({"a": "red apple", "b": "green pear"}, "apple")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_passage_read_in_pieces_is_as_near_as_its_nearest_piece() -> None:
+    passages = {"a": "9 9", "b": "0.6 0", "c": "0.5 0"}
+    pieces = {"a": [f"0.{number} 0" for number in range(1, 8)] + ["-9 0"]}
+    retrieval_set = RetrievalSet("s", passages, {"q": "1 0", "r": "-1 0"}, {"q": {"a": 1}}, pieces=pieces)
+    vectors = encode_set(retrieval_set, PlaneEncoder())
+    assert vectors.places is not None
+    assert vectors.places.tolist() == [0] * 8 + [1, 2]
+    found = nearest(retrieval_set, vectors, 2)
+    assert {query: list(run) for query, run in found.items()} == {"q": ["a", "b"], "r": ["a", "c"]}
+    assert found["q"]["a"] == pytest.approx(0.7)
+    assert list(nearest(retrieval_set, vectors, 10)["q"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("k", [1, 3, 20, 60])
+def test_pieces_give_the_same_as_the_maximum_over_all_of_them(k: int) -> None:
+    rng = np.random.default_rng(7)
+    sizes = rng.integers(1, 9, 40)
+    names = [f"p{number}" for number in range(40)]
+    values = {name: rng.normal(size=(size, 2)).round(3) for name, size in zip(names, sizes, strict=True)}
+    pieces = {name: [f"{one} {two}" for one, two in rows] for name, rows in values.items()}
+    queries = {f"q{number}": f"{one} {two}" for number, (one, two) in enumerate(rng.normal(size=(5, 2)).round(3))}
+    retrieval_set = RetrievalSet("s", dict.fromkeys(names, "0 0"), queries, {}, pieces=pieces)
+    found = dense_run(retrieval_set, PlaneEncoder(), k)
+    for query, text in queries.items():
+        vector = np.array([float(part) for part in text.split()])
+        best = {name: float((rows @ vector).max()) for name, rows in values.items()}
+        expected = sorted(best, key=lambda name: -best[name])[:k]
+        assert list(found[query]) == expected
+        assert [found[query][name] for name in expected] == pytest.approx([best[name] for name in expected], abs=1e-5)

@@ -6,12 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.files import write_jsonl, write_text
 from embed_pipeline.formats.beir import write_judged, write_retrieval_set
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.records import RetrievalSet, passage_text
 from embed_pipeline.settings.sources import load_settings
-from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets
+from embed_pipeline.stages import inputs
+from embed_pipeline.stages.inputs import development_set, passages_alone, retrieval_sets, tell_unseen
 from embed_pipeline.store.artifacts import Artifact, Store
 from embed_pipeline_tests.stages.test_candidates import made
 
@@ -85,3 +87,31 @@ def test_a_title_with_which_the_text_does_not_begin_is_none(tmp_path, passages, 
     own = [{"_id": "a.md#0000", "title": "", "text": "another passage of the same id"}]
     settings = load_settings(None, None, [f"eval.gold={gold(tmp_path / 'gold', 'a.md#0000', own)}"], {})
     assert retrieval_sets(settings, benchmark, passages)[0].titles == {}
+
+
+def test_long_rows_of_a_gold_set_are_read_in_pieces_where_that_is_asked_for(
+    tmp_path: Path, passages: Artifact, benchmark: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = " ".join(f"Sentence number {number} tells of the harbour." for number in range(90))
+    rows = [
+        {"_id": "long", "title": "Harbour", "text": long},
+        {"_id": "short", "title": "Note", "text": "Open at nine."},
+    ]
+    folder = gold(tmp_path / "gold", "long", rows)
+    plain, cut = (
+        load_settings(None, None, [f"eval.gold={folder}", *more], {}) for more in ([], ["corpus.split_long_rows=true"])
+    )
+    first = retrieval_sets(plain, benchmark, passages)[0]
+    assert first.pieces == {}
+    told: list[str] = []
+    monkeypatch.setattr(inputs, "say", told.append)
+    tell_unseen(plain, [first])
+    assert len(told) == 1
+    assert told[0].startswith("warning: 1 of 2 passages of gold are longer than the encoder takes")
+    assert "corpus.split_long_rows" in told[0]
+    found = retrieval_sets(cut, benchmark, passages)[0]
+    assert list(found.pieces) == ["long"]
+    assert (found.passages, found.qrels) == (first.passages, first.qrels), "judgements stay those of the rows"
+    assert " ".join(piece.removeprefix("Harbour ") for piece in found.pieces["long"]) == long
+    assert set_version(found) != set_version(first)
+    assert development_set(cut, passages).pieces.keys() == {"long"}  # type: ignore[union-attr]

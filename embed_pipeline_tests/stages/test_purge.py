@@ -166,3 +166,16 @@ def test_a_purge_that_was_killed_is_done_by_the_next(tmp_path):
         assert not holds(home, "Heron Lane"), steps
         steps += 1
     assert steps > 20
+
+
+def test_what_was_read_of_the_corpus_goes_with_it(tmp_path):
+    from embed_pipeline.corpus.kept import KeptCorpus
+
+    fill(tmp_path)
+    with KeptCorpus.of(tmp_path) as kept:
+        kept.documents.put_json({b"anna": {"text": ANNA}, b"valve": {"text": "Valves open to the left."}})
+    stored = tmp_path / "cache" / "corpus" / "documents.sqlite"
+    (stored.parent / "documents.sqlite-wal").write_text(ANNA)  # of a run that was killed
+    assert stored in erase.files_that_quote(find(tmp_path, ["anna.md"]))
+    purge(tmp_path, "anna.md")
+    assert list(stored.parent.iterdir()) == []

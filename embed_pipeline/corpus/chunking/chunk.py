@@ -1,25 +1,24 @@
 """Documents to passages: whole sentences packed up to a token budget, section by section."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby, islice
 from typing import Any
 
 import polars as pl
 
+from embed_pipeline.corpus.chunking.kept_cuts import Cut, KeptCuts
 from embed_pipeline.corpus.chunking.pack import halve_too_long, pack, runs
-from embed_pipeline.corpus.chunking.pieces import CountTokens, Span, sentences, within_budget
+from embed_pipeline.corpus.chunking.pieces import CountTokens, Span, within_budget
+from embed_pipeline.corpus.chunking.table_rows import Table, heading_row, shorter, table_at, tables_of
+from embed_pipeline.corpus.chunking.units import sentences_of, units_of
 from embed_pipeline.progress import task
+from embed_pipeline.records import TITLE_SEPARATOR
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Passages, empty, validate
 
-TITLE_SEPARATOR = " › "
+SLAB = 1_000_000
+"""Characters cut at once. A longer document is cut slab by slab, parted between paragraphs."""
 _DOCUMENTS_AT_ONCE = 200
-_LEAD_IN_CHARS = 80
-_PARAGRAPH = re.compile(r"\S(?:.*\S)?(?:\n.*\S)*")
-_LINK = re.compile(r"(?:\w+:\s*)?https?://\S+\Z")
-_SENTENCE_ENDS = tuple(".!?…。！？।؟")
 
 PassageRow = dict[str, Any]
 
@@ -30,6 +29,7 @@ def chunk_documents(
     settings: CorpusSettings,
     uncut: bool = False,
     chunks: pl.DataFrame | None = None,
+    kept: KeptCuts | None = None,
 ) -> pl.DataFrame:
     """Cut documents into passages, each a verbatim slice of its document's text.
 
@@ -45,6 +45,7 @@ def chunk_documents(
         settings: ``chunking``, ``passage_tokens``, ``min_passage_tokens``, ``sentences_per_passage`` are used.
         uncut: one passage per document, whatever its length, with the document's id (BEIR, training data).
         chunks: :class:`~embed_pipeline.tables.Chunks`: passages given ready-made (SDG records); nothing is cut.
+        kept: where documents were cut before; for these settings and ``count_tokens``.
 
     Returns:
         :class:`~embed_pipeline.tables.Passages` in the order of the documents; ``group_id`` is the passage's
@@ -53,27 +54,70 @@ def chunk_documents(
     given = _spans_by_document(chunks) if chunks is not None else {}
     frames = [empty(Passages)]
     with task("cut the documents into passages", documents.height) as running:
-        for part in documents.iter_slices(_DOCUMENTS_AT_ONCE):
-            batch = part.to_dicts()
+        for batch in _batches(documents):
             if uncut:
-                rows = _uncut(batch)
+                parts: Iterable[list[PassageRow]] = [_counted(_uncut(batch), count_tokens)]
             elif chunks is not None:
-                rows = _given(batch, given)
-            elif settings.chunking == "sentences":
-                rows = _groups_of_sentences(batch, settings.sentences_per_passage)
+                parts = [_counted(_given(batch, given), count_tokens)]
+            elif kept is not None:
+                parts = _cut_or_kept(batch, count_tokens, settings, kept)
             else:
-                rows = _packed(batch, count_tokens, settings)
-            frames.append(_counted(rows, count_tokens))
+                parts = _cut(batch, count_tokens, settings)
+            frames.extend(pl.DataFrame(rows, schema=frames[0].schema) for rows in parts)
             running.advance(len(batch))
     return validate(Passages, pl.concat(frames))
 
 
-def _counted(rows: Sequence[PassageRow], count_tokens: CountTokens) -> pl.DataFrame:
-    """A table of the rows; tokens are counted where they are not yet known."""
-    if rows and "token_count" not in rows[0]:
-        counts = count_tokens([row["text"] for row in rows])
-        rows = [{**row, "token_count": tokens} for row, tokens in zip(rows, counts, strict=True)]
-    return pl.DataFrame(rows, schema=empty(Passages).schema)
+def _batches(documents: pl.DataFrame) -> Iterator[list[PassageRow]]:
+    """Documents as rows: as many as make up a slab, at least one."""
+    lengths = documents["text"].str.len_bytes().to_list()
+    start = 0
+    while start < len(lengths):
+        stop, size = start + 1, lengths[start]
+        while stop < len(lengths) and stop - start < _DOCUMENTS_AT_ONCE and size + lengths[stop] <= SLAB:
+            size += lengths[stop]
+            stop += 1
+        yield documents.slice(start, stop - start).to_dicts()
+        start = stop
+
+
+def _cut(
+    batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings
+) -> Iterator[list[PassageRow]]:
+    """Rows in the order of the documents, some at a time."""
+    if settings.chunking == "sentences":
+        for rows in _groups_of_sentences(batch, settings.sentences_per_passage):
+            yield _counted(rows, count_tokens)
+    else:
+        yield from _packed(batch, count_tokens, settings)
+
+
+def _cut_or_kept(
+    batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings, kept: KeptCuts
+) -> Iterator[list[PassageRow]]:
+    """Rows in the order of the documents; what was cut before is not cut again."""
+    keys = kept.keys(batch)
+    known = kept.known(keys)
+    new = {document["doc_id"]: key for document, key in zip(batch, keys, strict=True) if key not in known}
+    rows_of: dict[str, list[PassageRow]] = {document["doc_id"]: [] for document in batch}
+    for rows in _cut([document for document in batch if document["doc_id"] in new], count_tokens, settings):
+        for row in rows:
+            rows_of[row["doc_id"]].append(row)
+    kept.keep(new, [row for doc_id in new for row in rows_of[doc_id]])
+    for document, key in zip(batch, keys, strict=True):
+        if document["doc_id"] not in new:
+            rows_of[document["doc_id"]] = [_as_cut(document, cut) for cut in known[key]]
+    yield [row for document in batch for row in rows_of[document["doc_id"]]]
+
+
+def _as_cut(document: PassageRow, cut: Cut) -> PassageRow:
+    position, start, end, title, tokens = cut
+    return {**_passage(document, position, start, end, title), "token_count": tokens}
+
+
+def _counted(rows: Sequence[PassageRow], count_tokens: CountTokens) -> list[PassageRow]:
+    counts = count_tokens([row["text"] for row in rows])
+    return [{**row, "token_count": tokens} for row, tokens in zip(rows, counts, strict=True)]
 
 
 def _uncut(batch: Iterable[PassageRow]) -> list[PassageRow]:
@@ -92,42 +136,101 @@ def _given(batch: Iterable[PassageRow], spans: Mapping[str, Sequence[tuple[int, 
     return [_passage(document, *span, document["title"]) for document in batch for span in spans[document["doc_id"]]]
 
 
-def _groups_of_sentences(batch: Iterable[PassageRow], size: int) -> list[PassageRow]:
-    rows: list[PassageRow] = []
+def _groups_of_sentences(batch: Iterable[PassageRow], size: int) -> Iterator[list[PassageRow]]:
     for document in batch:
-        text = document["text"]
-        spans = [
-            Span(0, section, match.start() + begin, match.start() + end, cost=end - begin)
-            for section, (start, _, stop) in enumerate(_section_spans(document), -1)
-            for match in _PARAGRAPH.finditer(text, start, stop)
-            for begin, end in sentences(match.group(), document["language"])
+        tables = tables_of(document["text"])
+        spans = sentences_of(document)
+        position = 0
+        while group := list(islice(spans, size * _DOCUMENTS_AT_ONCE)):
+            rows = []
+            for place in range(0, len(group), size):
+                some = group[place : place + size]
+                title = _title(document, some, _heading(document["text"], tables, some[0].start))
+                rows.append(_passage(document, position, some[0].start, some[-1].end, title))
+                position += 1
+            yield rows
+
+
+def _packed(
+    batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings
+) -> Iterator[list[PassageRow]]:
+    cutter = _Cutter(batch, count_tokens, settings)
+    for units in _slabs(batch):
+        yield cutter.cut(units)
+
+
+def _slabs(batch: Sequence[PassageRow]) -> Iterator[list[Span]]:
+    """The units of the documents, one after the other, at most about a slab at once; a document of several slabs is
+    parted where a paragraph begins.
+    """
+    slab: list[Span] = []
+    for begins, unit in chain.from_iterable(units_of(index, document) for index, document in enumerate(batch)):
+        same = slab and slab[0].document == unit.document
+        if begins and same and unit.end - slab[0].start > SLAB:
+            yield slab
+            slab = []
+        slab.append(unit)
+    if slab:
+        yield slab
+
+
+class _Cutter:
+    """Cuts the units of some documents, and numbers the passages of each."""
+
+    def __init__(self, batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings) -> None:
+        self._batch, self._count = batch, count_tokens
+        self._budget, self._smallest = settings.passage_tokens, settings.min_passage_tokens
+        self._texts = {index: document["text"] for index, document in enumerate(batch)}
+        self._tables = {index: tables_of(text) for index, text in self._texts.items()}
+        self._headings: dict[tuple[int, int], tuple[str, int]] = {}
+        self._next = [0] * len(batch)
+
+    def cut(self, units: Sequence[Span]) -> list[PassageRow]:
+        # A piece leaves room for a small neighbour, so that none is left alone.
+        limit = max(self._budget - self._smallest, self._budget // 2, 1)
+        pieces = within_budget(units, self._texts, self._count, lambda span: max(limit - self._lead(span), 1))
+        groups = [
+            group
+            for _, of_document in groupby(pieces, key=lambda piece: piece.document)
+            for run in runs(list(of_document), self._smallest)
+            for group in pack(run, self._budget, self._lead)
         ]
-        for position, place in enumerate(range(0, len(spans), size)):
-            group = spans[place : place + size]
-            title = _passage_title(document, group)
-            rows.append(_passage(document, position, group[0].start, group[-1].end, title))
-    return rows
+        halved = halve_too_long(groups, self._texts, self._count, self._budget, self._lead)
+        return [self._row(group, tokens) for group, tokens in halved]
+
+    def _row(self, group: Sequence[Span], tokens: int) -> PassageRow:
+        index = group[0].document
+        document, position = self._batch[index], self._next[index]
+        self._next[index] += 1
+        title = _title(document, group, self._heading(group[0])[0])
+        return {**_passage(document, position, group[0].start, group[-1].end, title), "token_count": tokens}
+
+    def _lead(self, span: Span) -> int:
+        """Tokens of the heading row that goes with a passage which begins with this piece."""
+        return self._heading(span)[1]
+
+    def _heading(self, span: Span) -> tuple[str, int]:
+        """That row, and its tokens: at most half of the budget, further cells are left out."""
+        tables = self._tables[span.document]
+        table = table_at(tables, span.start) if tables else None
+        if table is None:
+            return "", 0
+        key = span.document, table.start
+        if key not in self._headings:
+            self._headings[key] = self._fitting(heading_row(self._texts[span.document], table))
+        return self._headings[key]
+
+    def _fitting(self, row: str) -> tuple[str, int]:
+        (tokens,) = self._count([row])
+        while tokens > self._budget // 2 and shorter(row) != row:
+            row = shorter(row)
+            (tokens,) = self._count([row])
+        return (row, tokens) if tokens <= self._budget // 2 else ("", 0)
 
 
-def _packed(batch: Sequence[PassageRow], count_tokens: CountTokens, settings: CorpusSettings) -> list[PassageRow]:
-    budget, smallest = settings.passage_tokens, settings.min_passage_tokens
-    texts = {index: document["text"] for index, document in enumerate(batch)}
-    spans = [span for index, document in enumerate(batch) for span in _units(index, document)]
-    # A piece leaves room for a small neighbour, so that none is left alone.
-    pieces = within_budget(spans, texts, count_tokens, max(budget - smallest, budget // 2, 1))
-    groups = [
-        group
-        for _, of_document in groupby(pieces, key=lambda piece: piece.document)
-        for run in runs(list(of_document), smallest)
-        for group in pack(run, budget)
-    ]
-    rows: list[PassageRow] = []
-    for group, tokens in halve_too_long(groups, texts, count_tokens, budget):
-        document = batch[group[0].document]
-        position = rows[-1]["position"] + 1 if rows and rows[-1]["doc_id"] == document["doc_id"] else 0
-        passage = _passage(document, position, group[0].start, group[-1].end, _passage_title(document, group))
-        rows.append({**passage, "token_count": tokens})
-    return rows
+def _heading(text: str, tables: Sequence[Table], place: int) -> str:
+    table = table_at(tables, place)
+    return heading_row(text, table) if table is not None else ""
 
 
 def _passage(document: PassageRow, position: int, start: int, end: int, title: str) -> PassageRow:
@@ -149,56 +252,14 @@ def _passage(document: PassageRow, position: int, start: int, end: int, title: s
     }
 
 
-def _passage_title(document: PassageRow, group: Sequence[Span]) -> str:
-    """Document title, and the heading of the section that most of the passage stands in."""
+def _title(document: PassageRow, group: Sequence[Span], heading_row: str) -> str:
+    """Document title, the heading of the section that most of the passage stands in, and the heading row of the table
+    that the passage goes on with.
+    """
     shares: dict[int, int] = {}
     for piece in group:
         shares[piece.section] = shares.get(piece.section, 0) + piece.cost
     section = max(shares, key=lambda index: (shares[index], -index))
     heading = document["sections"][section]["heading"] if section >= 0 else ""
-    parts = [document["title"]] if heading in ("", document["title"]) else [document["title"], heading]
+    parts = [document["title"], heading if heading != document["title"] else "", heading_row]
     return TITLE_SEPARATOR.join(part for part in parts if part)
-
-
-def _units(index: int, document: PassageRow) -> list[Span]:
-    """Sentences of a document; a heading, or a short paragraph that leads in, is one with the next sentence.
-
-    A mere link under a heading ("Source: https://…") counts as part of the heading.
-    The text before the first heading is section -1.
-    """
-    text, language = document["text"], document["language"]
-    units, pending = list[Span](), -1
-    for section, (start, body, end) in enumerate(_section_spans(document), -1):
-        if body > start and pending < 0:
-            pending = start
-        paragraphs = [match.span() for match in _PARAGRAPH.finditer(text, body, end)]
-        for first, last in paragraphs:
-            bare_link = 0 <= pending < body and _LINK.match(text, first, last)
-            if bare_link or (pending < 0 and last < paragraphs[-1][1] and _leads_in(text[first:last])):
-                pending = pending if bare_link else first
-                continue
-            for begin, stop in sentences(text[first:last], language):
-                units.append(Span(index, section, pending if pending >= 0 else first + begin, first + stop))
-                pending = -1
-    if pending >= 0 and units:
-        units[-1] = replace(units[-1], end=len(text))
-    elif pending >= 0:
-        units.append(Span(index, 0, pending, len(text)))
-    return units
-
-
-def _leads_in(paragraph: str) -> bool:
-    """Whether a paragraph heads the next one: one short line that is no full sentence, or all capitals."""
-    if len(paragraph) > _LEAD_IN_CHARS or "\n" in paragraph:
-        return False
-    return paragraph.isupper() or not paragraph.endswith(_SENTENCE_ENDS)
-
-
-def _section_spans(document: PassageRow) -> list[tuple[int, int, int]]:
-    """(start, end of the heading, end) of the text before the first heading and of every section."""
-    text, sections = document["text"], document["sections"]
-    spans = [(0, 0, sections[0]["start"] if sections else len(text))]
-    for section in sections:
-        start, heading = section["start"], section["heading"]
-        spans.append((start, start + len(heading) * text.startswith(heading, start), section["end"]))
-    return spans

@@ -18,7 +18,7 @@ _EARLY = 0.7
 _ENUMERATOR = 4  # characters: "10." and "(a)" are no sentences
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """A half-open range of characters of a document's section; ``cost`` as in :func:`cost_of`.
 
@@ -32,6 +32,10 @@ class Span:
     end: int
     origin: int | None = None
     cost: int = 0
+
+
+Budget = Callable[[Span], int]
+"""What a piece may cost."""
 
 
 def cost_of(text: str, tokens: int) -> int:
@@ -67,8 +71,8 @@ def _inside_a_name(text: str, place: int) -> bool:
     return not (text[place - 2].islower() and text[place].isupper())
 
 
-def within_budget(spans: Sequence[Span], texts: Mapping[int, str], count: CountTokens, budget: int) -> list[Span]:
-    """Cut every span that costs more than ``budget``: at lines, else between words, else between characters.
+def within_budget(spans: Sequence[Span], texts: Mapping[int, str], count: CountTokens, budget: Budget) -> list[Span]:
+    """Cut every span that costs more than its ``budget``: at lines, else between words, else between characters.
 
     One call of ``count`` a round, over all documents; a single character is never cut. What was cut into
     words is put together again into parts of about equal cost.
@@ -85,7 +89,7 @@ def within_budget(spans: Sequence[Span], texts: Mapping[int, str], count: CountT
         waiting = []
         for (span, text), tokens in zip(kept, counts, strict=True):
             cost = cost_of(text, tokens)
-            if cost <= budget or len(text) == 1:
+            if cost <= budget(span) or len(text) == 1:
                 done.append(replace(span, cost=cost))
             else:
                 waiting.extend(_cut(span, texts[span.document]))
@@ -125,16 +129,17 @@ def _boundary(text: str, middle: int, span: Span) -> int:
     return place if place < span.end else max(middle, span.start + 1)
 
 
-def _equal_parts(words: Sequence[Span], text: str, budget: int) -> list[Span]:
+def _equal_parts(words: Sequence[Span], text: str, budget_of: Budget) -> list[Span]:
     """Join the words of one line into as few parts as fit, of about equal cost, better at a comma."""
     parts: list[Span] = []
+    budget = budget_of(words[0])
     remaining = sum(word.cost for word in words)
     target = remaining / -(-remaining // budget)
     start, used = 0, 0
     for place, word in enumerate(words):
         used += word.cost
         at_end = place + 1 == len(words)
-        at_clause = used >= _EARLY * target and text[: word.end].rstrip().endswith(_CLAUSE_ENDS)
+        at_clause = used >= _EARLY * target and text[word.start : word.end].rstrip().endswith(_CLAUSE_ENDS)
         if at_end or at_clause or used >= target or used + words[place + 1].cost > budget:
             parts.append(replace(word, start=words[start].start, cost=used))
             remaining -= used

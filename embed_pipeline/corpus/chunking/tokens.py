@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from embed_pipeline.corpus.chunking.pieces import CountTokens
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
+from embed_pipeline.files import remembered_sha256
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -57,6 +58,21 @@ def read_tokenizer(spec: EncoderSpec) -> "tuple[Tokenizer, dict[str, Any]]":
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer, declared
+
+
+def special_tokens(spec: EncoderSpec) -> int:
+    """How many the model adds to a text."""
+    from tokenizers import Tokenizer
+
+    if not spec.add_special_tokens:
+        return 0
+    added: int = Tokenizer.from_file(str(Path(spec.model) / "tokenizer.json")).num_special_tokens_to_add(False)
+    return added
+
+
+def tokenizer_sha256(spec: EncoderSpec) -> str:
+    """Of the file by which tokens are counted."""
+    return remembered_sha256(Path(spec.model) / "tokenizer.json")
 
 
 def works_word_by_word(declared: Mapping[str, Any]) -> bool:

@@ -14,6 +14,8 @@ _WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400
 _PRESENTATION_FORMS = re.compile(
     r"[\ufb00-\ufb06\ufb13-\ufb17\ufb1f-\ufb28\ufb4f-\ufbb1\ufbd3-\ufbff\ufe80-\ufefc\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3]"
 )
+_TRAILING = re.compile(r"[^\S\n]\n")
+_STRETCH = 1_000_000
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -56,8 +58,22 @@ def clean_text(text: str) -> str:
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = _PRESENTATION_FORMS.sub(lambda form: unicodedata.normalize("NFKC", form.group()), text)
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    text = _without_trailing_blanks(text)
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def _without_trailing_blanks(text: str) -> str:
+    """Every line without blank space at its end; a long text stretch by stretch, since its lines fill the memory."""
+    if _TRAILING.search(text) is None and not text[-1:].isspace():
+        return text
+    stretches = []
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _STRETCH)
+        end = len(text) if end < 0 else end + 1
+        stretches.append("\n".join(line.rstrip() for line in text[start:end].split("\n")))
+        start = end
+    return "".join(stretches)
 
 
 def one_line(text: str) -> str:

@@ -14,6 +14,8 @@ from embed_pipeline.text.language import detect_language
 
 _TITLE_CHARS = 120
 _TITLE_LINES = 6
+_BEGINNING = 20_000
+"""Characters in which a title is looked for."""
 _LABEL = re.compile(
     r"^(?:\S+\s+)?[\w.-]*\(?\d[\w.()-]*$|^[\W\d]*$|^\[.*\]$"
     r"|^(?:exhibit|annex|appendix|schedule)\s+\W?\w{1,3}\W?$|^(?:confidential|execution copy|draft)$",
@@ -58,6 +60,7 @@ def _parse_file(batch: FileBatch, path: str, sha256: str) -> DocumentRow | Skipp
     data, least = read_unchanged(batch.root / path, sha256), batch.min_document_chars
     try:
         extracted = _extract(path, data, ocr=batch.ocr)
+        del data  # of a large file there is room for little more than its text
         text, sections = join_blocks(extracted.blocks)
         if len(text) < least:
             raise UnreadableError(f"only {len(text)} characters of text (corpus.min_document_chars is {least})")
@@ -121,7 +124,7 @@ def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Sectio
 
 def _first_short_line(text: str) -> str:
     """The first line that may be a title; a mere label such as "Exhibit 10.2" only for want of a better one."""
-    lines = [line.strip() for line in text.split("\n", _TITLE_LINES)[:_TITLE_LINES] if line.strip()]
+    lines = [line.strip() for line in text[:_BEGINNING].split("\n", _TITLE_LINES)[:_TITLE_LINES] if line.strip()]
     short = [line for line in lines if len(line) <= _TITLE_CHARS and not line.endswith(_SENTENCE_ENDS)]
     if not short or short[0] != lines[0]:
         return ""

@@ -112,12 +112,22 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _has_documents(root: Path) -> bool:
-    for folder, names, files in os.walk(root):
-        names[:] = [name for name in names if not name.startswith(".") and not is_home(Path(folder, name))]
-        for name in files:
-            is_readme = Path(folder) == root and name.lower().startswith("readme")
-            if not name.startswith(".") and not is_readme and format_of(name) is not None:
-                return True
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = [entry for entry in listing if not entry.name.startswith(".")]
+        except OSError:
+            continue  # whoever reads the corpus tells of it
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not is_home(Path(entry.path)):
+                    waiting.append(entry.path)
+            else:
+                is_readme = folder == str(root) and entry.name.lower().startswith("readme")
+                if not is_readme and format_of(entry.name) is not None:
+                    return True
     return False
 
 

@@ -6,7 +6,7 @@ One line of the JSONL, evidence in either form (``answer`` and ``question_id`` a
     {"question": "…", "evidence": [{"document": "guide.md", "text": "words that stand in it"}]}
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from embed_pipeline.formats.beir import QUERIES, qrels_path, read_judged
 from embed_pipeline.formats.rows import Form, Row, first_three, identifier, read_rows, refuse, short
 from embed_pipeline.progress import say
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
+from embed_pipeline.sdg.exchange.cut_rows import CutRows
 from embed_pipeline.text.quotations import find_spans
 
 SPLIT = "train"
@@ -28,7 +29,9 @@ _ADVICE = "Use ids of the {kind}s table (embed-pipeline show {kind}s), or correc
 _EVIDENCE_FORM = '"passage_ids": ["…"] or "evidence": [{"document": "…", "text": "…"}]'
 
 
-def own_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+def own_questions(
+    path: Path, passages: pl.DataFrame, documents: pl.DataFrame, cut_rows: CutRows | None = None
+) -> pl.DataFrame:
     """Read questions of one's own as candidates; see :func:`embed_pipeline.sdg.exchange.read.read_questions`.
 
     Args:
@@ -36,6 +39,7 @@ def own_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -
             passages; of its judgements those above 0 count.
         passages: :class:`embed_pipeline.tables.Passages`.
         documents: :class:`embed_pipeline.tables.Documents`.
+        cut_rows: rows that were cut: their ids stand for the piece that answers.
 
     Returns:
         :class:`embed_pipeline.tables.QaCandidates` with generator and query type "imported". Reasoning type
@@ -45,7 +49,7 @@ def own_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -
         InputError: the file is not of a known form, names unknown passages or documents, quotes evidence that
             does not stand in its document, or holds no question.
     """
-    place = _Place(passages, documents)
+    place = _Place(passages, documents, cut_rows)
     read = _from_beir(path, place) if path.is_dir() else _from_jsonl(path, place)
     candidates = list(read)
     place.refuse_unknown()
@@ -71,6 +75,7 @@ class _Place:
 
     passages: pl.DataFrame
     documents: pl.DataFrame
+    cut_rows: CutRows | None
     doc_of: dict[str, str] = field(init=False)
     unknown: dict[str, dict[str, str]] = field(default_factory=lambda: {"passage": {}, "document": {}})
 
@@ -83,10 +88,12 @@ class _Place:
             self.spans_of.setdefault(doc_id, []).append((span[0], span[1], span[2]))
         self.passages_of = {doc_id: [span[0] for span in spans] for doc_id, spans in self.spans_of.items()}
 
-    def passage_hop(self, passage_id: str, where: str) -> list[Hop]:
-        """One hop, or none for an unknown passage, which is noted."""
+    def passage_hop(self, passage_id: str, question: str, where: str) -> list[Hop]:
+        """One hop, or none for an unknown passage, which is noted; a row that was cut stands for what answers."""
         if passage_id in self.doc_of:
             return [Hop(passage_id, "")]
+        if self.cut_rows is not None and passage_id in self.cut_rows.pieces:
+            return [Hop(piece, "") for piece in self.narrowed(question, self.cut_rows.pieces[passage_id])]
         self.unknown["passage"].setdefault(passage_id, where)
         return []
 
@@ -110,6 +117,10 @@ class _Place:
                 "word for word (line breaks do not matter), or give passage_ids",
             )
         return whole or parts
+
+    def narrowed(self, question: str, passage_ids: Iterable[str]) -> list[str]:
+        """Of the pieces of a row that is meant as a whole those that answer."""
+        return list(passage_ids) if self.cut_rows is None else self.cut_rows.narrowed(question, passage_ids)
 
     def refuse_unknown(self) -> None:
         """Raise an error if any question pointed to nothing."""
@@ -136,7 +147,7 @@ def _from_jsonl(path: Path, place: _Place) -> Iterator[Candidate]:
     for row in read_rows(path, _FORM):
         question = _required_text(row, "question")
         own_id = _own_id(row, places)
-        hops = _hops(row, place)
+        hops = _hops(row, question, place)
         answer = row.get("answer")
         if answer is not None and not isinstance(answer, str):
             refuse(row.where, f'"answer" must be a text, not {short(answer)}')
@@ -157,7 +168,7 @@ def _own_id(row: Row, places: dict[str, str]) -> str | None:
     return own_id
 
 
-def _hops(row: Row, place: _Place) -> list[Hop]:
+def _hops(row: Row, question: str, place: _Place) -> list[Hop]:
     passage_ids, evidence = row.get("passage_ids") or [], row.get("evidence") or []
     if not passage_ids and not evidence:
         refuse(row.where, f"there is no evidence; add {_EVIDENCE_FORM}")
@@ -173,7 +184,7 @@ def _hops(row: Row, place: _Place) -> list[Hop]:
     quoted = {hop.passage_id for hop in hops}
     for passage_id in filter(None, names):
         if passage_id not in quoted:
-            hops += place.passage_hop(passage_id, row.where)
+            hops += place.passage_hop(passage_id, question, row.where)
     return list(dict.fromkeys(hops))
 
 
@@ -217,11 +228,11 @@ def _from_beir(folder: Path, place: _Place) -> Iterator[Candidate]:
     for name in (QUERIES, QRELS):
         _existing(folder, name)
     judged = read_judged(folder, SPLIT, place.doc_of, place.passages_of, _ADVICE.format(kind="passage"))
-    if judged.of_documents:
+    if judged.of_documents and place.cut_rows is None:
         say(
             f"{folder / QRELS}: {judged.of_documents} judgements name a document; each of its passages counts as a "
             "positive. Name the passages themselves where only some of them answer."
         )
     for query_id, query in judged.queries.items():
-        hops = [Hop(passage_id, "") for passage_id in judged.qrels[query_id]]
-        yield own_candidate(query.text.strip(), "", hops, query_id)
+        positives = place.narrowed(query.text, judged.qrels[query_id])
+        yield own_candidate(query.text.strip(), "", [Hop(passage_id, "") for passage_id in positives], query_id)

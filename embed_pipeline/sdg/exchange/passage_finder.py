@@ -16,6 +16,7 @@ from embed_pipeline.formats.sdg_records import ChunkPlace
 from embed_pipeline.records import passage_text
 from embed_pipeline.sdg.candidates import Hop
 from embed_pipeline.sdg.exchange.chunk_finder import ChunkFinder, NotFoundError
+from embed_pipeline.sdg.exchange.cut_rows import CutRows, shown_as
 
 WINDOW = 24
 """Characters by which a text is looked for in the documents, white space not counted; shorter ones are not."""
@@ -23,7 +24,7 @@ _IGNORED = re.compile(r"[\s\x00-\x1f\x7f-\x9f\xad\ufeff\ufffe\uffff]+")
 
 
 def find_passages(
-    texts: Mapping[str, str], passages: pl.DataFrame, documents: pl.DataFrame
+    texts: Mapping[str, str], passages: pl.DataFrame, documents: pl.DataFrame, cut_rows: CutRows | None = None
 ) -> dict[str, tuple[Hop, ...]]:
     """The passages that each text stands for; a text that stands for none is not among them.
 
@@ -34,12 +35,15 @@ def find_passages(
         texts: id -> text.
         passages: :class:`embed_pipeline.tables.Passages`.
         documents: :class:`embed_pipeline.tables.Documents`.
+        cut_rows: rows that were cut; a text that is such a row stands for all its pieces.
 
     Returns:
         id -> the passages; evidence is the part of the text in each, empty where it is the whole passage.
     """
     plain = {name: _plain(text) for name, text in texts.items()}
     hops_of = _equal(plain, passages)
+    if cut_rows is not None:
+        hops_of = _cut(plain, cut_rows) | hops_of
     rest = {name: text for name, text in texts.items() if name not in hops_of}
     return hops_of | _within(rest, plain, ChunkFinder(passages, documents), documents) if rest else hops_of
 
@@ -64,6 +68,20 @@ def _equal(plain: Mapping[str, str], passages: pl.DataFrame) -> dict[str, tuple[
                 if name == passage_id or name not in passage_of:
                     passage_of[name] = passage_id
     return {name: (Hop(passage_id, ""),) for name, passage_id in passage_of.items()}
+
+
+def _cut(plain: Mapping[str, str], cut_rows: CutRows) -> dict[str, tuple[Hop, ...]]:
+    """The texts that are whole rows which were cut."""
+    row_of: dict[bytes, str] = {}
+    for doc_id, title, text in cut_rows.whole:
+        for shown in shown_as(title, text):
+            row_of.setdefault(_digest(_plain(shown)), doc_id)
+    found = {}
+    for name, text in plain.items():
+        row = row_of.get(_digest(text))
+        if row is not None:
+            found[name] = tuple(Hop(piece, "") for piece in cut_rows.pieces[row])
+    return found
 
 
 def _within(

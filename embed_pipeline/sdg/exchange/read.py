@@ -16,6 +16,7 @@ from embed_pipeline.formats.beir import QUERIES
 from embed_pipeline.formats.rows import SUFFIXES
 from embed_pipeline.formats.training_files import text_files, training_files
 from embed_pipeline.sdg.candidates import set_aside_frame
+from embed_pipeline.sdg.exchange.cut_rows import CutRows
 from embed_pipeline.sdg.exchange.own import QRELS, own_fingerprint, own_questions
 from embed_pipeline.sdg.exchange.sdg_records import Imported, recipe_questions
 from embed_pipeline.sdg.exchange.training_data import training_questions
@@ -23,7 +24,7 @@ from embed_pipeline.sdg.exchange.training_data import training_questions
 __all__ = ["Imported", "import_fingerprint", "import_questions", "read_questions"]
 
 
-def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
+def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame, cut_rows: bool = False) -> Imported:
     """Read questions as candidates.
 
     Args:
@@ -32,6 +33,8 @@ def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) 
             (see :mod:`embed_pipeline.formats.training_files`), a file or a folder.
         passages: :class:`embed_pipeline.tables.Passages`.
         documents: :class:`embed_pipeline.tables.Documents`.
+        cut_rows: the documents are rows, the long ones cut into passages (``corpus.split_long_rows``): what names or
+            holds a whole row is about the piece that answers, see :mod:`embed_pipeline.sdg.exchange.cut_rows`.
 
     Returns:
         The candidates, and what had to be set aside. A mistake in questions of one's own is an error instead:
@@ -41,17 +44,20 @@ def read_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) 
         InputError: the file is missing, of no known form, broken, or nothing in it can be used.
     """
     path = _existing(path)
+    rows = CutRows(passages) if cut_rows else None
     training = _training_files(path)
     if training:
-        return training_questions(training, passages, documents)
+        return training_questions(training, passages, documents, rows)
     if _is_recipe(path):
         return recipe_questions(path, passages, documents)
-    return Imported(own_questions(path, passages, documents), set_aside_frame([]))
+    return Imported(own_questions(path, passages, documents, rows), set_aside_frame([]))
 
 
-def import_questions(path: Path, passages: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+def import_questions(
+    path: Path, passages: pl.DataFrame, documents: pl.DataFrame, cut_rows: bool = False
+) -> pl.DataFrame:
     """The candidates of :func:`read_questions` alone."""
-    return read_questions(path, passages, documents).candidates
+    return read_questions(path, passages, documents, cut_rows).candidates
 
 
 def import_fingerprint(path: Path) -> str:

@@ -4,13 +4,14 @@ Their texts are matched to the passages of the corpus. A positive that stands in
 question if it has no other; so are negatives.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from embed_pipeline.formats.training_questions import GivenQuestion, GivenQuestions, read_given_questions
 from embed_pipeline.sdg.candidates import Candidate, Hop, candidates_frame
+from embed_pipeline.sdg.exchange.cut_rows import CutRows
 from embed_pipeline.sdg.exchange.own import own_candidate
 from embed_pipeline.sdg.exchange.passage_finder import find_passages
 from embed_pipeline.sdg.exchange.sdg_records import STEP, Imported, imported
@@ -19,27 +20,30 @@ _ADVICE = "let corpus.path name the same data, or the documents it was made of"
 SetAside = list[tuple[str, str, str]]
 
 
-def training_questions(files: Sequence[Path], passages: pl.DataFrame, documents: pl.DataFrame) -> Imported:
+def training_questions(
+    files: Sequence[Path], passages: pl.DataFrame, documents: pl.DataFrame, cut_rows: CutRows | None = None
+) -> Imported:
     """Read training data as candidates, as other imported questions; given negatives are kept in their order.
 
     Args:
         files: see :func:`embed_pipeline.formats.training_files.training_files`.
         passages: :class:`embed_pipeline.tables.Passages`, made of the same data or of anything that holds its texts.
         documents: :class:`embed_pipeline.tables.Documents`.
+        cut_rows: texts that were cut: of each the piece that answers stands for it, as positive and as negative.
 
     Raises:
         InputError: a file is broken (names file and line), or no question can be used.
     """
     given = read_given_questions(files)
-    found = find_passages(given.texts, passages, documents)
+    found = find_passages(given.texts, passages, documents, cut_rows)
     doc_of = dict(passages.select("passage_id", "doc_id").iter_rows())
     set_aside: SetAside = []
-    whole = candidates_frame(_candidates(given, found, set_aside), doc_of)
+    whole = candidates_frame(_candidates(given, found, set_aside, cut_rows), doc_of)
     return imported(files[0] if len(files) == 1 else files[0].parent, whole, set_aside)
 
 
 def _candidates(
-    given: GivenQuestions, hops_of: Mapping[str, Sequence[Hop]], set_aside: SetAside
+    given: GivenQuestions, hops_of: Mapping[str, Sequence[Hop]], set_aside: SetAside, cut_rows: CutRows | None
 ) -> Iterator[Candidate]:
     for question in given.questions:
         name = question.own_id or question.where
@@ -47,7 +51,7 @@ def _candidates(
             set_aside.append((STEP, name, f"all its texts are negatives (label 0) (question: {_short(question)})"))
             continue
         unplaced = [positive for positive in question.positives if positive not in hops_of]
-        hops = list(dict.fromkeys(hop for positive in question.positives for hop in hops_of.get(positive, ())))
+        hops = _answering(question, question.positives, hops_of, cut_rows)
         set_aside += [
             (STEP, name, f"{_why(positive, given.texts)} (positive of: {_short(question)})") for positive in unplaced
         ]
@@ -56,8 +60,24 @@ def _candidates(
         missing = [negative for negative in question.negatives if negative not in hops_of]
         if missing:
             set_aside.append((STEP, name, _missing(missing, question, given.texts)))
-        kept = tuple(dict.fromkeys(hop.passage_id for text in question.negatives for hop in hops_of.get(text, ())))
+        negatives = _answering(question, question.negatives, hops_of, cut_rows, negatives=True)
+        kept = tuple(dict.fromkeys(hop.passage_id for hop in negatives))
         yield own_candidate(question.question, "", hops, question.own_id, kept)
+
+
+def _answering(
+    question: GivenQuestion,
+    texts: Iterable[str],
+    hops_of: Mapping[str, Sequence[Hop]],
+    cut_rows: CutRows | None,
+    negatives: bool = False,
+) -> list[Hop]:
+    """What stands for the texts; of one that was cut the piece most like the question."""
+    hops = list(dict.fromkeys(hop for text in texts for hop in hops_of.get(text, ())))
+    if cut_rows is None:
+        return hops
+    left = set(cut_rows.narrowed(question.question, [hop.passage_id for hop in hops], negatives))
+    return [hop for hop in hops if hop.passage_id in left]
 
 
 def _why(name: str, texts: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from embed_pipeline.progress import track
+from embed_pipeline.records import heading_of
 from embed_pipeline.sdg.candidates import Candidate, candidates_frame
 from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
 from embed_pipeline.sdg.offline.recipes import RECIPES, View
@@ -98,7 +99,7 @@ def _views(
     shared = Counter(same_text_key(unit) for sentences in sentences_of_rows for unit in sentences)
     views = []
     for row, sentences in zip(rows, sentences_of_rows, strict=True):
-        heading = row["title"] or titles.get(row["doc_id"], "")
+        heading = heading_of(row["title"]) or titles.get(row["doc_id"], "")
         own = [unit for unit in sentences if unit not in heading]
         alone = [unit for unit in own if shared[same_text_key(unit)] == 1] or own
         telling = [unit for unit in alone if _says_something(unit, statistics)] or alone
