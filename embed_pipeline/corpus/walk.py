@@ -130,7 +130,7 @@ _OFFICE_LOCK = "lock file of an office program"
 
 
 class _Folder(NamedTuple):
-    """A folder to look into: its escaped path below the root, with a ``/`` at its end, and the ``.embedignore`` above it."""
+    """A folder to look into, its escaped path below the root with a ``/`` at its end, what lies above to ignore."""
 
     path: str
     prefix: str

@@ -71,8 +71,8 @@ def test_what_cannot_be_read_is_skipped_by_name_and_the_run_goes_on(tmp_path):
         "broken.docx": "not a valid Word document (.docx)",
         "broken.pdf": "not a valid PDF",
         "locked.pdf": "an encrypted PDF",
-        "odd.txt": "its character encoding cannot be told: read as cp1253, which fits best, 77% of the characters beyond ASCII "
-        "suit a language (90% are needed); save it as UTF-8",
+        "odd.txt": "its character encoding cannot be told: read as cp1253, which fits best, 77% of the "
+        "characters beyond ASCII suit a language (90% are needed); save it as UTF-8",
         "scan.pdf": "no text in the PDF; corpus.ocr reads scanned pages (with the extra documents)",
         "short.txt": "only 10 characters of text (corpus.min_document_chars is 50)",
     }
