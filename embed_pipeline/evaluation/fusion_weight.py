@@ -84,4 +84,4 @@ def weight_of(served: Mapping[float, NDArray[np.float64]]) -> float:
 
 def _is_as_good(difference: NDArray[np.float64]) -> bool:
     error = float(difference.std(ddof=1)) / len(difference) ** 0.5
-    return float(difference.mean()) >= -AS_GOOD * error - 1e-9
+    return bool(float(difference.mean()) >= -AS_GOOD * error - 1e-9)

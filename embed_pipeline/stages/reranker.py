@@ -172,7 +172,7 @@ def reranker_metrics(
     from embed_pipeline.store.reports import REPORT
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
-    known = _known(run, checkpoint, base_metrics, sets, passages)
+    known = _known(run, checkpoint, base_metrics, sets, development_set(run.settings, beir_benchmark, passages))
     folders = _rerankers(run, reranker)
     trained = read_report(reranker.path)
     longest = trained["max_length"]
@@ -199,7 +199,11 @@ def reranker_metrics(
 
 
 def _known(
-    run: StageRun, checkpoint: Artifact, base_metrics: Artifact, sets: "list[RetrievalSet]", passages: Artifact
+    run: StageRun,
+    checkpoint: Artifact,
+    base_metrics: Artifact,
+    sets: "list[RetrievalSet]",
+    asked: "RetrievalSet | None",
 ) -> "Known":
     """The figures of ``metrics``, from the same vectors."""
     import polars as pl
@@ -210,7 +214,7 @@ def _known(
 
     before = read_base_evaluation(base_metrics)
     encoder = run.encoder(EncoderSpec.load(checkpoint.path))
-    tuned = score_tuned(sets, encoder, before, run.settings.eval, development_set(run.settings, passages))
+    tuned = score_tuned(sets, encoder, before, run.settings.eval, asked)
     scores = pl.concat([before.query_metrics, tuned.query_metrics])
     return Known(scores, pl.concat([before.runs, tuned.runs]), tuned.fusion.weight)
 

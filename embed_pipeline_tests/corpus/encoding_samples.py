@@ -104,7 +104,7 @@ def _sayable(character: str, encoding: str) -> str:
 
 
 def _parted(character: str) -> str:
-    *base, tone = unicodedata.normalize("NFD", character)
+    *base, tone = list(unicodedata.normalize("NFD", character))
     if tone in "\u0302\u0306\u031b":  # a part of the letter; the tone stands before it
         return unicodedata.normalize("NFC", base[0] + tone) + "".join(base[1:])
     return unicodedata.normalize("NFC", "".join(base)) + tone

@@ -4,6 +4,7 @@ import json
 import random
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.kept import Kept, KeptCorpus
 from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parsers import workers
+from embed_pipeline.corpus.parsers.file import parse_batch as parse_batch_of_files
 from embed_pipeline.corpus.passages import cut_passages
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.store import used_cache
@@ -61,8 +63,8 @@ def same(one, other):
 @pytest.fixture
 def work(monkeypatch):
     """What was parsed, cut and fingerprinted, as it happens."""
-    done = {"parsed": [], "cut": [], "fingerprints": 0}
-    parse, cut, fingerprint = workers.parse_batch, chunk._cut, fingerprints._fingerprint
+    done: dict[str, Any] = {"parsed": [], "cut": [], "fingerprints": 0}
+    parse, cut, fingerprint = parse_batch_of_files, chunk._cut, fingerprints._fingerprint
 
     def parse_batch(batch):
         done["parsed"] += [path for path, _ in batch.files]

@@ -82,7 +82,7 @@ def test_a_model_or_the_hybrid_as_teacher_costs_nothing_and_each_counts(tmp_path
 )
 def test_how_words_are_compared_counts_where_a_training_looks_at_them(tmp_path, looking):
     tiny_model(tmp_path / "base")
-    keys = {}
+    keys: dict[object, set[str]] = {}
     for words in (("eval.bm25.k1=0.9",), ("eval.bm25.k1=2",), ("eval.bm25.stemming=off",)):
         for more in ((), looking):
             settings = settings_with(tmp_path / "base", *more, *words)

@@ -114,4 +114,4 @@ def test_long_rows_of_a_gold_set_are_read_in_pieces_where_that_is_asked_for(
     assert (found.passages, found.qrels) == (first.passages, first.qrels), "judgements stay those of the rows"
     assert " ".join(piece.removeprefix("Harbour ") for piece in found.pieces["long"]) == long
     assert set_version(found) != set_version(first)
-    assert development_set(cut, passages).pieces.keys() == {"long"}  # type: ignore[union-attr]
+    assert development_set(cut, benchmark, passages).pieces.keys() == {"long"}

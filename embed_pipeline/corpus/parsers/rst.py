@@ -73,7 +73,7 @@ class _Code(_Kept):
         return [nodes.literal_block(text, text)]
 
 
-class _Lost(nodes.Invisible, nodes.Element):  # type: ignore[misc]
+class _Lost(nodes.Invisible, nodes.Element):
     """Stands where something was left out, with its ``kind`` and ``text``."""
 
 

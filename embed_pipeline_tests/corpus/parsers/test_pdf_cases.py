@@ -64,7 +64,7 @@ def told(data: bytes) -> dict[str, tuple[int, tuple[str, ...]]]:
     return {loss.kind: (loss.count, loss.examples) for loss in parse_pdf(data).losses}
 
 
-def body(word: str) -> list[tuple[float, float, str]]:
+def body(word: str):
     return column([f"Body {word} of the handbook stands here on its page and says", f"what part {word} does."])
 
 
@@ -299,8 +299,9 @@ def test_numbers_and_dashes_are_cells_and_empty_cells_keep_their_column():
 
 
 def test_terms_with_wrapped_explanations():
-    lines = (("Valve", 700, "Lets water in and is opened by hand"), ("", 687, "before the pump is started."))
-    lines += (
+    lines = (
+        ("Valve", 700, "Lets water in and is opened by hand"),
+        ("", 687, "before the pump is started."),
         ("Pump", 660, "Moves the water to the tank on the"),
         ("", 647, "roof of the house."),
         ("Tank", 620, "Holds it."),

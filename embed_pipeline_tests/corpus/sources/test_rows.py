@@ -56,7 +56,7 @@ def json_list(path):
 
 
 def parquet(path):
-    rows = [{**row, "topics": row["topics"].split(", "), "day": _day(row["day"])} for row in ROWS]
+    rows = [{**row, "topics": str(row["topics"]).split(", "), "day": _day(row["day"])} for row in ROWS]
     pl.DataFrame(rows).write_parquet(path)
     return path
 
