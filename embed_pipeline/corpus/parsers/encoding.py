@@ -29,6 +29,7 @@ _CANDIDATES = (  # on equal evidence the earlier one
 )
 _PYTHON_NAMES = {"windows-874": "cp874", "gbk": "gb18030", "shift_jis": "cp932", "big5": "big5hkscs", "euc-kr": "cp949"}
 _WITHIN_ASCII = ("hz", "utf-7")
+_OF_PROGRAMS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
 _ISO_2022 = ("iso2022_jp_2004", "iso2022_jp_ext", "iso2022_kr")
 _MODE_LINE = re.compile(rb"-\*-.*?coding:\s*([\w.-]+).*?-\*-|\bvim?:.*?\bfileencoding=([\w.-]+)")
 _SAMPLE = 20_000
@@ -93,17 +94,26 @@ def is_binary(data: bytes) -> bool:
 
 def _python_name(label: str) -> str | None:
     """Python's codec for a label of WHATWG's standard, else for a name that Python knows; None for neither."""
-    known = webencodings.lookup(label)
-    if known is not None and known.name not in ("replacement", "x-user-defined"):
-        if known.name.startswith("utf-16"):  # a declaration that could be read as ASCII is not in UTF-16
-            return "utf-8"
-        return "gb18030" if known.name == "gbk" else str(known.codec_info.name)
+    standard = _standard_name(label)
+    if standard is not None:
+        return standard
     try:
-        b"".decode(label)
+        b"a".decode(label)
         codec = codecs.lookup(label)
     except (LookupError, ValueError):  # also what is no encoding of text, as "hex"
         return None
-    return codec.name
+    if codec.name in _OF_PROGRAMS:
+        return None
+    return _standard_name(codec.name) or codec.name
+
+
+def _standard_name(label: str) -> str | None:
+    known = webencodings.lookup(label)
+    if known is None or known.name in ("replacement", "x-user-defined"):
+        return None
+    if known.name.startswith("utf-16"):  # a declaration that could be read as ASCII is not in UTF-16
+        return "utf-8"
+    return "gb18030" if known.name == "gbk" else str(known.codec_info.name)
 
 
 def _has_escapes(data: bytes) -> bool:

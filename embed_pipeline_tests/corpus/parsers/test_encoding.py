@@ -89,7 +89,7 @@ def test_a_file_cut_within_a_character_is_read_to_there(encoding):
     assert [told.kind for told in losses.told()] == ["undecodable"]
 
 
-@pytest.mark.parametrize("declared", ["iso-8859-1", "latin1", "us-ascii", "ISO_8859-1", "windows-1252"])
+@pytest.mark.parametrize("declared", ["iso-8859-1", "latin1", "latin-1", "us-ascii", "ISO_8859-1", "windows-1252"])
 def test_labels_mean_what_browsers_take_them_for(declared):
     assert decode(b"10\x9620 bar, \x8045", declared) == "10–20 bar, €45"
 
@@ -113,6 +113,13 @@ def test_a_declaration_counts(declared, encoding, text):
 @pytest.mark.parametrize("declared", ["iso-8859-1", "utf-16", "klingon", "hex", "", "x-user-defined", "gbk"])
 def test_a_false_declaration_does_not_garble_utf8(declared):
     assert decode(GREETING.encode(), declared) == GREETING
+
+
+@pytest.mark.parametrize("declared", ["rot13", "base64", "unicode-escape", "idna", "punycode", "undefined"])
+def test_codecs_that_are_no_encoding_of_files_count_as_none(declared):
+    text = "Grüße aus Köln, heute 10–20 °C und morgen kühler."
+
+    assert decode(text.encode("cp1252"), declared) == text
 
 
 def test_a_mode_line_declares_the_encoding_of_a_text():
