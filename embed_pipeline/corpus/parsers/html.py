@@ -36,7 +36,7 @@ def parse_html(data: bytes) -> Extracted:
         if _size(chosen) < _MUCH_TOO_LITTLE * _size(everything):
             chosen, losses = everything, all_losses
     losses.take(undecoded.told())
-    return Extracted(chosen, one_line("".join(tree.xpath("(//title)[1]//text()"))), losses.told())
+    return Extracted(chosen, one_line("".join(tree.xpath("(//title[not(ancestor::svg)])[1]//text()"))), losses.told())
 
 
 def declared_charset(data: bytes) -> str | None:

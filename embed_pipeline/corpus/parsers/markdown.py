@@ -31,6 +31,7 @@ _RAISED_TAG = re.compile(r"<(/?)(sup|sub)\b[^<>]*>", re.IGNORECASE)
 _PICTURE_TAG = re.compile(r"<img\b(?:[^<>]*\balt\s*=\s*[\"']([^\"'<>]*)[\"'])?", re.IGNORECASE)
 _NOTE_MARK = re.compile(r"(^|\s?)\[\^([^\]\s]+)\](:\s*)?")
 _PANDOC = re.compile(r"(?<=\w)(?:\^([^\s^]{1,12})\^|(?<!~)~(\w{1,8})~(?!~))")
+_AROUND = 100
 _CELL_END = re.compile(r"(?<!\\)\|")
 _SOFT, _HARD = "\x1e", "\n"
 _LOST = {
@@ -263,7 +264,7 @@ def _code(content: str, before: list[str]) -> str:
 
 
 def _on_the_line(match: re.Match[str], text: str) -> str:
-    before, after = text[: match.start()], text[match.end() :]
+    before, after = text[max(match.start() - _AROUND, 0) : match.start()], text[match.end() : match.end() + 1]
     return superscript(before, match.group(1), after) if match.group(1) else subscript(before, match.group(2))
 
 

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from typing import Any, NamedTuple
@@ -73,8 +74,10 @@ class FrontMatter(NamedTuple):
     def tell(self, losses: Losses) -> None:
         """Sentences among the values, which are not in the text."""
         for key, value in self.values.items():
-            if key != "title" and isinstance(value, str) and len(value.split()) >= _PROSE_WORDS:
-                losses.add("front matter", value)
+            if key != "title":
+                for text in _texts(value):
+                    if len(text.split()) >= _PROSE_WORDS:
+                        losses.add("front matter", text)
 
 
 def front_matter(text: str, losses: Losses) -> FrontMatter:
@@ -98,6 +101,18 @@ def front_matter(text: str, losses: Losses) -> FrontMatter:
             return FrontMatter(values or {}, text[match.end() :])
         break
     return FrontMatter({}, text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Texts in a value, those of lists and mappings within it included; each list and mapping once."""
+    waiting, seen = [value], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list | dict) and id(one) not in seen:  # aliases of YAML may repeat one without end
+            seen.add(id(one))
+            waiting.extend(reversed(list(one.values()) if isinstance(one, dict) else one))
 
 
 def _are_settings(values: dict[Any, Any], source: str) -> bool:
@@ -150,11 +165,18 @@ class Dialect:
 @cache
 def parser() -> MarkdownIt:
     """CommonMark with tables and strikethrough. Footnotes stay text, their labels are gathered in ``env["notes"]``;
-    so do definitions that lead nowhere. Comments that are written as definitions are gathered in ``env["comments"]``.
+    so do definitions that lead nowhere. A footnote ends the paragraph before it, as on GitHub. Comments that are written as definitions are gathered in ``env["comments"]``.
     """
     markdown = MarkdownIt("commonmark", {"maxNesting": _LEVELS}).enable(["table", "strikethrough"])
     markdown.block.ruler.at("reference", _reference)
+    markdown.block.ruler.before("reference", "note", _begins_note, {"alt": ["paragraph"]})
     return markdown
+
+
+def _begins_note(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Whether a paragraph ends here; the note itself is one."""
+    line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    return silent and _NOTE.match(line) is not None
 
 
 def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:

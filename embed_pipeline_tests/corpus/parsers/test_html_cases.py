@@ -275,3 +275,10 @@ def test_fragments_tell_what_they_leave_out():
     losses = Losses()
     assert fragment_text("a<!-- hidden --><script>x</script><b>b</b>", losses) == "ab"
     assert [(loss.kind, loss.examples) for loss in losses.told()] == [("comment", ("hidden",)), ("code", ("x",))]
+
+
+def test_the_title_of_a_drawing_is_not_the_title_of_the_page():
+    icon = "<svg><title>Menu icon</title></svg>"
+
+    assert parse_html(f"<body>{icon}<p>{PROSE}</p></body>".encode()).title == ""
+    assert parse_html(f"<body>{icon}<title>Lofts</title><p>{PROSE}</p></body>".encode()).title == "Lofts"

@@ -284,6 +284,36 @@ def test_notes_and_definitions(source, text):
     assert read(source) == text
 
 
+def test_notes_follow_one_another_and_a_paragraph_without_blank_lines():
+    source = "Built.[^a] Sold 2019[^b] again[^c].\n[^a]: First.\n[^b]: 2014\n    and later.\n\n- item\n[^c]: Last.\n"
+    blocks = parse_markdown(source.encode()).blocks
+
+    assert [block.text for block in blocks] == [
+        "Built. [a] Sold 2019 [b] again [c].",
+        "[a] First.",
+        "[b] 2014 and later.",
+        "- item",
+        "[c] Last.",
+    ]
+
+
+def test_sentences_within_lists_and_mappings_of_front_matter_are_told():
+    toml = b'+++\ntitle = "T"\n[params]\nnote = "The valve of the pump sticks."\n+++\nBody\n'
+    yaml = b"---\ntitle: T\nsteps:\n- a: The valve of the pump sticks.\n  b: &x [short]\n  c: [*x, *x]\n---\nBody\n"
+
+    for source in (toml, yaml):
+        extracted = parse_markdown(source)
+        assert [block.text for block in extracted.blocks] == ["Body"]
+        assert [(loss.kind, loss.count, loss.examples) for loss in extracted.losses] == [
+            ("front matter", 1, ("The valve of the pump sticks.",))
+        ]
+
+
+@pytest.mark.timeout(20)
+def test_many_carets_cost_time_in_proportion():
+    assert parse_markdown(b"a^b" * 70_000).blocks[0].text.startswith("a^b")
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
