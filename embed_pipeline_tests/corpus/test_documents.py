@@ -138,6 +138,11 @@ def test_title_of_plain_text(tmp_path, text, title):
     assert read(tmp_path).documents["title"].to_list() == [title]
 
 
+def test_a_title_from_the_name_of_a_file_is_one_line(tmp_path):
+    (tmp_path / "two\nlines.txt").write_text(SENTENCE)
+    assert read(tmp_path).documents["title"].to_list() == ["two lines"]
+
+
 def write_beir(root, *lines):
     (root / "corpus.jsonl").write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
 

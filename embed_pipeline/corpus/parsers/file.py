@@ -119,7 +119,7 @@ def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Sectio
     """Top heading, the metadata's title, any heading, a short first line, the file's name."""
     top = [section.heading for section in sections if section.level == 1]
     candidates = [*top[:1], extracted.title, *(section.heading for section in sections[:1])]
-    return next((title for title in candidates if title), "") or _first_short_line(text) or stem_of(path)
+    return next((title for title in candidates if title), "") or _first_short_line(text) or one_line(stem_of(path))
 
 
 def _first_short_line(text: str) -> str:

@@ -20,7 +20,7 @@ TICKED, NOT_TICKED = "[x]", "[ ]"
 def with_fields(page: Any, form: Any, pieces: Sequence[Piece], losses: Losses) -> list[Piece]:
     """The pieces of a page, with the values of its form fields beside their labels.
 
-    A box comes as ``[x]`` or ``[ ]`` before its label. Passwords are not read.
+    A box comes as ``[x]`` or ``[ ]`` before its label, or after one that stands before it. Passwords are not read.
 
     Args:
         form: the form environment of an open document, None of one without a form.
@@ -28,13 +28,16 @@ def with_fields(page: Any, form: Any, pieces: Sequence[Piece], losses: Losses) -
     result = list(pieces)
     for piece, is_box, name in _found(page, form, losses):
         label = _label_beside(piece, result, after=is_box)
+        leads = is_box and label is not None
+        if is_box and label is None:
+            label = _label_beside(piece, result, after=False, above=False)
         if label is None:
             text = one_line(f"{piece.text} {name}" if is_box else f"{name}: {piece.text}" if name else piece.text)
             result.append(replace(piece, text=text, stands_alone=True))
             continue
         old = result[label]
-        text = f"{piece.text} {old.text}" if is_box else f"{old.text} {piece.text}"
-        right = old.right if is_box else max(old.right, piece.right)
+        text = f"{piece.text} {old.text}" if leads else f"{old.text} {piece.text}"
+        right = old.right if leads else max(old.right, piece.right)
         result[label] = replace(old, text=text, right=right, stands_alone=True)
     return result
 
@@ -106,8 +109,8 @@ def _piece(annotation: Any, text: str) -> Piece:
     return Piece(text, box.left, middle - height / 2, box.right, middle + height / 2)
 
 
-def _label_beside(field: Piece, pieces: Sequence[Piece], *, after: bool) -> int | None:
-    """Index of the label: on the field's line before it (after it, of a box), else the line above."""
+def _label_beside(field: Piece, pieces: Sequence[Piece], *, after: bool, above: bool = True) -> int | None:
+    """Index of the label: on the field's line before it (or after it), else the line above."""
     near: list[tuple[float, int]] = []
     for index, piece in enumerate(pieces):
         if not piece.placed:
@@ -118,6 +121,6 @@ def _label_beside(field: Piece, pieces: Sequence[Piece], *, after: bool) -> int 
         if level and -overlap < distance < 12 * piece.height:
             near.append((abs(distance), index))
         over = 0 <= piece.bottom - field.top + piece.height < _BELOW * piece.height
-        if over and not level and not after and piece.left < field.right and piece.right > field.left:
+        if over and above and not level and not after and piece.left < field.right and piece.right > field.left:
             near.append((_LAST_CHOICE + piece.bottom - field.top, index))
     return min(near)[1] if near else None

@@ -9,6 +9,7 @@ from embed_pipeline.corpus.parsers.losses import Losses
 
 _HYPHENS = "-\u2010\u2011\x02\xad\ufffe"
 _PARTED = re.compile(rf"(?<=\w)[{_HYPHENS}]$")
+_AT_END = re.compile("[\x02\xad\ufffe]$")
 _INSIDE = re.compile("[\x02\xad\ufffe]")
 _TOKEN = re.compile(r"\S+$")
 _FIRST_WORD = re.compile(r"^[^\W\d_]+")
@@ -44,6 +45,11 @@ _ADDRESS = re.compile(r"://|^www\.|@|[\w-]\.\w|[/\\_=]|(?:^|[(\[\"'`])--?\w")
 _NAME = re.compile(r"@|://|\w\.\w|^[\w-]*-\w")
 
 
+def is_parted(line: str) -> bool:
+    """Whether the line ends with a hyphen after a word."""
+    return _PARTED.search(line.rstrip()) is not None
+
+
 class Hyphens:
     """Decides by the words that stand elsewhere in the document."""
 
@@ -64,7 +70,7 @@ class Hyphens:
                 parts[-1] = self._together(parts[-1], text)
             else:
                 parts.append(text)
-        whole = _INSIDE.sub("", unwrap("\n".join(parts)))
+        whole = _INSIDE.sub("", _AT_END.sub("-", unwrap("\n".join(parts))))
         return re.sub(r" {2,}", " ", clean_text(whole))
 
     def _together(self, above: str, below: str) -> str:

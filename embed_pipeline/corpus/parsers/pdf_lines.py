@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 from embed_pipeline.corpus.parsers.blocks import one_line
-from embed_pipeline.corpus.parsers.pdf_hyphens import Hyphens
+from embed_pipeline.corpus.parsers.pdf_hyphens import Hyphens, is_parted
 from embed_pipeline.corpus.parsers.pdf_layout import Line
 
 _BULLET = re.compile(
@@ -69,7 +69,7 @@ def _starts_paragraph(previous: Line, line: Line, pitch: float, headings: set[st
     if previous.limit and previous.right:
         begin = min(previous.left, line.left) if same_column else previous.begin
         short = previous.right - previous.left < _SHORT_LINE * (previous.limit - begin)
-        begins = not line.text.lstrip()[:1].islower()
+        begins = not (line.text.lstrip()[:1].islower() or is_parted(previous.text))
         return (short and (ended or begins)) or (not pitch and begins and _had_room(previous, line))
     return ended
 

@@ -355,6 +355,17 @@ def test_fields_on_the_line_below_it_and_passwords():
     ]
 
 
+def test_a_box_may_stand_after_its_label():
+    fields = [tick_box("a", True, "160 698 172 710"), tick_box("b", False, "160 678 172 690")]
+    page = [(72, 700, "Heat pump:"), (72, 680, "Solar panels:"), (72, 640, "Signature of the owner")]
+
+    assert lines_in(text_of(make_pdf([page], annotations=fields))) == [
+        "Heat pump: [x]",
+        "Solar panels: [ ]",
+        "Signature of the owner",
+    ]
+
+
 def test_choices_typed_text_and_comments():
     box = "/F 4 /Rect"
     notes = [
@@ -460,3 +471,15 @@ def test_hyphens_at_line_ends():
 )
 def test_hyphens_of_other_kinds(above, below, joined):
     assert joined in text_of(make_pdf([column([above, below])]))
+
+
+@pytest.mark.parametrize("joined", ["UTF-8", "Jean-Pierre", "2019-2020", "RFC-2119"])
+def test_a_short_line_that_ends_with_a_hyphen_goes_on(joined):
+    above, below = joined.split("-")
+    lines = ["The first line of the paragraph is as wide as the column.", f"Then {above}-", f"{below} follows."]
+
+    assert text_of(make_pdf([column(lines)])) == f"{lines[0]} Then {joined} follows."
+
+
+def test_a_hyphen_that_nothing_follows_stays():
+    assert text_of(make_pdf([column(["The valve is of the type", "known as half-"])])).endswith("known as half-")
