@@ -4,10 +4,11 @@ import html
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
 from lxml.html import defs
@@ -36,6 +37,7 @@ _MDX = re.compile(r"^import\s[^\n]*\sfrom\s+['\"]", re.MULTILINE)
 _CLOSING = re.compile(r"</([A-Za-z][\w.:-]*)\s*>")
 _NOTE = re.compile(r"\[\^([^\]\s]+)\]:")
 _DEFINITION = re.compile(r"\[([^\]]+)\]:[ \t]*(\S*)[ \t]*(.*)")
+_LABEL = re.compile(r"(?=\[([^\]]{1,999})\])")
 _ADDRESS = re.compile(r"[/.#:@?&=%]|^<")
 
 _ATTRIBUTE = r"\s+[A-Za-z_:@#][\w:.@-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|\{[^{}]*\}|[^\s\"'=<>`{}]+))?"
@@ -165,7 +167,8 @@ class Dialect:
 @cache
 def parser() -> MarkdownIt:
     """CommonMark with tables and strikethrough. Footnotes stay text, their labels are gathered in ``env["notes"]``;
-    so do definitions that lead nowhere. A footnote ends the paragraph before it, as on GitHub. Comments that are written as definitions are gathered in ``env["comments"]``.
+    so do definitions that lead nowhere. A footnote ends the paragraph before it, as on GitHub. Comments that are
+    written as definitions are gathered in ``env["comments"]``.
     """
     markdown = MarkdownIt("commonmark", {"maxNesting": _LEVELS}).enable(["table", "strikethrough"])
     markdown.block.ruler.at("reference", _reference)
@@ -173,10 +176,17 @@ def parser() -> MarkdownIt:
     return markdown
 
 
-def _begins_note(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+def _begins_note(state: StateBlock, start: int, _end: int, silent: bool) -> bool:
     """Whether a paragraph ends here; the note itself is one."""
     line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
     return silent and _NOTE.match(line) is not None
+
+
+def _labels(state: StateBlock) -> Counter[str]:
+    """How often what stands in square brackets, in lower case."""
+    if "labels" not in state.env:
+        state.env["labels"] = Counter(_LABEL.findall(state.src.lower()))
+    return cast("Counter[str]", state.env["labels"])
 
 
 def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -186,10 +196,9 @@ def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         state.env.setdefault("notes", set()).add(note.group(1))
         return False
     definition = _DEFINITION.match(line)
-    if definition and definition.group(2) and not _ADDRESS.search(definition.group(2)):
-        used = state.src.lower().count(f"[{definition.group(1).lower()}]") > 1
-        if not used:
-            return False
+    leads_nowhere = definition and definition.group(2) and not _ADDRESS.search(definition.group(2))
+    if definition and leads_nowhere and _labels(state)[definition.group(1).lower()] < 2:  # none but itself uses it
+        return False
     if not reference(state, start, end, silent):
         return False
     if definition and (definition.group(1).startswith("//") or definition.group(2) == "#"):
