@@ -188,7 +188,7 @@ def _delimiter(path: Path, text: str) -> str:
     """What parts the header's cells; spreadsheets of many countries write semicolons into .csv files."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    header = text.partition("\n")[0]
+    header = io.StringIO(text, newline="").readline().rstrip("\r\n")  # old programs end lines with "\r" alone
     return max(_DELIMITERS, key=lambda sign: (len(next(csv.reader([header], delimiter=sign), [])), sign == ","))
 
 

@@ -79,8 +79,11 @@ def _inside_alone(line: str) -> str:
 def _refuse_useless(line: str) -> None:
     from pathspec import GitIgnoreSpec
 
+    parts = line.strip().removeprefix("!").removesuffix("/").removeprefix("/").split("/")
     try:
-        useless = all(pattern.include is None for pattern in GitIgnoreSpec.from_lines([line]).patterns)
+        useless = not {".", "..", ""}.isdisjoint(parts) or all(
+            pattern.include is None for pattern in GitIgnoreSpec.from_lines([line]).patterns
+        )
     except ValueError:
         useless = True
     if useless:

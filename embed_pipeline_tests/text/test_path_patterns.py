@@ -21,7 +21,7 @@ def test_the_last_pattern_that_fits_decides():
     assert patterns and not PathPatterns(["# nothing", " "])
 
 
-@pytest.mark.parametrize("line", ["!", "/", "[", "a\\", "[secret"])
+@pytest.mark.parametrize("line", ["!", "/", "[", "a\\", "[secret", "./hr/", "../hr", "!./a", "a//b", "a/./b"])
 def test_a_pattern_that_would_never_fit_is_refused(line):
     with pytest.raises(ValueError, match="is no pattern of paths"):
         PathPatterns(["*.md", line])

@@ -96,6 +96,15 @@ def test_every_kind_of_table_gives_the_same_documents(write, tmp_path):
     assert read(file).documents.equals(parsed.documents)
 
 
+def test_lines_of_csv_may_end_with_a_carriage_return_alone(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"id;body\r1;The valve shuts.\r2;It opens again.\r")
+
+    assert read(tmp_path, {"text": "body", "id": "id"}).documents["text"].to_list() == [
+        "The valve shuts.",
+        "It opens again.",
+    ]
+
+
 def test_they_are_cut_into_passages_like_other_documents(tmp_path, base_model_spec):
     text = "\n\n".join(
         f"Pump number {number} is primed before it runs and checked after it stops." for number in range(60)
