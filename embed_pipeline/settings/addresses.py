@@ -18,13 +18,18 @@ def names_only_a_place(address: str) -> bool:
         return False
 
 
+def looks_like_address(name: str) -> bool:
+    """Of any scheme, or ``user:password@host/...``."""
+    return "://" in name or ("@" in name and not name.startswith((".", "/", "~")) and not _is_folder(name))
+
+
 def refuse_address(name: str) -> None:
     """Refuse what is an address where only a model can be named; such a text is never shown, as it may hold a password.
 
     Raises:
         ValueError: it is one, or looks like ``user:password@host/...``.
     """
-    if "://" in name or ("@" in name and not name.startswith((".", "/", "~")) and not _is_folder(name)):
+    if looks_like_address(name):
         raise ValueError(
             "names a model: a hub id (owner/name), a folder or package:NAME, and no address; what was given is not "
             "shown, since an address may hold a password"

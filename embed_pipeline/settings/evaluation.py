@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from embed_pipeline.settings.addresses import is_address, names_only_a_place, refuse_address
+from embed_pipeline.settings.addresses import is_address, looks_like_address, names_only_a_place
 from embed_pipeline.settings.sdg import KEY_VARIABLE
 from embed_pipeline.settings.section import Section, added, runtime
 
@@ -98,8 +98,11 @@ class EvalSettings(Section):
         for name in names:
             if not name.strip() or name != name.strip():
                 raise ValueError("a candidate is a hub id, a folder or an address, without spaces around it")
-            if not is_address(name):
-                refuse_address(name)
+            if not is_address(name) and looks_like_address(name):
+                raise ValueError(
+                    "a candidate is a model of the hub (owner/name or name), package:name, a folder, or an address that "
+                    "begins with http:// or https://; what was given is not shown, since an address may hold a password"
+                )
             if not (is_address(name) or _HUB_OR_PACKAGE.fullmatch(name) or _is_folder(name)):
                 raise ValueError(
                     f"{name[:80]!r} is no candidate: name a model of the hub (owner/name or name), package:name, a "

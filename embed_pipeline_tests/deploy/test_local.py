@@ -28,6 +28,7 @@ from embed_pipeline.export.onnx_graph import export_onnx
 from embed_pipeline.settings import DeploySettings, EncoderSettings, ExportSettings
 from embed_pipeline.store.releases import Pointers, create_release, current_release, deployments_folder, pointers
 from embed_pipeline_tests.ports import free_port
+from embed_pipeline_tests.processes import wait_until
 
 ANY = DeploySettings()
 """For what does not depend on the settings."""
@@ -244,6 +245,7 @@ def test_a_forged_record_of_a_process_that_is_no_server_stops_nothing(tmp_path):
     folder = deployments_folder(tmp_path)
     folder.mkdir()
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
+        wait_until(lambda: "sleep" in " ".join(psutil.Process(stranger.pid).cmdline()), 20)  # it has started
         began = psutil.Process(stranger.pid).create_time()
         facts = {"pid": stranger.pid, "began": began, "host": "127.0.0.1", "port": 1, "deployments": str(folder)}
         (folder / SERVER_FILE).write_text(json.dumps(facts))
