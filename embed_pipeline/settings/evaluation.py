@@ -100,8 +100,8 @@ class EvalSettings(Section):
                 raise ValueError("a candidate is a hub id, a folder or an address, without spaces around it")
             if not is_address(name) and looks_like_address(name):
                 raise ValueError(
-                    "a candidate is a model of the hub (owner/name or name), package:name, a folder, or an address that "
-                    "begins with http:// or https://; what was given is not shown, since an address may hold a password"
+                    "a candidate is a model of the hub (owner/name or name), package:name, a folder, or an address "
+                    "that begins with http:// or https://; what was given is not shown: an address may hold a password"
                 )
             if not (is_address(name) or _HUB_OR_PACKAGE.fullmatch(name) or _is_folder(name)):
                 raise ValueError(
