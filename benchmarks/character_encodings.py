@@ -1,6 +1,6 @@
 """Which encodings of which languages are read right? A table, beside two detectors on their own.
 
-    python benchmarks/encodings.py
+    python benchmarks/character_encodings.py
 
 The texts are those of ``embed_pipeline_tests/corpus/cases/encodings/samples.yaml``: thirty and more languages in the
 encodings that their files are found in, as the first 100 characters and whole (150 characters of Chinese to 520 of
