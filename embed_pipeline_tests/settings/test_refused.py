@@ -5,7 +5,7 @@ import pytest
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings.sources import load_settings
 
-SECRET = "hunter2"
+SECRET = "hunter2"  # pragma: allowlist secret
 MODELS = ("base_model", "finetune.reranker_model", "finetune.teacher", "prep.cross_encoder")
 ADDRESSES = (
     f"https://bob:{SECRET}@host.example/v1",

@@ -59,9 +59,7 @@ def test_titles_are_those_of_the_passages(tmp_path, passages, benchmark):
     assert passages_alone(passages).titles == {name: title for name, title in TITLES.items() if title}
 
 
-def test_people_choose_how_the_fusion_weighs_if_they_are_enough_else_validation_questions_in_other_words(
-    tmp_path, passages, benchmark
-):
+def test_enough_questions_of_people_choose_how_the_fusion_weighs_else_reworded_ones(tmp_path, passages, benchmark):
     lines: list[str] = []
 
     def asked(*changed: str) -> RetrievalSet | None:
