@@ -111,3 +111,18 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Ui]:
         yield ui
     finally:
         end(ui.process)
+
+
+@contextmanager
+def own_page(command: str, *options: str, folder: Path | None = None) -> Iterator[str]:
+    """``embed-pipeline COMMAND --json``, which serves a page of its own until it is stopped; where."""
+    words = [sys.executable, "-m", "embed_pipeline.cli", command, "--json", "--port", str(free_port()), *options]
+    served = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=folder)
+    try:
+        assert served.stdout is not None
+        yield json.loads(served.stdout.readline())["url"]
+    finally:
+        end(served)
+        assert served.stdout is not None
+        served.stdout.close()
+    assert served.returncode == 0

@@ -1,8 +1,5 @@
 """The page of a preview in a real Chromium: alone, and as a part of the web UI."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +10,8 @@ import pytest
 
 from embed_pipeline.webui.accounts import add_user
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
-from embed_pipeline_tests.ports import free_port
-from embed_pipeline_tests.processes import end, wait_until
-from embed_pipeline_tests.webui.served import Ui, corpus_of, serving
+from embed_pipeline_tests.processes import wait_until
+from embed_pipeline_tests.webui.served import Ui, corpus_of, own_page, serving
 
 PAGE = "/embed_pipeline/preview"
 PASSWORD = "correct horse battery"  # pragma: allowlist secret
@@ -31,18 +27,8 @@ in_browser = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 @contextmanager
 def preview_page(folder: Path, *options: str) -> Iterator[str]:
     """``embed-pipeline preview --page``; where it serves."""
-    command = [sys.executable, "-m", "embed_pipeline.cli", "preview", "--page", "--json", "--port", str(free_port())]
-    served = subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=folder
-    )
-    try:
-        assert served.stdout is not None
-        yield json.loads(served.stdout.readline())["url"]
-    finally:
-        end(served)
-        assert served.stdout is not None
-        served.stdout.close()
-    assert served.returncode == 0
+    with own_page("preview", "--page", *options, folder=folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

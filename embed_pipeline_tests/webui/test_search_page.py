@@ -1,8 +1,6 @@
 """The search page in a real Chromium: alone, and as a part of the web UI with people who may do different things."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,10 +10,8 @@ import pytest
 from embed_pipeline.evaluation.judged import JudgedQuestions
 from embed_pipeline.webui.accounts import add_user
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
-from embed_pipeline_tests.ports import free_port
-from embed_pipeline_tests.processes import end
 from embed_pipeline_tests.searchable import HOSTILE, Searchable, searchable, some_passages
-from embed_pipeline_tests.webui.served import Ui, serving
+from embed_pipeline_tests.webui.served import Ui, own_page, serving
 
 PAGE = "/embed_pipeline/search"
 PASSWORD = "correct horse battery"  # pragma: allowlist secret
@@ -27,18 +23,8 @@ in_browser = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 @contextmanager
 def search_page(home: Searchable, *options: str) -> Iterator[str]:
     """``embed-pipeline search`` without a query; where it serves."""
-    command = [sys.executable, "-m", "embed_pipeline.cli", "search", "--json", "--port", str(free_port())]
-    served = subprocess.Popen(
-        [*command, *home.options, *options], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        assert served.stdout is not None
-        yield json.loads(served.stdout.readline())["url"]
-    finally:
-        end(served)
-        assert served.stdout is not None
-        served.stdout.close()
-    assert served.returncode == 0
+    with own_page("search", *home.options, *options) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
