@@ -30,7 +30,6 @@ from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.finetune.lexical import LexicalScores
-from embed_pipeline.finetune.teacher_endpoint import SETTING, EndpointTeacher
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT
 from embed_pipeline.retrieval.search import top_k
@@ -38,6 +37,7 @@ from embed_pipeline.settings import Bm25Settings, EncoderSettings, FinetuneSetti
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.settings.finetune import HYBRID
 
+SETTING = "finetune.teacher"
 DEPTH = 100
 """Passages that a question finds before rankings are fused, as in the evaluation."""
 
@@ -189,6 +189,8 @@ def load_teacher(
     if name != HYBRID and not is_address(name) and (not settings.distillation_weight or _reads_pairs(settings)):
         return PairTeacher(_pair_scores(rows, settings, work, device))
     if is_address(name):
+        from embed_pipeline.finetune.teacher_endpoint import EndpointTeacher  # brings an HTTP client
+
         encoder: Encoder = EndpointTeacher(name, settings.teacher_key_env, cache or work / "cache", work)
     else:
         chosen = _shortened(spec, settings) if name == HYBRID else _model_spec(settings)

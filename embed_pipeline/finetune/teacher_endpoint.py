@@ -15,13 +15,13 @@ from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.encoders.openai_encoder import EmbeddingsApi, OpenAIEncoder
 from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Role, Vectors
 from embed_pipeline.files import sha256_json, write_json
+from embed_pipeline.finetune.teacher import SETTING
 from embed_pipeline.llm.endpoint import host_of
 from embed_pipeline.llm.ledger import BYTES_PER_TOKEN
 from embed_pipeline.llm.prices import known_price
 from embed_pipeline.llm.responses import Entry, ResponseStore
 from embed_pipeline.progress import say
 
-SETTING = "finetune.teacher"
 LEARNED, EMBEDDINGS, RESPONSES = "teacher_endpoint.json", "embeddings", "responses.sqlite"
 KEPT_AT_ONCE = 512
 """Texts asked about before their vectors are kept, which is what a kill can lose."""

@@ -1,18 +1,20 @@
 """Looking at a corpus before a run: needs no home, no model but its tokenizer, and leaves nothing behind."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from embed_pipeline.corpus.preview import DOCUMENTS, MOST_DOCUMENTS, Choice, Most, preview_corpus, shortened
 from embed_pipeline.errors import InputError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.corpus import corpus_folder
+
+if TYPE_CHECKING:
+    from embed_pipeline.corpus.preview import Choice
 
 MOST_NAMES = 100
 _LARGEST_SEED = 2**63
 
 
-def preview(settings: Settings, choice: Choice) -> dict[str, Any]:
+def preview(settings: Settings, choice: "Choice") -> dict[str, Any]:
     """What a run with these settings would make of some documents of its corpus, see
     :func:`embed_pipeline.corpus.preview.preview_corpus`; and ``"settings"``, those that decide about passages.
 
@@ -21,6 +23,7 @@ def preview(settings: Settings, choice: Choice) -> dict[str, Any]:
         InputError: see there.
         ModelAccessError: the base model's files cannot be found.
     """
+    from embed_pipeline.corpus.preview import preview_corpus
     from embed_pipeline.encoders.base_model import base_encoder_spec
 
     folder = corpus_folder(settings)
@@ -39,6 +42,8 @@ def answer(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: it is none; and see :func:`preview`.
     """
+    from embed_pipeline.corpus.preview import DOCUMENTS, MOST_DOCUMENTS, Choice, Most, shortened
+
     names = request.get("names", [])
     if not isinstance(names, list) or len(names) > MOST_NAMES or not all(isinstance(name, str) for name in names):
         raise InputError(f"names is a list of at most {MOST_NAMES} texts.")
