@@ -125,7 +125,7 @@ class Measured(Collection):
 
     @cached_property
     def base(self) -> CachedEncoder:
-        return CachedEncoder(self.spec, lambda: TorchEncoder.load(self.spec, "cpu"), self.home / "cache" / "vectors")
+        return CachedEncoder(self.spec, lambda: TorchEncoder.load(self.spec, "cpu"), self.home / "cache" / "embeddings")
 
     @cached_property
     def sparse(self) -> dict[str, Run]:
