@@ -121,6 +121,25 @@ def table(cells: Path, collections: Sequence[Asked], names: Sequence[str], again
             )
 
 
+def fusion(cells: Path, collections: Sequence[Asked], name: str) -> None:
+    """What people get of a lever's fusion, and its difference from what they could have without training."""
+    print(
+        "| collection | weights | BM25 | base half and half | base, weight chosen | tuned | against each of the three |"
+    )
+    print("| --- |" + " --- |" * 6)
+    for one in collections:
+        base, found = runs(cells, one, "base")[0], runs(cells, one, name)
+        tuned = mean_of(found, "chosen")
+        others = [base["bm25"], base["half"], base["chosen"]]
+        told = [f"{tuned.mean() - other.mean():+.3f} (p {p_of(one, other, tuned):.3f})" for other in others]
+        weights = ", ".join(f"{run['weight']:.1f}" for run in (base, *found))
+        print(
+            f"| {one.name} | {weights} |",
+            " | ".join(f"{value.mean():.3f}" for value in (*others, tuned)),
+            f"| {'; '.join(told)} |",
+        )
+
+
 def write_cells(cells: Path, collections: Sequence[Asked], names: Sequence[str], out: Path) -> None:
     for one in collections:
         base = runs(cells, one, "base")[0]
@@ -143,12 +162,16 @@ def main() -> None:
     parser.add_argument("--against", default="profile")
     parser.add_argument("--share", help="of the base model in the average: 0.3, 0.5, 0.7")
     parser.add_argument("--leave-out", default="", help="ids of questions, by ','")
+    parser.add_argument("--fusion", action="store_true", help="of the lever --against, beside BM25 and both hybrids")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     Asked.left_out = frozenset(chosen.leave_out.split(","))
     names = chosen.levers.split(";")
     if chosen.json:
         write_cells(chosen.cells, chosen.collections, names, chosen.json)
+    if chosen.fusion:
+        fusion(chosen.cells, chosen.collections, chosen.against)
+        return
     table(chosen.cells, chosen.collections, names, chosen.against, chosen.share)
 
 
