@@ -344,6 +344,7 @@ class CandidateMetrics(dy.Schema):
     recall_at_10 = dy.Float64(nullable=True, min=0, max=1, description="Recall@10 of the model alone.")
     fused_ndcg_at_10 = dy.Float64(nullable=True, min=0, max=1, description="nDCG@10, fused with BM25 by scores.")
     fused_recall_at_10 = dy.Float64(nullable=True, min=0, max=1, description="Recall@10, fused with BM25 by scores.")
+    weight = dy.Float64(nullable=True, min=0, max=1, description="Of the model in that fusion; BM25 has the rest.")
     delta = dy.Float64(nullable=True, description="ndcg_at_10 less that of the base model.")
     ci_low = dy.Float64(nullable=True, description="Lower bound of the confidence interval of delta.")
     ci_high = dy.Float64(nullable=True, description="Upper bound.")

@@ -102,12 +102,12 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.rewording import reworded
 
-    pairs, encoder = qa_pairs.frame(), run.base_encoder()
-    built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
+    pairs, cut, parts, encoder = qa_pairs.frame(), passages.frame(), splits.frame(), run.base_encoder()
+    built = build_retrieval_set(pairs, cut, parts, "test", "synthetic")
     measure = answered_by_words(built.passages)
     built = reworded(built, offline_questions(pairs), encoder, measure)
-    write_retrieval_set(built, run.folder, "test", told_of(passages))
-    validation = build_retrieval_set(pairs, passages.frame(), splits.frame(), "validation", "validation")
+    write_retrieval_set(built, run.folder, "test", told_of(passages, cut))
+    validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
     if validation.queries:
         imported = set(pairs.filter(pairs["generator"] == "imported")["question_id"])
         validation = reworded(validation, set(validation.queries) - imported, encoder, measure)
