@@ -15,7 +15,7 @@ import polars as pl
 from embed_pipeline.corpus.chunking.seen import Seen, seen_by_encoder
 from embed_pipeline.corpus.documents import ParsedCorpus, parse_corpus
 from embed_pipeline.corpus.dropped import dropped_totals, lost_shares, meaning_of
-from embed_pipeline.corpus.manifest import scan_corpus
+from embed_pipeline.corpus.manifest import include_warning, scan_corpus
 from embed_pipeline.corpus.passages import cut_passages
 from embed_pipeline.corpus.sources.detect import corpus_source
 from embed_pipeline.encoders.spec import EncoderSpec
@@ -50,7 +50,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
     Returns:
         ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "chosen": of
         these, "names", "seed", "longest": tokens the encoder takes, "documents": [...], "dropped": totals by kind of
-        these documents, "skipped": [{"path", "reason"}]}``. A document is ``{"doc_id", "path", "title", "language",
+        these documents, "skipped": [{"path", "reason"}], "warnings": of the settings}``. A document is ``{"doc_id", "path", "title", "language",
         "characters", "lines": the first, "sections": [{"heading", "level"}], "dropped": [{"kind", "meaning", "count",
         "characters", "examples"}], "lost": share of its characters, "passages": [...], "rest": text after them}``. A
         passage is ``{"passage_id", "title", "text", "start", "end", "between": text before it that is in no passage,
@@ -77,6 +77,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         matching = [doc_id for doc_id in readable if doc_id in found]
         chosen = _chosen(matching, choice)
     documents = parsed.documents.filter(pl.col("doc_id").is_in(chosen))
+    warning = include_warning(manifest, settings)
     skipped = [{"path": path, "reason": reason} for path, reason in pl.concat([parsed.skipped, listed]).iter_rows()]
     return {
         "corpus": str(root),
@@ -88,6 +89,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         "seed": choice.seed,
         "longest": spec.max_length("passage"),
         "documents": _shown(parsed, documents, spec, settings),
+        "warnings": [] if warning is None else [warning],
         "dropped": [row | {"meaning": meaning_of(row["kind"])} for row in dropped_totals(parsed.dropped).to_dicts()],
         "skipped": sorted(skipped, key=lambda row: bool(choice.names) and row["path"] not in found),
     }
