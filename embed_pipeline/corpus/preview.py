@@ -108,7 +108,11 @@ class Most:
 
 
 def shortened(preview: Mapping[str, Any], most: Most) -> dict[str, Any]:
-    """The same for a page; what is left out of a list or a text is counted beside it (``passages_left_out`` …)."""
+    """The same for a page; what is left out of a list or a text is counted beside it (``passages_left_out`` …).
+
+    A document also has ``"token_range": [fewest, most]``, ``"cut_off"``, the passages that the encoder cuts, and
+    ``"unseen_tokens"``, over all of its passages.
+    """
     skipped = preview["skipped"]
     return {
         **preview,
@@ -130,9 +134,21 @@ def _shortened_document(document: Mapping[str, Any], most: Most) -> dict[str, An
         **document,
         "passages": kept,
         "passages_left_out": len(passages) - len(kept),
+        **_counted(passages),
         "rest": document["rest"][:limit] if len(kept) == len(passages) else "",
         "sections": sections[: most.sections],
         "sections_left_out": max(0, len(sections) - most.sections),
+    }
+
+
+def _counted(passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of all passages of a document: the fewest and the most tokens, how many the encoder cuts, and what it misses."""
+    tokens = [one["tokens"] for one in passages]
+    unseen = [one["tokens"] - one["seen"] for one in passages if one["seen"] < one["tokens"]]
+    return {
+        "token_range": [min(tokens, default=0), max(tokens, default=0)],
+        "cut_off": len(unseen),
+        "unseen_tokens": sum(unseen),
     }
 
 
@@ -140,15 +156,19 @@ def _matching(names: Sequence[str], patterns: Sequence[str], root: Path) -> set[
     """Those of ``names`` that a pattern fits, whole or from their last ``/`` on; all where there is no pattern."""
     if not patterns:
         return set(names)
-    found: set[str] = set()
-    for pattern in patterns:
-        fitting = {name for name in names if _fits(name, pattern)}
-        if not fitting:
-            nearest = get_close_matches(pattern, names, 1) or get_close_matches(pattern, map(_last, names), 1)
-            advice = f"; did you mean {nearest[0]}?" if nearest else "; patterns may hold *, ? and [a-z]."
-            raise InputError(f"{root}: no document of the corpus is called {pattern!r}{advice}")
-        found |= fitting
-    return found
+    fitting = {pattern: {name for name in names if _fits(name, pattern)} for pattern in patterns}
+    missing = [pattern for pattern, found in fitting.items() if not found]
+    if missing:
+        raise InputError(f"{root}: no document of the corpus is called {_not_called(missing, names)}")
+    return set().union(*fitting.values())
+
+
+def _not_called(missing: Sequence[str], names: Sequence[str]) -> str:
+    """Every pattern that fits nothing, and the name that the first may have meant."""
+    nearest = get_close_matches(missing[0], names, 1) or get_close_matches(missing[0], map(_last, names), 1)
+    if len(missing) == 1 and nearest:
+        return f"{missing[0]!r}; did you mean {nearest[0]}?"
+    return f"{' or '.join(map(repr, missing))}; patterns may hold *, ? and [a-z]."
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -160,8 +180,9 @@ def _last(name: str) -> str:
 
 
 def _chosen(names: Sequence[str], choice: Choice) -> list[str]:
-    """Those of the lowest hashes: most stay the same ones when files come and go."""
-    return sorted(names, key=lambda name: sha256_text(f"{choice.seed} {name}"))[: choice.count]
+    """Those that are named as they are, then those of the lowest hashes: most stay the same ones when files come and go."""
+    named = {name for name in names if {name, _last(name)} & set(choice.names)}
+    return sorted(names, key=lambda name: (name not in named, sha256_text(f"{choice.seed} {name}")))[: choice.count]
 
 
 def _shown(

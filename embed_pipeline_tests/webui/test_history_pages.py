@@ -176,7 +176,7 @@ def test_the_page_in_a_browser(served, browser, width, scheme):
     if width == 390:
         page.select_option("#order", "tuned down")
     else:
-        page.get_by_role("button", name="tuned", exact=True).click()
+        page.get_by_role("button", name="the tuned model", exact=True).click()
     assert order(page) == list("5641302")  # the one without figures last
     for run in ("6", "4"):
         page.locator(f"tr[data-run^='{run}'] input").check()
@@ -185,9 +185,12 @@ def test_the_page_in_a_browser(served, browser, width, scheme):
     assert compared.get_by_text("Run 4aaa1111 and run 6aaa1111").is_visible()  # the older one first
     assert compared.get_by_text("are not the same in both runs").is_visible()
     assert EVIL in compared.inner_text()
+    keys = page.locator("#chart .keys > span").all_inner_texts()
+    assert [one.strip() for one in keys] == ["the base model", "the tuned model", "BM25 alone"]
     page.locator("tr[data-run^='0'] input").check()
     compared.get_by_text("Run 0aaa1111 and run 4aaa1111").wait_for()
     assert compared.get_by_text("+0.0600").is_visible()
+    assert compared.get_by_text("the tuned model").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figures = compared.locator(".part").last  # settings may be of any length, figures are not
     assert figures.evaluate("part => part.scrollWidth <= part.clientWidth")
