@@ -49,12 +49,13 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
 
     Returns:
         ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "chosen": of
-        these, "names", "seed", "longest": tokens the encoder takes, "documents": [...], "dropped": totals by kind of
-        these documents, "skipped": [{"path", "reason"}], "warnings": of the settings}``. A document is ``{"doc_id", "path", "title", "language",
-        "characters", "lines": the first, "sections": [{"heading", "level"}], "dropped": [{"kind", "meaning", "count",
-        "characters", "examples"}], "lost": share of its characters, "passages": [...], "rest": text after them}``. A
-        passage is ``{"passage_id", "title", "text", "start", "end", "between": text before it that is in no passage,
-        "tokens", "seen": tokens, "seen_end": characters}``.
+        these, "names", "seed", "longest": tokens the encoder takes, "warnings": about the settings, "documents":
+        [...], "dropped": totals by kind of these documents, "skipped": [{"path", "reason"}]}``. A document is
+        ``{"doc_id", "path", "title", "language", "characters", "lines": the first, "sections": [{"heading",
+        "level"}], "dropped": [{"kind", "meaning", "count", "characters", "examples"}], "lost": share of its
+        characters, "passages": [...], "rest": text after them}``. A passage is ``{"passage_id", "title", "text",
+        "start", "end", "between": text before it that is in no passage, "tokens", "seen": tokens, "seen_end":
+        characters}``.
 
     Raises:
         InputError: there is no such corpus, nothing in it can be read, no document has such a name, or a row is
@@ -180,7 +181,7 @@ def _last(name: str) -> str:
 
 
 def _chosen(names: Sequence[str], choice: Choice) -> list[str]:
-    """Those that are named as they are, then those of the lowest hashes: most stay the same ones when files come and go."""
+    """Those that are named as they are, then those of the lowest hashes, of which most stay when files come and go."""
     named = {name for name in names if {name, _last(name)} & set(choice.names)}
     return sorted(names, key=lambda name: (name not in named, sha256_text(f"{choice.seed} {name}")))[: choice.count]
 

@@ -52,9 +52,10 @@ def question_data(
         runs: :class:`embed_pipeline.tables.Runs` with base and tuned.
 
     Returns:
-        ``{"sets": [name], "systems": [name], "names": [in words], "questions": [{"set", "text", "ranks", "before", "after", "relevant",
-        "base", "tuned"}], "passages": [text]}``, where ranks are those of the first relevant passage in the order of
-        the systems, 0 where none was found, and passages are named by their place; and what was left out, in words.
+        ``{"sets": [name], "systems": [name], "names": [in words], "questions": [{"set", "text", "ranks", "before",
+        "after", "relevant", "base", "tuned"}], "passages": [text]}``, where ranks are those of the first relevant
+        passage in the order of the systems, 0 where none was found, and passages are named by their place; and what
+        was left out, in words.
     """
     systems = ordered(dict.fromkeys(scores["system"].unique(maintain_order=True).to_list()))
     rows = [row for place, one in enumerate(sets) for row in _rows(place, one, scores, systems)]

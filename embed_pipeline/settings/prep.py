@@ -54,7 +54,10 @@ class PrepSettings(Section):
         0.9, "Probability of relevance above which the cross-encoder makes a positive of a negative.", gt=0, le=1
     )
     relabel_at_most: float = runtime(
-        0.5, "Share of the negatives looked at that may become positives; the run stops where it would be more.", gt=0, le=1
+        0.5,
+        "Share of the negatives looked at that may become positives; the run stops where it would be more.",
+        gt=0,
+        le=1,
     )
     imported_weight: int = added(
         1, "Times that an imported question stands in the training set; a generated one stands there once.", ge=1, le=50

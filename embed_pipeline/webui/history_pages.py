@@ -78,7 +78,10 @@ class HistoryPages:
             }
             facts = run_facts(record | {"status": status_now(record)}, self._store)
             rows.append({**facts, "changed": _changed(before, record), **pages})
-        systems = {system for row in rows for of_set in row["figures"].values() for system in of_set} | {"base", "tuned"}
+        systems = {system for row in rows for of_set in row["figures"].values() for system in of_set} | {
+            "base",
+            "tuned",
+        }
         names = {system: name_of(system) for system in sorted(systems)}
         return {"runs": rows, "names": names, "left_out": len(records) - len(shown)}
 

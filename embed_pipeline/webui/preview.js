@@ -7,7 +7,7 @@
 
   const own = (text, about = {}) => make("bdi", { ...about, textContent: visible(text) }); // its direction stays inside
   const short = (text, most = 120) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-  const percent = (share) => (share > 0.99 && share < 1 ? "over 99" : (100 * share).toFixed(0));
+  const percent = (share) => (share > 0.99 && share < 1 ? "Over 99" : (100 * share).toFixed(0));
 
   // -- a document
 
@@ -72,7 +72,7 @@
     }));
     return make("article", { className: "document" },
       make("h2", {}, own(shown.doc_id, { className: "path" })),
-      make("p", { className: "title", dir: "auto", textContent: visible(shown.title) }),
+      make("p", { className: "title", dir: "auto", title: visible(shown.title), textContent: visible(short(shown.title, 250)) }),
       make("p", { className: "facts" }, ...facts.map((text) => make("span", { textContent: text }))),
       ...(shown.path === shown.doc_id ? [] : [make("p", { className: "soft" }, "from ", own(shown.path))]),
       ...warnings(shown, longest), ...losses(shown),

@@ -14,9 +14,9 @@ from embed_pipeline.evaluation.diagnosis import diagnose
 from embed_pipeline.evaluation.evaluate import BaseEvaluation, TunedEvaluation, evaluate_base, evaluate_tuned
 from embed_pipeline.evaluation.page import About, write_page
 from embed_pipeline.evaluation.question_rows import question_data
-from embed_pipeline.evaluation.systems import name_of
 from embed_pipeline.evaluation.report import verdict_sentence
 from embed_pipeline.evaluation.report_script import script, script_hash
+from embed_pipeline.evaluation.systems import name_of
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium

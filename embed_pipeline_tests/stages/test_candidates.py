@@ -139,10 +139,8 @@ def test_each_is_fused_at_the_weight_that_serves_it():
     weigh = _weighing(chosen, asked)
     assert weigh(blind) < 0.5 == weigh(sees) == _weighing(chosen, None)(blind)
     sparse = found_by_words(asked, chosen.eval, depth(chosen.eval))
-    fused = [
-        evaluate_candidate([asked], blind, lambda _: sparse, chosen.eval, weight)[1][asked.name].column("ndcg@10").mean()
-        for weight in (weigh(blind), 0.5)
-    ]
+    found = [evaluate_candidate([asked], blind, lambda _: sparse, chosen.eval, one)[1] for one in (weigh(blind), 0.5)]
+    fused = [one[asked.name].column("ndcg@10").mean() for one in found]
     assert fused[0] > fused[1]
 
 

@@ -106,7 +106,9 @@ def test_what_cannot_become_a_reranker_is_refused_when_a_run_is_planned(override
     lengths = ("encoder.max_query_length=16", "encoder.max_passage_length=32")
     settings = given(ON, f"base_model={base}", *lengths, override.format(three=three, list=tmp_path / "list"))
     with pytest.raises((SettingsError, ModelAccessError), match=said.format(name="base")):
-        plan_stage(stages(settings)[NAME], settings, Store(tmp_path / "home"), {"training_set": None, "beir_benchmark": None})
+        plan_stage(
+            stages(settings)[NAME], settings, Store(tmp_path / "home"), {"training_set": None, "beir_benchmark": None}
+        )
 
 
 def test_the_launchpad_cannot_name_a_model_and_a_path_is_made_absolute(tmp_path, monkeypatch):
@@ -142,7 +144,9 @@ def test_what_it_is_validated_on_is_fused_as_where_it_is_used(tmp_path):
 
     store, settings = Store(tmp_path / "home"), given(ON)
     judged = made(store, "beir_benchmark", benchmark)
-    training = made(store, "training_set", lambda run: write_retrieval_set(asked, run.folder / "validation", "validation"))
+    training = made(
+        store, "training_set", lambda run: write_retrieval_set(asked, run.folder / "validation", "validation")
+    )
     run = SimpleNamespace(settings=settings, base_encoder=lambda: encoder)
     found = _validation(run, training, judged)
     weight = fusion_with(asked, encoder, settings.eval).weight

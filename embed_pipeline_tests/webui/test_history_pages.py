@@ -149,7 +149,11 @@ def test_where_people_sign_in_nobody_else_reads_it(tmp_path):
         for path in (".js", "/runs", "/compare?before=0&after=1"):
             assert found.get(path).status_code == 401
         told = httpx.get(f"{found.url}/runs", headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
-        assert told.json() == {"runs": [], "left_out": 0}
+        assert told.json() == {
+            "runs": [],
+            "names": {"base": "the base model", "tuned": "the tuned model"},
+            "left_out": 0,
+        }
     finally:
         found.stop()
 
