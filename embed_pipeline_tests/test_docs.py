@@ -192,3 +192,12 @@ def test_the_site_builds_and_nothing_in_it_is_broken(tmp_path):
     assert check.faults(tmp_path / "site", tmp_path / "zensical.toml") == []
     settings = html.parse(tmp_path / "site" / "reference" / "settings.html").getroot().text_content()
     assert "finetune.early_stopping_patience" in settings
+
+
+def test_one_page_says_how_to_write_a_gold_set_and_the_others_send_there():
+    texts = {file.name: file.read_text("utf-8") for file in (ROOT / "docs").glob("*.md")}
+    described = [name for name, text in texts.items() if re.search(r"qrels/test\.tsv +query-id <tab>", text)]
+    assert described == ["gold_sets.md"]
+    for name in ("own_data.md", "verdict.md", "search.md"):
+        assert "](gold_sets.md" in texts[name], name
+    assert "docs/gold_sets.md" in (ROOT / "README.md").read_text("utf-8")

@@ -22,7 +22,7 @@ LAYERS = (
     STAGES,
     ("llm", "encoders", "retrieval", "formats"),
     ("store", "settings", "tables"),
-    ("text", "records", "files", "errors", "progress", "charts"),
+    ("text", "records", "files", "errors", "progress", "charts", "batched"),
 )
 """From the top down; a file imports from its own layer and from those below."""
 LAYER = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}

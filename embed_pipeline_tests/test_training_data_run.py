@@ -63,6 +63,9 @@ def user(tmp_path_factory) -> User:
 def test_data_with_negatives_goes_straight_to_training(user):
     done = user.run("eval", "--json")
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("bring negatives, and the model is trained without") == 2, (
+        "before the run, and in training"
+    )
     store = Store(user.home)
     assert store.current("documents").json("corpus")["kind"] == "training"
     pairs = store.current("qa_pairs").frame()

@@ -72,6 +72,7 @@ def _lines(found: Mapping[str, Any], passages: int, width: int) -> Iterator[str]
     from embed_pipeline.cli.output import printable
 
     yield f"{printable(found['corpus'])}: {_how_chosen(found)}"
+    yield from (f"warning: {printable(line)}" for line in found["warnings"])
     for document in found["documents"]:
         yield ""
         yield from _document(document, passages, width, found["longest"])

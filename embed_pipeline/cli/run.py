@@ -16,6 +16,7 @@ from embed_pipeline.stages.plan import PlanStep, describe_plan, make_plan
 from embed_pipeline.stages.questions_read import check_questions
 from embed_pipeline.stages.reranker import METRICS as RERANKED
 from embed_pipeline.stages.sweep import COMPARISON
+from embed_pipeline.stages.unused import unused
 from embed_pipeline.stages.variants import ALL, chosen_variants
 from embed_pipeline.store.artifacts import Store
 from embed_pipeline.store.reports import IN_USE, find_report
@@ -50,15 +51,17 @@ def run(
     steps = make_plan([graph[name] for name in names], settings, Store(home), forced)
     check_questions(steps, settings)
     needs = estimate_needs(steps, settings, Store(home))
+    warnings = unused(steps, settings)
     if plan:
-        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)), needs, told or {})
+        told = {**(told or {}), "warnings": warnings}
+        _show_plan(steps, names, as_json, llm_estimates(steps, settings, Store(home)), needs, told)
         return 0
     require_room(needs, home)
     reporter = output.TerminalReporter()
     reporter.message(describe_plan(steps))
     if any(step.action == "compute" for step in steps.values()):
         reporter.message(f"needs {needs.line()}")
-        for warning in needs.warnings(home):
+        for warning in (*needs.warnings(home), *warnings):
             reporter.message(f"warning: {warning}")
     from embed_pipeline.cli.launch import execute, served_summary
 
@@ -150,6 +153,8 @@ def _show_plan(
         console.print(f"needs {needs.line()}", markup=False)
     for name, estimate in estimates.items():
         console.print(f"{name}: {estimate.line()}", markup=False)
+    for warning in told["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
 
 
 def _show_result(home: Path, endpoint: Mapping[str, Any] | None, again: Mapping[str, str]) -> None:

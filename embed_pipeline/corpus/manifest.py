@@ -1,13 +1,21 @@
 """Every file of the corpus folder: what is read, what is skipped and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from embed_pipeline.corpus.parsers.encoding import is_binary
 from embed_pipeline.corpus.parsers.registry import HOW_TO_INSTALL, SUPPORTED, format_of
-from embed_pipeline.corpus.selection import EVERYTHING, Selection, selection_of
+from embed_pipeline.corpus.selection import (
+    EVERYTHING,
+    NOT_INCLUDED,
+    NOT_SAMPLED,
+    Selection,
+    fitting_nothing,
+    selection_of,
+)
 from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
@@ -16,6 +24,9 @@ from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import CorpusManifest, validate
 
 _SHOWN_REASONS = 5
+_SHOWN_PATHS = 3
+NOT_ASKED = tuple(set(OUTSIDE) - {NOT_INCLUDED, NOT_SAMPLED})
+"""Reasons of what ``corpus.include`` was not asked about."""
 
 
 def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
@@ -31,7 +42,8 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
         unreadable files have an empty sha256.
 
     Raises:
-        InputError: the path is missing, a file without training data, empty, or holds nothing that can be read.
+        InputError: the path is missing, a file without training data, empty, or holds nothing that can be read; or
+            ``include`` fits nothing.
     """
     selection = selection_of(settings)
     source = open_source(root, selection)
@@ -40,10 +52,58 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
     if not any(row["status"] == "read" for row in rows):
-        reasons = "; ".join(f"{row['path']}: {row['reason']}" for row in rows[:_SHOWN_REASONS])
+        _refuse_nothing_included(root, rows, settings)
+        first = sorted(rows, key=lambda row: row["reason"] in OUTSIDE)[:_SHOWN_REASONS]
+        reasons = "; ".join(f"{row['path']}: {row['reason']}" for row in first)
         more = f"; and {len(rows) - _SHOWN_REASONS} more" if len(rows) > _SHOWN_REASONS else ""
         raise InputError(f"{root}: no file in the corpus folder can be read ({reasons}{more}). Supported: {SUPPORTED}.")
     return validate(CorpusManifest, pl.DataFrame(rows, infer_schema_length=None), str(root)).sort("path")
+
+
+def include_warning(manifest: pl.DataFrame, settings: CorpusSettings) -> str | None:
+    """What to say where a pattern of ``corpus.include`` fits no file beside others that do; else None.
+
+    Args:
+        manifest: a :class:`~embed_pipeline.tables.CorpusManifest`.
+    """
+    paths = _looked_at(manifest.select("path", "reason").iter_rows())
+    useless = fitting_nothing(settings.include, paths)
+    if not useless:
+        return None
+    return f"corpus.include: {_quoted(useless)} {_fits(useless)} none of {_named(paths)}; correct it or take it out"
+
+
+def _refuse_nothing_included(root: Path, rows: Sequence[Mapping[str, Any]], settings: CorpusSettings) -> None:
+    """Where there are files, and ``corpus.include`` takes none of them."""
+    paths = _looked_at((row["path"], row["reason"]) for row in rows)
+    if not settings.include or not paths or any(row["reason"] not in OUTSIDE for row in rows):
+        return
+    useless = fitting_nothing(settings.include, paths)
+    told = f"{_quoted(useless)} {_fits(useless)} none of" if useless else "what fits is taken back again, of"
+    raise InputError(
+        f"{root}: corpus.include leaves no file: {told} {_named(paths)}. Patterns are those of .gitignore, relative to "
+        "this folder; what is hidden or excluded is not looked at."
+    )
+
+
+def _looked_at(rows: Iterable[tuple[str, str | None]]) -> list[str]:
+    """The files that ``corpus.include`` was asked about."""
+    return [path for path, reason in rows if reason not in NOT_ASKED]
+
+
+def _quoted(patterns: Sequence[str]) -> str:
+    return ", ".join(map(repr, patterns))
+
+
+def _fits(patterns: Sequence[str]) -> str:
+    return "fits" if len(patterns) == 1 else "fit"
+
+
+def _named(paths: Sequence[str]) -> str:
+    """How many they are, and the first of them."""
+    more = ", …" if len(paths) > _SHOWN_PATHS else ""
+    count = "the 1 file" if len(paths) == 1 else f"the {len(paths):,} files"
+    return f"{count} looked at ({', '.join(paths[:_SHOWN_PATHS])}{more})"
 
 
 def corpus_fingerprint(root: Path, selection: Selection = EVERYTHING) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from embed_pipeline.corpus.chunking.seen import Seen, seen_by_encoder
 from embed_pipeline.corpus.documents import ParsedCorpus, parse_corpus
 from embed_pipeline.corpus.dropped import dropped_totals, lost_shares, meaning_of
-from embed_pipeline.corpus.manifest import scan_corpus
+from embed_pipeline.corpus.manifest import include_warning, scan_corpus
 from embed_pipeline.corpus.passages import cut_passages
 from embed_pipeline.corpus.sources.detect import corpus_source
 from embed_pipeline.encoders.spec import EncoderSpec
@@ -49,12 +49,13 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
 
     Returns:
         ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "chosen": of
-        these, "names", "seed", "longest": tokens the encoder takes, "documents": [...], "dropped": totals by kind of
-        these documents, "skipped": [{"path", "reason"}]}``. A document is ``{"doc_id", "path", "title", "language",
-        "characters", "lines": the first, "sections": [{"heading", "level"}], "dropped": [{"kind", "meaning", "count",
-        "characters", "examples"}], "lost": share of its characters, "passages": [...], "rest": text after them}``. A
-        passage is ``{"passage_id", "title", "text", "start", "end", "between": text before it that is in no passage,
-        "tokens", "seen": tokens, "seen_end": characters}``.
+        these, "names", "seed", "longest": tokens the encoder takes, "warnings": about the settings, "documents":
+        [...], "dropped": totals by kind of these documents, "skipped": [{"path", "reason"}]}``. A document is
+        ``{"doc_id", "path", "title", "language", "characters", "lines": the first, "sections": [{"heading",
+        "level"}], "dropped": [{"kind", "meaning", "count", "characters", "examples"}], "lost": share of its
+        characters, "passages": [...], "rest": text after them}``. A passage is ``{"passage_id", "title", "text",
+        "start", "end", "between": text before it that is in no passage, "tokens", "seen": tokens, "seen_end":
+        characters}``.
 
     Raises:
         InputError: there is no such corpus, nothing in it can be read, no document has such a name, or a row is
@@ -77,6 +78,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         matching = [doc_id for doc_id in readable if doc_id in found]
         chosen = _chosen(matching, choice)
     documents = parsed.documents.filter(pl.col("doc_id").is_in(chosen))
+    warning = include_warning(manifest, settings)
     skipped = [{"path": path, "reason": reason} for path, reason in pl.concat([parsed.skipped, listed]).iter_rows()]
     return {
         "corpus": str(root),
@@ -88,6 +90,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         "seed": choice.seed,
         "longest": spec.max_length("passage"),
         "documents": _shown(parsed, documents, spec, settings),
+        "warnings": [] if warning is None else [warning],
         "dropped": [row | {"meaning": meaning_of(row["kind"])} for row in dropped_totals(parsed.dropped).to_dicts()],
         "skipped": sorted(skipped, key=lambda row: bool(choice.names) and row["path"] not in found),
     }
@@ -106,7 +109,11 @@ class Most:
 
 
 def shortened(preview: Mapping[str, Any], most: Most) -> dict[str, Any]:
-    """The same for a page; what is left out of a list or a text is counted beside it (``passages_left_out`` …)."""
+    """The same for a page; what is left out of a list or a text is counted beside it (``passages_left_out`` …).
+
+    A document also has ``"token_range": [fewest, most]``, ``"cut_off"``, the passages that the encoder cuts, and
+    ``"unseen_tokens"``, over all of its passages.
+    """
     skipped = preview["skipped"]
     return {
         **preview,
@@ -128,9 +135,21 @@ def _shortened_document(document: Mapping[str, Any], most: Most) -> dict[str, An
         **document,
         "passages": kept,
         "passages_left_out": len(passages) - len(kept),
+        **_counted(passages),
         "rest": document["rest"][:limit] if len(kept) == len(passages) else "",
         "sections": sections[: most.sections],
         "sections_left_out": max(0, len(sections) - most.sections),
+    }
+
+
+def _counted(passages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of all passages of a document: the fewest and the most tokens, how many the encoder cuts, and what it misses."""
+    tokens = [one["tokens"] for one in passages]
+    unseen = [one["tokens"] - one["seen"] for one in passages if one["seen"] < one["tokens"]]
+    return {
+        "token_range": [min(tokens, default=0), max(tokens, default=0)],
+        "cut_off": len(unseen),
+        "unseen_tokens": sum(unseen),
     }
 
 
@@ -138,15 +157,19 @@ def _matching(names: Sequence[str], patterns: Sequence[str], root: Path) -> set[
     """Those of ``names`` that a pattern fits, whole or from their last ``/`` on; all where there is no pattern."""
     if not patterns:
         return set(names)
-    found: set[str] = set()
-    for pattern in patterns:
-        fitting = {name for name in names if _fits(name, pattern)}
-        if not fitting:
-            nearest = get_close_matches(pattern, names, 1) or get_close_matches(pattern, map(_last, names), 1)
-            advice = f"; did you mean {nearest[0]}?" if nearest else "; patterns may hold *, ? and [a-z]."
-            raise InputError(f"{root}: no document of the corpus is called {pattern!r}{advice}")
-        found |= fitting
-    return found
+    fitting = {pattern: {name for name in names if _fits(name, pattern)} for pattern in patterns}
+    missing = [pattern for pattern, found in fitting.items() if not found]
+    if missing:
+        raise InputError(f"{root}: no document of the corpus is called {_not_called(missing, names)}")
+    return set().union(*fitting.values())
+
+
+def _not_called(missing: Sequence[str], names: Sequence[str]) -> str:
+    """Every pattern that fits nothing, and the name that the first may have meant."""
+    nearest = get_close_matches(missing[0], names, 1) or get_close_matches(missing[0], map(_last, names), 1)
+    if len(missing) == 1 and nearest:
+        return f"{missing[0]!r}; did you mean {nearest[0]}?"
+    return f"{' or '.join(map(repr, missing))}; patterns may hold *, ? and [a-z]."
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -158,8 +181,9 @@ def _last(name: str) -> str:
 
 
 def _chosen(names: Sequence[str], choice: Choice) -> list[str]:
-    """Those of the lowest hashes: most stay the same ones when files come and go."""
-    return sorted(names, key=lambda name: sha256_text(f"{choice.seed} {name}"))[: choice.count]
+    """Those that are named as they are, then those of the lowest hashes, of which most stay when files come and go."""
+    named = {name for name in names if {name, _last(name)} & set(choice.names)}
+    return sorted(names, key=lambda name: (name not in named, sha256_text(f"{choice.seed} {name}")))[: choice.count]
 
 
 def _shown(

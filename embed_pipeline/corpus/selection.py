@@ -1,6 +1,6 @@
 """Which files of a folder belong to the corpus: patterns of the settings, ``.embedignore`` files, a sample."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,11 +51,11 @@ class Selection:
         found = list(entries)
         if self.sample is None:
             return found
-        documents = [entry.path for entry in found if self._is_document(entry)]
+        documents = [entry.path for entry in found if self.is_document(entry)]
         left = set(sorted(documents, key=lambda path: (sha256_text(path), path))[self.sample :])
         return [replace(entry, stat=None, reason=NOT_SAMPLED) if entry.path in left else entry for entry in found]
 
-    def _is_document(self, entry: "Found") -> bool:
+    def is_document(self, entry: "Found") -> bool:
         """Whether text would be read from it, as far as its name and size tell."""
         if entry.reason is not None or entry.stat is None or not entry.stat.st_size:
             return False
@@ -64,6 +64,12 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+def fitting_nothing(include: Iterable[str], paths: Collection[str]) -> list[str]:
+    """The patterns of ``corpus.include`` that name none of the paths; those with ``!`` only take back."""
+    alone = {pattern: PathPatterns([pattern]) for pattern in include if not pattern.startswith("!")}
+    return [pattern for pattern, one in alone.items() if not any(map(one.match, paths))]
 
 
 def selection_of(settings: CorpusSettings) -> Selection:

@@ -14,7 +14,7 @@ from embed_pipeline.evaluation.metrics import QueryScores, from_frame, score_run
 from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.evaluation.systems import depth
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.fusion import Run, convex
+from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT, Run, convex
 from embed_pipeline.settings import EvalSettings
 
 RECALL = "recall@10"
@@ -30,10 +30,11 @@ class CandidateScores:
     Attributes:
         name: as in the settings.
         dense: test set -> its scores alone.
-        fused: test set -> fused with BM25 by scores, each side half.
+        fused: test set -> fused with BM25 by scores.
         facts: parameters, bytes, dimensions, max_tokens, passages_per_second; what is not known is missing.
         problem: why it could not be measured; then nothing else is there.
         encoder: version of how it encodes.
+        weight: of the model in the fusion.
     """
 
     name: str
@@ -42,15 +43,21 @@ class CandidateScores:
     facts: Mapping[str, float] = field(default_factory=dict)
     problem: str | None = None
     encoder: str | None = None
+    weight: float | None = None
 
 
 def evaluate_candidate(
-    sets: Sequence[RetrievalSet], encoder: Encoder, sparse: Callable[[str], Run], settings: EvalSettings
+    sets: Sequence[RetrievalSet],
+    encoder: Encoder,
+    sparse: Callable[[str], Run],
+    settings: EvalSettings,
+    weight: float = EQUAL_WEIGHT,
 ) -> tuple[dict[str, QueryScores], dict[str, QueryScores]]:
     """Score one model on every test set, alone and fused.
 
     Args:
         sparse: test set -> what BM25 finds there.
+        weight: of the model in the fusion, chosen before.
 
     Raises:
         StageError: a vector is not finite.
@@ -60,7 +67,7 @@ def evaluate_candidate(
     for test_set in sets:
         run = dense_run(test_set, encoder, k, keep)
         dense[test_set.name] = score_run(test_set, run, settings.ks)
-        fused[test_set.name] = score_run(test_set, convex(sparse(test_set.name), run, k), settings.ks)
+        fused[test_set.name] = score_run(test_set, convex(sparse(test_set.name), run, k, weight), settings.ks)
     return dense, fused
 
 
@@ -111,11 +118,11 @@ def _figures(
     names = ("ndcg_at_10", "recall_at_10", "fused_ndcg_at_10", "fused_recall_at_10", "delta", "ci_low", "ci_high", "p")
     facts = {name: one.facts.get(name) for name in FACTS}
     if one.problem is not None:
-        return dict.fromkeys(names) | facts
+        return dict.fromkeys((*names, "weight")) | facts
     dense, fused = one.dense[test_set.name], one.fused[test_set.name]
     against: Comparison = compare(before, dense, settings, test_set.clusters)[DECIDING_METRIC]
     values = [*_means(dense), *_means(fused), against.delta, *against.ci95, against.p]
-    return dict(zip(names, values, strict=True)) | facts
+    return dict(zip(names, values, strict=True)) | {"weight": one.weight} | facts
 
 
 FACTS = ("dimensions", "parameters", "bytes", "max_tokens", "passages_per_second")

@@ -10,12 +10,10 @@ from embed_pipeline import tables
 from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.errors import InputError
 from embed_pipeline.evaluation.comparisons import compared
-from embed_pipeline.evaluation.fusion_weight import FusionWeight, choose_weight
-from embed_pipeline.evaluation.lexical import found_by_words
+from embed_pipeline.evaluation.fusion_weight import FusionWeight, fusion_with
 from embed_pipeline.evaluation.metrics import QueryScores, from_frame, score_run, to_frame
-from embed_pipeline.evaluation.retrieve import dense_run
 from embed_pipeline.evaluation.runs import run_frame, run_of
-from embed_pipeline.evaluation.systems import BASE_SYSTEMS, STORED, base_runs, depth, tuned_runs
+from embed_pipeline.evaluation.systems import BASE_SYSTEMS, STORED, base_runs, tuned_runs
 from embed_pipeline.evaluation.trust import Trust
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
@@ -69,7 +67,7 @@ def evaluate_base(
         InputError: there is no test set.
     """
     _refuse_none(sets)
-    fusion = _fusion(development, encoder, settings)
+    fusion = fusion_with(development, encoder, settings)
     scores, runs = [], []
     for test_set in sets:
         found = base_runs(test_set, encoder, settings, fusion.weight)
@@ -133,7 +131,7 @@ def score_tuned(
     development: RetrievalSet | None = None,
 ) -> TunedScores:
     """Score the tuned model alone and fused on every test set; parameters and errors as of :func:`evaluate_tuned`."""
-    fusion = _fusion(development, encoder, settings)
+    fusion = fusion_with(development, encoder, settings)
     scores, runs = [], []
     systems: dict[str, dict[str, QueryScores]] = {}
     for test_set in sets:
@@ -150,15 +148,6 @@ def score_tuned(
         fusion,
         systems,
     )
-
-
-def _fusion(development: RetrievalSet | None, encoder: Encoder, settings: EvalSettings) -> FusionWeight:
-    if development is None:
-        return FusionWeight()
-    k = depth(settings)
-    sparse = found_by_words(development, settings, k)
-    dense = dense_run(development, encoder, k, settings.keep_identical_ids)
-    return choose_weight(development, sparse, dense, k, settings)
 
 
 def _refuse_none(sets: Sequence[RetrievalSet]) -> None:

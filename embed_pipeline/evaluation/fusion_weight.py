@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embed_pipeline.encoders.spec import Encoder
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
+from embed_pipeline.evaluation.lexical import found_by_words
 from embed_pipeline.evaluation.metrics import score_run
+from embed_pipeline.evaluation.retrieve import dense_run
+from embed_pipeline.evaluation.systems import depth
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT, Scores, convex
+from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT, Run, Scores, convex
 from embed_pipeline.settings import EvalSettings
 
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -41,6 +45,31 @@ class FusionWeight:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {"weight": self.weight, "chosen_on": self.chosen_on}
+
+
+def fusion_with(
+    development: RetrievalSet | None,
+    encoder: Encoder,
+    settings: EvalSettings,
+    sparse: Run | None = None,
+    k: int | None = None,
+) -> FusionWeight:
+    """How much an encoder weighs beside BM25: see :func:`choose_weight`; half where there are no such questions.
+
+    Args:
+        development: None: there are none.
+        sparse: what BM25 finds for them, where that is known already.
+        k: passages of a run; as many as test sets are searched for where it is not given.
+
+    Raises:
+        StageError: a vector is not finite.
+    """
+    if development is None or len(development.queries) < LEAST_QUESTIONS:
+        return FusionWeight()
+    k = depth(settings) if k is None else k
+    found = found_by_words(development, settings, k) if sparse is None else sparse
+    dense = dense_run(development, encoder, k, settings.keep_identical_ids)
+    return choose_weight(development, found, dense, k, settings)
 
 
 def choose_weight(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import remembered_sha256, sha256_json
-from embed_pipeline.formats.beir import CORPUS, QUERIES, judged_queries, qrels_path, read_retrieval_set
+from embed_pipeline.formats.beir import CORPUS, QUERIES, judged_queries, qrels_path, read_judged, read_retrieval_set
 from embed_pipeline.formats.rows import first_three
 from embed_pipeline.records import RetrievalSet
 
@@ -54,7 +54,7 @@ def load_development(folder: Path, passages: Mapping[str, str], name: str = GOLD
         InputError: as :func:`load_gold`; or a question stands in qrels/test.tsv as well.
     """
     found = read_retrieval_set(folder, _DEVELOPMENT, name, passages)
-    _refuse_both(folder, found.queries, read_retrieval_set(folder, _SPLIT, name, passages).queries)
+    _refuse_both(folder, found.queries, read_judged(folder, _SPLIT, None, {}, "").queries)
     return found
 
 

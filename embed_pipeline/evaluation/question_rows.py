@@ -7,6 +7,7 @@ import polars as pl
 
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
 from embed_pipeline.evaluation.report import ordered
+from embed_pipeline.evaluation.systems import name_of
 from embed_pipeline.records import RetrievalSet
 
 MOST_QUESTIONS = 2_000
@@ -51,9 +52,10 @@ def question_data(
         runs: :class:`embed_pipeline.tables.Runs` with base and tuned.
 
     Returns:
-        ``{"sets": [name], "systems": [name], "questions": [{"set", "text", "ranks", "before", "after", "relevant",
-        "base", "tuned"}], "passages": [text]}``, where ranks are those of the first relevant passage in the order of
-        the systems, 0 where none was found, and passages are named by their place; and what was left out, in words.
+        ``{"sets": [name], "systems": [name], "names": [in words], "questions": [{"set", "text", "ranks", "before",
+        "after", "relevant", "base", "tuned"}], "passages": [text]}``, where ranks are those of the first relevant
+        passage in the order of the systems, 0 where none was found, and passages are named by their place; and what
+        was left out, in words.
     """
     systems = ordered(dict.fromkeys(scores["system"].unique(maintain_order=True).to_list()))
     rows = [row for place, one in enumerate(sets) for row in _rows(place, one, scores, systems)]
@@ -83,7 +85,8 @@ def question_data(
         left_out.append(f"Of {len(rows):,} questions the {len(chosen):,} that changed most are shown.")
     if passages.full:
         left_out.append("Not every passage found a place.")
-    data = {"sets": [one.name for one in sets], "systems": systems, "questions": chosen, "passages": passages.texts}
+    names = {"systems": systems, "names": [name_of(one) for one in systems]}
+    data = {"sets": [one.name for one in sets], **names, "questions": chosen, "passages": passages.texts}
     return data, left_out
 
 

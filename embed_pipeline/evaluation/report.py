@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from embed_pipeline.evaluation.compare import DECIDING_METRIC
 from embed_pipeline.evaluation.figures import capital, p_in_words, p_value, score, signed
-from embed_pipeline.evaluation.systems import SYSTEMS, name_of
+from embed_pipeline.evaluation.systems import SYSTEMS, name_of, way_of
 
 SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "ndcg@1")
 PAIRS = (
@@ -19,14 +19,6 @@ PAIRS = (
     ("reranked_untrained", "reranked"),
 )
 """The same use before and after training: one line of the chart each."""
-LABELS: Mapping[str, str] = {
-    "base": "model alone",
-    "hybrid": "with BM25, by ranks",
-    "convex": "with BM25, by scores",
-    "bm25": "BM25",
-    "reranked": "with BM25, reranked",
-    "reranked_untrained": "with BM25, reranked",
-}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _PLOT = {"left": 190, "width": 400, "right": 150, "row": 34}
 
@@ -193,11 +185,14 @@ def _chart_lines(summary: Mapping[str, Any], test_set: str) -> list[dict[str, An
     pairs = [pair for pair in PAIRS if all(one in systems for one in pair)]
     paired = {one for pair in pairs for one in pair}
     alone = [one for one in ordered(systems) if one not in paired]
-    lines = [{"label": LABELS.get(one, one), "before": None, "after": point(one)} for one in alone if one == "bm25"]
-    lines += [{"label": LABELS[before], "before": point(before), "after": point(after)} for before, after in pairs]
-    return lines + [
-        {"label": LABELS.get(one, one), "before": None, "after": point(one)} for one in alone if one != "bm25"
-    ]
+
+    def line(before: str | None, after: str) -> dict[str, Any]:
+        told = name_of(after) if before is None else f"{name_of(before)}; {name_of(after)}"
+        earlier = None if before is None else point(before)
+        return {"label": way_of(before or after), "told": told, "before": earlier, "after": point(after)}
+
+    first = [line(None, one) for one in alone if one == "bm25"]
+    return [*first, *(line(*pair) for pair in pairs), *(line(None, one) for one in alone if one != "bm25")]
 
 
 def printable(value: Any) -> Any:

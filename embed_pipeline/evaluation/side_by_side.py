@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from embed_pipeline.encoders.spec import Vectors
-from embed_pipeline.evaluation.systems import DEPTH
+from embed_pipeline.evaluation.figures import capital
+from embed_pipeline.evaluation.systems import DEPTH, name_of
 from embed_pipeline.files import sha256_text
 from embed_pipeline.records import passage_text
 from embed_pipeline.retrieval.fusion import EQUAL_WEIGHT, Run, convex, ranked, rrf
@@ -87,14 +88,10 @@ class SideBySide:
     @property
     def systems(self) -> dict[str, dict[str, str]]:
         """Name -> label, and what it is, in the order in which they are shown."""
-        last = list(self._dense)[-1]
-        how = "by ranks" if self._rrf else f"{1 - self._weight:g} : {self._weight:g}"
-        dense = {name: {"label": name.capitalize(), "about": side.about} for name, side in self._dense.items()}
-        return {
-            **dense,
-            "bm25": {"label": "BM25", "about": "words, without a model"},
-            self.hybrid: {"label": "Hybrid", "about": f"BM25 and {last} fused, {how}"},
-        }
+        weights = f"BM25 weighs {1 - self._weight:g}, the model {self._weight:g}"
+        about = {name: side.about for name, side in self._dense.items()}
+        about |= {"bm25": "words, without a model", self.hybrid: "reciprocal ranks" if self._rrf else weights}
+        return {name: {"label": capital(name_of(name)), "about": one} for name, one in about.items()}
 
     def runs(self, queries: Mapping[str, str]) -> dict[str, Run]:
         """What each system finds: system -> query id -> {passage id: score}, 100 of each.

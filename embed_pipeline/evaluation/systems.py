@@ -40,6 +40,19 @@ NAMES: Mapping[str, str] = {
     "onnx_int8": "the tuned model in INT8",
     "endpoint": "the endpoint",
 }
+"""What people read, wherever they read of a system."""
+WAYS: Mapping[str, str] = {
+    "base": "model alone",
+    "bm25": "BM25 alone",
+    "hybrid": "with BM25, by ranks",
+    "convex": "with BM25, by scores",
+    "reranked": "with BM25, reranked",
+    "reranked_untrained": "with BM25, reranked",
+    "reranked_blended": "with BM25, blended",
+    "onnx_int8": "model in INT8",
+    "endpoint": "endpoint",
+}
+"""The lines of a chart, each for one way of use before and after training; too narrow for :data:`NAMES`."""
 
 
 def depth(settings: EvalSettings) -> int:
@@ -102,3 +115,9 @@ def name_of(system: str) -> str:
     """A system in words."""
     model, _, size = system.partition("@")
     return f"{NAMES.get(model, model)} at {size} dimensions" if size else NAMES.get(system, system)
+
+
+def way_of(system: str) -> str:
+    """A way of use in a few words, for a chart."""
+    model, _, size = system.partition("@")
+    return f"model at {size} dimensions" if model == "tuned" and size else WAYS.get(system, name_of(system))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
+from embed_pipeline.batched import batched
 from embed_pipeline.progress import say
 from embed_pipeline.records import TrainingRow
 from embed_pipeline.settings import FinetuneSettings
@@ -114,8 +115,7 @@ def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
 
 def _by_length(order: Sequence[int], lengths: Sequence[int], window: int) -> list[int]:
     """``order`` sorted by length within windows, longest first (as transformers' LengthGroupedSampler)."""
-    windows = (order[start : start + window] for start in range(0, len(order), window))
-    return [row for part in windows for row in sorted(part, key=lambda row: -lengths[row])]
+    return [row for part in batched(order, window) for row in sorted(part, key=lambda row: -lengths[row])]
 
 
 def _by_document(order: Sequence[int], documents: Sequence[str], share: float) -> tuple[list[int], list[int]]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,17 @@ def given_texts(files: Sequence[Path]) -> Iterator[PassageText]:
     for _ in _read(files, None, texts):
         pass
     yield from texts.values()
+
+
+def rows_with_negatives(files: Sequence[Path], most: int) -> tuple[int, int]:
+    """How many of the first rows bring negatives, and how many were looked at, ``most`` at most.
+
+    Raises:
+        InputError: a file or one of these rows is broken.
+    """
+    rows = islice((row for file in files for row in read_rows(file, ROWS)), most)
+    found = [bool(_for_and_against(row)[1]) for row in rows]
+    return sum(found), len(found)
 
 
 def joined(questions: Iterable[GivenQuestion]) -> list[GivenQuestion]:

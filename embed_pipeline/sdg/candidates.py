@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import polars as pl
 
 from embed_pipeline import tables
+from embed_pipeline.batched import batched
 from embed_pipeline.errors import StageError
 from embed_pipeline.files import sha256_json
 from embed_pipeline.records import CRITERIA
@@ -81,8 +81,8 @@ def candidates_frame(candidates: Iterable[Candidate], doc_of: Mapping[str, str])
     Raises:
         StageError: a candidate has no hop, or cites a passage that ``doc_of`` lacks.
     """
-    parts, coming = [tables.empty(tables.QaCandidates)], iter(candidates)
-    while batch := list(islice(coming, ROWS_AT_ONCE)):
+    parts = [tables.empty(tables.QaCandidates)]
+    for batch in batched(candidates, ROWS_AT_ONCE):
         parts.append(pl.DataFrame([_row(candidate, doc_of) for candidate in batch], schema=parts[0].schema))
     distinct = pl.concat(parts).unique("question_id", keep="first", maintain_order=True).sort("question_id")
     return tables.validate(tables.QaCandidates, distinct)

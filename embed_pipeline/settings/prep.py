@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from embed_pipeline.settings.addresses import refuse_address
-from embed_pipeline.settings.section import Section, added
+from embed_pipeline.settings.section import Section, added, runtime
 
 
 class PrepSettings(Section):
@@ -52,6 +52,12 @@ class PrepSettings(Section):
     )
     relabel_threshold: float = added(
         0.9, "Probability of relevance above which the cross-encoder makes a positive of a negative.", gt=0, le=1
+    )
+    relabel_at_most: float = runtime(
+        0.5,
+        "Share of the negatives looked at that may become positives; the run stops where it would be more.",
+        gt=0,
+        le=1,
     )
     imported_weight: int = added(
         1, "Times that an imported question stands in the training set; a generated one stands there once.", ge=1, le=50

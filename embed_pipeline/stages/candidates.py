@@ -1,7 +1,7 @@
 """candidate_metrics: other models and endpoints, untrained, on the same test sets; only where there are candidates."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,15 @@ from embed_pipeline.settings import EncoderSettings, Settings
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.stages.declare import Stage, StageRun, Version, never_moved
 from embed_pipeline.stages.embeddings import ENCODERS
-from embed_pipeline.stages.inputs import BASE_MODEL, GOLD, MEASURING, base_model_external, evaluated_sets, gold_external
+from embed_pipeline.stages.inputs import (
+    BASE_MODEL,
+    GOLD,
+    MEASURING,
+    base_model_external,
+    development_set,
+    evaluated_sets,
+    gold_external,
+)
 from embed_pipeline.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -26,8 +34,8 @@ if TYPE_CHECKING:
 NAME = "candidate_metrics"
 SETTING = "eval.candidates"
 SHOWN = (
-    *("candidate", "test_set", "ndcg_at_10", "delta", "p_corrected", "fused_ndcg_at_10", "dimensions", "parameters"),
-    *("MB", "max_tokens", "passages_per_second", "problem"),
+    *("candidate", "test_set", "ndcg_at_10", "delta", "p_corrected", "fused_ndcg_at_10", "weight", "dimensions"),
+    *("parameters", "MB", "max_tokens", "passages_per_second", "problem"),
 )
 
 
@@ -39,7 +47,7 @@ def candidate_stages(settings: Settings) -> list[Stage]:
         Stage(
             name=NAME,
             group="eval",
-            version="1",
+            version="2",
             compute=candidate_metrics,
             inputs=("beir_benchmark", "passages", "base_metrics"),
             after=(),
@@ -69,13 +77,17 @@ def all_measured(artifact: Artifact, settings: Settings, home: Path) -> bool:
 
 
 def candidate_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact, base_metrics: Artifact) -> None:
-    """Measure the base model and every candidate; one that fails is told and leaves the others their figures."""
+    """Measure the base model and every candidate; one that fails is told and leaves the others their figures.
+
+    Each is fused with BM25 at the weight that the questions of no test set choose for it, as the base model is.
+    """
     from embed_pipeline.evaluation.candidates import candidate_table
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
     base = run.settings.base_model
     names = [base, *(name for name in run.settings.eval.candidates if name != base)]
-    found = [_measured(run, name, sets, base_metrics) for name in names]
+    weigh = _weighing(run.settings, development_set(run.settings, beir_benchmark, passages))
+    found = [_measured(run, name, sets, base_metrics, weigh) for name in names]
     frame = candidate_table(sets, found, base_metrics.frame(), run.settings.eval)
     run.write_table(frame)
     write_json(run.folder / f"{ENCODERS}.json", {one.name: one.encoder for one in found if one.encoder is not None})
@@ -89,7 +101,23 @@ def candidate_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifac
     run.charts["candidates"] = charts.table(SHOWN, rows)
 
 
-def _measured(run: StageRun, name: str, sets: "list[RetrievalSet]", base_metrics: Artifact) -> "CandidateScores":
+def _weighing(settings: Settings, development: "RetrievalSet | None") -> "Callable[[Encoder], float]":
+    """Encoder -> its weight beside BM25, which is asked once for all of them."""
+    from embed_pipeline.evaluation.fusion_weight import fusion_with
+    from embed_pipeline.evaluation.lexical import found_by_words
+    from embed_pipeline.evaluation.systems import depth
+
+    sparse = None if development is None else found_by_words(development, settings.eval, depth(settings.eval))
+    return lambda encoder: fusion_with(development, encoder, settings.eval, sparse).weight
+
+
+def _measured(
+    run: StageRun,
+    name: str,
+    sets: "list[RetrievalSet]",
+    base_metrics: Artifact,
+    weigh: "Callable[[Encoder], float]",
+) -> "CandidateScores":
     from embed_pipeline.evaluation.candidates import CandidateScores, evaluate_candidate, passages_per_second
     from embed_pipeline.evaluation.runs import run_of
     from embed_pipeline.stages.eval import RUNS
@@ -99,10 +127,12 @@ def _measured(run: StageRun, name: str, sets: "list[RetrievalSet]", base_metrics
     try:
         with _opened(run.settings, name) as (encoder, facts):
             facts["passages_per_second"] = passages_per_second(encoder, texts)
+            remembering = _remembering(run.home, encoder)
+            weight = weigh(remembering)
             dense, fused = evaluate_candidate(
-                sets, _remembering(run.home, encoder), lambda one: run_of(runs, one, "bm25"), run.settings.eval
+                sets, remembering, lambda one: run_of(runs, one, "bm25"), run.settings.eval, weight
             )
-            return CandidateScores(name, dense, fused, facts, encoder=encoder.spec.version())
+            return CandidateScores(name, dense, fused, facts, encoder=encoder.spec.version(), weight=weight)
     except EmbedPipelineError as error:
         return CandidateScores(name, problem=str(error))
 

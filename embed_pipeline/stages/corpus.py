@@ -82,10 +82,14 @@ def _tokenizer_version(settings: Settings) -> str:
 )
 def corpus_manifest(run: StageRun) -> None:
     """Every file of the corpus folder: path, bytes, SHA-256; files that are skipped, with the reason."""
-    from embed_pipeline.corpus.manifest import scan_corpus
+    from embed_pipeline.corpus.manifest import include_warning, scan_corpus
 
     frame = scan_corpus(corpus_folder(run.settings), run.settings.corpus)
     run.write_table(frame)
+    warning = include_warning(frame, run.settings.corpus)
+    if warning is not None:
+        say(f"warning: {warning}")
+        run.summary["warning"] = warning
     read = frame.filter(frame["status"] == "read")
     run.summary |= {
         "files": read.height,

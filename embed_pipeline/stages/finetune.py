@@ -2,11 +2,14 @@
 
 from embed_pipeline import charts
 from embed_pipeline.files import sha256_json
+from embed_pipeline.progress import say
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.addresses import is_address
 from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.embeddings import TEACHER
 from embed_pipeline.stages.inputs import BASE_MODEL, base_model_version
+from embed_pipeline.stages.prep import GIVEN
+from embed_pipeline.stages.unused import unused_negatives
 from embed_pipeline.store.artifacts import Artifact
 
 
@@ -61,6 +64,7 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
     from embed_pipeline.formats.beir import read_retrieval_set
 
     settings = run.settings
+    _tell_unused_negatives(run, training_set)
     folder = training_set.path / "validation"
     validation = read_retrieval_set(folder, "validation", "validation", kind="validation") if folder.is_dir() else None
     report = finetune(
@@ -90,6 +94,15 @@ def checkpoint(run: StageRun, training_set: Artifact) -> None:
     for name, curve in {"learning rate": "learning_rate", "gradient norm": "grad_norm"}.items():
         run.charts[name] = charts.lines(name, {name: report.curve(curve)}, "step", name)
     run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")
+
+
+def _tell_unused_negatives(run: StageRun, training_set: Artifact) -> None:
+    """Negatives that somebody brought along are not left out without a word."""
+    made = training_set.manifest().summary
+    given = made.get(GIVEN, 0)
+    rows = f"the {made.get('rows', 0):,} training rows"
+    if given and not run.settings.finetune.hard_negatives:
+        say(f"warning: {unused_negatives(given, rows)}")
 
 
 def _tell_teacher(run: StageRun) -> None:

@@ -1,6 +1,8 @@
 """What lies outside the store and what several stages take in."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,22 +123,38 @@ def development_set(settings: Settings, benchmark: Artifact, passages: Artifact)
     """
     from embed_pipeline.evaluation.fusion_weight import LEAST_QUESTIONS
     from embed_pipeline.evaluation.gold import has_development, load_development
-    from embed_pipeline.formats.beir import read_retrieval_set
+    from embed_pipeline.formats.beir import CORPUS
 
     name, folder = next(iter(settings.eval.all_gold.items()), ("", None))
-    texts = passage_texts(passages)
+    texts = cache(lambda: passage_texts(passages))  # read once, and only where they are needed
     if folder is not None and has_development(folder.expanduser()):
-        found = load_development(folder.expanduser(), texts, name)
+        own = (folder.expanduser() / CORPUS).is_file()
+        found = load_development(folder.expanduser(), {} if own else texts(), name)
         if len(found.queries) >= LEAST_QUESTIONS:
             return _as_read(found, folder, settings, passages)
         say(
             f"eval.{'gold' if name == 'gold' else f'gold_sets.{name}'}: its validation part has {len(found.queries)} "
             f"questions, fewer than the {LEAST_QUESTIONS} that may choose how the fusion weighs"
         )
-    if not (benchmark.path / VALIDATION).is_dir():
+    asked = reworded_validation(benchmark, texts)
+    return None if asked is None else _with_titles(asked, passages)
+
+
+def reworded_validation(
+    benchmark: Artifact, texts: Callable[[], Mapping[str, str]] | None = None
+) -> "RetrievalSet | None":
+    """The validation questions in other words; None where there are none.
+
+    Args:
+        texts: gives passage id -> text as the encoder sees it; None: as the benchmark's own corpus.jsonl has them.
+    """
+    from embed_pipeline.formats.beir import read_corpus, read_retrieval_set
+
+    folder = benchmark.path / VALIDATION
+    if not folder.is_dir():
         return None
-    asked = read_retrieval_set(benchmark.path / VALIDATION, VALIDATION, VALIDATION, texts, kind="validation")
-    return _with_titles(asked, passages)
+    passages = read_corpus(benchmark.path) if texts is None else texts()
+    return read_retrieval_set(folder, VALIDATION, VALIDATION, passages, kind="validation")
 
 
 def _as_read(found: "RetrievalSet", folder: Path, settings: Settings, passages: Artifact) -> "RetrievalSet":
@@ -198,14 +216,19 @@ def passages_alone(passages: Artifact) -> "RetrievalSet":
     return _with_titles(RetrievalSet("passages", passage_texts(passages), {}, {}), passages)
 
 
-def told_of(passages: Artifact) -> dict[str, dict[str, list[str]]]:
-    """Passage id -> what the corpus tells of its document, name -> values; empty where it tells nothing."""
+def told_of(passages: Artifact, frame: "pl.DataFrame | None" = None) -> dict[str, dict[str, list[str]]]:
+    """Passage id -> what the corpus tells of its document, name -> values; empty where it tells nothing.
+
+    Args:
+        frame: the table of the passages, where it has been read already.
+    """
     if not (passages.path / f"{METADATA}.parquet").is_file():
         return {}
     of_document: dict[str, dict[str, list[str]]] = {}
     for doc_id, name, value in passages.frame(METADATA).iter_rows():
         of_document.setdefault(doc_id, {}).setdefault(name, []).append(value)
-    rows = passages.frame().select("passage_id", "doc_id").iter_rows()
+    read = passages.frame() if frame is None else frame
+    rows = read.select("passage_id", "doc_id").iter_rows()
     return {passage_id: of_document[doc_id] for passage_id, doc_id in rows if doc_id in of_document}
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 
-from embed_pipeline.errors import ArtifactError, DiskFullError
+from embed_pipeline.errors import ArtifactError, DiskFullError, InputError
 from embed_pipeline.files import existing_part
 from embed_pipeline.progress import spoken
-from embed_pipeline.settings import Settings
+from embed_pipeline.settings import CorpusSettings, Settings
 from embed_pipeline.stages.model_size import ModelSize, base_model_size, training_bytes
 from embed_pipeline.stages.plan import PlanStep
 from embed_pipeline.store.artifacts import Manifest, Store
@@ -93,7 +93,7 @@ def estimate_needs(steps: Mapping[str, PlanStep], settings: Settings, store: Sto
     if not computing:
         return Needs(0.0, 0, 0, *free, ())
     before = {name: found for name in computing if (found := _last(store, name)) is not None}
-    text = text_bytes(settings.corpus.path)
+    text = text_bytes(settings.corpus)
     growth = _growth(store, text)
     model = base_model_size(settings)
     disk = sum(_bytes(manifest) * (growth if not _is_model(name) else 1.0) for name, manifest in before.items())
@@ -126,14 +126,26 @@ def require_room(needs: Needs, home: Path) -> None:
         )
 
 
-def text_bytes(corpus: Path | None) -> int:
-    """About how much text a corpus holds, told from the sizes of its files."""
-    if corpus is None:
+def text_bytes(corpus: CorpusSettings) -> int:
+    """About how much text of a corpus would be read, told from the names and sizes of the files that belong to it.
+
+    0 where there is none, and where it cannot be listed, which the run itself tells.
+    """
+    if corpus.path is None:
         return 0
-    root = corpus.expanduser()
-    files = root.rglob("*") if root.is_dir() else [root]
-    shown = [path for path in files if not any(part[0] == "." for part in path.relative_to(root).parts)]
-    return int(sum(_size(path) * TEXT_SHARE.get(path.suffix.lower(), 1.0) for path in shown))
+    from embed_pipeline.corpus.selection import selection_of
+    from embed_pipeline.corpus.walk import found_in, open_source
+
+    selection = selection_of(corpus)
+    try:
+        source = open_source(corpus.path.expanduser(), selection)
+        found = found_in(source, selection)
+    except InputError:
+        return 0
+    of_files = source.kind == "files"
+    read = [one for one in found if one.stat is not None and (not of_files or selection.is_document(one))]
+    sizes = ((Path(one.path).suffix.lower(), one.stat.st_size) for one in read if one.stat is not None)
+    return int(sum(size * TEXT_SHARE.get(suffix, 1.0) for suffix, size in sizes))
 
 
 def free_memory() -> int:
@@ -184,13 +196,6 @@ def _plain(asset: str) -> str:
 
 def _is_model(asset: str) -> bool:
     return _plain(asset) in MODELS
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size if path.is_file() else 0
-    except OSError:
-        return 0
 
 
 def _gb(size: int) -> str:

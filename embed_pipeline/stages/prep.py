@@ -31,6 +31,8 @@ SPLITTING = ("prep.seed", "prep.train_ratio", "prep.validation_ratio", "prep.tes
 LEFT = "triplets.jsonl and the unrolled file leave them out (the table keeps them)"
 CROSS_ENCODER = "prep.cross_encoder"
 DENOISING = ("prep.denoise", CROSS_ENCODER, "sdg.llm", "sdg.llm.base_url", "sdg.prompts")
+GIVEN = "rows_with_given_negatives"
+"""In the summary of a training set: rows of questions that were brought along with their negatives."""
 MINING = (
     "prep.seed",
     "prep.hard_negatives",
@@ -102,12 +104,12 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     from embed_pipeline.prep.benchmark import build_retrieval_set
     from embed_pipeline.prep.rewording import reworded
 
-    pairs, encoder = qa_pairs.frame(), run.base_encoder()
-    built = build_retrieval_set(pairs, passages.frame(), splits.frame(), "test", "synthetic")
+    pairs, cut, parts, encoder = qa_pairs.frame(), passages.frame(), splits.frame(), run.base_encoder()
+    built = build_retrieval_set(pairs, cut, parts, "test", "synthetic")
     measure = answered_by_words(built.passages)
     built = reworded(built, offline_questions(pairs), encoder, measure)
-    write_retrieval_set(built, run.folder, "test", told_of(passages))
-    validation = build_retrieval_set(pairs, passages.frame(), splits.frame(), "validation", "validation")
+    write_retrieval_set(built, run.folder, "test", told_of(passages, cut))
+    validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
     if validation.queries:
         imported = set(pairs.filter(pairs["generator"] == "imported")["question_id"])
         validation = reworded(validation, set(validation.queries) - imported, encoder, measure)
@@ -259,6 +261,8 @@ def training_set(
     The mining args in the recipe's file are those the negatives were first computed with; they are not part of the
     key, since other settings may give the same negatives.
     """
+    import polars as pl
+
     from embed_pipeline.formats.beir import write_retrieval_set
     from embed_pipeline.formats.training_export import write_recipe_files, write_triplets
     from embed_pipeline.prep.benchmark import build_retrieval_set
@@ -278,9 +282,12 @@ def training_set(
     if validation.queries:
         write_retrieval_set(validation, run.folder / "validation", "validation")
     bare = int((frame["negatives"].list.len() == 0).sum())
+    brought = mined.filter((pl.col("source") == "given") & (pl.col("negative_ids").list.len() > 0))
+    given = frame.filter(pl.col("question_id").is_in(brought["question_id"].implode())).height
     run.summary |= {
         "rows": frame.height,
         "rows_without_negatives": bare,
+        GIVEN: given,
         "validation_queries": len(validation.queries),
     }
     if 0 < bare < frame.height:

@@ -13,9 +13,11 @@ from embed_pipeline.stages.inputs import (
     BASE_MODEL,
     EVALUATED,
     MEASURING,
+    VALIDATION,
     development_set,
     evaluated_external,
     evaluated_sets,
+    reworded_validation,
 )
 from embed_pipeline.store.artifacts import Artifact
 
@@ -76,7 +78,7 @@ def _model_version(name: str) -> str:
 
 @stage(
     group="finetune",
-    version="2",
+    version="3",
     storage="model",
     settings=(*TRAINED_BY, "eval.bm25"),
     external=reranker_external,
@@ -85,7 +87,7 @@ def _model_version(name: str) -> str:
     kinds=("pytorch", "huggingface"),
     alternative=True,
 )
-def reranker(run: StageRun, training_set: Artifact) -> None:
+def reranker(run: StageRun, training_set: Artifact, beir_benchmark: Artifact) -> None:
     """A cross-encoder tuned on the training questions and their mined negatives; validation picked the checkpoint.
 
     And how much its score should weigh beside that of the search; 0: it is of no use there.
@@ -95,7 +97,7 @@ def reranker(run: StageRun, training_set: Artifact) -> None:
 
     report = train_reranker(
         read_training_rows(training_set.path),
-        _validation(run, training_set),
+        _validation(run, training_set, beir_benchmark),
         Path(run.base_encoder().spec.model),
         run.settings.finetune,
         run.folder,
@@ -119,12 +121,14 @@ def reranker(run: StageRun, training_set: Artifact) -> None:
     run.charts["validation"] = charts.lines("validation", {"nDCG@10": report.validations}, "step", "nDCG@10")
 
 
-def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
+def _validation(run: StageRun, training_set: Artifact, beir_benchmark: Artifact) -> "FirstStage | None":
     """The validation questions with what BM25 and the base model, fused, find for them.
 
     As they were written, which BM25 answers well, so that the reranker gets its weight only where it is of use beside
-    that: reworded as the benchmark's are, they gave it twice the weight that questions of people bear.
+    that: reworded as the benchmark's are, they gave it twice the weight that questions of people bear. How the fusion
+    weighs is chosen by the reworded ones, as where the reranker is used.
     """
+    from embed_pipeline.evaluation.fusion_weight import fusion_with
     from embed_pipeline.evaluation.lexical import found_by_words
     from embed_pipeline.evaluation.retrieve import dense_run
     from embed_pipeline.evaluation.systems import DEPTH
@@ -132,12 +136,14 @@ def _validation(run: StageRun, training_set: Artifact) -> "FirstStage | None":
     from embed_pipeline.formats.beir import read_retrieval_set
     from embed_pipeline.retrieval.fusion import convex
 
-    folder = training_set.path / "validation"
+    folder, chosen = training_set.path / VALIDATION, run.settings.eval
     if not folder.is_dir():
         return None
-    held = read_retrieval_set(folder, "validation", "validation", kind="validation")
-    sparse = found_by_words(held, run.settings.eval, DEPTH)
-    found = convex(sparse, dense_run(held, run.base_encoder(), DEPTH), DEPTH)
+    encoder = run.base_encoder()
+    weight = fusion_with(reworded_validation(beir_benchmark), encoder, chosen, k=DEPTH).weight
+    held = read_retrieval_set(folder, VALIDATION, VALIDATION, kind="validation")
+    sparse = found_by_words(held, chosen, DEPTH)
+    found = convex(sparse, dense_run(held, encoder, DEPTH), DEPTH, weight)
     return first_stage(held, found, run.settings.finetune.seed)
 
 

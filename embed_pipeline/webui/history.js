@@ -1,23 +1,14 @@
 // The page of all runs: a chart, a table that can be sorted, and two runs side by side. Text is only ever set as text.
 (() => {
-  const at = (id) => document.getElementById(id);
+  const { byId: at, call, make, say } = shared;
   const SVG = "http://www.w3.org/2000/svg";
   const HINT = "Choose two runs to compare them.";
   const METRIC = "ndcg@10";
   const SERIES = [
     ["base", "base"], ["tuned", "tuned"], ["bm25", "bm25"], ["convex_tuned", "fused"],
   ];
-  const NAMES = { base: "base", tuned: "tuned", bm25: "BM25", convex_tuned: "BM25 and tuned fused" };
-  const state = { runs: [], leftOut: 0, set: null, sort: "started", down: true, chosen: [] };
+  const state = { runs: [], names: {}, leftOut: 0, set: null, sort: "started", down: true, chosen: [] };
 
-  const make = (tag, { text, kind, ...attributes } = {}, ...children) => {
-    const found = document.createElement(tag);
-    if (text !== undefined) found.textContent = text;
-    if (kind) found.className = kind;
-    for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value);
-    found.append(...children);
-    return found;
-  };
   const draw = (tag, attributes, text) => {
     const found = document.createElementNS(SVG, tag);
     for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value);
@@ -25,6 +16,8 @@
     return found;
   };
 
+  const nameOf = (system) => state.names[system] ?? system;
+  const headed = (column) => (column.system ? nameOf(column.system) : column.label);
   const figure = (run, system) => run.figures[state.set]?.[system]?.[METRIC] ?? null;
   const gain = (run) => (figure(run, "tuned") === null || figure(run, "base") === null ? null : figure(run, "tuned") - figure(run, "base"));
   const number = (value) => (value === null || value === undefined ? "" : value.toFixed(4));
@@ -53,30 +46,30 @@
   const mood = (value) => (value > 0 ? "good" : value < 0 ? "bad" : "");
 
   const changes = (run) => {
-    if (run.changed === null) return run === state.runs.at(-1) ? "" : make("span", { text: "not recorded", kind: "soft" });
+    if (run.changed === null) return run === state.runs.at(-1) ? "" : make("span", { textContent: "not recorded", className: "soft" });
     const names = Object.entries(run.changed);
     if (!names.length) return "";
-    const rows = names.map(([name, { before, after }]) => make("div", { text: `${name}: ${told(before)} → ${told(after)}` }));
+    const rows = names.map(([name, { before, after }]) => make("div", { textContent: `${name}: ${told(before)} → ${told(after)}` }));
     if (names.length === 1) return rows[0];
-    return make("details", {}, make("summary", { text: `${names.length} settings` }), ...rows);
+    return make("details", {}, make("summary", { textContent: `${names.length} settings` }), ...rows);
   };
   const pages = (run) => {
     const links = [["run", run.run_page], ["report", run.report]].filter(([, page]) => page);
-    return make("span", {}, ...links.flatMap(([text, href], place) => [place ? " · " : "", make("a", { text, href })]));
+    return make("span", {}, ...links.flatMap(([text, href], place) => [place ? " · " : "", make("a", { textContent: text, href })]));
   };
   const status = (run) => {
-    const cell = make("span", { text: run.status, kind: run.status === "succeeded" ? "" : run.status === "started" ? "soft" : "bad" });
+    const cell = make("span", { textContent: run.status, className: run.status === "succeeded" ? "" : run.status === "started" ? "soft" : "bad" });
     const more = run.errors[0] ?? (run.overrides.length ? `experiment: ${run.overrides.join(", ")}` : "");
-    return make("span", {}, cell, more ? make("small", { text: more.length > 160 ? more.slice(0, 159) + "…" : more }) : "");
+    return make("span", {}, cell, more ? make("small", { textContent: more.length > 160 ? more.slice(0, 159) + "…" : more }) : "");
   };
   const COLUMNS = [
     { name: "started", label: "started", of: (run) => run.started, cell: (run) => when(run.started), kind: "when" },
     { name: "by", label: "started by", of: (run) => run.started_by ?? "", cell: (run) => run.started_by ?? "" },
     { name: "status", label: "status", of: (run) => run.status, cell: status, kind: "wide" },
-    { name: "base", label: "base", of: (run) => figure(run, "base"), cell: (run) => number(figure(run, "base")), kind: "number" },
-    { name: "tuned", label: "tuned", of: (run) => figure(run, "tuned"), cell: (run) => number(figure(run, "tuned")), kind: "number" },
-    { name: "gain", label: "gain", of: gain, cell: (run) => make("span", { text: signed(gain(run)), kind: mood(gain(run)) }), kind: "number" },
-    { name: "verdict", label: "verdict", of: (run) => run.verdict ?? "", cell: (run) => make("span", { text: verdict(run), kind: run.verdict === "regress" ? "bad" : "" }) },
+    { name: "base", system: "base", of: (run) => figure(run, "base"), cell: (run) => number(figure(run, "base")), kind: "number" },
+    { name: "tuned", system: "tuned", of: (run) => figure(run, "tuned"), cell: (run) => number(figure(run, "tuned")), kind: "number" },
+    { name: "gain", label: "gain", of: gain, cell: (run) => make("span", { textContent: signed(gain(run)), className: mood(gain(run)) }), kind: "number" },
+    { name: "verdict", label: "verdict", of: (run) => run.verdict ?? "", cell: (run) => make("span", { textContent: verdict(run), className: run.verdict === "regress" ? "bad" : "" }) },
     { name: "corpus", label: "corpus", of: (run) => run.corpus ?? "", cell: (run) => short(run.corpus) },
     { name: "settings", label: "settings changed", of: (run) => Object.keys(run.changed ?? {}).length, cell: changes, kind: "wide" },
     { name: "git", label: "git", of: (run) => run.git ?? "", cell: (run) => revision(run.git) },
@@ -96,14 +89,15 @@
   };
 
   const showHead = () => {
-    const cells = COLUMNS.map(({ name, label, kind }) => {
-      const button = make("button", { text: label, type: "button" });
+    const cells = COLUMNS.map((column) => {
+      const { name, kind } = column;
+      const button = make("button", { textContent: headed(column), type: "button" });
       button.addEventListener("click", () => sortBy(name, state.sort === name ? !state.down : true));
-      const cell = make("th", { kind: kind ?? "", scope: "col" }, button);
+      const cell = make("th", { className: kind ?? "", scope: "col" }, button);
       if (state.sort === name) cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
       return cell;
     });
-    document.querySelector("#runs thead tr").replaceChildren(make("th", { text: "" }), ...cells, make("th", { text: "" }));
+    document.querySelector("#runs thead tr").replaceChildren(make("th", { textContent: "" }), ...cells, make("th", { textContent: "" }));
   };
   const sortBy = (name, down) => {
     Object.assign(state, { sort: name, down });
@@ -117,12 +111,12 @@
       const tick = make("input", { type: "checkbox", "aria-label": `compare run ${short(run.run_id)} of ${when(run.started)}` });
       tick.checked = state.chosen.includes(run.run_id);
       tick.addEventListener("change", () => choose(run.run_id, tick.checked));
-      const cells = COLUMNS.map(({ label, cell, kind }) => {
-        const found = make("td", { kind: kind ?? "", "data-label": label }, cell(run));
+      const cells = COLUMNS.map((column) => {
+        const found = make("td", { className: column.kind ?? "", "data-label": headed(column) }, column.cell(run));
         if (!found.textContent) found.classList.add("empty");
         return found;
       });
-      const row = make("tr", { "data-run": run.run_id }, make("td", { "data-label": "compare" }, tick), ...cells, make("td", { "data-label": "pages", kind: run.run_page || run.report ? "" : "empty" }, pages(run)));
+      const row = make("tr", { "data-run": run.run_id }, make("td", { "data-label": "compare" }, tick), ...cells, make("td", { "data-label": "pages", className: run.run_page || run.report ? "" : "empty" }, pages(run)));
       row.classList.toggle("chosen", tick.checked);
       return row;
     });
@@ -149,11 +143,11 @@
     at("compared").scrollIntoView({ block: "nearest" });
   };
   const grid = (head, rows) =>
-    make("div", { kind: "part" }, make("table", {},
-      make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { text, scope: "col" })))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { kind: typeof cell === "string" && cell.length > 24 ? "long" : "" }, cell)))))));
+    make("div", { className: "part" }, make("table", {},
+      make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { textContent: text, scope: "col" })))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { className: typeof cell === "string" && cell.length > 24 ? "long" : "" }, cell)))))));
   const showCompared = ({ before, after, corpus_changed: moved, settings, test_sets: sets }) => {
-    const clear = make("button", { text: "Close", type: "button" });
+    const clear = make("button", { textContent: "Close", type: "button" });
     clear.addEventListener("click", () => {
       state.chosen = [];
       at("compared").hidden = true;
@@ -167,23 +161,23 @@
     ];
     const rows = [...facts.map(([label, name, of]) => [label, of(before[name]), of(after[name])]), ["verdict", verdict(before), verdict(after)]];
     const parts = [
-      make("div", { kind: "top" }, make("h2", { text: `Run ${short(before.run_id)} and run ${short(after.run_id)}` }), clear),
+      make("div", { className: "top" }, make("h2", { textContent: `Run ${short(before.run_id)} and run ${short(after.run_id)}` }), clear),
       grid(["", short(before.run_id), short(after.run_id)], rows.filter(([, one, other]) => one || other)),
-      make("p", { text: moved === null ? "" : moved ? "The corpus has changed." : "The corpus is the same." }),
-      make("h3", { text: "Settings that differ" }),
+      make("p", { textContent: moved === null ? "" : moved ? "The corpus has changed." : "The corpus is the same." }),
+      make("h3", { textContent: "Settings that differ" }),
     ];
-    if (settings === null) parts.push(make("p", { text: "One of them was recorded by an earlier release, without settings." }));
-    else if (!Object.keys(settings).length) parts.push(make("p", { text: "None." }));
+    if (settings === null) parts.push(make("p", { textContent: "One of them was recorded by an earlier release, without settings." }));
+    else if (!Object.keys(settings).length) parts.push(make("p", { textContent: "None." }));
     else parts.push(grid(["setting", "before", "after"], Object.entries(settings).map(([name, one]) => [name, told(one.before), told(one.after)])));
     for (const [name, set] of Object.entries(sets)) {
-      parts.push(make("h3", { text: `${name} questions` }));
+      parts.push(make("h3", { textContent: `${name} questions` }));
       if (set.why) {
-        parts.push(make("p", { text: `Not compared. ${set.why}` })); // figures of two sets are not put side by side
+        parts.push(make("p", { textContent: `Not compared. ${set.why}` })); // figures of two sets are not put side by side
         continue;
       }
       const figures = Object.entries(set.systems).flatMap(([system, metrics]) =>
         Object.entries(metrics).map(([metric, one]) => [
-          make("span", { text: system }, make("small", { text: metric })), number(one.before), number(one.after), make("span", { text: signed(one.delta), kind: mood(one.delta) }),
+          make("span", { textContent: nameOf(system) }, make("small", { textContent: metric })), number(one.before), number(one.after), make("span", { textContent: signed(one.delta), className: mood(one.delta) }),
         ]));
       parts.push(grid(["system", "before", "after", "change"], figures));
     }
@@ -228,38 +222,30 @@
           last = run;
         }
         const dot = draw("circle", { class: run.experiment ? `${kind} trial` : kind, cx: x(place), cy: y(value), r: run.experiment ? 3.5 : 3 });
-        dot.append(draw("title", {}, `${NAMES[system]} ${number(value)}, run ${short(run.run_id)}, ${when(run.started)}`));
+        dot.append(draw("title", {}, `${nameOf(system)} ${number(value)}, run ${short(run.run_id)}, ${when(run.started)}`));
         picture.append(dot);
       });
       if (!runs.some((run) => figure(run, system) !== null)) continue;
       if (path) picture.append(draw("path", { class: `line ${kind}`, d: path }));
       const sample = draw("svg", { viewBox: "0 0 20 10", "aria-hidden": "true" });
       sample.append(draw("line", { class: `line ${kind}`, x1: 0, x2: 20, y1: 5, y2: 5 }));
-      keys.push(make("span", {}, sample, NAMES[system]));
+      keys.push(make("span", {}, sample, nameOf(system)));
     }
     const remarks = [];
     if (runs.some((run) => run.experiment)) remarks.push("Hollow points are runs with overrides.");
     if (apart) remarks.push("Points that are not joined were measured on other questions, or on ones whose version is not known.");
     at("chart").replaceChildren(
-      make("h2", { text: `nDCG@10 over runs, ${state.set} questions` }), picture, make("p", { kind: "keys" }, ...keys),
-      make("p", { text: remarks.join(" "), kind: "soft" }));
+      make("h2", { textContent: `nDCG@10 over runs, ${state.set} questions` }), picture, make("p", { className: "keys" }, ...keys),
+      make("p", { textContent: remarks.join(" "), className: "soft" }));
   };
 
   // -- all of it ---------------------------------------------------------------------------------------
 
-  const say = (text, problem = false) => {
-    at("status").textContent = text;
-    at("status").className = problem ? "problem" : "";
-  };
   const fetched = async (address) => {
     try {
-      const answer = await fetch(address, { credentials: "same-origin" });
-      if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname));
-      const body = await answer.json();
-      if (answer.ok) return body;
-      say(body.errors?.[0]?.message ?? `The web UI answered ${answer.status}.`, true);
-    } catch {
-      say("The web UI does not answer; it may be starting anew.", true);
+      return await call(address);
+    } catch (error) {
+      say(error instanceof TypeError ? "The web UI does not answer; it may be starting anew." : error.message, true);
     }
     return null;
   };
@@ -270,7 +256,7 @@
     if (empty) return say("No run yet. Start one with Materialize all in the web UI, or with embed-pipeline run.");
     const sets = [...new Set(state.runs.flatMap((run) => Object.keys(run.figures)))];
     if (!sets.includes(state.set)) state.set = sets[0] ?? null;
-    at("set").replaceChildren(...sets.map((name) => make("option", { text: name, value: name })));
+    at("set").replaceChildren(...sets.map((name) => make("option", { textContent: name, value: name })));
     at("set").parentElement.hidden = sets.length < 2;
     if (state.set) at("set").value = state.set;
     say(state.leftOut ? `The latest ${state.runs.length} runs; embed-pipeline history has ${state.leftOut} more.` : "");
@@ -280,14 +266,17 @@
   const load = async () => {
     const found = await fetched("/embed_pipeline/history/runs");
     if (!found) return;
-    Object.assign(state, { runs: found.runs, leftOut: found.left_out });
+    Object.assign(state, { runs: found.runs, names: found.names, leftOut: found.left_out });
+    orders();
     state.chosen = state.chosen.filter((run) => state.runs.some((one) => one.run_id === run));
     show();
   };
 
-  at("order").append(...COLUMNS.flatMap(({ name, label }) => [
-    make("option", { value: `${name} down`, text: `${label}, highest first` }), make("option", { value: `${name} up`, text: `${label}, lowest first` }),
-  ]));
+  const orders = () => {
+    at("order").replaceChildren(...COLUMNS.flatMap((column) => [["down", "highest"], ["up", "lowest"]].map(([way, first]) =>
+      make("option", { value: `${column.name} ${way}`, textContent: `${headed(column)}, ${first} first` }))));
+    at("order").value = `${state.sort} ${state.down ? "down" : "up"}`;
+  };
   at("order").addEventListener("change", () => {
     const [name, way] = at("order").value.split(" ");
     sortBy(name, way === "down");

@@ -59,10 +59,14 @@ class HistoryPages:
         return compare_runs(find_run(home, before), find_run(home, after), self._store)
 
     def _rows(self) -> dict[str, Any]:
-        """``{"runs": [run_facts with "changed", "run_page", "report"], "left_out": n}``, the latest run first.
+        """``{"runs": [run_facts with "changed", "run_page", "report"], "names": {system: in words}, "left_out": n}``.
+
+        The latest run comes first.
 
         ``changed`` are the settings that differ from those of the run before; None where that cannot be told.
         """
+        from embed_pipeline.evaluation.systems import name_of
+
         records = History(self._store.home).all()
         shown, known, reports = records[:MOST_RUNS], self._known_runs(), cache(self._report_of)
         rows = []
@@ -74,7 +78,12 @@ class HistoryPages:
             }
             facts = run_facts(record | {"status": status_now(record)}, self._store)
             rows.append({**facts, "changed": _changed(before, record), **pages})
-        return {"runs": rows, "left_out": len(records) - len(shown)}
+        systems = {system for row in rows for of_set in row["figures"].values() for system in of_set} | {
+            "base",
+            "tuned",
+        }
+        names = {system: name_of(system) for system in sorted(systems)}
+        return {"runs": rows, "names": names, "left_out": len(records) - len(shown)}
 
     def _report_of(self, version: str | None) -> str | None:
         if version is None:

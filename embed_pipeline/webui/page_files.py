@@ -13,15 +13,20 @@ POLICY = (
 )
 NO_STORE = {"Cache-Control": "no-store"}
 """Header of an answer that is another one a moment later."""
+SHARED = "/embed_pipeline/shared.js"
+"""What the scripts of all pages share."""
 KINDS = {"html": "text/html", "js": "application/javascript", "css": "text/css"}
 
 
 def page_files(address: str, name: str) -> list[Route]:
-    """Routes of ``name.html`` at an address, and of ``name.js`` and ``name.css`` at the same with their ending."""
-    return [
+    """Routes of ``name.html`` at an address, of ``name.js`` and ``name.css`` at the same with their ending, and of
+    :data:`SHARED`.
+    """
+    own = [
         Route(address if ending == "html" else f"{address}.{ending}", _file(f"{name}.{ending}", kind))
         for ending, kind in KINDS.items()
     ]
+    return [*own, Route(SHARED, _file("shared.js", KINDS["js"]))]
 
 
 def _file(name: str, kind: str) -> Any:

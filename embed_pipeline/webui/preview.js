@@ -1,50 +1,27 @@
 // The preview page: some documents as a run reads and cuts them. Text of documents is only ever set as text.
 (() => {
   const here = "/embed_pipeline/preview";
-  const byId = (id) => document.getElementById(id);
-  const number = new Intl.NumberFormat("en");
+  const { byId, call, complain, greet, make, many, number, say, visible, waiting } = shared;
+  const EXAMPLE = 200; // characters at which an example of what was left out is cut
   let asked = 0;
 
-  const make = (tag, about = {}, ...inside) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(about)) {
-      if (name in element) element[name] = value;
-      else element.setAttribute(name, value);
-    }
-    element.append(...inside);
-    return element;
-  };
-  // What turns the direction of the text after it is shown as what it is.
-  const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (mark) => `⟨U+${mark.codePointAt(0).toString(16).toUpperCase()}⟩`);
   const own = (text, about = {}) => make("bdi", { ...about, textContent: visible(text) }); // its direction stays inside
-  const many = (count, one, more = `${one}s`) => `${number.format(count)} ${count === 1 ? one : more}`;
-
-  const call = async (path) => {
-    const answer = await fetch(here + path, { credentials: "same-origin" });
-    if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
-    const found = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(found.errors?.[0]?.message ?? `The server answered ${answer.status}.`);
-    return found;
-  };
-  const say = (text, problem = false) => {
-    byId("status").textContent = text;
-    byId("status").className = problem ? "problem" : "";
-  };
+  const short = (text, most = 120) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+  const percent = (share) => (share > 0.99 && share < 1 ? "Over 99" : (100 * share).toFixed(0));
 
   // -- a document
 
   const losses = (shown) => shown.dropped.length ? [make("h3", { textContent: "Left out or replaced" }), make("ul", { className: "losses" },
     ...shown.dropped.map((loss) => make("li", {},
       make("strong", { textContent: loss.kind }), ` ${many(loss.count, "piece")}, ${many(loss.characters, "character")}: ${loss.meaning}`,
-      ...loss.examples.map((text) => own(text, { className: "example", dir: "auto" })))))] : [];
+      ...loss.examples.map((text) => own(text.length < EXAMPLE ? text : `${text}…`, { className: "example", dir: "auto" })))))] : [];
 
   const warnings = (shown, longest) => {
     const found = [];
-    const cut = shown.passages.filter((one) => one.seen < one.tokens);
-    if (shown.lost > 0.1) found.push(`${(100 * shown.lost).toFixed(0)} % of its characters are left out.`);
-    if (cut.length) {
-      const hidden = cut.reduce((sum, one) => sum + one.tokens - one.seen, 0);
-      found.push(`The encoder cuts ${cut.length} of the passages below: it does not see ${many(hidden, "token")} (marked). encoder.max_passage_length is ${longest}.`);
+    if (shown.lost > 0.1) found.push(`${percent(shown.lost)} % of its characters are left out.`);
+    if (shown.cut_off) {
+      const of = many(shown.passages.length + shown.passages_left_out, "passage");
+      found.push(`The encoder cuts ${number.format(shown.cut_off)} of ${of}: it does not see ${many(shown.unseen_tokens, "token")} (marked). encoder.max_passage_length is ${longest}.`);
     }
     return found.map((text) => make("p", { className: "warning", textContent: text }));
   };
@@ -52,7 +29,7 @@
   const between = (text, where) => text ? [make("li", { className: "between", dir: "auto" }, make("b", { textContent: where }), own(text))] : [];
 
   const passage = (one, place) => {
-    const about = make("p", { className: "about" }, own(one.title, { dir: "auto" }), ` · ${place + 1} · characters ${number.format(one.start)} to ${number.format(one.end)} · ${many(one.tokens, "token")}`);
+    const about = make("p", { className: "about" }, own(short(one.title), { dir: "auto", title: visible(one.title) }), ` · ${place + 1} · characters ${number.format(one.start)} to ${number.format(one.end)} · ${many(one.tokens, "token")}`);
     const text = make("p", { className: "text", dir: "auto" });
     if (one.seen < one.tokens) {
       about.append(", ", make("span", { className: "cut", textContent: `the encoder sees ${number.format(one.seen)}` }));
@@ -84,9 +61,9 @@
   };
 
   const card = (shown, longest, open) => {
-    const tokens = shown.passages.map((one) => one.tokens);
     const count = shown.passages.length + shown.passages_left_out;
-    const range = tokens.length ? `, ${Math.min(...tokens)} to ${Math.max(...tokens)} tokens` : "";
+    const [least, most] = shown.token_range;
+    const range = !count ? "" : least === most ? `, ${many(most, "token")}` : `, ${number.format(least)} to ${many(most, "token")}`;
     const facts = [shown.language, many(shown.characters, "character"), many(shown.sections.length + shown.sections_left_out, "section")];
     const sections = () => make("ul", { className: "sections" }, ...shown.sections.map((one) => {
       const item = make("li", { dir: "auto" }, own(one.heading));
@@ -95,7 +72,7 @@
     }));
     return make("article", { className: "document" },
       make("h2", {}, own(shown.doc_id, { className: "path" })),
-      make("p", { className: "title", dir: "auto", textContent: visible(shown.title) }),
+      make("p", { className: "title", dir: "auto", title: visible(shown.title), textContent: visible(short(shown.title, 250)) }),
       make("p", { className: "facts" }, ...facts.map((text) => make("span", { textContent: text }))),
       ...(shown.path === shown.doc_id ? [] : [make("p", { className: "soft" }, "from ", own(shown.path))]),
       ...warnings(shown, longest), ...losses(shown),
@@ -113,6 +90,7 @@
     const called = found.names.length ? ` called so (of ${number.format(found.readable)})` : "";
     const random = found.chosen < found.matching ? ", chosen at random" : "";
     say(`${visible(found.corpus)}\n${of}${called}${random} · ${found.settings.join(" · ")}`);
+    byId("warnings").replaceChildren(...found.warnings.map((text) => make("p", { className: "warning", textContent: visible(text) })));
     byId("totals").hidden = !found.dropped.length;
     byId("totals").querySelector("tbody").replaceChildren(...found.dropped.map((row) => make("tr", {},
       cell(row.kind), figure(row.count), figure(row.characters), figure(row.documents), cell(row.meaning))));
@@ -132,24 +110,18 @@
   const load = async (remember) => {
     const mine = ++asked;
     const query = wanted();
-    let done = false;
     for (const button of document.querySelectorAll("button")) button.disabled = true;
-    say("Reading …");
-    const timer = setInterval(async () => {
-      const told = await call("/state").catch(() => null);
-      if (told?.doing && !done) say(`Reading: ${told.doing} …`);
-    }, 1500);
+    const done = waiting(here, "Reading …");
     try {
-      const found = await call(`/documents?${query}`);
-      done = true;
+      const found = await call(`${here}/documents?${query}`);
+      done();
       if (mine !== asked) return;
       show(found);
       if (remember) history.pushState(null, "", `${location.pathname}?${query}`);
     } catch (error) {
-      done = true;
-      if (mine === asked) say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, true);
+      done();
+      if (mine === asked) complain(error);
     } finally {
-      clearInterval(timer);
       for (const button of document.querySelectorAll("button")) button.disabled = false;
     }
   };
@@ -167,11 +139,9 @@
 
   (async () => {
     try {
-      const state = await call("/state");
-      byId("who").textContent = state.user ? `${state.user.name} (${state.user.role})` : "";
-      if (state.home_page) byId("who").append(" ", make("a", { href: state.home_page, textContent: "Web UI" }));
+      greet(await call(`${here}/state`));
     } catch (error) {
-      say(error.message, true);
+      complain(error);
       return;
     }
     fromAddress();

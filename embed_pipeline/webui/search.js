@@ -1,54 +1,19 @@
 // The search page: asks, shows what each system found, keeps judgements. Text of passages is only ever set as text.
 (() => {
   const here = "/embed_pipeline/search";
-  const byId = (id) => document.getElementById(id);
+  const { byId, complain, greet, make } = shared;
+  const call = (path, body) => shared.call(here + path, body);
+  const waiting = (text) => shared.waiting(here, text);
   const query = byId("query");
   let state = { may_judge: false };
   let shown = null; // the last answer
   let queries = [];
   let asked = 0;
 
-  const make = (tag, about = {}, ...inside) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(about)) {
-      if (name in element) element[name] = value;
-      else element.setAttribute(name, value);
-    }
-    element.append(...inside);
-    return element;
-  };
-
-  const call = async (path, body) => {
-    const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    const answer = await fetch(here + path, { credentials: "same-origin", ...(body === undefined ? {} : post) });
-    if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
-    const found = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(found.errors?.[0]?.message ?? `The server answered ${answer.status}.`);
-    return found;
-  };
-
   const say = (text, problem = false, undo = null) => {
-    const status = byId("status");
-    status.textContent = text;
-    status.className = problem ? "problem" : "";
-    if (undo) status.append(" ", make("button", { type: "button", className: "plain", textContent: "Undo", onclick: undo }));
+    shared.say(text, problem);
+    if (undo) byId("status").append(" ", make("button", { type: "button", className: "plain", textContent: "Undo", onclick: undo }));
   };
-  const complain = (error) => say(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message, true);
-
-  // Says what the server is at; the function that it gives ends that.
-  const waiting = (text) => {
-    say(text);
-    const timer = setInterval(async () => {
-      const told = await call("/state").catch(() => null);
-      if (told?.doing && timers.has(timer)) say(`${told.doing} …`);
-    }, 1000);
-    timers.add(timer);
-    return () => {
-      clearInterval(timer);
-      timers.delete(timer);
-    };
-  };
-  const timers = new Set();
 
   // -- judgements
 
@@ -302,9 +267,7 @@
       complain(error);
       return;
     }
-    const role = state.user && !state.may_judge ? ": may search, not judge" : "";
-    byId("who").textContent = state.user ? `${state.user.name} (${state.user.role})${role}` : "";
-    if (state.home_page) byId("who").append(" ", make("a", { href: state.home_page, textContent: "Web UI" }));
+    greet(state, state.may_judge ? "" : ": may search, not judge");
     count(state);
     fromAddress();
     if (state.any) list();

@@ -22,7 +22,8 @@ def typed(home: Searchable, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_comparison_to_read_without_control_codes_of_the_passages(home):
     done = typed(home, "bold lion river", "--k", "3")
     assert done.returncode == 0, done.stderr
-    for line in ("Base: ", "Tuned: checkpoint ", "BM25: ", "Hybrid: BM25 and tuned fused"):
+    hybrid = "BM25 and the tuned model fused by scores: BM25 weighs"
+    for line in ("The base model: ", "The tuned model: checkpoint ", "BM25 alone: ", hybrid):
         assert line in done.stdout
     assert "<script>" in done.stdout  # it is text here
     assert "\x1b" not in done.stdout

@@ -95,6 +95,26 @@ def test_a_name_that_nothing_has_is_an_error(root, base_model_spec, name, said):
         look(root, base_model_spec, name)
 
 
+def test_every_name_that_fits_nothing_is_named_beside_those_that_do(root, base_model_spec):
+    with pytest.raises(InputError, match=r"is called 'nothing\.md'; "):
+        look(root, base_model_spec, "*.md", "nothing.md")
+    with pytest.raises(InputError, match=r"is called 'x\.pdf' or 'y/\*'; patterns may hold"):
+        look(root, base_model_spec, "x.pdf", "*.md", "y/*")
+
+
+def test_what_is_named_as_it_is_is_among_those_that_are_shown(root, base_model_spec):
+    for name in ("page02.md", "sub/page29.md", "page15.md"):
+        shown = [one["doc_id"] for one in look(root, base_model_spec, "*.md", name, count=2)["documents"]]
+        assert any(one.endswith(name) for one in shown)
+
+
+def test_a_pattern_of_the_settings_that_fits_nothing_is_told(root, base_model_spec):
+    settings = SETTINGS.model_copy(update={"include": ("*.md", "*.docx")})
+    (told,) = look(root, base_model_spec, settings=settings)["warnings"]
+    assert told.startswith("corpus.include: '*.docx' fits none of the 32 files looked at (page00.md, ")
+    assert look(root, base_model_spec)["warnings"] == []
+
+
 def test_what_was_dropped_is_told_of_each_and_of_all(root, base_model_spec, monkeypatch):
     def parse(data):
         losses = Losses()
@@ -152,6 +172,8 @@ def test_of_much_a_page_is_given_some_and_how_much_is_left_out(root, base_model_
     assert shown["passages_left_out"] == len(whole["passages"]) - 2 > 0
     assert shown["sections_left_out"] == 1
     assert [len(one["text"]) for one in shown["passages"]] == [40, 40]
+    tokens = [one["tokens"] for one in whole["passages"]]
+    assert (shown["token_range"], shown["cut_off"]) == ([min(tokens), max(tokens)], 0), "of those left out, too"
     assert shown["passages"][0]["characters_left_out"] == len(whole["passages"][0]["text"]) - 40
     assert shortened(found, Most(skipped=0))["skipped_left_out"] == len(found["skipped"]) > 0
     assert shortened(found, Most())["documents"][0]["passages_left_out"] == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from embed_pipeline.automation.corpus_watch import list_corpus
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.fingerprint_cache import cached_fingerprint
-from embed_pipeline.corpus.manifest import corpus_fingerprint, listed_fingerprint, scan_corpus
+from embed_pipeline.corpus.manifest import corpus_fingerprint, include_warning, listed_fingerprint, scan_corpus
 from embed_pipeline.corpus.selection import EXCLUDED, IGNORED, NOT_INCLUDED, NOT_SAMPLED, selection_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.settings import CorpusSettings
@@ -42,6 +42,30 @@ def read(root, **settings):
 
 def fingerprint(root, **settings):
     return corpus_fingerprint(root, selection_of(CorpusSettings(**settings)))
+
+
+def test_patterns_that_leave_no_file_are_named_with_some_of_the_files(root):
+    (root / ".hidden.pdf").write_text("not looked at")
+    with pytest.raises(InputError) as refused:
+        read(root, include=["*.pdf", "/manuals/"], exclude=["drafts/"])
+    told = str(refused.value)
+    assert "corpus.include leaves no file: '*.pdf', '/manuals/' fit none of the 5 files looked at" in told
+    assert "(a.md, b.txt, image.png, …)" in told and "not in corpus.include" not in told
+    with pytest.raises(InputError, match=r"leaves no file: what fits is taken back again, of the 7 files"):
+        read(root, include=["*.md", "!*.md"])
+    with pytest.raises(InputError, match=r"no file in the corpus folder can be read .*unsupported format \.png"):
+        read(root, include=["*.png"])
+
+
+def test_a_pattern_that_fits_nothing_beside_others_is_told(root):
+    def warning(*include: str) -> str | None:
+        chosen = CorpusSettings(include=include)
+        return include_warning(scan_corpus(root, chosen), chosen)
+
+    told = warning("*.md", "*.pdf", "!drafts/none.md")
+    assert told is not None and told.startswith("corpus.include: '*.pdf' fits none of the 7 files looked at (a.md, ")
+    assert warning("*.md", "notes/") is None and warning() is None
+    assert warning("*.md", "*.png") is None, "it fits a file, though not one that can be read"
 
 
 def test_patterns_choose_and_say_why(root):
@@ -148,8 +172,8 @@ def test_a_data_set_is_read_whole(tmp_path):
 
 
 def test_nothing_left_is_an_error_with_the_reasons(root):
-    with pytest.raises(InputError, match=r"no file in the corpus folder can be read \(a\.md: not in corpus\.include"):
-        scan_corpus(root, CorpusSettings(include=["*.pdf"]))
+    with pytest.raises(InputError, match=r"folder can be read \(a\.md: excluded by corpus\.exclude"):
+        scan_corpus(root, CorpusSettings(exclude=["*"]))
 
 
 LINES = st.lists(

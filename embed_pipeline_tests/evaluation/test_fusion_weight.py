@@ -3,11 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.evaluation.fusion_weight import LEAST_QUESTIONS, WEIGHTS, FusionWeight, choose_weight
+from embed_pipeline.evaluation.fusion_weight import LEAST_QUESTIONS, WEIGHTS, FusionWeight, choose_weight, fusion_with
 from embed_pipeline.evaluation.metrics import score_run
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.fusion import Run, convex
 from embed_pipeline.settings import EvalSettings
+from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 
 SETTINGS = EvalSettings(resamples=500)
 
@@ -40,6 +41,17 @@ def test_few_questions_choose_nothing() -> None:
 def test_of_equal_weights_the_half_is_taken() -> None:
     alike = finding(1.0, 0.5, 40)
     assert choose_weight(judged(40), alike, alike, 10, SETTINGS) == FusionWeight(0.5, "gold")
+
+
+def test_an_encoder_is_asked_only_where_enough_questions_may_choose() -> None:
+    asked = numbered_set(40)
+    topics = [f"topic{one}" for one in range(40)]
+    sees, blind = WordEncoder(), WordEncoder(blind=topics)
+    assert fusion_with(asked, blind, SETTINGS).weight < 0.5 == fusion_with(asked, sees, SETTINGS).weight
+    found_nothing: Run = {query: {} for query in asked.queries}
+    assert fusion_with(asked, sees, SETTINGS, found_nothing).chosen_on == "synthetic"
+    nobody: WordEncoder = object()  # type: ignore[assignment]
+    assert fusion_with(None, nobody, SETTINGS) == fusion_with(numbered_set(29), nobody, SETTINGS) == FusionWeight()
 
 
 SCORES = st.floats(0.01, 1, allow_subnormal=False)

@@ -16,6 +16,7 @@ from embed_pipeline.evaluation.page import About, write_page
 from embed_pipeline.evaluation.question_rows import question_data
 from embed_pipeline.evaluation.report import verdict_sentence
 from embed_pipeline.evaluation.report_script import script, script_hash
+from embed_pipeline.evaluation.systems import name_of
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import EvalSettings
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
@@ -158,6 +159,7 @@ def test_the_data_says_what_was_found(found: tuple[BaseEvaluation, TunedEvaluati
     assert left_out == []
     assert data["sets"] == ["synthetic", "gold"]
     assert data["systems"] == ["bm25", "base", "hybrid", "convex", "tuned", "hybrid_tuned", "convex_tuned"]
+    assert data["names"] == [name_of(one) for one in data["systems"]]
     asked = {(row["set"], row["text"]): row for row in data["questions"]}
     row = asked[1, "where is topic5 explained"]
     assert row["ranks"][data["systems"].index("tuned")] == 1
@@ -222,7 +224,10 @@ def test_searching_sorting_and_opening_questions(page: Any) -> None:
     assert rows.first.locator("button").text_content() == texts[-1]
     rows.first.locator("button").click()
     detail = page.locator("tr.detail")
-    assert "Tuned found" in detail.text_content()
+    assert "The tuned model found" in detail.text_content()
+    assert "BM25 and the tuned model fused by scores 1" in detail.text_content()
+    heads = [head.strip() for head in page.locator("#questions th.rank").all_text_contents()]
+    assert heads[0] == "BM25 alone" and heads[-1] == "BM25 and the tuned model fused by scores"
     assert detail.locator("li.right").count() >= 1
     rows.first.locator("button").click()
     assert detail.count() == 0

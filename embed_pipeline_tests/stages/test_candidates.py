@@ -11,13 +11,13 @@ import pytest
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.evaluation.evaluate import evaluate_base
 from embed_pipeline.files import write_json
-from embed_pipeline.formats.beir import write_retrieval_set
+from embed_pipeline.formats.beir import write_judged, write_retrieval_set
 from embed_pipeline.progress import LogReporter, reporting
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.protected import refuse_protected
 from embed_pipeline.settings.sources import absolute_overrides, load_settings
 from embed_pipeline.stages import inputs
-from embed_pipeline.stages.candidates import NAME, all_measured, candidate_stages
+from embed_pipeline.stages.candidates import NAME, _weighing, all_measured, candidate_stages
 from embed_pipeline.stages.declare import StageRun, Storage, cached_encoder, stage
 from embed_pipeline.stages.embeddings import encoders_in_use
 from embed_pipeline.stages.eval import RUNS
@@ -29,6 +29,7 @@ from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 from embed_pipeline_tests.finetune.build import tiny_model
 
 SET = numbered_set(30)
+PASSAGES = {"passage_id": list(SET.passages), "title": [""] * 30, "text": list(SET.passages.values())}
 
 
 @pytest.fixture
@@ -62,6 +63,10 @@ def measured(tmp_path: Path, *overrides: str, force: bool = False) -> tuple[Stag
     settings = load_settings(None, None, [f"base_model={base}", *short, *overrides], {})
     store = Store(tmp_path / "home")
 
+    def benchmark(run: StageRun) -> None:
+        write_retrieval_set(SET, run.folder)
+        write_judged(SET, run.folder / "validation", "validation")
+
     def base_metrics(run: StageRun) -> None:
         spec = inputs_spec(settings)
         found = evaluate_base([SET], cached_encoder(store.home, settings, spec), settings.eval)
@@ -70,10 +75,8 @@ def measured(tmp_path: Path, *overrides: str, force: bool = False) -> tuple[Stag
         write_json(run.folder / "fusion.json", found.fusion.as_json())
 
     given = {
-        "beir_benchmark": made(store, "beir_benchmark", lambda run: write_retrieval_set(SET, run.folder)),
-        "passages": made(
-            store, "passages", lambda run: run.write_table(pl.DataFrame({"passage_id": ["p"], "title": [""]})), "table"
-        ),
+        "beir_benchmark": made(store, "beir_benchmark", benchmark),
+        "passages": made(store, "passages", lambda run: run.write_table(pl.DataFrame(PASSAGES)), "table"),
         "base_metrics": made(store, "base_metrics", base_metrics, "table"),
     }
     (declared,) = candidate_stages(settings)
@@ -90,6 +93,7 @@ def inputs_spec(settings: Settings):
 
 def test_a_model_an_endpoint_and_one_that_is_missing(tmp_path, server, monkeypatch):
     monkeypatch.setenv("EMBEDDINGS_API_KEY", "key-of-a-test")
+    monkeypatch.setattr("embed_pipeline.evaluation.fusion_weight.weight_of", lambda _: 0.3)
     url = server.url
     tiny_model(tmp_path / "other", query_prompt="")
     (tmp_path / "nothing").mkdir()
@@ -104,6 +108,7 @@ def test_a_model_an_endpoint_and_one_that_is_missing(tmp_path, server, monkeypat
     assert best["ndcg_at_10"] > 0.9 > base["ndcg_at_10"]
     assert best["delta"] == pytest.approx(best["ndcg_at_10"] - base["ndcg_at_10"], abs=1e-5)
     assert best["p_corrected"] < 0.05
+    assert (best["weight"], base["weight"], missing["weight"]) == (0.3, 0.3, None), "what the questions chose"
     assert (best["dimensions"], best["parameters"], best["bytes"]) == (512, None, None)
     assert best["passages_per_second"] > 0
     assert base["delta"] == 0 and base["max_tokens"] == 64
@@ -122,6 +127,21 @@ def test_a_model_an_endpoint_and_one_that_is_missing(tmp_path, server, monkeypat
     again, _ = measured(tmp_path, f"eval.candidates={json.dumps(names)}", force=True)
     assert again.outcome == "computed"
     assert len(server.asked) - sent <= 3, "only the speed and the length are asked anew"
+
+
+def test_each_is_fused_at_the_weight_that_serves_it():
+    from embed_pipeline.evaluation.candidates import evaluate_candidate
+    from embed_pipeline.evaluation.lexical import found_by_words
+    from embed_pipeline.evaluation.systems import depth
+
+    chosen, asked = load_settings(None, None, (), {}), numbered_set(40)
+    blind, sees = WordEncoder(blind=[f"topic{one}" for one in range(40)]), WordEncoder()
+    weigh = _weighing(chosen, asked)
+    assert weigh(blind) < 0.5 == weigh(sees) == _weighing(chosen, None)(blind)
+    sparse = found_by_words(asked, chosen.eval, depth(chosen.eval))
+    found = [evaluate_candidate([asked], blind, lambda _: sparse, chosen.eval, one)[1] for one in (weigh(blind), 0.5)]
+    fused = [one[asked.name].column("ndcg@10").mean() for one in found]
+    assert fused[0] > fused[1]
 
 
 def test_the_asset_is_there_only_with_candidates():

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from embed_pipeline.errors import InputError
 from embed_pipeline.evaluation.gold import set_version
 from embed_pipeline.files import write_jsonl, write_text
 from embed_pipeline.formats.beir import write_judged, write_retrieval_set
@@ -73,6 +74,28 @@ def test_enough_questions_of_people_choose_how_the_fusion_weighs_else_reworded_o
     assert any("eval.gold: its validation part has 29 questions" in line for line in lines)
     none = asked()
     assert (none.queries, none.passages, none.titles) == (few.queries, SEEN, few.titles)
+
+
+def test_texts_of_passages_are_read_only_where_something_needs_them(tmp_path, passages, benchmark, monkeypatch):
+    read: list[str] = []
+    plain = inputs.passage_texts
+    monkeypatch.setattr(inputs, "passage_texts", lambda one: read.append("texts") or plain(one))
+    own = [{"_id": "x", "title": "Other", "text": "thing"}]
+    with_corpus = f"eval.gold={gold(tmp_path / 'own', 'x', own)}"
+    assert len(development_set(load_settings(None, None, [with_corpus], {}), benchmark, passages).queries) == 30
+    bare = made(Store(tmp_path / "home"), "beir_benchmark", lambda run: write_text(run.folder / "x", ""))
+    assert development_set(load_settings(None, None, (), {}), bare, passages) is None
+    assert read == []
+    few = f"eval.gold={gold(tmp_path / 'few', 'b.md#0000', development=2)}"
+    assert development_set(load_settings(None, None, [few], {}), benchmark, passages).name == "validation"
+    assert read == ["texts"], "once for both parts"
+
+
+def test_a_question_in_both_parts_of_a_gold_set_is_refused(tmp_path, passages, benchmark):
+    folder = gold(tmp_path / "gold", "x", [{"_id": "x", "title": "", "text": "thing"}])
+    write_text(folder / "qrels" / "dev.tsv", "query-id\tcorpus-id\tscore\n1\tx\t1\n")
+    with pytest.raises(InputError, match=r"1 of its questions stand in test\.tsv as well"):
+        development_set(load_settings(None, None, [f"eval.gold={folder}"], {}), benchmark, passages)
 
 
 def test_a_gold_set_with_a_corpus_has_its_own(tmp_path, passages, benchmark):

@@ -9,7 +9,7 @@ import pytest
 from embed_pipeline.cli import run as run_command
 from embed_pipeline.errors import DiskFullError
 from embed_pipeline.files import temporary_folder
-from embed_pipeline.settings import Settings
+from embed_pipeline.settings import CorpusSettings, Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.graph import STAGES
 from embed_pipeline.stages.model_size import ModelSize, base_model_size, training_bytes
@@ -60,10 +60,29 @@ def test_where_nothing_is_to_be_computed_nothing_is_needed(store, corpus):
     assert (needs.seconds, needs.disk_bytes, needs.memory_bytes, needs.unknown) == (0, 0, 0, ())
 
 
+def text_of(folder: Path | None, **chosen: object) -> int:
+    return text_bytes(CorpusSettings(path=folder, **chosen))
+
+
 def test_text_is_told_from_sizes(corpus):
-    assert text_bytes(corpus) == 10_000 + 1_000
-    assert text_bytes(corpus / "valve.md") == 10_000
-    assert text_bytes(None) == text_bytes(corpus / "absent") == 0
+    assert text_of(corpus) == 10_000 + 1_000
+    assert text_of(None) == text_of(corpus / "absent") == 0
+    rows = corpus.parent / "corpus.jsonl"
+    rows.write_text('{"_id": "1", "text": "lift gas"}\n')
+    assert text_of(rows) == rows.stat().st_size
+
+
+def test_what_does_not_belong_to_the_corpus_needs_nothing(corpus):
+    (corpus / "drafts").mkdir()
+    (corpus / "drafts" / "old.md").write_text("x" * 5_000)
+    (corpus / "film.mp4").write_bytes(b"x" * 900_000)
+    assert text_of(corpus) == 16_000
+    assert text_of(corpus, exclude=["drafts/"]) == 11_000
+    assert text_of(corpus, include=["*.pdf"]) == 1_000
+    assert text_of(corpus, include=["*.md"], max_file_mb=0.006) == 5_000
+    assert text_of(corpus, include=["*.md"], sample=1) in (5_000, 10_000)
+    (corpus / ".embedignore").write_text("valve.md\n")
+    assert text_of(corpus) == 6_000
 
 
 def test_the_last_run_says_seconds_and_bytes_in_proportion_to_the_corpus(store, corpus):

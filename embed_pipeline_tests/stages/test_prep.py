@@ -90,3 +90,16 @@ def test_the_ui_shows_questions_by_split(home):
     assert manifest.summary["test_questions"] == 12
     assert "| all | 96 (80.0 %) | 12 (10.0 %) | 12 (10.0 %) | 120 |" in manifest.charts["questions by query type"]
     assert "| 1 | 96 (80.0 %)" in manifest.charts["questions by hops"]
+
+
+def test_the_benchmark_reads_each_table_once(home, monkeypatch):
+    done = split(home, 40)
+    store, (pairs, passages) = Store(home), corpus(40)
+    given = {"splits": done.artifact, "qa_pairs": stored(store, "qa_pairs", pairs)}
+    given["passages"] = stored(store, "passages", passages)
+    read: list[str] = []
+    plain = Artifact.frame
+    monkeypatch.setattr(Artifact, "frame", lambda one, name="table": read.append(one.asset) or plain(one, name))
+    declared = replace(prep.beir_benchmark, external=no_external)
+    run_stage(declared, load_settings(None, None, (), {}), store, given, force=True)
+    assert sorted(read) == sorted(given)

@@ -1,19 +1,28 @@
 """When the reranker's assets are there, and what decides about them."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from embed_pipeline.errors import ModelAccessError, SettingsError
+from embed_pipeline.evaluation.fusion_weight import fusion_with
+from embed_pipeline.evaluation.lexical import found_by_words
+from embed_pipeline.evaluation.retrieve import dense_run
+from embed_pipeline.evaluation.systems import DEPTH
+from embed_pipeline.formats.beir import write_judged, write_retrieval_set
+from embed_pipeline.retrieval.fusion import convex
 from embed_pipeline.settings.protected import refuse_protected
 from embed_pipeline.settings.sources import absolute_overrides, load_settings
 from embed_pipeline.stages.graph import STAGES, assets_of, selection, stages
 from embed_pipeline.stages.model_size import ModelSize
 from embed_pipeline.stages.needs import MODELS, estimate_needs
 from embed_pipeline.stages.plan import PlanStep, plan_stage
-from embed_pipeline.stages.reranker import METRICS, NAME, reranker_stages
+from embed_pipeline.stages.reranker import METRICS, NAME, _validation, reranker_stages
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline_tests.evaluation.helpers import WordEncoder, numbered_set
 from embed_pipeline_tests.finetune.build import tiny_cross_encoder, tiny_model
+from embed_pipeline_tests.stages.test_candidates import made
 
 ON = "finetune.reranker=true"
 
@@ -97,7 +106,9 @@ def test_what_cannot_become_a_reranker_is_refused_when_a_run_is_planned(override
     lengths = ("encoder.max_query_length=16", "encoder.max_passage_length=32")
     settings = given(ON, f"base_model={base}", *lengths, override.format(three=three, list=tmp_path / "list"))
     with pytest.raises((SettingsError, ModelAccessError), match=said.format(name="base")):
-        plan_stage(stages(settings)[NAME], settings, Store(tmp_path / "home"), {"training_set": None})
+        plan_stage(
+            stages(settings)[NAME], settings, Store(tmp_path / "home"), {"training_set": None, "beir_benchmark": None}
+        )
 
 
 def test_the_launchpad_cannot_name_a_model_and_a_path_is_made_absolute(tmp_path, monkeypatch):
@@ -120,3 +131,28 @@ def test_a_run_says_what_the_reranker_will_need(tmp_path, monkeypatch):
     found = {name: estimate_needs({name: step}, settings, store).disk_bytes for name, step in steps.items()}
     assert found["checkpoint"] == found[NAME] > found[METRICS]
     assert METRICS not in MODELS
+
+
+def test_what_it_is_validated_on_is_fused_as_where_it_is_used(tmp_path):
+    """The model sees no topic and BM25 does, so half and half would put worse passages into the first twenty."""
+    asked = numbered_set(40)
+    encoder = WordEncoder(blind=[f"topic{one}" for one in range(40)])
+
+    def benchmark(run):
+        write_retrieval_set(asked, run.folder)
+        write_judged(asked, run.folder / "validation", "validation")
+
+    store, settings = Store(tmp_path / "home"), given(ON)
+    judged = made(store, "beir_benchmark", benchmark)
+    training = made(
+        store, "training_set", lambda run: write_retrieval_set(asked, run.folder / "validation", "validation")
+    )
+    run = SimpleNamespace(settings=settings, base_encoder=lambda: encoder)
+    found = _validation(run, training, judged)
+    weight = fusion_with(asked, encoder, settings.eval).weight
+    assert weight < 0.5
+    sparse, dense = found_by_words(asked, settings.eval, DEPTH), dense_run(asked, encoder, DEPTH)
+    wanted = convex(sparse, dense, DEPTH, weight)
+    assert found.scores == {query: list(rows.values())[:20] for query, rows in sorted(wanted.items())}
+    half = convex(sparse, dense, DEPTH)
+    assert found.scores != {query: list(rows.values())[:20] for query, rows in sorted(half.items())}

@@ -149,7 +149,11 @@ def test_where_people_sign_in_nobody_else_reads_it(tmp_path):
         for path in (".js", "/runs", "/compare?before=0&after=1"):
             assert found.get(path).status_code == 401
         told = httpx.get(f"{found.url}/runs", headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
-        assert told.json() == {"runs": [], "left_out": 0}
+        assert told.json() == {
+            "runs": [],
+            "names": {"base": "the base model", "tuned": "the tuned model"},
+            "left_out": 0,
+        }
     finally:
         found.stop()
 
@@ -176,7 +180,7 @@ def test_the_page_in_a_browser(served, browser, width, scheme):
     if width == 390:
         page.select_option("#order", "tuned down")
     else:
-        page.get_by_role("button", name="tuned", exact=True).click()
+        page.get_by_role("button", name="the tuned model", exact=True).click()
     assert order(page) == list("5641302")  # the one without figures last
     for run in ("6", "4"):
         page.locator(f"tr[data-run^='{run}'] input").check()
@@ -185,9 +189,12 @@ def test_the_page_in_a_browser(served, browser, width, scheme):
     assert compared.get_by_text("Run 4aaa1111 and run 6aaa1111").is_visible()  # the older one first
     assert compared.get_by_text("are not the same in both runs").is_visible()
     assert EVIL in compared.inner_text()
+    keys = page.locator("#chart .keys > span").all_inner_texts()
+    assert [one.strip() for one in keys] == ["the base model", "the tuned model", "BM25 alone"]
     page.locator("tr[data-run^='0'] input").check()
     compared.get_by_text("Run 0aaa1111 and run 4aaa1111").wait_for()
     assert compared.get_by_text("+0.0600").is_visible()
+    assert compared.get_by_text("the tuned model").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figures = compared.locator(".part").last  # settings may be of any length, figures are not
     assert figures.evaluate("part => part.scrollWidth <= part.clientWidth")

@@ -1,5 +1,6 @@
 """The page of a preview in a real Chromium: alone, and as a part of the web UI."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ import httpx
 import psutil
 import pytest
 
+from embed_pipeline.webui import page_files
 from embed_pipeline.webui.accounts import add_user
 from embed_pipeline_tests.browser import CHROMIUM, WHY_NOT, chromium
 from embed_pipeline_tests.processes import wait_until
@@ -79,6 +81,7 @@ def test_choose_documents_and_see_what_the_encoder_sees(address, folder):
         expect(page.locator("#status")).to_contain_text("of 8 documents called so (of 10), chosen at random")
         first = page.locator(".document").first
         expect(first.locator(".warning")).to_contain_text("The encoder cuts")
+        assert " of 3 passages" in first.locator(".warning").inner_text()
         shown = first.locator(".passage").first
         assert shown.locator(".unseen").inner_text().endswith("ledger.")
         assert "the encoder sees" in shown.inner_text()
@@ -107,7 +110,8 @@ def test_hostile_text_is_text_and_what_was_dropped_is_shown(address):
     def with_losses(route):
         answer = route.fetch(timeout=MINUTE)
         found = answer.json()
-        found["documents"][0] |= {"dropped": [{**loss, "examples": [HOSTILE]}], "lost": 0.4}
+        found["documents"][0] |= {"dropped": [{**loss, "examples": [HOSTILE, "x" * 200]}], "lost": 0.4}
+        found["warnings"] = [f"corpus.include: {HOSTILE}"]
         found["dropped"] = [{**loss, "documents": 1}]
         route.fulfill(response=answer, json=found)
 
@@ -121,7 +125,10 @@ def test_hostile_text_is_text_and_what_was_dropped_is_shown(address):
         assert page.locator("main :is(script, img)").count() == 0
         assert page.locator(".text b, .losses b").count() == 0
         assert "⟨U+202E⟩turned" in page.locator(".passage").first.inner_text()
-        assert "<b>bold</b>" in page.locator(".losses .example").inner_text()
+        assert "<b>bold</b>" in page.locator(".losses .example").first.inner_text()
+        assert page.locator(".losses .example").last.inner_text() == "x" * 200 + "…"  # it was cut there
+        assert "⟨U+202E⟩turned" in page.locator("#warnings").inner_text()
+        assert page.locator("#warnings b").count() == 0
         assert "40 % of its characters are left out." in page.locator(".warning").all_inner_texts()
         assert page.locator("#totals tbody td").all_inner_texts() == ["hidden", "2", "900", "1", "parts"]
         assert page.locator("#skipped td").first.inner_text() == "odd⟨U+202E⟩<b>name.txt"
@@ -201,6 +208,19 @@ def test_in_the_web_ui_a_viewer_may_look(ui):
         assert "vera (viewer)" in page.locator("#who").inner_text()
 
 
+def test_each_page_has_the_script_that_all_share(address):
+    shared = get(address.removesuffix(PAGE), "/embed_pipeline/shared.js")
+    assert shared.status_code == 200 and "default-src 'none'" in shared.headers["content-security-policy"]
+    here = Path(page_files.__file__).parent
+    helpers = re.findall(r"^  const (\w+) = ", shared.text, flags=re.MULTILINE)
+    assert {"byId", "make", "call"} <= set(helpers)
+    for name in ("preview", "search", "history"):
+        assert '<script src="/embed_pipeline/shared.js" defer>' in (here / f"{name}.html").read_text("utf-8")
+        own = (here / f"{name}.js").read_text("utf-8")
+        assert not re.search(r"document\.(createElement|getElementById)\(|fetch\(", own), f"{name}.js has a copy"
+
+
 def test_nobody_looks_without_signing_in(ui):
+    assert get(ui.url, "/embed_pipeline/shared.js").status_code == 401
     for path in ("", ".js", "/state", "/documents"):
         assert get(f"{ui.url}{PAGE}", path).status_code == 401

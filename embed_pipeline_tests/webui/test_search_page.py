@@ -72,7 +72,9 @@ def test_search_judge_reload_undo_and_remove(page, home):
 
     judged = JudgedQuestions(home.home)
     ask(page, "where is the lion?")
-    assert page.locator(".system h2").all_inner_texts() == ["Base", "Tuned", "BM25", "Hybrid"]
+    assert page.locator(".system h2").all_inner_texts() == [
+        *("The base model", "The tuned model", "BM25 alone", "BM25 and the tuned model fused by scores")
+    ]
     assert page.locator(".mark.only, .mark.up, .mark.down").count() > 0
     first = page.locator(".system").nth(2).locator(".hit").first
     passage = first.get_attribute("data-passage")

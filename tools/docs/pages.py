@@ -149,15 +149,23 @@ def measured_page() -> str:
 
 
 def _classes(module: Any, base: type) -> list[Any]:
-    """Classes that a module defines, in the order of its source."""
+    """Classes that a module or package defines, in the order of :data:`PARTS` and of the source."""
     found = [one for _, one in inspect.getmembers(module, inspect.isclass) if issubclass(one, base)]
-    return sorted((one for one in found if one.__module__ == module.__name__), key=_line)
+    own = (one for one in found if f"{one.__module__}.".startswith(f"{module.__name__}."))
+    return sorted(own, key=lambda one: (_part(one), _line(one)))
+
+
+def _part(thing: Any) -> int:
+    part = thing.__module__.rpartition(".")[2]
+    return PARTS.index(part) if part in PARTS else -1
 
 
 def _line(thing: Any) -> int:
     return inspect.getsourcelines(thing)[1]
 
 
+PARTS = ("corpus", "questions", "training", "evaluation")
+"""Of the tables, in the way of the data."""
 PAGES: dict[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
     "reference/tables.md": tables_page,

@@ -1,11 +1,12 @@
 """Documents to passages: whole sentences packed up to a token budget, section by section."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import Any
 
 import polars as pl
 
+from embed_pipeline.batched import batched
 from embed_pipeline.corpus.chunking.kept_cuts import Cut, KeptCuts
 from embed_pipeline.corpus.chunking.pack import halve_too_long, pack, runs
 from embed_pipeline.corpus.chunking.pieces import CountTokens, Span, within_budget
@@ -141,10 +142,9 @@ def _groups_of_sentences(batch: Iterable[PassageRow], size: int) -> Iterator[lis
         tables = tables_of(document["text"])
         spans = sentences_of(document)
         position = 0
-        while group := list(islice(spans, size * _DOCUMENTS_AT_ONCE)):
+        for group in batched(spans, size * _DOCUMENTS_AT_ONCE):
             rows = []
-            for place in range(0, len(group), size):
-                some = group[place : place + size]
+            for some in batched(group, size):
                 title = _title(document, some, _heading(document["text"], tables, some[0].start))
                 rows.append(_passage(document, position, some[0].start, some[-1].end, title))
                 position += 1

@@ -1,9 +1,9 @@
 """How much of a passage the encoder sees: what comes after its longest input is cut off."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from embed_pipeline.batched import batched
 from embed_pipeline.corpus.chunking.tokens import read_tokenizer
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.records import passage_text
@@ -39,8 +39,7 @@ def seen_by_encoder(passages: Iterable[tuple[str, str]], spec: EncoderSpec) -> I
     """
     tokenizer, _ = read_tokenizer(spec)
     room = max(0, spec.max_length("passage") - tokenizer.num_special_tokens_to_add(False) * spec.add_special_tokens)
-    waiting = iter(passages)
-    while part := list(islice(waiting, _PASSAGES_AT_ONCE)):
+    for part in batched(passages, _PASSAGES_AT_ONCE):
         texts = [spec.prompt("passage") + passage_text(title, text) for title, text in part]
         for encoding, whole, (_, text) in zip(
             tokenizer.encode_batch(texts, add_special_tokens=False), texts, part, strict=True

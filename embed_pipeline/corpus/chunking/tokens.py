@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embed_pipeline.batched import batched
 from embed_pipeline.corpus.chunking.pieces import CountTokens
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import ModelAccessError
@@ -31,8 +32,7 @@ def token_counter(spec: EncoderSpec) -> CountTokens:
 
     def count(texts: Sequence[str]) -> list[int]:
         counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = list(texts[start : start + _TEXTS_AT_ONCE])
+        for part in batched(texts, _TEXTS_AT_ONCE):
             counts.extend(map(len, tokenizer.encode_batch_fast(part, add_special_tokens=False)))
         return counts
 
@@ -107,8 +107,8 @@ def _by_word(count: CountTokens) -> CountTokens:
 
     def count_words(texts: Sequence[str]) -> list[int]:
         counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            parts = [text.split() for text in texts[start : start + _TEXTS_AT_ONCE]]
+        for some in batched(texts, _TEXTS_AT_ONCE):
+            parts = [text.split() for text in some]
             new = list({word for words in parts for word in words if word not in known})
             known.update(zip(new, count(new), strict=True))
             counts.extend(sum(map(known.__getitem__, words)) for words in parts)

@@ -1,11 +1,11 @@
 """A folder of documents: every file that can be read is one."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
+from embed_pipeline.batched import batched
 from embed_pipeline.corpus.kept import Kept, code_version
 from embed_pipeline.corpus.parsers.file import LOSSES, DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.registry import EXTRA, HOW_TO_INSTALL, is_installed
@@ -67,12 +67,12 @@ def _read(root: Path, files: Sequence[FileOf], settings: CorpusSettings, kept: K
     found: dict[str, Read] = {}
     with task("read the documents", len(files)) as running:
         if kept is not None:
-            for part in _batched(files, _LOOKED_UP):
+            for part in batched(files, _LOOKED_UP):
                 known = _known(part, settings, kept)
                 found |= known
                 running.advance(len(known))
         missing = [file for file in files if file[0] not in found]
-        for some in _batched(_parsed(root, missing, settings), _STORED_AT_ONCE):
+        for some in batched(_parsed(root, missing, settings), _STORED_AT_ONCE):
             if kept is not None:
                 _keep(missing, some, settings, kept)
             found |= {_path_of(one): one for one in some}
@@ -90,14 +90,8 @@ def _parsed(root: Path, files: Sequence[FileOf], settings: CorpusSettings) -> It
 
 
 def _batches(root: Path, files: Sequence[FileOf], settings: CorpusSettings) -> Iterator[FileBatch]:
-    for part in _batched(files, _FILES_AT_ONCE):
+    for part in batched(files, _FILES_AT_ONCE):
         yield FileBatch(root, [(path, sha256) for path, sha256, _ in part], settings.min_document_chars, settings.ocr)
-
-
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    remaining = iter(items)
-    while part := list(islice(remaining, size)):
-        yield part
 
 
 def _path_of(one: Read) -> str:

@@ -17,6 +17,10 @@
     if (kind) made.className = kind;
     return made;
   };
+  const named = (system) => {
+    const name = data.names[data.systems.indexOf(system)];
+    return name.charAt(0).toUpperCase() + name.slice(1);
+  };
   const figure = (value) => value.toFixed(3);
   const signed = (value) => (value > 0 ? "+" : value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(3);
   const rank = (value) => (value ? String(value) : "\u2013");
@@ -74,12 +78,12 @@
     const cell = element("td");
     cell.colSpan = 4 + data.systems.length;
     const relevant = new Set(question.relevant);
-    const ranks = data.systems.map((name, place) => `${name} ${rank(question.ranks[place])}`);
+    const ranks = data.names.map((name, place) => `${name} ${rank(question.ranks[place])}`);
     cell.append(element("p", "Rank of the first relevant passage: " + ranks.join(", "), "note"));
     const columns = element("div", undefined, "columns");
     columns.append(passages("Relevant", question.relevant, new Set()));
-    columns.append(passages("Base found", question.base, relevant));
-    columns.append(passages("Tuned found", question.tuned, relevant));
+    columns.append(passages(`${named("base")} found`, question.base, relevant));
+    columns.append(passages(`${named("tuned")} found`, question.tuned, relevant));
     cell.append(columns);
     row.append(cell);
     return row;
@@ -117,7 +121,7 @@
   };
 
   const heads = document.querySelector("#questions thead tr");
-  data.systems.forEach((name, place) => {
+  data.names.forEach((name, place) => {
     const head = element("th", undefined, "rank");
     head.dataset.key = "rank" + place;
     head.append(element("button", name));

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from embed_pipeline.batched import batched
 from embed_pipeline.errors import EmbedPipelineError, LLMAccessError, SettingsError
 from embed_pipeline.llm import chat_api
 from embed_pipeline.llm.client import ChatClient, RefusedRequestError
@@ -223,4 +224,4 @@ def _alike(batch: Iterable[_Asked]) -> list[list[_Asked]]:
     for asked in batch:
         if not asked.answer.done():
             groups.setdefault((asked.model, asked.schema), []).append(asked)
-    return [group[start : start + TOGETHER] for group in groups.values() for start in range(0, len(group), TOGETHER)]
+    return [part for group in groups.values() for part in batched(group, TOGETHER)]

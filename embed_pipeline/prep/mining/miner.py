@@ -5,7 +5,7 @@ was dropped ever fills a gap. Needs numpy and faiss only; :mod:`embed_pipeline.p
 tables of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,17 @@ class Denoiser(Protocol):
     def answers(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
         """For each (query row, passage row) whether the passage answers the question after all."""
         ...
+
+
+class Judge(Denoiser, Protocol):
+    """Looks at negatives once more, and knows of which of those it drops it is sure.
+
+    Attributes:
+        sure: (query row, passage row) of passages that answer the question beyond doubt, of all it has looked at.
+    """
+
+    @property
+    def sure(self) -> Collection[tuple[int, int]]: ...
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """Mined negatives as tables: of every training question, with an audit of what was not taken."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import polars as pl
 
 from embed_pipeline.encoders.spec import Encoder
-from embed_pipeline.prep.mining.miner import Denoiser, mine
+from embed_pipeline.prep.mining.miner import Judge, mine
+from embed_pipeline.prep.mining.plausible import Watched, check_judge
 from embed_pipeline.prep.mining.questions import MinedRow, PassageTexts, TrainingQuestions
 from embed_pipeline.prep.mining.rankings import Lexical, Rankings
 from embed_pipeline.prep.mining.relabel import RELABELLED
@@ -23,17 +23,6 @@ from embed_pipeline.tables import MinedNegatives, RejectedNegatives, empty, vali
 MANY = 0.5
 """Share of the candidates that a margin may drop before a user whose questions fall short is told."""
 RECALL_AT = 32
-
-
-class Judge(Denoiser, Protocol):
-    """Looks at negatives once more, and knows of which of those it drops it is sure.
-
-    Attributes:
-        sure: (query row, passage row) of passages that answer the question beyond doubt, of all it has looked at.
-    """
-
-    @property
-    def sure(self) -> Collection[tuple[int, int]]: ...
 
 
 DenoiserOf = Callable[[Sequence[str], Sequence[str]], Judge]
@@ -78,6 +67,7 @@ def mine_negatives(
 
     Raises:
         InputError: a question names an unknown passage.
+        StageError: most negatives would become positives, see :mod:`embed_pipeline.prep.mining.plausible`.
     """
     work = TrainingQuestions(qa_pairs, passages, splits, settings)
     texts = dict(qa_pairs.select("question_id", "question").iter_rows())
@@ -87,7 +77,7 @@ def mine_negatives(
     index = PassageIndex(vectors, settings.approximate_above, settings.approximate_index, device)
     mining = work.mining
     asked = [texts[work.questions[row]] for row in mining]
-    judge = denoiser_of(asked, shown) if denoiser_of is not None else None
+    judge = Watched(denoiser_of(asked, shown)) if denoiser_of is not None else None
     result = mine(
         queries[mining],
         index,
@@ -98,13 +88,14 @@ def mine_negatives(
         work.denoisers(mining, shown) + ([judge] if judge is not None else []),
         [_seed(settings.seed, work.questions[row]) for row in mining],
     )
-    if settings.relabel and judge is not None:
-        result = work.relabel(result, judge.sure)
+    if judge is not None:
+        check_judge(judge, settings)
+        result = work.relabel(result, judge.sure) if settings.relabel else result
     given = work.sifted(queries, vectors)
     table = _table([*work.mined_rows(result), *given.rows])
     rejected = _audit([work.mined_rejections(result), given.rejections])
     recall = {} if index.exact else {f"recall_at_{RECALL_AT}": round(index.recall(queries[mining], RECALL_AT), 4)}
-    summary = _summary(table, rejected) | recall
+    summary = _summary(table, rejected) | recall | (judge.summary() if judge is not None else {})
     _tell(summary, settings)
     return Mined(table, rejected, summary)
 

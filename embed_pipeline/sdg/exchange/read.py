@@ -73,6 +73,15 @@ def import_fingerprint(path: Path) -> str:
         raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
 
 
+def training_files_of(path: Path) -> list[Path]:
+    """The files of training data at ``path``; none where questions of another form lie there.
+
+    Raises:
+        InputError: nothing of a known form lies there, or it cannot be read.
+    """
+    return _training_files(_existing(path))
+
+
 def _fingerprint(path: Path) -> str:
     training = _training_files(path)
     if training:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from embed_pipeline.batched import batched
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.progress import track
 from embed_pipeline.records import TableRow
@@ -91,7 +92,7 @@ def failed_round_trip(
     passages = encoder.encode(list(text_of.values()), "passage")
     size = max(1, CELLS // len(text_of))
     dense: dict[int, int] = {}
-    for block in track(_blocks(asked, size), "round trip"):
+    for block in track(list(batched(asked, size)), "round trip"):
         scores = vectors[block] @ passages.T
         dense |= {position: first_rank(row, own[position]) for position, row in zip(block, scores, strict=True)}
     missed = [position for position in asked if dense[position] > k]
@@ -111,15 +112,11 @@ def _lexical_ranks(
         return {}
     index = Bm25Index(text_of.values())
     ranks: dict[int, int | None] = {}
-    for block in track(_blocks(list(questions), size), "round trip by words"):
+    for block in track(list(batched(list(questions), size)), "round trip by words"):
         scores = index.scores([questions[position] for position in block])
         for position, row in zip(block, scores, strict=True):
             ranks[position] = first_rank(row, own[position]) if row[own[position]].max() > 0 else None
     return ranks
-
-
-def _blocks(positions: Sequence[int], size: int) -> list[list[int]]:
-    return [list(positions[start : start + size]) for start in range(0, len(positions), size)]
 
 
 def first_rank(scores: NDArray[np.float32], own: Sequence[int]) -> int:

@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from embed_pipeline import tables
+from embed_pipeline.batched import batched
 from embed_pipeline.files import sha256_json
 from embed_pipeline.llm.ask import Round, ask_all
 from embed_pipeline.llm.chat_api import StrictAnswer
@@ -88,8 +89,7 @@ def batches(rows: Iterable[TableRow], size: int) -> list[Batch]:
     ordered = sorted(rows, key=lambda row: (list(row["doc_ids"]), list(row["passage_ids"]), row["question_id"]))
     divided = []
     for _, part in groupby(ordered, key=lambda row: list(row["doc_ids"])):
-        same = list(part)
-        divided += [Batch(same[start : start + size]) for start in range(0, len(same), size)]
+        divided += map(Batch, batched(part, size))
     return divided
 
 
