@@ -1,12 +1,12 @@
 """Bands of a PDF page: rows below one another whose pieces leave gutters free, as columns and tables do."""
 
 import re
-from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from embed_pipeline.corpus.parsers.blocks import one_line
 from embed_pipeline.corpus.parsers.pdf_page import Piece
@@ -33,28 +33,46 @@ class Band:
     is_prose: bool = False
 
 
+class _Room(NamedTuple):
+    """What a row leaves free of the page's width, where its pieces begin and end, and their heights."""
+
+    free: list[Interval]
+    left: float
+    first_end: float
+    last_begin: float
+    right: float
+    heights: list[float]
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], row: Sequence[int]) -> "_Room":
+        lefts, rights = [pieces[index].left for index in row], [pieces[index].right for index in row]
+        heights = [pieces[index].height for index in row]
+        return cls(_free(pieces, row), lefts[0], min(rights), max(lefts), max(rights), heights)
+
+
 class _Extent:
-    """Rows as they are added: where their pieces begin and end, and the median of their heights."""
+    """Rows as they are added: where they begin and end, and the median of the heights of their pieces."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        self._pieces = pieces
+    def __init__(self, rows: Iterable[_Room]) -> None:
         self._heights: list[float] = []
-        self._least, self._most = float("inf"), float("-inf")
+        self._left, self._right = float("inf"), float("-inf")
+        for row in rows:
+            self.add(row)
 
-    def add(self, row: Sequence[int]) -> None:
+    def add(self, row: _Room) -> None:
         """One row more."""
-        for index in row:
-            piece = self._pieces[index]
-            insort(self._heights, piece.height)
-            self._least, self._most = min(self._least, piece.left), max(self._most, piece.right)
+        self._heights += row.heights
+        self._left, self._right = min(self._left, row.left), max(self._right, row.right)
 
     def gutters(self, free: Sequence[Interval]) -> list[Interval]:
         """The free strips with text on both sides, wide enough for a gutter."""
-        half = len(self._heights) // 2
-        odd = len(self._heights) % 2
-        height = self._heights[half] if odd else (self._heights[half - 1] + self._heights[half]) / 2
-        least, most = self._least, self._most
-        return [one for one in free if one[0] > least and one[1] < most and one[1] - one[0] > _GUTTER * height]
+        self._heights.sort()  # most of it is sorted already
+        middle = len(self._heights) // 2
+        height = sum(self._heights[middle - 1 + len(self._heights) % 2 : middle + 1]) / (2 - len(self._heights) % 2)
+        first, last = self._left, self._right
+        return [
+            (left, right) for left, right in free if left > first and right < last and right - left > _GUTTER * height
+        ]
 
 
 def rows_of(pieces: Sequence[Piece], placed: Sequence[int]) -> list[list[int]]:
@@ -71,11 +89,11 @@ def rows_of(pieces: Sequence[Piece], placed: Sequence[int]) -> list[list[int]]:
 
 def bands_of(pieces: Sequence[Piece], rows: Sequence[Sequence[int]]) -> list[Band]:
     """The bands among rows that go from top to bottom; a row is in one at most."""
-    free = [_free(pieces, row) for row in rows]
+    rooms = [_Room.of(pieces, row) for row in rows]
     bands: list[Band] = []
     start = 0
     while start < len(rows):
-        band = _band_at(pieces, rows, free, start) if len(rows[start]) > 1 else None
+        band = _band_at(pieces, rows, rooms, start) if len(rows[start]) > 1 else None
         if band is None:
             start += 1
             continue
@@ -84,30 +102,30 @@ def bands_of(pieces: Sequence[Piece], rows: Sequence[Sequence[int]]) -> list[Ban
     return bands
 
 
-def _band_at(
-    pieces: Sequence[Piece], rows: Sequence[Sequence[int]], free_of: Sequence[Sequence[Interval]], start: int
-) -> Band | None:
-    """The rows from ``start`` on that share gutters; ``free_of``: what each row leaves free."""
-    end, gutters = _shared(pieces, rows, free_of, start)
+def _band_at(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], rooms: Sequence[_Room], start: int) -> Band | None:
+    """The rows from ``start`` on that share gutters."""
+    end, gutters = _shared(pieces, rows, rooms, start)
+    if not gutters:
+        return None
     inside = [list(row) for row in rows[start:end]]
-    narrow = _band(pieces, inside, gutters, ((_GUTTER, _GUTTER_ROWS), *_GUTTERS))
+    borne_out = _borne_out(rooms[start:end], gutters)
+    narrow = _band(pieces, inside, borne_out, ((_GUTTER, _GUTTER_ROWS), *_GUTTERS))
     if narrow is not None and narrow.is_prose:
         return narrow
-    return _band(pieces, inside, gutters, _GUTTERS)
+    return _band(pieces, inside, borne_out, _GUTTERS)
 
 
 def _shared(
-    pieces: Sequence[Piece], rows: Sequence[Sequence[int]], free_of: Sequence[Sequence[Interval]], start: int
+    pieces: Sequence[Piece], rows: Sequence[Sequence[int]], rooms: Sequence[_Room], start: int
 ) -> tuple[int, list[Interval]]:
     """Where the rows from ``start`` on that share gutters end, and these gutters."""
-    extent = _Extent(pieces)
-    extent.add(rows[start])
-    free = free_of[start]
+    extent = _Extent(rooms[start : start + 1])
+    free = rooms[start].free
     gutters = extent.gutters(free)
     end = start + 1
     while end < len(rows):
-        extent.add(rows[end])
-        narrower = _common(free, free_of[end])
+        extent.add(rooms[end])
+        narrower = _common(free, rooms[end].free)
         left = extent.gutters(narrower)
         killed = sum(not any(_overlap(gutter, other) for other in left) for gutter in gutters)
         if not left or (killed and end > start + 1) or _is_far(pieces, rows, end):
@@ -115,19 +133,22 @@ def _shared(
         free, gutters, end = narrower, left, end + 1
     while end > start and len(rows[end - 1]) < 2 and not _goes_on(pieces, rows, end - 1):
         end -= 1
-    whole = _Extent(pieces)
-    for row in rows[start:end]:
-        whole.add(row)
-    return end, whole.gutters(reduce(_common, free_of[start:end]))
+    shared = reduce(_common, (room.free for room in rooms[start:end]))
+    return end, _Extent(rooms[start:end]).gutters(shared)
 
 
 def _band(
     pieces: Sequence[Piece],
     rows: list[list[int]],
-    found: Sequence[Interval],
+    borne_out: Sequence[tuple[Interval, float, int]],
     witnesses: Sequence[tuple[float, int]],
 ) -> Band | None:
-    gutters = _borne_out(pieces, rows, found, witnesses)
+    """The band with the gutters that enough rows bear out, fewer of them where a gutter is wide."""
+    gutters = [
+        gutter
+        for gutter, height, both in borne_out
+        if any(gutter[1] - gutter[0] >= width * height and both >= needed for width, needed in witnesses)
+    ]
     if not gutters:
         return None
     band = Band(rows, gutters)
@@ -136,24 +157,14 @@ def _band(
     return band
 
 
-def _borne_out(
-    pieces: Sequence[Piece],
-    rows: Sequence[Sequence[int]],
-    gutters: Sequence[Interval],
-    witnesses: Sequence[tuple[float, int]],
-) -> list[Interval]:
-    """The gutters with text on both sides in enough rows, in fewer of them where they are wide."""
-    if not gutters:
-        return []
-    ends = [min([pieces[index].right for index in row]) for row in rows]
-    begins = [max([pieces[index].left for index in row]) for row in rows]
-    height = median(pieces[index].height for row in rows for index in row)
-    found = []
-    for left, right in gutters:
-        both = sum(end <= left + 1 and begin >= right - 1 for end, begin in zip(ends, begins, strict=True))
-        if any(right - left >= width * height and both >= needed for width, needed in witnesses):
-            found.append((left, right))
-    return found
+def _borne_out(rows: Sequence[_Room], gutters: Sequence[Interval]) -> list[tuple[Interval, float, int]]:
+    """Gutters, the usual height of a line, and how many rows have text on both sides."""
+    height = median([height for row in rows for height in row.heights])
+    ends = [(row.first_end, row.last_begin) for row in rows]
+    return [
+        ((left, right), height, sum([end <= left + 1 and begin >= right - 1 for end, begin in ends]))
+        for left, right in gutters
+    ]
 
 
 def _is_far(pieces: Sequence[Piece], rows: Sequence[Sequence[int]], row: int) -> bool:
@@ -180,8 +191,20 @@ def _free(pieces: Sequence[Piece], row: Sequence[int]) -> list[Interval]:
 
 
 def _common(some: Sequence[Interval], others: Sequence[Interval]) -> list[Interval]:
-    common = [(max(one[0], other[0]), min(one[1], other[1])) for one in some for other in others]
-    return [(left, right) for left, right in common if right > left]
+    """What both leave free; the intervals of each are sorted and apart, as are those of the result."""
+    common = []
+    one, other = 0, 0
+    while one < len(some) and other < len(others):
+        left, right = some[one]
+        begin, end = others[other]
+        if right < end:
+            one += 1
+        else:
+            other += 1
+        first, last = left if left > begin else begin, right if right < end else end
+        if first < last:
+            common.append((first, last))
+    return common
 
 
 def _overlap(one: Interval, other: Interval) -> bool:

@@ -3,6 +3,7 @@
 import ctypes
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,10 @@ def read_glyphs(textpage: Any, width: float, height: float) -> Glyphs:
         width: of the page in points, before its text is turned back; ``height`` likewise.
     """
     characters = _characters(textpage)
-    quarters = _quarters(textpage, characters)
-    return Glyphs(textpage, characters, *_turned_back(_boxes(textpage, characters), quarters, width, height), quarters)
+    visible = [index for index, character in enumerate(characters) if not character.isspace()]
+    quarters = _quarters(textpage, visible)
+    boxes = _boxes(textpage, len(characters), visible)
+    return Glyphs(textpage, characters, *_turned_back(boxes, quarters, width, height), quarters)
 
 
 Boxes = tuple[list[float], list[float], list[float], list[float]]
@@ -80,18 +83,17 @@ def _characters(textpage: Any) -> str:
     return "".join(chr(code) if code < 0x110000 else "\ufffd" for code in codes)
 
 
-def _boxes(textpage: Any, characters: str) -> Boxes:
+def _boxes(textpage: Any, count: int, visible: Sequence[int]) -> Boxes:
     """All boxes in one piece of memory: a quarter of the time that an object for each takes."""
     import pypdfium2.raw as pdfium
 
-    get_box = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    get_box = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
         ctypes.cast(pdfium.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
     )
-    boxes = (ctypes.c_float * (_FLOATS * len(characters)))()
+    boxes = (ctypes.c_float * (_FLOATS * count))()
     page, start = ctypes.cast(textpage.raw, ctypes.c_void_p).value, ctypes.addressof(boxes)
-    for index, character in enumerate(characters):
-        if not character.isspace():
-            get_box(page, index, start + _BYTES * index)
+    for index in visible:
+        get_box(page, index, start + _BYTES * index)
     values = list(boxes)
     return values[0::_FLOATS], values[3::_FLOATS], values[2::_FLOATS], values[1::_FLOATS]
 
@@ -112,9 +114,8 @@ def _turned_back(boxes: Boxes, quarters: int, width: float, height: float) -> Bo
     return boxes
 
 
-def _quarters(textpage: Any, characters: str) -> int:
+def _quarters(textpage: Any, visible: Sequence[int]) -> int:
     """How the most of a page's text is turned, counter-clockwise."""
-    visible = [index for index, character in enumerate(characters) if not character.isspace()]
     sample = visible[:: max(len(visible) // _ANGLE_SAMPLE, 1)]
     turns = Counter(round(_angle(textpage, index)) % 4 for index in sample)
     return turns.most_common(1)[0][0] if turns else 0

@@ -1,13 +1,13 @@
 """A PDF page as pieces of lines with their place: what PDFium gives, mended where it parts or joins lines wrongly."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 from typing import Any, NamedTuple
 
 from embed_pipeline.corpus.parsers.pdf_glyphs import Glyphs, read_glyphs
-from embed_pipeline.corpus.parsers.pdf_raised import has_small, with_marks
+from embed_pipeline.corpus.parsers.pdf_raised import is_small, with_marks
 
 HYPHEN_MARK = "\x02"
 """What PDFium writes for a hyphen at the end of a line."""
@@ -91,19 +91,18 @@ def _parts(glyphs: Glyphs) -> Iterator[tuple[list[int], bool]]:
 
     A place below zero is a space: the complement of the place of the character before it.
     """
-    left, bottom, right, top = glyphs.left, glyphs.bottom, glyphs.right, glyphs.top
     part: list[int] = []
-    last = 0
+    last, last_bottom, last_right = 0, 0.0, 0.0
     broken = space = glued = False
     straight: bool | None = None  # as the most of the page, not as a note along its margin
-    for index, character in enumerate(glyphs.characters):
+    columns = zip(glyphs.characters, glyphs.left, glyphs.bottom, glyphs.right, glyphs.top, strict=True)
+    for index, (character, left, bottom, right, top) in enumerate(columns):
         if character.isspace():
             broken = broken or character in _LINE_BREAKS
             space = space or character not in _LINE_BREAKS
             continue
         if part:
-            base = bottom[index]
-            near = not broken and base == bottom[last] and -1 < left[index] - right[last] < _CLOSE * (top[index] - base)
+            near = not broken and bottom == last_bottom and -1 < left - last_right < _CLOSE * (top - bottom)
             apart = False if near else _is_apart(glyphs, part, index, broken)
             if not near and apart != broken:
                 straight = abs(glyphs.turned(part[0])) < _UPRIGHT if straight is None else straight
@@ -113,9 +112,8 @@ def _parts(glyphs: Glyphs) -> Iterator[tuple[list[int], bool]]:
                 part, straight, glued = [], None, not broken and glyphs.characters[last] not in _MARKS
             elif space:
                 part.append(~last)
-        space = space and bool(part)
         part.append(index)
-        last = index
+        last, last_bottom, last_right = index, bottom, right
         broken = space = False
     if part:
         yield part, glued
@@ -125,8 +123,11 @@ def _is_apart(glyphs: Glyphs, part: Sequence[int], index: int, broken: bool) -> 
     """Whether a piece ends before a character; ``broken``: PDFium has ended its line there."""
     characters, left, bottom, right, top = (glyphs.characters, glyphs.left, glyphs.bottom, glyphs.right, glyphs.top)
     last = part[-1]
-    line = max([place if place >= 0 else ~place for place in part[-8:]], key=glyphs.height)
-    height = max(glyphs.height(line), glyphs.height(index), 0.1)
+    before = [place if place >= 0 else ~place for place in part[-8:]]
+    heights = [top[place] - bottom[place] for place in before]
+    tallest, own = max(heights), top[index] - bottom[index]
+    line = before[heights.index(tallest)]
+    height = max(tallest, own, 0.1)
     apart = max(left[index] - right[last], left[last] - right[index])
     level = bottom[index] < top[line] - 0.25 * height and top[index] > bottom[line] + 0.25 * height
     if characters[last] in _MARKS:
@@ -141,20 +142,32 @@ def _is_apart(glyphs: Glyphs, part: Sequence[int], index: int, broken: bool) -> 
         return characters[index].isdecimal() or not ENUMERATOR.match(
             "".join([characters[place] if place >= 0 else " " for place in part[:12]])
         )
-    small = min(glyphs.height(index), glyphs.height(last)) < 0.9 * height
+    small = min(own, heights[-1]) < 0.9 * height
     return not (level and small and right[last] - 0.3 * height < left[index] < right[last] + _NEAR * height)
 
 
 def _piece(glyphs: Glyphs, part: list[int], glued: bool) -> Piece:
-    left, right, bottom, top = glyphs.left, glyphs.right, glyphs.bottom, glyphs.top
-    exact = Counter([top[index] - bottom[index] for index in part if index >= 0])
-    heights: Counter[float] = Counter()
-    for height, count in exact.items():
-        heights[round(height, 1)] += count
-    usual = max(heights, key=lambda height: (heights[height], height))
-    main = next(index for index in part if index >= 0 and round(top[index] - bottom[index], 1) == usual)
-    raised = not glyphs.quarters and has_small(exact, usual) and abs(glyphs.turned(main)) < _UPRIGHT
-    text, lost = with_marks(glyphs, part, main, usual) if raised else (glyphs.text(part), ())
-    begin = min([left[index] if index >= 0 else right[~index] for index in part])
-    end = max([right[index] for index in part if index >= 0])
-    return Piece(text, begin, bottom[main], end, top[main], glued, lost=lost)
+    seen = [index for index in part if index >= 0] if min(part) < 0 else part
+    begin, end = seen[0], seen[-1] + 1
+    if len(seen) == end - begin:
+        columns = (column[begin:end] for column in (glyphs.left, glyphs.bottom, glyphs.right, glyphs.top))
+    else:
+        columns = ([column[at] for at in seen] for column in (glyphs.left, glyphs.bottom, glyphs.right, glyphs.top))
+    left, bottom, right, top = columns
+    heights = list(map(sub, top, bottom))
+    smallest = min(heights)
+    if smallest == max(heights):
+        return Piece(glyphs.text(part), min(left), bottom[0], max(right), top[0], glued)
+    main, usual = _main(heights)
+    raised = not glyphs.quarters and is_small(smallest, usual) and abs(glyphs.turned(seen[main])) < _UPRIGHT
+    text, lost = with_marks(glyphs, part, seen[main], usual) if raised else (glyphs.text(part), ())
+    return Piece(text, min(left), bottom[main], max(right), top[main], glued, lost=lost)
+
+
+def _main(heights: Sequence[float]) -> tuple[int, float]:
+    """The place of the first character of a piece's own size, and that size, to a tenth of a point: the usual one."""
+    tenths = {height: round(height, 1) for height in set(heights)}
+    rounded = [tenths[height] for height in heights]
+    counts = {height: rounded.count(height) for height in set(rounded)}
+    usual = max(counts, key=lambda height: (counts[height], height))
+    return rounded.index(usual), usual

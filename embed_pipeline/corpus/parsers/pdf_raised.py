@@ -1,7 +1,7 @@
 """Small raised characters of a line: exponents keep their meaning, marks of notes are left out."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from embed_pipeline.corpus.parsers.pdf_glyphs import Glyphs
@@ -72,9 +72,9 @@ _ORDINALS = frozenset(
 _SIGNS = str.maketrans("−–", "--")
 
 
-def has_small(heights: Iterable[float], usual: float) -> bool:
-    """Whether one of a line's characters is smaller than its own size, as raised ones are."""
-    return min(heights) < _SMALLER * usual
+def is_small(height: float, usual: float) -> bool:
+    """Whether a character is smaller than its line's own size, as raised ones are."""
+    return height < _SMALLER * usual
 
 
 def with_marks(glyphs: Glyphs, part: Sequence[int], main: int, height: float) -> tuple[str, tuple[str, ...]]:
@@ -106,7 +106,7 @@ def _runs(glyphs: Glyphs, part: Sequence[int], baseline: float, height: float) -
         if index < 0:
             flags.append(bool(flags and flags[-1]))
         else:
-            small = glyphs.height(index) < _SMALLER * height
+            small = is_small(glyphs.height(index), height)
             flags.append(small and glyphs.baseline(index) - baseline > _RAISED * height)
     for raised, run in groupby(zip(flags, part, strict=True), key=lambda pair: pair[0]):
         yield raised, "".join(glyphs.characters[index] if index >= 0 else " " for _, index in run)
