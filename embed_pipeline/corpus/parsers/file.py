@@ -25,6 +25,9 @@ _LABEL = re.compile(
 )
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
 
+_PANIC = "PanicException"
+"""What libraries in Rust raise; no :class:`Exception`."""
+
 DocumentRow = dict[str, Any]
 LOSSES = "losses"
 """Beside the columns of a row: what of the file is not in its text."""
@@ -115,7 +118,9 @@ def _extract(path: str, data: bytes, *, ocr: bool) -> Extracted:
         raise
     except RecursionError as error:
         raise UnreadableError(f"nested too deeply to be read as {chosen.name}") from error
-    except Exception as error:  # parsers of foreign formats raise anything on broken input
+    except BaseException as error:  # parsers of foreign formats raise anything on broken input
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
         reason = one_line(str(error))[:120]
         raise UnreadableError(f"cannot be parsed as {chosen.name} ({type(error).__name__}: {reason})") from error
 

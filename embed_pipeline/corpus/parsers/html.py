@@ -24,6 +24,10 @@ _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _MOST_ATTRIBUTES = 10_000
 
 
+class EmptyPageError(UnreadableError):
+    """There is nothing to read in a page."""
+
+
 def parse_html(data: bytes) -> Extracted:
     """The main content, else everything but navigation when that would lose most of the text.
 
@@ -77,7 +81,7 @@ def _tree(text: str) -> Any:
     try:
         tree = html.document_fromstring(text.replace("\0", "").encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError) as error:
-        raise UnreadableError("there is no HTML in it") from error
+        raise EmptyPageError("there is no HTML in it") from error
     if any(entry.level == etree.ErrorLevels.FATAL for entry in parser.error_log):
         raise UnreadableError("its elements are nested more than 2,048 levels deep, and it would not be read whole")
     return tree
