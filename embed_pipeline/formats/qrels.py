@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from embed_pipeline.formats.rows import first_three, read_cells, refuse, short
+from embed_pipeline.formats.rows import first_three, plain_number, read_cells, refuse, short
 
 QUERY_IDS = ("queryid", "qid", "topicid", "questionid")
 PASSAGE_IDS = ("corpusid", "docid", "documentid", "passageid", "pid", "did", "docno")
@@ -158,11 +158,8 @@ def _trimmed(cells: Sequence[str], count: int) -> list[str]:
 
 
 def _score(cell: str) -> int | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return int(value) if value.is_integer() and abs(value) <= _MOST else None
+    value = plain_number(cell)
+    return int(value) if value is not None and value.is_integer() and abs(value) <= _MOST else None
 
 
 # -- what they mean --------------------------------------------------------------------------------------

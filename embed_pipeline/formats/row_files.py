@@ -11,6 +11,7 @@ import csv
 import datetime
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ CSV_SUFFIXES = (".csv", ".tsv")
 ROW_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".json", ".parquet")
 ID, TITLE, TEXT, TAGS = "id", "title", "text", "tags"
 _DELIMITERS = ",;\t|"
+_SEPARATOR = re.compile(r"\A\"?sep=([^\r\n])\"?(?:\r\n|\n|\r|\Z)", re.IGNORECASE)
 _TAG_ENDS = str.maketrans(";|", ",,")
 _LONGEST_CELL = 2**31 - 1
 
@@ -167,21 +169,28 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: not UTF-8 ({error.reason}); save it as UTF-8.") from error
     with _long_cells():
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text), strict=True)
+        said = _SEPARATOR.match(text)  # Excel's first line
+        lines = io.StringIO(text, newline="")
+        lines.seek(said.end() if said else 0)
+        delimiter = said.group(1) if said else _delimiter(path, text)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        skipped = 1 if said else 0
         try:
             header = [name.strip() for name in next(reader, [])]
             if len(set(header)) < len(header):
-                refuse(f"{path}, line 1", "two columns have the same name; give each its own")
+                refuse(f"{path}, line {skipped + 1}", "two columns have the same name; give each its own")
             before = reader.line_num
             for cells in reader:
-                place, before = f"line {before + 1}", reader.line_num
+                place, before = f"line {skipped + before + 1}", reader.line_num
                 if not any(cell.strip() for cell in cells):
                     continue
                 if len(cells) != len(header):
                     refuse(f"{path}, {place}", f"{len(cells)} cells, but {len(header)} columns; quote cells with signs")
                 yield Row(dict(zip(header, cells, strict=True)), path, place)
         except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error}); correct it.") from error
+            raise InputError(
+                f"{path}, line {skipped + reader.line_num}: not readable as CSV ({error}); correct it."
+            ) from error
 
 
 def _delimiter(path: Path, text: str) -> str:

@@ -17,6 +17,7 @@ from embed_pipeline.errors import InputError
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 _ROWS_AT_ONCE = 64  # a row may hold a whole document with its questions
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
@@ -132,6 +133,14 @@ def identifier(value: Any) -> str | None:
         value = int(value)
     usable = isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     return str(value) if usable else None
+
+
+def plain_number(text: str) -> float | None:
+    """A number as every program reads it; None for ``1_0``, ``nan``, ``inf`` and digits of other scripts.
+
+    Python's own ``float`` takes them all.
+    """
+    return float(text) if _PLAIN_NUMBER.fullmatch(text.strip()) else None
 
 
 def refuse(where: str, problem: str) -> NoReturn:

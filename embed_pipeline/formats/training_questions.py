@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from embed_pipeline.errors import InputError
-from embed_pipeline.formats.rows import Row, identifier, read_rows, refuse, short
+from embed_pipeline.formats.rows import Row, identifier, plain_number, read_rows, refuse, short
 from embed_pipeline.formats.training_files import (
     JUDGED_FIELDS,
     LABEL_FIELDS,
@@ -186,8 +186,8 @@ def _labels(row: Row, has_negatives: bool) -> list[float] | None:
 
 def _label(value: Any) -> float | None:
     with suppress(TypeError, ValueError):
-        number = float(value)
-        return number if number.is_integer() else None
+        number = plain_number(value) if isinstance(value, str) else float(value)
+        return number if number is not None and number.is_integer() else None
     return None
 
 

@@ -171,7 +171,7 @@ def test_a_margin_beside_a_negative_is_no_judgement(tmp_path):
     assert read(lines(tmp_path / "train.jsonl", row)) == {"q": (["good"], ["bad"])}
 
 
-@pytest.mark.parametrize("label", [0.5, "finance", {"a": 1}, float("nan")])
+@pytest.mark.parametrize("label", [0.5, "finance", {"a": 1}, float("nan"), "1_0", "\uff11"])
 def test_a_label_that_judges_nothing_is_refused_by_its_line(label, tmp_path):
     good = {"query": "q", "positive": "good", "label": 1}
     path = lines(tmp_path / "train.jsonl", good, {**good, "label": label})

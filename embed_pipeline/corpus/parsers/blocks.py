@@ -78,6 +78,8 @@ def _without_trailing_blanks(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Cleaned, on one line, single spaces."""
+    if text.isascii() and text.isprintable():  # as most are; there is nothing to clean
+        return " ".join(text.split())
     return " ".join(clean_text(text).split())
 
 

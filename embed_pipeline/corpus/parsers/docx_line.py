@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from embed_pipeline.corpus.parsers.blocks import Block
-from embed_pipeline.corpus.parsers.docx_styles import WORD, is_on, value_of
+from embed_pipeline.corpus.parsers.docx_styles import WORD, is_on, number_of, value_of
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
 
@@ -67,5 +67,5 @@ def form_value(field: Any) -> str:
     if choices is None:
         return ""
     entries = [entry.get(f"{WORD}val", "") for entry in choices.iter(f"{WORD}listEntry")]
-    chosen = int(value_of(choices, "result") or value_of(choices, "default") or 0)
+    chosen = number_of(choices, "result", number_of(choices, "default", 0, len(entries)), len(entries))
     return entries[chosen] if chosen < len(entries) else ""

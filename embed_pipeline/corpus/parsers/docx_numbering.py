@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
-from embed_pipeline.corpus.parsers.docx_styles import WORD, is_on, value_of
+from embed_pipeline.corpus.parsers.docx_styles import WORD, is_on, number_of, value_of
 
 _PLACE = re.compile(r"%(\d)")
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"))
+_HIGHEST = 32_767  # of Word
 _ROMAN_SMALL = ((10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))
 
 
@@ -47,17 +48,17 @@ class Numbering:
         return _PLACE.sub(lambda place: self._shown(number, int(place.group(1)) - 1, counts, defined), text).strip()
 
     def _next(self, number: str, level: int, counts: dict[int, int], defined: Any) -> int:
-        start = int(value_of(defined, "start") or 1)
+        start = number_of(defined, "start", 1, _HIGHEST)
         override = self._override(number, level)
         restart = value_of(override, "startOverride")
         if restart is not None and (number, level) not in self._started:
             self._started.add((number, level))
-            return int(restart or 0)
+            return number_of(override, "startOverride", 0, _HIGHEST)
         return counts[level] + 1 if level in counts else start
 
     def _shown(self, number: str, level: int, counts: dict[int, int], shower: Any) -> str:
         defined = self._level(number, level)
-        count = counts.get(level, int(value_of(defined, "start") or 1))
+        count = counts.get(level, number_of(defined, "start", 1, _HIGHEST))
         form = "decimal" if is_on(shower, "isLgl") else value_of(defined, "numFmt") or "decimal"
         return _written(count, form)
 

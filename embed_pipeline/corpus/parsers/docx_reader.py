@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from embed_pipeline.corpus.parsers.blocks import Block, one_line, table_rows
 from embed_pipeline.corpus.parsers.docx_line import Item, Line, form_value, raised
 from embed_pipeline.corpus.parsers.docx_numbering import Numbering
-from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles, value_of
+from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles, number_of, value_of
 from embed_pipeline.corpus.parsers.formula import linear
 from embed_pipeline.corpus.parsers.grid import repeated
 from embed_pipeline.corpus.parsers.losses import Losses
@@ -218,14 +218,14 @@ class Reader:
             return
         grid: list[list[str]] = []
         for element, row in zip(_own(table, "tr", "tbl"), rows, strict=True):
-            line = [""] * int(value_of(element, "trPr/gridBefore") or 0)
+            line = [""] * number_of(element, "trPr/gridBefore", 0, _MOST_COLUMNS)
             for cell in row:
                 text = " ".join(one_line(block.text) for block in self._blocks(cell))
                 merged = value_of(cell, "tcPr/vMerge")
                 if merged in ("", "continue") and not text:
                     above = grid[-1][len(line)] if grid and len(line) < len(grid[-1]) else ""
                     text = repeated(above)
-                span = min(int(value_of(cell, "tcPr/gridSpan") or 1), _MOST_COLUMNS) if len(row) > 1 else 1
+                span = number_of(cell, "tcPr/gridSpan", 1, _MOST_COLUMNS) if len(row) > 1 else 1
                 line += [text, *[repeated(text)] * (span - 1)]
             grid.append(line)
         yield Block(table_rows(grid))

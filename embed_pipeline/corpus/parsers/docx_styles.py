@@ -10,12 +10,20 @@ _VALUE = f"{WORD}val"
 _HEADING = re.compile(r"^heading (\d)\b", re.IGNORECASE)
 _LIST = re.compile(r"^list(?: bullet| number)?(?: (\d))?$", re.IGNORECASE)
 _BODY_TEXT = 9
+_DEEPEST = 8  # level of a list, from 0
+_DIGITS = 18
 
 
 def value_of(parent: Any, path: str) -> str | None:
     """``w:val`` of an element below, such as ``pPr/numPr/ilvl``; empty where it has none, None without the element."""
     found = None if parent is None else parent.find("/".join(WORD + name for name in path.split("/")))
     return None if found is None else found.get(_VALUE, "")
+
+
+def number_of(parent: Any, path: str, default: int, most: int) -> int:
+    """``w:val`` of an element below as a whole number, at most ``most``; ``default`` where it is none."""
+    value = value_of(parent, path) or ""
+    return min(int(value[:_DIGITS]), most) if value.isascii() and value.isdigit() else default
 
 
 def is_on(parent: Any, path: str) -> bool:
@@ -71,7 +79,7 @@ class Styles:
         for holder in (paragraph, *self._chain(paragraph)):
             number = value_of(holder, "pPr/numPr/numId")
             if number is not None:
-                return None if number == "0" else (number, int(value_of(holder, "pPr/numPr/ilvl") or by_name))
+                return None if number == "0" else (number, number_of(holder, "pPr/numPr/ilvl", by_name, _DEEPEST))
         return None if named is None else ("", by_name)
 
     def hides(self, run: Any) -> bool:

@@ -1,11 +1,12 @@
 """Mails: who wrote when to whom, and the text; attachments are told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import cast
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
-from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.html import EmptyPageError, parse_html
 from embed_pipeline.corpus.parsers.losses import Losses, joined
 from embed_pipeline.corpus.parsers.text import decode
 
@@ -48,10 +49,12 @@ def _message(message: EmailMessage, losses: Losses) -> Iterator[Extracted]:
 def _body(part: EmailMessage) -> Extracted:
     content = part.get_payload(decode=True)
     data = content if isinstance(content, bytes) else b""
-    charset = part.get_content_charset()
+    charset, losses = part.get_content_charset(), Losses()
     if part.get_content_type() != "text/html":
-        return Extracted([Block(decode(data, charset))])
+        return Extracted([Block(decode(data, charset, losses))], losses=losses.told())
     try:
-        return parse_html(decode(data, charset).encode())
-    except UnreadableError:
+        page = parse_html(decode(data, charset, losses).encode())
+    except EmptyPageError:
         return Extracted([])
+    losses.take(page.losses)
+    return replace(page, losses=losses.told())

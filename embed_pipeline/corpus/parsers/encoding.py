@@ -23,7 +23,7 @@ _MULTIBYTE = ("cp932", "euc_jp", "gb18030", "big5hkscs", "cp949")
 _CANDIDATES = (  # on equal evidence the earlier one
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
     *("iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-15", "koi8-r", "koi8-u"),
-    *("mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek", "mac-turkish", "iso8859-3", "iso8859-13"),
+    *("mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek", "mac-turkish", "iso8859-3", "iso8859-13", "iso8859-16"),
     *("cp850", "cp852", "cp437", "cp857", "cp861", "cp775", "cp866", "cp1125", "cp737", "cp862"),
     *_MULTIBYTE,
 )
@@ -41,6 +41,7 @@ _PREFERENCE = 0.001
 _CONTEXT = 30
 _CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_OF_TERMINALS = re.compile(r"[\x80-\x84\x86-\x9f]")
 
 
 class _Guess(NamedTuple):
@@ -56,13 +57,20 @@ def decode(data: bytes, declared: str | None = None, losses: Losses | None = Non
     the text reads best.
 
     Args:
-        declared: label of the encoding that the file names; one that is unknown counts as none.
-        losses: is told of bytes that are no character; they stand as U+FFFD.
+        declared: label of the encoding that the file names; one that is unknown is told, and counts as none.
+        losses: is told of bytes that are no character, which stand as U+FFFD, and of characters that show nothing.
 
     Raises:
         UnreadableError: none of them fits.
     """
     told = Losses() if losses is None else losses
+    text = _decoded(data, declared, told)
+    for found in _OF_TERMINALS.finditer(text):
+        told.add("control character", f"U+{ord(found.group()):04X} in {_around(text, found.start())}")
+    return text
+
+
+def _decoded(data: bytes, declared: str | None, told: Losses) -> str:
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
     if marked is not None:
         text = _mostly(data, marked, told, is_certain=True)
@@ -73,6 +81,8 @@ def decode(data: bytes, declared: str | None = None, losses: Losses | None = Non
     if text is not None:
         return text
     named = _python_name(declared) if declared else None
+    if declared and named is None and not data.isascii():
+        told.add("declaration", declared)
     text = _surely_utf8(data, named)
     if text is None and named is not None:
         text = _mostly(data, named, told)
@@ -150,10 +160,14 @@ def _mostly(data: bytes, encoding: str, losses: Losses, is_certain: bool = False
     if right < 2 * len(bad):
         return None
     for at in bad[:EXAMPLES]:
-        losses.add("undecodable", text[max(at - _CONTEXT, 0) : at + _CONTEXT])
+        losses.add("undecodable", _around(text, at))
     if len(bad) > EXAMPLES:
         losses.add("undecodable", count=len(bad) - EXAMPLES)
     return text
+
+
+def _around(text: str, at: int) -> str:
+    return text[max(at - _CONTEXT, 0) : at + _CONTEXT]
 
 
 def _guessed(data: bytes, losses: Losses) -> str:

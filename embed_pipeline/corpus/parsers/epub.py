@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from embed_pipeline.corpus.parsers.archives import checked_zip
 from embed_pipeline.corpus.parsers.blocks import Extracted, UnreadableError, one_line
-from embed_pipeline.corpus.parsers.html import parse_html
-from embed_pipeline.corpus.parsers.losses import joined
+from embed_pipeline.corpus.parsers.html import EmptyPageError, parse_html
+from embed_pipeline.corpus.parsers.losses import Losses, joined
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 
@@ -31,7 +31,7 @@ def parse_epub(data: bytes) -> Extracted:
         if set(names) & _encrypted(archive):
             raise UnreadableError("a protected EPUB book (DRM)")
         there = set(archive.namelist())
-        chapters = [_chapter(archive.read(name)) for name in names if name in there]
+        chapters = [_chapter(archive.read(name)) if name in there else _missing(name) for name in names]
     title = one_line(book.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])"))
     blocks = [block for chapter in chapters for block in chapter.blocks]
     return Extracted(blocks, title, joined([chapter.losses for chapter in chapters]))
@@ -41,8 +41,14 @@ def _chapter(data: bytes) -> Extracted:
     """A page of a book; one that is a picture alone has no text."""
     try:
         return parse_html(data)
-    except UnreadableError:
+    except EmptyPageError:
         return Extracted([])
+
+
+def _missing(name: str) -> Extracted:
+    losses = Losses()
+    losses.add("unresolved", name, characters=0)
+    return Extracted([], losses=losses.told())
 
 
 def _chapters(book: Any, folder: str) -> list[str]:

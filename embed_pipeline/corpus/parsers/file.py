@@ -1,7 +1,9 @@
 """One file to one document: dispatch by format, title, language. Light to import, for worker processes."""
 
+import gc
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +24,9 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_ENDS = tuple(".!?:;,。！？：；，؟")
+
+_PANIC = "PanicException"
+"""What libraries in Rust raise; no :class:`Exception`."""
 
 DocumentRow = dict[str, Any]
 LOSSES = "losses"
@@ -107,12 +112,29 @@ def _extract(path: str, data: bytes, *, ocr: bool) -> Extracted:
     if chosen is None:
         raise UnreadableError("unsupported format")
     try:
-        return (chosen.parse_with_ocr or chosen.parse)(data) if ocr else chosen.parse(data)
+        with _no_collection():
+            return (chosen.parse_with_ocr or chosen.parse)(data) if ocr else chosen.parse(data)
     except UnreadableError:
         raise
-    except (Exception, RecursionError) as error:  # parsers of foreign formats raise anything on broken input
+    except RecursionError as error:
+        raise UnreadableError(f"nested too deeply to be read as {chosen.name}") from error
+    except BaseException as error:  # parsers of foreign formats raise anything on broken input
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
         reason = one_line(str(error))[:120]
         raise UnreadableError(f"cannot be parsed as {chosen.name} ({type(error).__name__}: {reason})") from error
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """While a file is read nothing is garbage: to look through its growing tree would take most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Section]) -> str:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 _REPEATED_CHARS = 80
 """Longer cells stand once; the places they span are empty."""
+_REPEATS, _REPEATS_OF_CELL = 10_000, 10
+"""Places below spanning cells that are filled at most, and so many more for every cell: spans cost a file nothing."""
 
 
 class Cell(NamedTuple):
@@ -23,9 +25,11 @@ def spread(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     width = max((sum(max(cell.columns, 1) for cell in row) for row in rows if len(row) > 1), default=1)
     grid: list[list[str]] = []
     hanging: dict[int, tuple[str, int]] = {}
+    room = _REPEATS + _REPEATS_OF_CELL * sum(map(len, rows))
     for index, row in enumerate(rows):
         cells: dict[int, str] = {column: text for column, (text, last) in hanging.items() if last >= index}
-        hanging = {column: held for column, held in hanging.items() if held[1] > index}
+        room -= len(cells)
+        hanging = {column: held for column, held in hanging.items() if held[1] > index and room > 0}
         if len(row) == 1 and not cells and row[0].columns > 1:
             row = [row[0]._replace(columns=1)]
         column = 0

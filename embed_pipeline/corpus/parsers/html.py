@@ -19,6 +19,13 @@ _CHARSET = re.compile(
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _COMMENT_BYTES = re.compile(rb"<!--.*?-->", re.DOTALL)
 _MUCH_TOO_LITTLE = 0.25
+_LONG_TAG = re.compile(r"<[A-Za-z][^<>]{50000,}")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_MOST_ATTRIBUTES = 10_000
+
+
+class EmptyPageError(UnreadableError):
+    """There is nothing to read in a page."""
 
 
 def parse_html(data: bytes) -> Extracted:
@@ -65,13 +72,16 @@ def _tree(text: str) -> Any:
     """The page as a tree, whatever the length of its texts.
 
     Raises:
-        UnreadableError: there is none, or more than the 2,048 levels that libxml2 goes down, which then stops reading.
+        UnreadableError: there is none, or more than the 2,048 levels that libxml2 goes down, which then stops reading,
+            or an element with more attributes than it reads in a bearable time (which grows with their square).
     """
+    if any(len(_QUOTED.sub("", tag).split()) > _MOST_ATTRIBUTES for tag in _LONG_TAG.findall(text)):
+        raise UnreadableError(f"one of its elements has more than {_MOST_ATTRIBUTES:,} attributes")
     parser = html.HTMLParser(encoding="utf-8", huge_tree=True)
     try:
         tree = html.document_fromstring(text.replace("\0", "").encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError) as error:
-        raise UnreadableError("there is no HTML in it") from error
+        raise EmptyPageError("there is no HTML in it") from error
     if any(entry.level == etree.ErrorLevels.FATAL for entry in parser.error_log):
         raise UnreadableError("its elements are nested more than 2,048 levels deep, and it would not be read whole")
     return tree

@@ -32,12 +32,16 @@ _ALWAYS_CONTENT = names("html body main article section") | HEADINGS.keys()
 _NOTE_LINKS = names("footnote-ref footnote-reference footnoteref noteref footnote-backref footnote-back")
 _NOTE_ROLES = names("doc-noteref doc-backlink")
 _PROSE_CHARS = 40
+_CHOICES = names("onclick role tabindex ng-click v-on:click @click data-toggle data-bs-toggle")
 _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _OPENED = re.compile(
     r"(?:tab(?!le)|collaps|accordion|toggl|expand|spoiler|fold|reveal|pane|faq|answer|solution|slide|carousel|more|"
     r"readmore|detail)"
 )
+_STATE = re.compile(r":(?:checked|target|hover|focus|active|open)|\[open\]")
+_SELECTED = re.compile(r"[#.][\w-]+")
+_COMBINATOR = re.compile(r"[\s>+~]+")
 _QUOTED = re.compile(r"""(?<=['"`])[#.]?[\w-]+(?=['"`])""")
 _OVERLAYS = names("dialog modal cookie cookies popup lightbox overlay loading spinner")
 _MARK_CHARS = 6
@@ -62,7 +66,7 @@ class Parts:
         if tag in CODE:
             return "" if FORMULA_SCRIPT.match(element.get("type", "")) else "code"
         if tag in _PICTURES:
-            return "picture"
+            return "" if tag == "iframe" and element.get("srcdoc", "").strip() else "picture"
         if tag in _CONTROLS or (tag == "button" and not _is_title_button(element)):
             return "control"
         if self._is_hidden(element):
@@ -89,7 +93,8 @@ class Parts:
         )
         if is_edge or marks & _EDGES:
             return not inside
-        return bool((classes if inside else marks) & _MENUS) and not _holds_prose(element)
+        named = (classes if inside else marks) & _MENUS
+        return bool(named) and not _holds_prose(element) and not (named == {"menu"} and _is_bill_of_fare(element))
 
     def _is_hidden(self, element: Any) -> bool:
         """Not shown, and nothing on the page tells that a reader could open it."""
@@ -127,7 +132,7 @@ class Parts:
         identity = element.get("id", "")
         selectors = [f"#{identity}"] * bool(identity) + [f".{name}" for name in element.get("class", "").split()]
         marks = [*selectors, *filter(None, [identity])]
-        return not (self._targets.isdisjoint(marks) and self._quoted_in_scripts.isdisjoint(marks))
+        return not all(found.isdisjoint(marks) for found in (self._targets, self._quoted_in_scripts, self._styled_open))
 
     @cached_property
     def _targets(self) -> frozenset[str]:
@@ -135,6 +140,19 @@ class Parts:
         attributes = ("aria-controls", "data-target", "data-bs-target", "for", "href", "popovertarget")
         found = (self._tree.xpath(f"//@{name}") for name in attributes)
         return frozenset(word for values in found for value in values for word in value.split())
+
+    @cached_property
+    def _styled_open(self) -> frozenset[str]:
+        """Ids and classes that a style sheet shows when a reader ticks, points to or chooses something."""
+        rules = (rule.rpartition("{") for style in self._tree.xpath("//style/text()") for rule in style.split("}"))
+        return frozenset(
+            name
+            for selectors, _, properties in rules
+            if not _UNSEEN.search(properties)
+            for selector in selectors.rpartition("{")[2].split(",")
+            if _STATE.search(selector)
+            for name in _SELECTED.findall(_COMBINATOR.split(selector.strip())[-1])
+        )
 
     @cached_property
     def _quoted_in_scripts(self) -> frozenset[str]:
@@ -170,6 +188,13 @@ def _holds_prose(element: Any) -> bool:
     if next(element.iter("p", "dd", "pre", "table", "blockquote"), None) is not None:
         return True
     return whole - linked >= 5 * _PROSE_CHARS and next(element.iter("li"), None) is None
+
+
+def _is_bill_of_fare(element: Any) -> bool:
+    """A menu of dishes, not of the page: most of its words are in no link, and nothing in it can be chosen."""
+    chosen = [one for one in element.iter("*") if one.tag in ("a", "button") or _CHOICES & set(one.attrib)]
+    whole, linked = _length(shown_texts(element)), sum(_length(shown_texts(one)) for one in chosen)
+    return whole - linked >= max(_PROSE_CHARS, whole / 2)
 
 
 def _is_title_button(button: Any) -> bool:

@@ -42,6 +42,7 @@ class Reader:
         self._losses = losses
         self._tree = tree
         self._frames: list[Frame] = []
+        self._captions: dict[Any, str] = {}
 
     @property
     def _top(self) -> Frame:
@@ -107,18 +108,40 @@ class Reader:
             self._top.say(BREAK)
         elif tag == "img":
             self._losses.add("picture")
-            self._top.say(_alternative(element))
+            self._top.say(self._alternative(element))
         elif tag in ("title", "rp"):  # the page's title is read from its head
             return True
         elif tag in ("math", "script") or class_names(element) & {"katex-mathml"}:
             self._top.say(self._formula(element))
         elif tag in ("noframes", "noembed") and (element.text or "").strip():  # the parser leaves its inside as text
-            self._top.flush()
-            for block in Reader(self._parts, self._losses, self._tree).read(self._tree(element.text)):
-                self._top.add(block.text, block.level)
+            self._embedded(element.text)
+        elif tag == "iframe":
+            if (element.text or "").strip():  # for browsers without frames
+                self._losses.add("hidden", element.text)
+            self._embedded(element.get("srcdoc"))
         else:
             return False
         return True
+
+    def _embedded(self, source: str) -> None:
+        """A page within this one, which stands there as text."""
+        self._top.flush()
+        for block in Reader(self._parts, self._losses, self._tree).read(self._tree(f"<div>{source}</div>")):
+            self._top.add(block.text, block.level)
+
+    def _alternative(self, picture: Any) -> str:
+        """What stands for a picture, unless it repeats the caption."""
+        text = alternative_text(plain_tex(picture.get("alt", "")))
+        if picture.get("aria-hidden") == "true" or "fallback" in picture.get("class", ""):  # stands beside its text
+            return ""
+        figure = next(picture.iterancestors("figure"), None)
+        return "" if figure is not None and text in self._caption(figure) else text
+
+    def _caption(self, figure: Any) -> str:
+        if figure not in self._captions:
+            texts = (one_line("".join(caption.itertext())) for caption in figure.iter("figcaption"))
+            self._captions[figure] = "\n".join(texts)
+        return self._captions[figure]
 
     def _graphic(self, element: Any) -> str:
         """What a drawing says of itself; an icon's title is left out with its labels."""
@@ -193,16 +216,6 @@ class Reader:
             top.add_list(text)
         else:
             top.add(text)
-
-
-def _alternative(picture: Any) -> str:
-    """What stands for a picture, unless it repeats the caption."""
-    text = alternative_text(plain_tex(picture.get("alt", "")))
-    if picture.get("aria-hidden") == "true" or "fallback" in picture.get("class", ""):  # stands beside its text
-        return ""
-    figure = next(picture.iterancestors("figure"), None)
-    captions: Sequence[Any] = [] if figure is None else list(figure.iter("figcaption"))
-    return "" if any(text in one_line("".join(caption.itertext())) for caption in captions) else text
 
 
 def _is_layout(table: Any, parts: Parts) -> bool:

@@ -28,6 +28,8 @@ NOT_MISSED = frozenset({"code", "comment", "repeated"})
 """Kinds that a reader of the file does not see, or finds in the text all the same."""
 REPLACED = {
     "undecodable": "bytes that are no character in the encoding of the file; each stands as U+FFFD or is left out",
+    "control character": "characters of old terminals (U+0080 to U+009F) that show nothing; they are left out",
+    "declaration": "encodings that a file names and nobody knows; another one was found",
     "hyphenation": "hyphens at line ends that joined a word",
     "recognised": "pages whose text was read from a picture of it (corpus.ocr)",
 }

@@ -1,13 +1,13 @@
 """A PDF page as pieces of lines with their place: what PDFium gives, mended where it parts or joins lines wrongly."""
 
-import ctypes
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 from typing import Any, NamedTuple
 
-from embed_pipeline.corpus.parsers.pdf_raised import Glyph, with_marks
+from embed_pipeline.corpus.parsers.pdf_glyphs import Glyphs, read_glyphs
+from embed_pipeline.corpus.parsers.pdf_raised import is_small, with_marks
 
 HYPHEN_MARK = "\x02"
 """What PDFium writes for a hyphen at the end of a line."""
@@ -22,7 +22,6 @@ _BELOW = 0.8
 _UPRIGHT = 0.05  # quarters
 _CLOSE = 0.4  # not worth a closer look
 _NEAR = 0.6
-_ANGLE_SAMPLE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +65,19 @@ class RawPage(NamedTuple):
     height: float
 
 
-class _Turn(NamedTuple):
-    """Quarters by which a page's text is turned, and the size of the page before it is turned back."""
-
-    quarters: int
-    width: float
-    height: float
-
-    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
-        if self.quarters == 1:
-            return bottom, self.width - right, top, self.width - left
-        if self.quarters == 2:
-            return self.width - right, self.height - top, self.width - left, self.height - bottom
-        if self.quarters == 3:
-            return self.height - top, left, self.height - bottom, right
-        return left, bottom, right, top
-
-
 def read_pieces(page: Any) -> RawPage:
     """The pieces of an open page of pypdfium2."""
+    width, height = page.get_size()
+    if page.get_rotation() % 180:
+        width = height
     textpage = page.get_textpage()
     try:
-        characters = _characters(textpage)
-        turn = _Turn(_quarters(textpage, characters), *page.get_size())
-        if page.get_rotation() % 180:
-            turn = turn._replace(width=turn.height, height=turn.width)
-        pieces = [_piece(textpage, glyphs, glued, turn) for glyphs, glued in _parts(textpage, characters, turn)]
+        glyphs = read_glyphs(textpage, width, height)
+        pieces = [_piece(glyphs, part, glued) for part, glued in _parts(glyphs)]
     finally:
         textpage.close()
-    width, height = (turn.height, turn.width) if turn.quarters % 2 else (turn.width, turn.height)
+    if glyphs.quarters % 2:
+        width, height = height, width
     return RawPage(_shifted([piece for piece in pieces if piece.text.strip()]), width, height)
 
 
@@ -103,102 +86,88 @@ def _shifted(pieces: Sequence[Piece]) -> list[Piece]:
     return [replace(piece, left=piece.left + 1e-6) if piece.left == 0 else piece for piece in pieces]
 
 
-def _characters(textpage: Any) -> str:
-    """One code point a character of PDFium; a character beyond the first plane stands as two surrogates there."""
-    import pypdfium2.raw as pdfium
+def _parts(glyphs: Glyphs) -> Iterator[tuple[list[int], bool]]:
+    """Places of the characters of each piece, and whether it is glued to the one before.
 
-    count = textpage.count_chars()
-    text: str = textpage.get_text_range() if count else ""
-    if len(text) == count:
-        return text
-    codes = (pdfium.FPDFText_GetUnicode(textpage, index) for index in range(count))
-    return "".join(chr(code) if code < 0x110000 else "\ufffd" for code in codes)
-
-
-def _quarters(textpage: Any, characters: str) -> int:
-    """How the most of a page's text is turned, counter-clockwise."""
-    visible = [index for index, character in enumerate(characters) if not character.isspace()]
-    sample = visible[:: max(len(visible) // _ANGLE_SAMPLE, 1)]
-    turns = Counter(round(_angle(textpage, index)) % 4 for index in sample)
-    return turns.most_common(1)[0][0] if turns else 0
-
-
-def _angle(textpage: Any, index: int) -> float:
-    """Quarters by which a character is turned, counter-clockwise; PDFium gives clockwise radians."""
-    import math
-
-    import pypdfium2.raw as pdfium
-
-    return float(-pdfium.FPDFText_GetCharAngle(textpage, index) / (math.pi / 2)) % 4
-
-
-def _parts(textpage: Any, characters: str, turn: _Turn) -> Iterator[tuple[list[Glyph], bool]]:
-    """Glyphs of each piece, and whether it is glued to the one before."""
-    import pypdfium2.raw as pdfium
-
-    rectangle = pdfium.FS_RECTF()
-    reference, get_box = ctypes.byref(rectangle), pdfium.FPDFText_GetLooseCharBox
-    part: list[Glyph] = []
-    last = Glyph("", 0, 0, 0, 0, -1)
+    A place below zero is a space: the complement of the place of the character before it.
+    """
+    part: list[int] = []
+    last, last_bottom, last_right = 0, 0.0, 0.0
     broken = space = glued = False
-    straight = True  # as the most of the page, not as a note along its margin
-    for index, character in enumerate(characters):
-        if character in _LINE_BREAKS:
-            broken = True
-            continue
+    straight: bool | None = None  # as the most of the page, not as a note along its margin
+    columns = zip(glyphs.characters, glyphs.left, glyphs.bottom, glyphs.right, glyphs.top, strict=True)
+    for index, (character, left, bottom, right, top) in enumerate(columns):
         if character.isspace():
-            space = True
+            broken = broken or character in _LINE_BREAKS
+            space = space or character not in _LINE_BREAKS
             continue
-        found = get_box(textpage, index, reference)
-        left, bottom, right, top = rectangle.left, rectangle.bottom, rectangle.right, rectangle.top
-        if turn.quarters:
-            left, bottom, right, top = turn.box(left, bottom, right, top)
-        glyph = Glyph(character, left, bottom, right, top, index) if found else Glyph(character, 0, 0, 0, 0, index)
-        near = not broken and bottom == last.bottom and -1 < left - last.right < _CLOSE * (top - bottom)
-        if part and not near and (_is_apart(part, glyph, broken) if straight else broken):
-            yield part, glued
-            part, space, glued = [], False, not broken and last.character not in _MARKS
-        elif space and part:
-            part.append(Glyph(" ", last.right, last.bottom, last.right, last.top, -1))
-        if not part:
-            straight = abs(_angle(textpage, index) - turn.quarters) < _UPRIGHT
-        part.append(glyph)
-        last = glyph
+        if part:
+            near = not broken and bottom == last_bottom and -1 < left - last_right < _CLOSE * (top - bottom)
+            apart = False if near else _is_apart(glyphs, part, index, broken)
+            if not near and apart != broken:
+                straight = abs(glyphs.turned(part[0])) < _UPRIGHT if straight is None else straight
+                apart = apart if straight else broken
+            if apart:
+                yield part, glued
+                part, straight, glued = [], None, not broken and glyphs.characters[last] not in _MARKS
+            elif space:
+                part.append(~last)
+        part.append(index)
+        last, last_bottom, last_right = index, bottom, right
         broken = space = False
     if part:
         yield part, glued
 
 
-def _is_apart(part: Sequence[Glyph], glyph: Glyph, broken: bool) -> bool:
-    """Whether a piece ends before ``glyph``; ``broken``: PDFium has ended its line there."""
+def _is_apart(glyphs: Glyphs, part: Sequence[int], index: int, broken: bool) -> bool:
+    """Whether a piece ends before a character; ``broken``: PDFium has ended its line there."""
+    characters, left, bottom, right, top = (glyphs.characters, glyphs.left, glyphs.bottom, glyphs.right, glyphs.top)
     last = part[-1]
-    line = max(part[-8:], key=lambda one: one.top - one.bottom)
-    height = max(line.top - line.bottom, glyph.top - glyph.bottom, 0.1)
-    apart = max(glyph.left - last.right, last.left - glyph.right)
-    level = glyph.bottom < line.top - 0.25 * height and glyph.top > line.bottom + 0.25 * height
-    if last.character in _MARKS:
+    before = [place if place >= 0 else ~place for place in part[-8:]]
+    heights = [top[place] - bottom[place] for place in before]
+    tallest, own = max(heights), top[index] - bottom[index]
+    line = before[heights.index(tallest)]
+    height = max(tallest, own, 0.1)
+    apart = max(left[index] - right[last], left[last] - right[index])
+    level = bottom[index] < top[line] - 0.25 * height and top[index] > bottom[line] + 0.25 * height
+    if characters[last] in _MARKS:
         return not level or apart > height
     if not broken:
         if not level:  # letters of turned text stand nearer
-            return last.bottom - glyph.bottom > _BELOW * height and glyph.left < last.right
-        if _RTL.match(last.character) or _RTL.match(glyph.character):
+            return bottom[last] - bottom[index] > _BELOW * height and left[index] < right[last]
+        if _RTL.match(characters[last]) or _RTL.match(characters[index]):
             return False
         if apart <= _PART * height:
             return False
-        return glyph.character.isdecimal() or not ENUMERATOR.match("".join(one.character for one in part[:12]))
-    small = min(glyph.top - glyph.bottom, last.top - last.bottom) < 0.9 * height
-    return not (level and small and last.right - 0.3 * height < glyph.left < last.right + _NEAR * height)
+        return characters[index].isdecimal() or not ENUMERATOR.match(
+            "".join([characters[place] if place >= 0 else " " for place in part[:12]])
+        )
+    small = min(own, heights[-1]) < 0.9 * height
+    return not (level and small and right[last] - 0.3 * height < left[index] < right[last] + _NEAR * height)
 
 
-def _piece(textpage: Any, glyphs: Sequence[Glyph], glued: bool, turn: _Turn) -> Piece:
-    heights = Counter([round(glyph.top - glyph.bottom, 1) for glyph in glyphs if glyph.place >= 0])
-    usual = max(heights, key=lambda height: (heights[height], height))
-    main = next(glyph for glyph in glyphs if glyph.place >= 0 and round(glyph.top - glyph.bottom, 1) == usual)
-    upright = len(heights) > 1 and abs(_angle(textpage, main.place) - turn.quarters) < _UPRIGHT
-    text, lost = with_marks(textpage, glyphs, main, usual) if upright and not turn.quarters else (_joined(glyphs), ())
-    left, right = min([glyph.left for glyph in glyphs]), max([glyph.right for glyph in glyphs])
-    return Piece(text, left, main.bottom, right, main.top, glued, lost=lost)
+def _piece(glyphs: Glyphs, part: list[int], glued: bool) -> Piece:
+    seen = [index for index in part if index >= 0] if min(part) < 0 else part
+    begin, end = seen[0], seen[-1] + 1
+    if len(seen) == end - begin:
+        columns = (column[begin:end] for column in (glyphs.left, glyphs.bottom, glyphs.right, glyphs.top))
+    else:
+        columns = ([column[at] for at in seen] for column in (glyphs.left, glyphs.bottom, glyphs.right, glyphs.top))
+    left, bottom, right, top = columns
+    heights = list(map(sub, top, bottom))
+    smallest = min(heights)
+    if smallest == max(heights):
+        return Piece(glyphs.text(part), min(left), bottom[0], max(right), top[0], glued)
+    main, usual = _main(heights)
+    raised = not glyphs.quarters and is_small(smallest, usual) and abs(glyphs.turned(seen[main])) < _UPRIGHT
+    text, lost = with_marks(glyphs, part, seen[main], usual) if raised else (glyphs.text(part), ())
+    return Piece(text, min(left), bottom[main], max(right), top[main], glued, lost=lost)
 
 
-def _joined(glyphs: Sequence[Glyph]) -> str:
-    return "".join(glyph.character for glyph in glyphs).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _main(heights: Sequence[float]) -> tuple[int, float]:
+    """The place of the first character of a piece's own size, and that size, to a tenth of a point: the usual one."""
+    tenths = {height: round(height, 1) for height in set(heights)}
+    rounded = [tenths[height] for height in heights]
+    counts = {height: rounded.count(height) for height in set(rounded)}
+    usual = max(counts, key=lambda height: (counts[height], height))
+    return rounded.index(usual), usual

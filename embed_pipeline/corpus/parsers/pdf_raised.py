@@ -1,10 +1,10 @@
 """Small raised characters of a line: exponents keep their meaning, marks of notes are left out."""
 
-import ctypes
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+
+from embed_pipeline.corpus.parsers.pdf_glyphs import Glyphs
 
 _SMALLER = 0.88
 _RAISED = 0.13  # of the line's height
@@ -72,26 +72,20 @@ _ORDINALS = frozenset(
 _SIGNS = str.maketrans("−–", "--")
 
 
-class Glyph(NamedTuple):
-    """A character, its box in points, and its index in the page; a space between has -1."""
-
-    character: str
-    left: float
-    bottom: float
-    right: float
-    top: float
-    place: int
+def is_small(height: float, usual: float) -> bool:
+    """Whether a character is smaller than its line's own size, as raised ones are."""
+    return height < _SMALLER * usual
 
 
-def with_marks(textpage: Any, glyphs: Sequence[Glyph], main: Glyph, height: float) -> tuple[str, tuple[str, ...]]:
+def with_marks(glyphs: Glyphs, part: Sequence[int], main: int, height: float) -> tuple[str, tuple[str, ...]]:
     """A line's text with ``10^6`` for a raised 6, and the marks of notes that are left out of it.
 
     Args:
-        main: a glyph of the line's own size; ``height`` is that of its box.
+        part: places of its characters; one below zero stands for a space.
+        main: place of a character of the line's own size; ``height`` is that of its box.
     """
-    baseline = _baseline(textpage, main)
     text, lost = "", []
-    for raised, run in _runs(textpage, glyphs, baseline, height):
+    for raised, run in _runs(glyphs, part, glyphs.baseline(main), height):
         if not raised or not text.strip():
             gap = " " if text == "" and raised else ""
             text += run + gap
@@ -106,25 +100,16 @@ def with_marks(textpage: Any, glyphs: Sequence[Glyph], main: Glyph, height: floa
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), tuple(lost)
 
 
-def _runs(textpage: Any, glyphs: Sequence[Glyph], baseline: float, height: float) -> Iterator[tuple[bool, str]]:
+def _runs(glyphs: Glyphs, part: Sequence[int], baseline: float, height: float) -> Iterator[tuple[bool, str]]:
     flags: list[bool] = []
-    for glyph in glyphs:
-        if glyph.place < 0:
+    for index in part:
+        if index < 0:
             flags.append(bool(flags and flags[-1]))
         else:
-            small = glyph.top - glyph.bottom < _SMALLER * height
-            flags.append(small and _baseline(textpage, glyph) - baseline > _RAISED * height)
-    for raised, run in groupby(zip(flags, glyphs, strict=True), key=lambda pair: pair[0]):
-        yield raised, "".join(glyph.character for _, glyph in run)
-
-
-def _baseline(textpage: Any, glyph: Glyph) -> float:
-    """Height of the line on which a glyph stands; glyphs of turned pages count by their boxes."""
-    import pypdfium2.raw as pdfium
-
-    x, y = ctypes.c_double(), ctypes.c_double()
-    found = pdfium.FPDFText_GetCharOrigin(textpage, glyph.place, ctypes.byref(x), ctypes.byref(y))
-    return y.value if found and glyph.bottom - 1 <= y.value <= glyph.top + 1 else glyph.bottom
+            small = is_small(glyphs.height(index), height)
+            flags.append(small and glyphs.baseline(index) - baseline > _RAISED * height)
+    for raised, run in groupby(zip(flags, part, strict=True), key=lambda pair: pair[0]):
+        yield raised, "".join(glyphs.characters[index] if index >= 0 else " " for _, index in run)
 
 
 def _kind(before: str, raised: str) -> str:

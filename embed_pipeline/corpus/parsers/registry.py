@@ -1,26 +1,18 @@
 """The formats of documents: one line each in :data:`FORMATS`, from which everything else follows."""
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from embed_pipeline.corpus.parsers.blocks import Extracted
-from embed_pipeline.corpus.parsers.docx import parse_docx
-from embed_pipeline.corpus.parsers.email import parse_email
-from embed_pipeline.corpus.parsers.epub import parse_epub
-from embed_pipeline.corpus.parsers.html import parse_html
-from embed_pipeline.corpus.parsers.markdown import parse_markdown
-from embed_pipeline.corpus.parsers.pdf import parse_pdf, parse_pdf_with_ocr
-from embed_pipeline.corpus.parsers.pptx import parse_pptx
-from embed_pipeline.corpus.parsers.rst import parse_rst
-from embed_pipeline.corpus.parsers.text import parse_text
-from embed_pipeline.corpus.parsers.xlsx import parse_xlsx
 
 EXTRA = "documents"
 """The extra that installs what some formats need."""
 HOW_TO_INSTALL = f"pip install 'embed-pipeline[{EXTRA}]'"
 TXT = ".txt"
+Parser = Callable[[bytes], Extracted]
 
 
 @dataclass(frozen=True)
@@ -42,10 +34,10 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    parse: Callable[[bytes], Extracted]
+    parse: Parser
     is_text: bool = False
     is_text_source: bool = False
-    parse_with_ocr: Callable[[bytes], Extracted] | None = None
+    parse_with_ocr: Parser | None = None
     package: str | None = None
 
     @property
@@ -62,17 +54,27 @@ def is_installed(package: str) -> bool:
     return found is not None and found.origin is not None
 
 
+def lazy(module: str, function: str) -> Parser:
+    """A parser of this folder, imported when the first file is read: a listing of formats loads none of them."""
+
+    def parse(data: bytes) -> Extracted:
+        parser: Parser = getattr(importlib.import_module(f"{__package__}.{module}"), function)
+        return parser(data)
+
+    return parse
+
+
 FORMATS = (
-    Format("text", (TXT, ".text"), parse_text, is_text=True),
-    Format("markdown", (".md", ".markdown"), parse_markdown, is_text=True, is_text_source=True),
-    Format("rst", (".rst",), parse_rst, is_text=True, is_text_source=True),
-    Format("html", (".html", ".htm"), parse_html, is_text=True),
-    Format("pdf", (".pdf",), parse_pdf, parse_with_ocr=parse_pdf_with_ocr),
-    Format("docx", (".docx",), parse_docx),
-    Format("epub", (".epub",), parse_epub),
-    Format("email", (".eml",), parse_email),
-    Format("pptx", (".pptx",), parse_pptx, package="pptx"),
-    Format("xlsx", (".xlsx",), parse_xlsx, package="python_calamine"),
+    Format("text", (TXT, ".text"), lazy("text", "parse_text"), is_text=True),
+    Format("markdown", (".md", ".markdown"), lazy("markdown", "parse_markdown"), is_text=True, is_text_source=True),
+    Format("rst", (".rst",), lazy("rst", "parse_rst"), is_text=True, is_text_source=True),
+    Format("html", (".html", ".htm"), lazy("html", "parse_html"), is_text=True),
+    Format("pdf", (".pdf",), lazy("pdf", "parse_pdf"), parse_with_ocr=lazy("pdf", "parse_pdf_with_ocr")),
+    Format("docx", (".docx",), lazy("docx", "parse_docx")),
+    Format("epub", (".epub",), lazy("epub", "parse_epub")),
+    Format("email", (".eml",), lazy("email", "parse_email")),
+    Format("pptx", (".pptx",), lazy("pptx", "parse_pptx"), package="pptx"),
+    Format("xlsx", (".xlsx",), lazy("xlsx", "parse_xlsx"), package="python_calamine"),
 )
 BY_SUFFIX = {suffix: one for one in FORMATS for suffix in one.suffixes}
 SUPPORTED = " ".join(BY_SUFFIX)

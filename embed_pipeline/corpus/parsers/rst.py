@@ -8,7 +8,7 @@ from docutils import frontend, nodes, utils
 from docutils.parsers.rst import Directive, Parser, directives, roles
 from docutils.parsers.rst.languages import en
 
-from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, table_rows, unwrap
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, list_item, table_rows, unwrap
 from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.pictures import alternative_text
@@ -35,6 +35,7 @@ _DROPPED = {
 _ICON_ROLES = ("octicon", "fas", "fab", "far", "fa", "material-regular", "material-outlined")
 _ADMONITIONS = ("attention", "caution", "danger", "error", "hint", "important", "note", "tip", "warning")
 _ERROR = 3
+_LONGEST_LINE = 1_000_000
 _ENGLISH: Any = en
 
 
@@ -101,9 +102,14 @@ def parse_rst(data: bytes) -> Extracted:
     """Headings and blocks. Comments, tables of contents and the like are told as losses; targets are left out.
 
     Nothing is read from other files (``include`` and the like) and nothing is written to standard error.
+
+    Raises:
+        UnreadableError: a line is longer than a million characters.
     """
     losses = Losses()
     text = decode(data, declared_in(data), losses)
+    if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
+        raise UnreadableError(f"a line of it is longer than {_LONGEST_LINE:,} characters")
     document = _new_document()
     _learn_names(text, document)
     Parser().parse(text, document)
@@ -117,6 +123,7 @@ def _new_document() -> nodes.document:
     settings.warning_stream = ""  # docutils: a false stream writes nowhere
     settings.file_insertion_enabled = settings.raw_enabled = False
     settings.syntax_highlight = "none"
+    settings.line_length_limit = _LONGEST_LINE  # above it docutils gives up the whole file without a word
     return utils.new_document("document", settings)
 
 

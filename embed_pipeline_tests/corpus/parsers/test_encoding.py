@@ -181,3 +181,27 @@ def test_any_bytes_give_text_or_a_reason(data):
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=60))
 def test_utf8_comes_out_as_it_was(text):
     assert decode(text.encode()) == text.removeprefix("\ufeff")
+
+
+def test_characters_of_terminals_are_left_out_and_told():
+    losses = Losses()
+    assert decode("a\x96b\x85c".encode(), None, losses) == "a\x96b\x85c"  # which clean_text leaves out
+    (loss,) = losses.told()
+    assert (loss.kind, loss.count, loss.examples) == ("control character", 1, ("U+0096 in a\x96b c",))
+    assert parse_text("a\x96b".encode()).losses[0].kind == "control character"
+
+
+@pytest.mark.parametrize("declared", ["latin-9000", "ansi", "utf8mb4"])
+def test_a_label_that_nobody_knows_is_told_and_another_encoding_found(declared):
+    losses, text = Losses(), "Die Größe der Wörter zählt für die Prüfung der Läufe."
+    assert decode(text.encode("cp1252"), declared, losses) == text
+    assert [(loss.kind, loss.examples) for loss in losses.told()] == [("declaration", (declared,))]
+    assert decode(b"plain", declared, losses) == "plain"
+    assert losses.told()[0].count == 1
+
+
+def test_romanian_of_its_own_encoding():
+    text = "Știința și „tehnica” românească: învățăm să creștem împreună, așa cum știm, pentru 20 € pe țară. "
+    assert decode((text * 3).encode("iso8859-16"), "iso-8859-16") == text * 3
+    guessed = decode((text * 3).encode("iso8859-16"))
+    assert guessed == text * 3

@@ -103,3 +103,41 @@ def test_what_stands_in_for_frames_is_read():
     text, sections = text_and_sections(source)
     assert text == "Ant ™\n\nSee toc."
     assert [section.heading for section in sections] == ["Ant ™"]
+
+
+# what a reader of the page sees
+
+
+def read(source: str) -> tuple[list[str], set[str]]:
+    found = parse_html(source.encode())
+    return [block.text for block in found.blocks], {loss.kind for loss in found.losses}
+
+
+@pytest.mark.parametrize("state", [":checked", ":target", ":focus-within", "[open]"])
+def test_tabs_that_a_style_sheet_opens_are_read(state):
+    style = (
+        f"<style>.tab {{display: none}} @media screen {{ #one{state} ~ .x, #two{state} ~ #second {{display: block}} }}"
+    )
+    hidden = '<p>First.</p><div id="second" style="display: none">Second.</div>'
+    assert read(f"{style}</style>{hidden}") == (["First.", "Second."], {"code"})
+    nothing_opens = style.replace(state, "").replace("block", "flex")
+    assert read(f"{nothing_opens}</style>{hidden}") == (["First."], {"code", "hidden"})
+    closed = style.replace("block", "none")
+    assert read(f"{closed}</style>{hidden}")[0] == ["First."]
+
+
+def test_a_menu_of_dishes_is_text_and_one_of_the_page_is_not():
+    inn = "The inn at the river has been open since the bridge was built."
+    dishes = "<h2>Soups</h2><ul><li>Leek and potato 4.50</li><li>Tomato and basil 4.80</li></ul>"
+    texts, _ = read(f'<p>{inn}</p><div class="menu">{dishes}</div>')
+    assert texts == [inn, "Soups", "- Leek and potato 4.50\n- Tomato and basil 4.80"]
+    for entry in ('<a href="/">{}</a>', '<span onclick="go()">{}</span>', '<span role="menuitem">{}</span>'):
+        entries = "".join(f"<li>{entry.format(name)}</li>" for name in ("Home of the whole site", "Contact us today"))
+        assert read(f'<p>{inn}</p><div class="menu"><ul>{entries}</ul></div>') == ([inn], {"navigation"})
+
+
+def test_a_page_within_the_page_is_read():
+    inner = "&lt;h2&gt;Inner&lt;/h2&gt;&lt;p&gt;Text &amp;amp; more.&lt;/p&gt;"
+    source = f'<p>Before.</p><iframe srcdoc="{inner}">No frames here.</iframe><iframe src="x.html">Other.</iframe>'
+    assert read(source) == (["Before.", "Inner", "Text & more."], {"hidden", "picture"})
+    assert read('<p>Before.</p><iframe srcdoc="&lt;!-- nothing --&gt;"></iframe>')[0] == ["Before."]

@@ -483,3 +483,24 @@ def test_a_short_line_that_ends_with_a_hyphen_goes_on(joined):
 
 def test_a_hyphen_that_nothing_follows_stays():
     assert text_of(make_pdf([column(["The valve is of the type", "known as half-"])])).endswith("known as half-")
+
+
+@pytest.mark.parametrize(
+    "foot",
+    [
+        lambda n, word: [(72, 40, f"{n}. Grease the bearing of {word}")],
+        lambda n, word: [(72, 40, f"{n}."), (90, 40, f"Grease the bearing of {word}")],
+        lambda n, word: [(72, 40, "Carried forward"), (500, 40, f"{n * 417 % 1000},{n * 37 % 90 + 10}")],
+        lambda n, word: [(500, 40, f"EUR {n}.00")],
+        lambda n, word: [(72, 40, f"Step {n * 2} of the {word} plan")],
+    ],
+)
+def test_lists_and_amounts_at_the_foot_are_text(foot):
+    """Also where a page number stands below them, which goes."""
+    pages = [[*body(word), *foot(n, word), (300, 20, str(n))] for n, word in enumerate(WORDS, 1)]
+    data = make_pdf(pages)
+    text = " ".join(text_of(data).split())
+    for n, word in enumerate(WORDS, 1):
+        assert all(" ".join(part[2].split()) in text for part in foot(n, word))
+    count, examples = told(data)["furniture"]
+    assert (count, examples) == (6, ("1", "2", "3"))

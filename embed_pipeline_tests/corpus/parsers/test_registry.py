@@ -1,12 +1,15 @@
 """Formats: what a file's name says, and how one more of them is read everywhere."""
 
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
-from embed_pipeline.corpus.parsers.blocks import Block, Extracted
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError
 from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, FORMATS, Format, format_of, stem_of
 from embed_pipeline.errors import InputError
 from embed_pipeline.settings import CorpusSettings
@@ -56,6 +59,34 @@ def test_no_suffix_belongs_to_two_formats():
 def test_every_format_has_a_test_file():
     tested = {file.stem.removeprefix("test_") for file in Path(__file__).parent.glob("test_*.py")}
     assert {one.name for one in FORMATS} <= tested
+
+
+PARSERS = "embed_pipeline.corpus.parsers."
+
+
+def test_no_parser_is_loaded_before_a_file_of_its_format_is_read():
+    script = (
+        "import sys\n"
+        "from embed_pipeline.corpus.parsers.registry import format_of\n"
+        "known = format_of('a.md'), format_of('a.pdf')\n"
+        "before = set(sys.modules)\n"
+        "known[0].parse(b'# Head')\n"
+        "print(*before, '|', *sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    before, after = (set(part.split()) for part in done.stdout.split("|"))
+    assert not {PARSERS + name for name in ("markdown", "html", "rst", "pdf", "docx", "email")} & before
+    assert not {"lxml", "docutils", "markdown_it"} & before
+    assert PARSERS + "markdown" in after
+    assert not {PARSERS + "pdf", PARSERS + "docx"} & after
+
+
+@pytest.mark.parametrize("chosen", FORMATS, ids=lambda one: one.name)
+def test_every_parser_is_where_its_line_says(chosen):
+    if chosen.package is not None:
+        pytest.importorskip(chosen.package)
+    with suppress(UnreadableError):  # for want of a file
+        assert isinstance(chosen.parse(b"Hello"), Extracted)
 
 
 def test_one_more_format_is_listed_read_and_told_of(tmp_path, monkeypatch):

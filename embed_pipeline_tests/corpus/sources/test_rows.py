@@ -75,12 +75,23 @@ def read(path, columns=COLUMNS):
     [
         lambda folder: csv(folder / "a.csv"),
         lambda folder: csv(folder / "a.csv", ";", mark="\ufeff"),
+        lambda folder: csv(folder / "a.csv", ";", mark="\ufeffsep=;\n"),
+        lambda folder: csv(folder / "a.csv", "\t", mark="sep=\t\n"),
         lambda folder: csv(folder / "a.tsv", "\t"),
         lambda folder: jsonl(folder / "a.jsonl"),
         lambda folder: json_list(folder / "a.json"),
         lambda folder: parquet(folder / "a.parquet"),
     ],
-    ids=["csv", "csv of a spreadsheet", "tsv", "jsonl", "json", "parquet"],
+    ids=[
+        "csv",
+        "csv of a spreadsheet",
+        "csv that says what parts it",
+        "tabs that it says",
+        "tsv",
+        "jsonl",
+        "json",
+        "parquet",
+    ],
 )
 def test_every_kind_of_table_gives_the_same_documents(write, tmp_path):
     file = write(tmp_path)
