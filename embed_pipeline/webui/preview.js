@@ -38,6 +38,13 @@
       make("strong", { textContent: loss.kind }), ` ${many(loss.count, "piece")}, ${many(loss.characters, "character")}: ${loss.meaning}`,
       ...loss.examples.map((text) => own(text, { className: "example", dir: "auto" })))))] : [];
 
+  // What the file tells of its document; only what is an address on the web becomes a link.
+  const told = (values) => Object.entries(values).map(([name, all]) => make("p", { className: "told" },
+    make("strong", { textContent: visible(name) }), " ", ...all.flatMap((value, place) => [...(place ? [" · "] : []),
+      /^https?:\/\//i.test(value)
+        ? make("a", { href: value, target: "_blank", rel: "noopener noreferrer", textContent: visible(value) })
+        : own(value, { dir: "auto" })])));
+
   const warnings = (shown, longest) => {
     const found = [];
     const cut = shown.passages.filter((one) => one.seen < one.tokens);
@@ -98,7 +105,7 @@
       make("p", { className: "title", dir: "auto", textContent: visible(shown.title) }),
       make("p", { className: "facts" }, ...facts.map((text) => make("span", { textContent: text }))),
       ...(shown.path === shown.doc_id ? [] : [make("p", { className: "soft" }, "from ", own(shown.path))]),
-      ...warnings(shown, longest), ...losses(shown),
+      ...told(shown.metadata), ...warnings(shown, longest), ...losses(shown),
       ...(shown.sections.length ? [part("Sections", sections, false)] : []),
       part(many(count, "passage") + range, () => passages(shown), open));
   };
