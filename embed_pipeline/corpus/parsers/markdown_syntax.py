@@ -29,6 +29,8 @@ _KNOWN = names(
 )
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!?]\s*$", re.DOTALL)
 _PROSE_WORDS = 4
+_MOST_FRONT, _MOST_BRACKETS = 100_000, 5_000
+"""Characters and brackets of front matter: PyYAML takes seconds for so many, and goes on with their square."""
 _TITLE_BITS = 1_000
 
 _MYST = re.compile(
@@ -105,6 +107,8 @@ def front_matter(text: str, losses: Losses) -> FrontMatter:
             continue
         inside = match.group("inside")
         try:
+            if len(inside) > _MOST_FRONT or sum(map(inside.count, "[{")) > _MOST_BRACKETS:
+                raise ValueError("longer or deeper than its reader bears")
             values = load(inside)
         except (yaml.YAMLError, ValueError, RecursionError):
             if pattern is _JSON or inside.startswith("\n") or not re.match(r"[\w-]+\s*[:=]", inside):

@@ -1,6 +1,7 @@
 """reStructuredText. Directives and roles that docutils does not know (Sphinx' and others) keep their content."""
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -138,6 +139,7 @@ def _new_document() -> nodes.document:
     settings.warning_stream = ""  # docutils: a false stream writes nowhere
     settings.file_insertion_enabled = settings.raw_enabled = False
     settings.syntax_highlight = "none"
+    settings.line_length_limit = sys.maxsize  # docutils reads nothing of a file with a line of 10,000 characters
     return utils.new_document("document", settings)
 
 

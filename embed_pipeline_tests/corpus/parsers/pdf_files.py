@@ -13,7 +13,7 @@ def make_pdf(
     drawn: str = "",
     annotations: Sequence[str] = (),
     rotate: int = 0,
-    info: str = "",
+    details: str = "",
     language: str = "",
     xmp: Sequence[str] = (),
 ):
@@ -21,7 +21,7 @@ def make_pdf(
 
     ``outline`` gives bookmarks to the first page; ``drawn`` is more content of every page; ``annotations`` are
     dictionaries on the first page, those of form fields among them; ``rotate`` turns every page when it is shown.
-    ``info`` is more of the info dictionary, ``language`` that of the catalog; the first ``xmp`` is the document's.
+    ``details`` is more of the info dictionary, ``language`` that of the catalog; the first ``xmp`` is the document's.
     """
     first_page = 5
     kids = " ".join(f"{first_page + 2 * n} 0 R" for n in range(len(pages)))
@@ -51,7 +51,7 @@ def make_pdf(
         following = f"/Next {first_bookmark + n + 1} 0 R" if n + 1 < len(outline) else ""
         objects[first_bookmark + n] = f"<< /Title ({_escape(name)}) /Parent 4 0 R {following} /Dest [5 0 R /Fit] >>"
     info = first_bookmark + len(outline)
-    objects[info] = f"<< /Title ({_escape(title)}) {info} >>"
+    objects[info] = f"<< /Title ({_escape(title)}) {details} >>"
     key = "<41" + "42" * 31 + ">"
     objects[info + 1] = f"<< /Filter /Standard /V 1 /R 2 /O {key} /U {key} /P -4 >>"
     objects |= {first_annotation + n: annotation for n, annotation in enumerate(annotations)}
