@@ -87,13 +87,19 @@ class Searchable:
 
     def put_passages(self, rows: Sequence[tuple[str, str]], told: Sequence[tuple[str, str, str]] = ()) -> Artifact:
         """Passages in use from now on, and what is told of their documents."""
+        self._put_documents(rows, told)
         with temporary_folder(self.store.staging("passages"), "new") as staged:
             (staged / DATA).mkdir()
             passages_table(rows).write_parquet(staged / DATA / "table.parquet")
-            if told:
-                table = pl.DataFrame(told, schema=tables.empty(tables.Metadata).schema, orient="row")
-                tables.validate(tables.Metadata, table).write_parquet(staged / DATA / "metadata.parquet")
-            return self._use(self.store.commit(staged, values(f"{hash((*rows, *told))}", "passages")))
+            return self._use(self.store.commit(staged, values(f"{hash(tuple(rows))}", "passages")))
+
+    def _put_documents(self, rows: Sequence[tuple[str, str]], told: Sequence[tuple[str, str, str]]) -> None:
+        table = pl.DataFrame(told, schema=tables.empty(tables.Metadata).schema, orient="row")
+        with temporary_folder(self.store.staging("documents"), "new") as staged:
+            (staged / DATA).mkdir()
+            passages_table(rows).select("doc_id", "title", "text").write_parquet(staged / DATA / "table.parquet")
+            tables.validate(tables.Metadata, table).write_parquet(staged / DATA / "metadata.parquet")
+            self._use(self.store.commit(staged, values(f"{hash((*rows, *told))}", "documents")))
 
     def put_checkpoint(self, spec: EncoderSpec | None = None) -> Artifact:
         """A checkpoint in use from now on."""

@@ -116,6 +116,9 @@ def _document(document: Mapping[str, Any], most: int, width: int, longest: int) 
     yield _cut(printable(document["doc_id"]), width)
     yield line("title", document["title"])
     counted = {"character": document["characters"], "section": len(document["sections"]), "passage": len(cut)}
+    if document["metadata"]:
+        told = (f"{name}: {', '.join(values)}" for name, values in document["metadata"].items())
+        yield line("metadata", " · ".join(told))
     yield line("read", ", ".join((document["language"], *(_many(count, one) for one, count in counted.items()))))
     for place, text in enumerate(document["lines"][:3]):
         yield line("begins" if place == 0 else "", text)

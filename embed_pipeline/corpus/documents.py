@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 
 from embed_pipeline.corpus.dropped import dropped_lines
@@ -14,13 +15,14 @@ from embed_pipeline.corpus.parsers.file import Skipped
 from embed_pipeline.corpus.sources.beir import read_beir
 from embed_pipeline.corpus.sources.detect import CorpusKind, corpus_source
 from embed_pipeline.corpus.sources.files import read_files
+from embed_pipeline.corpus.sources.gathered import Gathered
 from embed_pipeline.corpus.sources.rows import read_row_corpus
 from embed_pipeline.corpus.sources.sdg_records import read_record_documents
 from embed_pipeline.corpus.sources.training_data import read_training
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.tables import Documents, Dropped, empty, validate
+from embed_pipeline.tables import Documents, Dropped, Metadata, empty, validate
 
 _SHOWN = 20
 
@@ -35,7 +37,7 @@ class ParsedCorpus:
         kind: what it is; of a BEIR folder or training data every document is one passage.
         chunks: :class:`~embed_pipeline.tables.Chunks` of SDG records, which are the passages; else None.
         dropped: :class:`~embed_pipeline.tables.Dropped`: what of the files is not in the documents.
-        metadata: :class:`~embed_pipeline.tables.Metadata` of rows of tables; else None.
+        metadata: :class:`~embed_pipeline.tables.Metadata`: what is told of the documents.
     """
 
     documents: pl.DataFrame
@@ -43,7 +45,7 @@ class ParsedCorpus:
     kind: CorpusKind = "files"
     chunks: pl.DataFrame | None = None
     dropped: pl.DataFrame = field(default_factory=lambda: empty(Dropped))
-    metadata: pl.DataFrame | None = None
+    metadata: pl.DataFrame = field(default_factory=lambda: empty(Metadata))
 
 
 def parse_corpus(
@@ -56,24 +58,29 @@ def parse_corpus(
             malformed.
     """
     files = manifest.filter(pl.col("status") == "read").select("path", "sha256", "bytes").rows()
-    source, chunks, metadata = corpus_source(root, bool(settings.columns)), None, None
-    lost: list[dict[str, Any]] = []
+    source, chunks = corpus_source(root, bool(settings.columns)), None
+    hashes = {path: sha256 for path, sha256, _ in files}
     if source.kind == "files":
-        rows, skipped, lost = read_files(root, files, settings, kept.documents if kept else None)
+        found = read_files(root, files, settings, kept.documents if kept else None)
     elif source.kind == "beir":
-        rows, skipped = read_beir(source.files[0], files[0][1])
+        found = read_beir(source.files[0], files[0][1])
     elif source.kind == "training":
-        rows, skipped = read_training(source, {path: sha256 for path, sha256, _ in files})
+        found = Gathered(*read_training(source, hashes))
     elif source.kind == "rows":
-        hashes = {path: sha256 for path, sha256, _ in files}
-        rows, skipped, metadata = read_row_corpus(source, hashes, settings.columns)
+        found = read_row_corpus(source, hashes, settings.columns)
     else:
-        rows, skipped, chunks = read_record_documents(source, {path: sha256 for path, sha256, _ in files})
-    documents = validate(Documents, pl.DataFrame(rows, schema=empty(Documents).schema, orient="row"), str(root))
-    del rows  # the texts are in memory once
-    skipped_frame = pl.DataFrame(skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
-    dropped = validate(Dropped, pl.DataFrame(lost, schema=empty(Dropped).schema, orient="row"), str(root))
+        rows, skipped, chunks = read_record_documents(source, hashes)
+        found = Gathered(rows, skipped)
+        del rows
+    documents = _table(Documents, found.rows, root)
+    found.rows.clear()  # the texts are in memory once
+    skipped_frame = pl.DataFrame(found.skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
+    dropped, metadata = _table(Dropped, found.dropped, root), _table(Metadata, found.told, root)
     return ParsedCorpus(documents, skipped_frame, source.kind, chunks, dropped, metadata)
+
+
+def _table(schema: type[dy.Schema], rows: Sequence[Any], root: Path) -> pl.DataFrame:
+    return validate(schema, pl.DataFrame(rows, schema=empty(schema).schema, orient="row"), str(root))
 
 
 def read_documents(

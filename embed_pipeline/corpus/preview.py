@@ -18,6 +18,7 @@ from embed_pipeline.corpus.dropped import dropped_totals, lost_shares, meaning_o
 from embed_pipeline.corpus.manifest import include_warning, scan_corpus
 from embed_pipeline.corpus.passages import cut_passages
 from embed_pipeline.corpus.sources.detect import corpus_source
+from embed_pipeline.corpus.told import told_by_document
 from embed_pipeline.encoders.spec import EncoderSpec
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_text
@@ -52,10 +53,10 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         these, "names", "seed", "longest": tokens the encoder takes, "warnings": about the settings, "documents":
         [...], "dropped": totals by kind of these documents, "skipped": [{"path", "reason"}]}``. A document is
         ``{"doc_id", "path", "title", "language", "characters", "lines": the first, "sections": [{"heading",
-        "level"}], "dropped": [{"kind", "meaning", "count", "characters", "examples"}], "lost": share of its
-        characters, "passages": [...], "rest": text after them}``. A passage is ``{"passage_id", "title", "text",
-        "start", "end", "between": text before it that is in no passage, "tokens", "seen": tokens, "seen_end":
-        characters}``.
+        "level"}], "metadata": name -> values, "dropped": [{"kind", "meaning", "count", "characters", "examples"}],
+        "lost": share of its characters, "passages": [...], "rest": text after them}``. A passage is ``{"passage_id",
+        "title", "text", "start", "end", "between": text before it that is in no passage, "tokens", "seen": tokens,
+        "seen_end": characters}``.
 
     Raises:
         InputError: there is no such corpus, nothing in it can be read, no document has such a name, or a row is
@@ -197,6 +198,7 @@ def _shown(
     for row, what in zip(passages, seen, strict=True):
         of_document.setdefault(row["doc_id"], []).append((row, what))
     lost = dict(lost_shares(documents, parsed.dropped).iter_rows())
+    told = told_by_document(parsed.metadata)
     dropped: dict[str, list[dict[str, Any]]] = {}
     for loss in parsed.dropped.iter_rows(named=True):
         about = {"kind": loss["kind"], "meaning": meaning_of(loss["kind"])}
@@ -205,6 +207,7 @@ def _shown(
         )
     return [
         _document(row, of_document.get(row["doc_id"], []))
+        | {"metadata": told.get(row["doc_id"], {})}
         | {"dropped": dropped.get(row["doc_id"], []), "lost": lost.get(row["doc_id"], 0.0)}
         for row in documents.iter_rows(named=True)
     ]

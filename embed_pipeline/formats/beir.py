@@ -58,12 +58,13 @@ def qrels_path(folder: Path, split: str) -> Path:
 
 
 class Passage(NamedTuple):
-    """A row of corpus.jsonl; ``place`` is its line."""
+    """A row of corpus.jsonl; ``place`` is its line, ``metadata`` whatever stands there under this name."""
 
     passage_id: str
     title: str
     text: str
     place: str
+    metadata: Any = None
 
 
 class Query(NamedTuple):
@@ -86,7 +87,7 @@ def read_passages(path: Path, data: bytes | None = None) -> Iterator[Passage]:
     rows = read_rows(path, _FORM) if data is None else rows_of_lines(io.BytesIO(data), path, _FORM)
     for passage_id, row in _identified(rows, PASSAGE_IDS):
         title = _text(row, "title", row.get("title") or "")
-        yield Passage(passage_id, title, _text(row, "text", row.get("text")), row.place)
+        yield Passage(passage_id, title, _text(row, "text", row.get("text")), row.place, row.get("metadata"))
 
 
 def read_corpus(folder: Path) -> dict[str, str]:

@@ -25,10 +25,9 @@ from embed_pipeline.records import passage_text
 
 CSV_SUFFIXES = (".csv", ".tsv")
 ROW_SUFFIXES = (*CSV_SUFFIXES, ".jsonl", ".json", ".parquet")
-ID, TITLE, TEXT, TAGS = "id", "title", "text", "tags"
+ID, TITLE, TEXT = "id", "title", "text"
 _DELIMITERS = ",;\t|"
 _SEPARATOR = re.compile(r"\A\"?sep=([^\r\n])\"?(?:\r\n|\n|\r|\Z)", re.IGNORECASE)
-_TAG_ENDS = str.maketrans(";|", ",,")
 _LONGEST_CELL = 2**31 - 1
 
 
@@ -37,14 +36,14 @@ class RowDocument(NamedTuple):
 
     Attributes:
         doc_id: of its id column; without one, ``r_`` and 16 hex digits of the hash of title and text.
-        told: (name, value) of every other column that was asked for; of a list each entry.
+        told: (name, value) of every other column that was asked for, a text or a list of them.
         where: file and line.
     """
 
     doc_id: str
     title: str
     text: str
-    told: tuple[tuple[str, str], ...]
+    told: tuple[tuple[str, str | list[str]], ...]
     where: str
     file: Path
 
@@ -115,10 +114,9 @@ def _document(row: Row, columns: Mapping[str, str]) -> RowDocument:
         refuse(row.where, f"the column {columns[TEXT]!r} must hold text, not {short(text)}")
     title = "" if title is None else str(title)
     told = tuple(
-        (name, value)
+        (name, _values(name, _given(row, column), row))
         for name, column in columns.items()
         if name not in (ID, TITLE, TEXT)
-        for value in _values(name, _given(row, column), row)
     )
     return RowDocument(_row_id(row, columns, title, text or ""), title, text or "", told, row.where, row.path)
 
@@ -139,12 +137,9 @@ def _row_id(row: Row, columns: Mapping[str, str], title: str, text: str) -> str:
     return name.strip()
 
 
-def _values(name: str, value: Any, row: Row) -> list[str]:
-    """A value as text; tags may be a list, or one text parted by commas, semicolons or bars."""
-    if isinstance(value, str) and name == TAGS:
-        value = value.translate(_TAG_ENDS).split(",")
-    found = [_value(one, name, row) for one in (value if isinstance(value, list) else [value])]
-    return list(dict.fromkeys(one for one in found if one))
+def _values(name: str, value: Any, row: Row) -> str | list[str]:
+    """A value as text, or a list of them."""
+    return [_value(one, name, row) for one in value] if isinstance(value, list) else _value(value, name, row)
 
 
 def _value(value: Any, name: str, row: Row) -> str:

@@ -100,17 +100,22 @@ def corpus_manifest(run: StageRun) -> None:
 
 @stage(
     group="corpus",
-    version="5",
+    version="6",
     storage="table",
     schema=tables.Documents,
     settings=READING,
     kinds=("polars", "parquet"),
 )
 def documents(run: StageRun, corpus_manifest: Artifact) -> None:
-    """Extracted text of every readable file with title, section headings, language and near-duplicate group."""
+    """Extracted text of every readable file with title, section headings, language and near-duplicate group.
+
+    Beside it lies what the files tell of their documents (metadata): address, date, tags and the like. Nothing but
+    beir_benchmark reads that, so that a changed tag changes no passage, question or model.
+    """
     from embed_pipeline.corpus.documents import read_documents
     from embed_pipeline.corpus.dropped import dropped_table
     from embed_pipeline.corpus.kept import KeptCorpus
+    from embed_pipeline.corpus.told import told_table
 
     with KeptCorpus.of(run.home) as kept:
         parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus, kept)
@@ -118,8 +123,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     run.write_table(parsed.skipped, "skipped")
     run.write_table(parsed.dropped, "dropped", tables.Dropped)
     write_json(run.folder / "corpus.json", {"kind": parsed.kind})
-    if parsed.metadata is not None:
-        run.write_table(parsed.metadata, METADATA, tables.Metadata)
+    run.write_table(parsed.metadata, METADATA, tables.Metadata)
     if parsed.chunks is not None:
         run.write_table(parsed.chunks, "chunks", tables.Chunks)
     lengths = parsed.documents["text"].str.len_chars().to_list()
@@ -129,7 +133,10 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
         "near_duplicates": parsed.documents.height - parsed.documents["group_id"].n_unique(),
         "characters": sum(lengths),
         "dropped_characters": int(parsed.dropped["characters"].sum()),
+        "with_metadata": parsed.metadata["doc_id"].n_unique(),
     }
+    if not parsed.metadata.is_empty():
+        run.charts["metadata"] = told_table(parsed.metadata)
     if not parsed.dropped.is_empty():
         run.charts["left out or replaced"] = dropped_table(parsed.dropped)
     run.charts["document length"] = charts.histogram("document length", {"documents": lengths}, "characters")
@@ -137,7 +144,7 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
 
 @stage(
     group="corpus",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.Passages,
     settings=CHUNKING,
@@ -156,8 +163,6 @@ def passages(run: StageRun, documents: Artifact) -> None:
     with KeptCorpus.of(run.home) as kept:
         frame = cut_passages(documents.frame(), kind, chunks, spec, run.settings.corpus, kept)
     run.write_table(frame)
-    if kind == "rows":
-        run.write_table(documents.frame(METADATA), METADATA, tables.Metadata)
     duplicates = frame.height - frame["group_id"].n_unique()
     run.summary |= {"passages": frame.height, "near_duplicates": duplicates, "tokens": int(frame["token_count"].sum())}
     unseen = unseen_of(frame, spec)

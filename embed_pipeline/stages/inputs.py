@@ -29,7 +29,7 @@ QUERY_LOG = "eval.query_log"
 VALIDATION = "validation"
 """In the benchmark: the validation questions in other words, which choose how the fusion weighs."""
 METADATA = "metadata"
-"""The table beside documents and passages that holds what the corpus tells of them."""
+"""The table beside documents that holds what the corpus tells of them; passages have it by their document."""
 
 
 def uses_llm(settings: Settings) -> bool:
@@ -216,17 +216,19 @@ def passages_alone(passages: Artifact) -> "RetrievalSet":
     return _with_titles(RetrievalSet("passages", passage_texts(passages), {}, {}), passages)
 
 
-def told_of(passages: Artifact, frame: "pl.DataFrame | None" = None) -> dict[str, dict[str, list[str]]]:
+def told_of(
+    documents: Artifact, passages: Artifact, frame: "pl.DataFrame | None" = None
+) -> dict[str, dict[str, list[str]]]:
     """Passage id -> what the corpus tells of its document, name -> values; empty where it tells nothing.
 
     Args:
         frame: the table of the passages, where it has been read already.
     """
-    if not (passages.path / f"{METADATA}.parquet").is_file():
+    from embed_pipeline.corpus.told import told_by_document
+
+    if not (documents.path / f"{METADATA}.parquet").is_file():  # of an older release
         return {}
-    of_document: dict[str, dict[str, list[str]]] = {}
-    for doc_id, name, value in passages.frame(METADATA).iter_rows():
-        of_document.setdefault(doc_id, {}).setdefault(name, []).append(value)
+    of_document = told_by_document(documents.frame(METADATA))
     read = passages.frame() if frame is None else frame
     rows = read.select("passage_id", "doc_id").iter_rows()
     return {passage_id: of_document[doc_id] for passage_id, doc_id in rows if doc_id in of_document}

@@ -10,7 +10,7 @@ functions stand behind the assets of the pipeline, so that a notebook and a run 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from embed_pipeline.records import RetrievalSet, TrainingRow, passage_text
 from embed_pipeline.settings import Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.inputs import offline_questions, responses, uses_llm
-from embed_pipeline.tables import QaCandidates, empty
+from embed_pipeline.tables import Metadata, QaCandidates, empty
 
 if TYPE_CHECKING:
     from embed_pipeline.evaluation.evaluate import TunedEvaluation
@@ -38,11 +38,13 @@ class Corpus:
         documents: :class:`embed_pipeline.tables.Documents`.
         passages: :class:`embed_pipeline.tables.Passages`, cut from the documents.
         skipped: path and reason of what gave no document.
+        metadata: :class:`embed_pipeline.tables.Metadata`, what is told of the documents; join it by ``doc_id``.
     """
 
     documents: pl.DataFrame
     passages: pl.DataFrame
     skipped: pl.DataFrame
+    metadata: pl.DataFrame = field(default_factory=lambda: empty(Metadata))
 
     def texts(self) -> dict[str, str]:
         """Passage id -> text as an encoder sees it."""
@@ -120,7 +122,7 @@ def read_documents(folder: str | Path, settings: Settings | None = None) -> Corp
     parsed = read(root, scan_corpus(root, chosen.corpus), chosen.corpus)
     spec = base_encoder_spec(chosen.base_model, chosen.encoder)
     passages = cut_passages(parsed.documents, parsed.kind, parsed.chunks, spec, chosen.corpus)
-    return Corpus(parsed.documents, passages, parsed.skipped)
+    return Corpus(parsed.documents, passages, parsed.skipped, parsed.metadata)
 
 
 def write_questions(

@@ -87,13 +87,15 @@ def splits(run: StageRun, qa_pairs: Artifact, passages: Artifact, documents: Art
 
 @stage(
     group="prep",
-    version="5",
+    version="6",
     storage="folder",
     external=base_model_external,
     looks_at=BASE_MODEL,
     kinds=("beir",),
 )
-def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact) -> None:
+def beir_benchmark(
+    run: StageRun, splits: Artifact, qa_pairs: Artifact, passages: Artifact, documents: Artifact
+) -> None:
     """The test split as a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv.
 
     Questions of the offline generator are reworded (other words than their passage's); others stay as they are. Beside
@@ -108,7 +110,7 @@ def beir_benchmark(run: StageRun, splits: Artifact, qa_pairs: Artifact, passages
     built = build_retrieval_set(pairs, cut, parts, "test", "synthetic")
     measure = answered_by_words(built.passages)
     built = reworded(built, offline_questions(pairs), encoder, measure)
-    write_retrieval_set(built, run.folder, "test", told_of(passages, cut))
+    write_retrieval_set(built, run.folder, "test", told_of(documents, passages, cut))
     validation = build_retrieval_set(pairs, cut, parts, "validation", "validation")
     if validation.queries:
         imported = set(pairs.filter(pairs["generator"] == "imported")["question_id"])

@@ -31,7 +31,7 @@ class HomeSearch:
     def __init__(self, home: Path, settings: Settings) -> None:
         self._store, self._settings = Store(home), settings
         self._opened: tuple[tuple[str, str], SideBySide] | None = None
-        self._told: dict[str, dict[str, list[str]]] = {}
+        self._told: tuple[tuple[str, str], dict[str, dict[str, list[str]]]] | None = None
         self._rated: tuple[object, list[dict[str, Any]]] | None = None
 
     def search(self, query: str, k: int) -> dict[str, Any]:
@@ -44,9 +44,9 @@ class HomeSearch:
             ModelAccessError, ArtifactError: a model cannot be loaded.
         """
         asked = readable_query(query)
-        found = self._side_by_side().search(asked, k)
+        found, told = self._side_by_side().search(asked, k), self._told_of_passages()
         for passage_id, passage in found["passages"].items():
-            passage["told"] = self._told.get(passage_id, {})
+            passage["told"] = told.get(passage_id, {})
         return {**found, "notes": [] if self._checkpoint() is not None else [NO_MODEL]}
 
     def what_became(self, judged: Sequence[Sequence[str]]) -> list[dict[str, str]]:
@@ -97,6 +97,16 @@ class HomeSearch:
             )
         return found
 
+    def _told_of_passages(self) -> dict[str, dict[str, list[str]]]:
+        """What the corpus tells today: a tag that has changed changes no passage."""
+        documents, passages = self._store.current("documents"), self._passages()
+        if documents is None:
+            return {}
+        versions = documents.version, passages.version
+        if self._told is None or self._told[0] != versions:
+            self._told = versions, told_of(documents, passages)
+        return self._told[1]
+
     def _checkpoint(self) -> Artifact | None:
         return self._store.current("checkpoint")
 
@@ -104,7 +114,6 @@ class HomeSearch:
         versions = self._versions()
         if self._opened is None or self._opened[0] != versions:
             self._opened = None  # the old ones go before the new ones come: two do not lie in memory
-            self._told = told_of(self._passages())
             self._opened = (versions, self._open())
         return self._opened[1]
 

@@ -73,11 +73,14 @@ class Dropped(dy.Schema):
 
 
 class Metadata(dy.Schema):
-    """What the rows of a table tell of its documents beside title and text."""
+    """What files, and rows of tables and of BEIR folders, tell of their documents beside title and text."""
 
     doc_id = text_column("The document.", primary_key=True)
-    name = text_column("What is told, as corpus.columns names it: url, date, tags …", primary_key=True)
-    value = text_column("What it is; of a list each entry.", primary_key=True)
+    name = text_column(
+        "url, date, tags, groups, author, language; of rows also what corpus.columns or the row names.",
+        primary_key=True,
+    )
+    value = text_column("What it is; of a list each entry. Dates are ISO 8601.", primary_key=True)
 
 
 class Chunks(dy.Schema):

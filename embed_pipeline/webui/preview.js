@@ -16,6 +16,13 @@
       make("strong", { textContent: loss.kind }), ` ${many(loss.count, "piece")}, ${many(loss.characters, "character")}: ${loss.meaning}`,
       ...loss.examples.map((text) => own(text.length < EXAMPLE ? text : `${text}…`, { className: "example", dir: "auto" })))))] : [];
 
+  // What the file tells of its document; only what is an address on the web becomes a link.
+  const told = (values) => Object.entries(values).map(([name, all]) => make("p", { className: "told" },
+    make("strong", { textContent: visible(name) }), " ", ...all.flatMap((value, place) => [...(place ? [" · "] : []),
+      /^https?:\/\//i.test(value)
+        ? make("a", { href: value, target: "_blank", rel: "noopener noreferrer", textContent: visible(value) })
+        : own(value, { dir: "auto" })])));
+
   const warnings = (shown, longest) => {
     const found = [];
     if (shown.lost > 0.1) found.push(`${percent(shown.lost)} % of its characters are left out.`);
@@ -75,7 +82,7 @@
       make("p", { className: "title", dir: "auto", title: visible(shown.title), textContent: visible(short(shown.title, 250)) }),
       make("p", { className: "facts" }, ...facts.map((text) => make("span", { textContent: text }))),
       ...(shown.path === shown.doc_id ? [] : [make("p", { className: "soft" }, "from ", own(shown.path))]),
-      ...warnings(shown, longest), ...losses(shown),
+      ...told(shown.metadata), ...warnings(shown, longest), ...losses(shown),
       ...(shown.sections.length ? [part("Sections", sections, false)] : []),
       part(many(count, "passage") + range, () => passages(shown), open));
   };

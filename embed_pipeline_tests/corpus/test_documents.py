@@ -7,8 +7,11 @@ from embed_pipeline.corpus.documents import read_documents
 from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, Format
 from embed_pipeline.corpus.sources import files as files_module
+from embed_pipeline.corpus.told import told_by_document
 from embed_pipeline.errors import InputError, SettingsError
+from embed_pipeline.formats.beir import write_retrieval_set
 from embed_pipeline.progress import LogReporter, reporting
+from embed_pipeline.records import RetrievalSet
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, validate
 from embed_pipeline.text.language import detect_language
@@ -145,6 +148,25 @@ def test_a_title_from_the_name_of_a_file_is_one_line(tmp_path):
 
 def write_beir(root, *lines):
     (root / "corpus.jsonl").write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+
+
+def test_metadata_of_beir_rows_comes_along_and_goes_round(tmp_path):
+    told = {"URL": "https://a.example/1", "tags": ["a", "b"], "date": "1/2/2026", "pubmed_id": 17, "parts": {"x": 1}}
+    write_beir(
+        tmp_path,
+        {"_id": "1", "text": "One pump.", "metadata": told},
+        {"_id": "2", "text": "Two pumps.", "metadata": {"url": "javascript:alert(1)", "": "x", " \n": "y"}},
+        {"_id": "3", "text": "No pump.", "metadata": ["url"]},
+    )
+    parsed = read(tmp_path)
+    rows = [("1", "url", "https://a.example/1"), ("1", "tags", "a"), ("1", "tags", "b"), ("1", "pubmed_id", "17")]
+    assert parsed.metadata.rows() == rows
+    assert dict(parsed.dropped.select("doc_id", "examples").rows()) == {
+        "1": ["date: 1/2/2026", "parts: a mapping"], "2": ["url: javascript:alert(1)"],
+    }  # fmt: skip
+    built = RetrievalSet("set", {"1": "One pump."}, {"q": "which?"}, {"q": {"1": 1}})
+    write_retrieval_set(built, tmp_path / "again", "test", told_by_document(parsed.metadata))
+    assert read(tmp_path / "again").metadata.rows() == rows
 
 
 def test_beir_rows_are_documents_with_their_ids(tmp_path):

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from embed_pipeline.corpus.parsers.losses import Loss
 
@@ -33,11 +33,18 @@ class Block:
 
 @dataclass(frozen=True)
 class Extracted:
-    """The content of one file in reading order, the title its metadata names (may be empty), and what is not in it."""
+    """The content of one file in reading order, and what is told about it.
+
+    Attributes:
+        title: that its metadata names; may be empty.
+        losses: what is not in the blocks.
+        metadata: name -> values, as :class:`~embed_pipeline.corpus.parsers.metadata.About` tells them.
+    """
 
     blocks: Sequence[Block]
     title: str = ""
     losses: Sequence[Loss] = ()
+    metadata: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

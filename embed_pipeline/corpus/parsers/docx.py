@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from embed_pipeline.corpus.parsers.blocks import Block, Extracted, one_line
+from embed_pipeline.corpus.parsers.blocks import Block, Extracted
 from embed_pipeline.corpus.parsers.docx_line import Item
 from embed_pipeline.corpus.parsers.docx_numbering import Numbering
 from embed_pipeline.corpus.parsers.docx_package import Package
@@ -11,11 +11,11 @@ from embed_pipeline.corpus.parsers.docx_reader import Reader
 from embed_pipeline.corpus.parsers.docx_styles import WORD, Styles
 from embed_pipeline.corpus.parsers.html import parse_html
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
+from embed_pipeline.corpus.parsers.office_properties import tell_properties
 
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_NO_TITLES = frozenset({"word document", "document", "untitled", "title"})
 
 
 def parse_docx(data: bytes) -> Extracted:
@@ -29,10 +29,9 @@ def parse_docx(data: bytes) -> Extracted:
     parts = _Parts(package, losses)
     blocks = Reader(parts, losses).read(package.root(package.main))
     parts.tell_rest()
-    title = one_line(
-        "".join(text or "" for root in package.roots("core-properties+xml") for text in root.itertext(_TITLE))
-    )
-    return Extracted(_join_list_items(blocks), "" if title.lower() in _NO_TITLES else title, losses.told())
+    about = About(losses)
+    title = tell_properties(package.roots("core-properties+xml"), about)
+    return Extracted(_join_list_items(blocks), title, losses.told(), about.told())
 
 
 class _Parts:

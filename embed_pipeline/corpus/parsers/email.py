@@ -8,9 +8,12 @@ from typing import cast
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
 from embed_pipeline.corpus.parsers.html import EmptyPageError, parse_html
 from embed_pipeline.corpus.parsers.losses import Losses, joined
+from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.text import decode
 
 _HEADERS = ("From", "To", "Cc", "Date")
+_TOLD = {"url": "Archived-At", "date": "Date", "tags": "Keywords", "language": "Content-Language"}
+"""What is told of a mail; not who wrote it, since an address is told of a person."""
 
 
 def parse_email(data: bytes) -> Extracted:
@@ -27,8 +30,13 @@ def parse_email(data: bytes) -> Extracted:
         raise UnreadableError("not a valid mail (.eml): it has none of a mail's headers")
     losses = Losses()
     parts = list(_message(message, losses))
+    about = About(losses)
+    for name, header in _TOLD.items():
+        for value in message.get_all(header, []):
+            about.add(name, str(value).strip().removeprefix("<").removesuffix(">"))
     told = joined([losses.told(), *(part.losses for part in parts)])
-    return Extracted([block for part in parts for block in part.blocks], one_line(message["Subject"] or ""), told)
+    blocks = [block for part in parts for block in part.blocks]
+    return Extracted(blocks, one_line(message["Subject"] or ""), told, about.told())
 
 
 def _message(message: EmailMessage, losses: Losses) -> Iterator[Extracted]:

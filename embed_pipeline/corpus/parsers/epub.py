@@ -10,7 +10,9 @@ from embed_pipeline.corpus.parsers.archives import checked_zip
 from embed_pipeline.corpus.parsers.blocks import Extracted, UnreadableError, one_line
 from embed_pipeline.corpus.parsers.html import EmptyPageError, parse_html
 from embed_pipeline.corpus.parsers.losses import Losses, joined
+from embed_pipeline.corpus.parsers.metadata import About
 
+_FIELDS = {"url": "identifier", "date": "date", "tags": "subject", "author": "creator", "language": "language"}
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 
 
@@ -32,9 +34,26 @@ def parse_epub(data: bytes) -> Extracted:
             raise UnreadableError("a protected EPUB book (DRM)")
         there = set(archive.namelist())
         chapters = [_chapter(archive.read(name)) if name in there else _missing(name) for name in names]
+    losses = Losses()
+    about = About(losses)
+    _tell(book, about)
     title = one_line(book.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])"))
     blocks = [block for chapter in chapters for block in chapter.blocks]
-    return Extracted(blocks, title, joined([chapter.losses for chapter in chapters]))
+    told = joined([losses.told(), *(chapter.losses for chapter in chapters)])
+    return Extracted(blocks, title, told, about.told())
+
+
+def _tell(book: Any, about: About) -> None:
+    """What the package file says: Dublin Core, and the collection or series that the book belongs to."""
+    for name, element in _FIELDS.items():
+        for node in book.xpath(f"//*[local-name()='metadata']//*[local-name()='{element}']"):
+            text = "".join(node.itertext()).strip()
+            if name != "url" or text.lower().startswith(("http://", "https://")):  # identifiers are mostly numbers
+                about.add(name, text)
+    for collection in book.xpath("//*[local-name()='meta'][@property='belongs-to-collection']"):
+        about.add("groups", ["".join(collection.itertext())])
+    for series in book.xpath("//*[local-name()='meta'][@name='calibre:series']/@content"):
+        about.add("groups", [series])
 
 
 def _chapter(data: bytes) -> Extracted:

@@ -31,6 +31,8 @@ _PANIC = "PanicException"
 DocumentRow = dict[str, Any]
 LOSSES = "losses"
 """Beside the columns of a row: what of the file is not in its text."""
+METADATA = "metadata"
+"""The same: what the file tells of its document, name -> values."""
 
 
 class Skipped(NamedTuple):
@@ -72,7 +74,8 @@ def _parse_file(batch: FileBatch, path: str, sha256: str) -> DocumentRow | Skipp
     except UnreadableError as error:
         return Skipped(path, str(error))
     row = document_row(path, path, _title(path, extracted, text, sections), text, sha256, sections)
-    return row | {LOSSES: [asdict(loss) for loss in extracted.losses]}
+    told = {name: list(values) for name, values in extracted.metadata.items()}
+    return row | {LOSSES: [asdict(loss) for loss in extracted.losses], METADATA: told}
 
 
 def read_unchanged(path: Path, sha256: str) -> bytes:

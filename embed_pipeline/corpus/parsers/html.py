@@ -8,9 +8,11 @@ from lxml import etree, html
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
 from embed_pipeline.corpus.parsers.encoding import decode
+from embed_pipeline.corpus.parsers.html_metadata import page_metadata
 from embed_pipeline.corpus.parsers.html_parts import Parts, shown_texts
 from embed_pipeline.corpus.parsers.html_reader import Reader
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
 
 _CHARSET = re.compile(
     rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w.:-]+)|\A\s*<\?xml[^>]{0,100}encoding\s*=\s*[\"']([\w.:-]+)",
@@ -43,7 +45,10 @@ def parse_html(data: bytes) -> Extracted:
         if _size(chosen) < _MUCH_TOO_LITTLE * _size(everything):
             chosen, losses = everything, all_losses
     losses.take(undecoded.told())
-    return Extracted(chosen, one_line("".join(tree.xpath("(//title[not(ancestor::svg)])[1]//text()"))), losses.told())
+    about = About(losses)
+    page_metadata(tree, about)
+    title = one_line("".join(tree.xpath("(//title[not(ancestor::svg)])[1]//text()")))
+    return Extracted(chosen, title, losses.told(), about.told())
 
 
 def declared_charset(data: bytes) -> str | None:

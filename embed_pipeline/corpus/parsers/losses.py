@@ -22,6 +22,7 @@ DROPPED = {
     "ruling": "lines drawn with characters",
     "unsure": "what text recognition saw in a picture without being sure",
     "unresolved": "references, directives and fields whose target the file does not hold",
+    "metadata": "of what is told of the document: what is no date or address, or too long, or too many",
 }
 """Kinds of what is left out, with what they mean."""
 NOT_MISSED = frozenset({"code", "comment", "repeated"})

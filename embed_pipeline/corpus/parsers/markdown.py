@@ -10,6 +10,7 @@ from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, on
 from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.html import fragment_text
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.markdown_syntax import Dialect, front_matter, parser
 from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.rst import parse_rst
@@ -53,8 +54,10 @@ def parse_markdown(data: bytes) -> Extracted:
     text = decode(data, declared_in(data), losses).replace("\r\n", "\n").replace("\r", "\n")
     front = front_matter(text, losses)
     front.tell(losses)
+    about = About(losses)
+    about.add_head(front.values)
     blocks = _Reader(Dialect(front.rest), losses).blocks(front.rest)
-    return Extracted(blocks, one_line(front.title), losses.told())
+    return Extracted(blocks, one_line(front.title), losses.told(), about.told())
 
 
 class _Reader:

@@ -7,8 +7,8 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
-from functools import cache
-from typing import Any, NamedTuple, cast
+from functools import cache, partial
+from typing import Any, ClassVar, NamedTuple, cast
 
 import yaml
 from lxml.html import defs
@@ -29,6 +29,9 @@ _KNOWN = names(
 )
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!?]\s*$", re.DOTALL)
 _PROSE_WORDS = 4
+_MOST_FRONT, _MOST_BRACKETS = 100_000, 5_000
+"""Characters and brackets of front matter: PyYAML takes seconds for so many, and goes on with their square."""
+_TITLE_BITS = 1_000
 
 _MYST = re.compile(
     r"^\s*(?:`{3,}|~{3,}|:{3,})\{[\w:+.-]+\}|\{[a-zA-Z][\w:+.-]*\}`|^\([\w .:/-]+\)=[ \t]*$", re.MULTILINE
@@ -61,6 +64,15 @@ _SWITCHES = names(
 )
 
 
+class _Yaml(yaml.SafeLoader):
+    """Dates stay as they are written: one that no calendar has would make the others unreadable."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        sign: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+        for sign, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class FrontMatter(NamedTuple):
     """The values at the head of a file, and the text after them."""
 
@@ -71,7 +83,9 @@ class FrontMatter(NamedTuple):
     def title(self) -> str:
         """As the values name it; may be empty."""
         title = self.values.get("title")
-        return str(title) if isinstance(title, str | int | float | date) and not isinstance(title, bool) else ""
+        if isinstance(title, bool) or (isinstance(title, int) and title.bit_length() > _TITLE_BITS):
+            return ""  # Python writes no number of thousands of digits
+        return str(title) if isinstance(title, str | int | float | date) else ""
 
     def tell(self, losses: Losses) -> None:
         """Sentences among the values, which are not in the text."""
@@ -87,14 +101,16 @@ def front_matter(text: str, losses: Losses) -> FrontMatter:
 
     What is neither a thematic break nor readable is left out and told.
     """
-    for pattern, load in ((_YAML, yaml.safe_load), (_TOML, tomllib.loads), (_JSON, json.loads)):
+    for pattern, load in ((_YAML, partial(yaml.load, Loader=_Yaml)), (_TOML, tomllib.loads), (_JSON, json.loads)):
         match = pattern.match(text)
         if match is None:
             continue
         inside = match.group("inside")
         try:
+            if len(inside) > _MOST_FRONT or sum(map(inside.count, "[{")) > _MOST_BRACKETS:
+                raise ValueError("longer or deeper than its reader bears")
             values = load(inside)
-        except (yaml.YAMLError, ValueError):
+        except (yaml.YAMLError, ValueError, RecursionError):
             if pattern is _JSON or inside.startswith("\n") or not re.match(r"[\w-]+\s*[:=]", inside):
                 break
             losses.add("front matter", inside)

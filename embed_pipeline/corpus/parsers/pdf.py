@@ -8,11 +8,13 @@ from typing import Any
 
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.pdf_fields import with_fields
 from embed_pipeline.corpus.parsers.pdf_furniture import without_furniture
 from embed_pipeline.corpus.parsers.pdf_hyphens import Hyphens
 from embed_pipeline.corpus.parsers.pdf_layout import Line, lines_of
 from embed_pipeline.corpus.parsers.pdf_lines import paragraphs
+from embed_pipeline.corpus.parsers.pdf_metadata import tell_pdf
 from embed_pipeline.corpus.parsers.pdf_page import Piece, RawPage, read_pieces
 
 _BARE_NUMBER = re.compile(r"^\s*(?:(\d{1,3})|[-–—]\s?(\d{1,3})\s?[-–—])\s*$")
@@ -56,7 +58,8 @@ def parse_pdf(data: bytes, *, ocr: bool = False) -> Extracted:
     try:
         pages = _read(document, losses, ocr=ocr)
         outline = _outline(document)
-        title = one_line(document.get_metadata_dict().get("Title") or "")
+        about = About(losses)
+        title = one_line(tell_pdf(document, data, about))
     except pypdfium2.PdfiumError as error:
         raise UnreadableError(f"a damaged PDF: {error}") from error
     finally:
@@ -64,7 +67,7 @@ def parse_pdf(data: bytes, *, ocr: bool = False) -> Extracted:
     if not any(page.pieces for page in pages):
         raise UnreadableError("no text in the PDF" if ocr else _NO_TEXT)
     blocks = _with_headings(_texts(pages, set(outline), losses), outline)
-    return Extracted(blocks, "" if _JUNK_TITLE.match(title) else title, losses.told())
+    return Extracted(blocks, "" if _JUNK_TITLE.match(title) else title, losses.told(), about.told())
 
 
 def _read(document: Any, losses: Losses, *, ocr: bool) -> list[RawPage]:

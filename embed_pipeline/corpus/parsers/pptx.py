@@ -8,6 +8,8 @@ from typing import Any
 from embed_pipeline.corpus.parsers.archives import checked_zip
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, one_line, table_rows
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
+from embed_pipeline.corpus.parsers.office_properties import properties_of, tell_properties
 
 _SLIDE_LEVEL = 2
 
@@ -28,7 +30,9 @@ def parse_pptx(data: bytes) -> Extracted:
         raise UnreadableError("not a valid PowerPoint presentation (.pptx)") from error
     losses = Losses()
     blocks = [block for slide in presentation.slides for block in _slide(slide, losses)]
-    return Extracted(blocks, one_line(presentation.core_properties.title or ""), losses.told())
+    about = About(losses)
+    title = tell_properties(properties_of(data), about)
+    return Extracted(blocks, title, losses.told(), about.told())
 
 
 def _slide(slide: Any, losses: Losses) -> Iterator[Block]:

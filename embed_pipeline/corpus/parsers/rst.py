@@ -11,6 +11,7 @@ from docutils.parsers.rst.languages import en
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, list_item, table_rows, unwrap
 from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
@@ -34,6 +35,8 @@ _DROPPED = {
 """Directives without text of their own, and what is lost with them: nothing with settings."""
 _ICON_ROLES = ("octicon", "fas", "fab", "far", "fa", "material-regular", "material-outlined")
 _ADMONITIONS = ("attention", "caution", "danger", "error", "hint", "important", "note", "tip", "warning")
+_RCS = re.compile(r"^\$[A-Z]\w+: (.*) \$$")
+"""A value that a version control system keeps, as in ``$Date: 2002/08/22 $``."""
 _ERROR = 3
 _LONGEST_LINE = 1_000_000
 _ENGLISH: Any = en
@@ -88,7 +91,7 @@ class _Dropped(_Kept):
         if kind == "picture":
             return [nodes.image(uri="", alt=self.options.get("alt", ""))]
         shown = self.options.values() if kind == "front matter" else (*self.arguments, *self.content)
-        return [_Lost(kind=kind, text="\n".join(shown))]
+        return [_Lost(kind=kind, text="\n".join(shown), options=dict(self.options))]
 
 
 def _any_role(name: str, _raw: str, text: str, *_: Any, **__: Any) -> tuple[list[Any], list[Any]]:
@@ -113,8 +116,26 @@ def parse_rst(data: bytes) -> Extracted:
     document = _new_document()
     _learn_names(text, document)
     Parser().parse(text, document)
+    about = About(losses)
+    about.add_head(_head(document))
     blocks = _Reader(document, losses).blocks(document, 0)
-    return Extracted(blocks, losses=losses.told())
+    return Extracted(blocks, losses=losses.told(), metadata=about.told())
+
+
+def _head(document: nodes.document) -> dict[str, str]:
+    """What the fields at the head of a document tell, below its title or before it, and its ``meta`` directives."""
+    told: dict[str, str] = {}
+    for lost in document.findall(_Lost):
+        if lost["kind"] == "front matter":
+            told |= {name.partition(" ")[0]: value for name, value in lost["options"].items() if value}
+    parent: nodes.Element = document
+    while parent is not None:
+        content = [node for node in parent.children if not isinstance(node, nodes.Invisible | nodes.title)]
+        first = content[0] if content else None
+        for field in first.children if isinstance(first, nodes.field_list) else ():
+            told[field[0].astext()] = _RCS.sub(r"\1", field[1].astext().strip())
+        parent = first if isinstance(first, nodes.section) else None
+    return told
 
 
 def _new_document() -> nodes.document:

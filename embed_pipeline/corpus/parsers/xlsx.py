@@ -6,6 +6,9 @@ from typing import Any
 
 from embed_pipeline.corpus.parsers.archives import checked_zip
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, table_rows
+from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import About
+from embed_pipeline.corpus.parsers.office_properties import properties_of, tell_properties
 
 _SHEET_LEVEL = 2
 
@@ -24,7 +27,11 @@ def parse_xlsx(data: bytes) -> Extracted:
         sheets = [(name, workbook.get_sheet_by_name(name).to_python()) for name in workbook.sheet_names]
     except CalamineError as error:
         raise UnreadableError("not a valid Excel workbook (.xlsx)") from error
-    return Extracted([block for name, rows in sheets for block in _sheet(name, rows)])
+    losses = Losses()
+    about = About(losses)
+    title = tell_properties(properties_of(data), about)
+    blocks = [block for name, rows in sheets for block in _sheet(name, rows)]
+    return Extracted(blocks, title, losses.told(), about.told())
 
 
 def _sheet(name: str, rows: Sequence[Sequence[Any]]) -> Iterator[Block]:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from embed_pipeline.batched import batched
 from embed_pipeline.corpus.kept import Kept, code_version
-from embed_pipeline.corpus.parsers.file import LOSSES, DocumentRow, FileBatch, Skipped
+from embed_pipeline.corpus.parsers.file import LOSSES, METADATA, DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.registry import EXTRA, HOW_TO_INSTALL, is_installed
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
+from embed_pipeline.corpus.sources.gathered import Gathered
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
@@ -30,15 +31,7 @@ _OWN = ("doc_id", "path", "group_id", "sha256")
 """What of a row is not of the file's content."""
 
 
-class ReadFiles(NamedTuple):
-    """Rows of documents, the files that give none, and rows of what the documents lost."""
-
-    rows: list[DocumentRow]
-    skipped: list[Skipped]
-    dropped: list[dict[str, Any]]
-
-
-def read_files(root: Path, files: Sequence[FileOf], settings: CorpusSettings, kept: Kept | None = None) -> ReadFiles:
+def read_files(root: Path, files: Sequence[FileOf], settings: CorpusSettings, kept: Kept | None = None) -> Gathered:
     """The documents of a folder, and the files that give none; many files are read in several processes.
 
     Args:
@@ -50,16 +43,13 @@ def read_files(root: Path, files: Sequence[FileOf], settings: CorpusSettings, ke
     """
     if settings.ocr and not is_installed("rapidocr"):
         raise SettingsError(f"corpus.ocr needs the extra {EXTRA}: {HOW_TO_INSTALL}, or set corpus.ocr to false.")
-    rows: list[DocumentRow] = []
-    skipped: list[Skipped] = []
-    dropped: list[dict[str, Any]] = []
+    found = Gathered()
     for one in _read(root, files, settings, kept):
         if isinstance(one, Skipped):
-            skipped.append(one)
+            found.skipped.append(one)
         else:
-            dropped += [{"doc_id": one["doc_id"], **loss} for loss in one.pop(LOSSES)]
-            rows.append(one)
-    return ReadFiles(rows, skipped, dropped)
+            found.add(one, one.pop(LOSSES), one.pop(METADATA))
+    return found
 
 
 def _read(root: Path, files: Sequence[FileOf], settings: CorpusSettings, kept: Kept | None) -> list[Read]:

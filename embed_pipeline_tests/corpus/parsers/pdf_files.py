@@ -13,11 +13,15 @@ def make_pdf(
     drawn: str = "",
     annotations: Sequence[str] = (),
     rotate: int = 0,
+    details: str = "",
+    language: str = "",
+    xmp: Sequence[str] = (),
 ):
     """A PDF of Helvetica lines on pages of 612 by 792 points.
 
     ``outline`` gives bookmarks to the first page; ``drawn`` is more content of every page; ``annotations`` are
     dictionaries on the first page, those of form fields among them; ``rotate`` turns every page when it is shown.
+    ``details`` is more of the info dictionary, ``language`` that of the catalog; the first ``xmp`` is the document's.
     """
     first_page = 5
     kids = " ".join(f"{first_page + 2 * n} 0 R" for n in range(len(pages)))
@@ -25,8 +29,10 @@ def make_pdf(
     first_annotation = first_bookmark + len(outline) + 2
     references = " ".join(f"{first_annotation + n} 0 R" for n in range(len(annotations)))
     form = f"/AcroForm << /Fields [{references}] >>" if annotations else ""
+    first_packet = first_annotation + len(annotations)
+    about = (f"/Lang ({language})" if language else "") + (f"/Metadata {first_packet} 0 R" if xmp else "")
     objects = {
-        1: f"<< /Type /Catalog /Pages 2 0 R {'/Outlines 4 0 R' if outline else ''} {form} >>",
+        1: f"<< /Type /Catalog /Pages 2 0 R {'/Outlines 4 0 R' if outline else ''} {form} {about} >>",
         2: f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
         3: "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
         4: f"<< /Type /Outlines /First {first_bookmark} 0 R /Last {first_bookmark + len(outline) - 1} 0 R >>",
@@ -45,10 +51,13 @@ def make_pdf(
         following = f"/Next {first_bookmark + n + 1} 0 R" if n + 1 < len(outline) else ""
         objects[first_bookmark + n] = f"<< /Title ({_escape(name)}) /Parent 4 0 R {following} /Dest [5 0 R /Fit] >>"
     info = first_bookmark + len(outline)
-    objects[info] = f"<< /Title ({_escape(title)}) >>"
+    objects[info] = f"<< /Title ({_escape(title)}) {details} >>"
     key = "<41" + "42" * 31 + ">"
     objects[info + 1] = f"<< /Filter /Standard /V 1 /R 2 /O {key} /U {key} /P -4 >>"
     objects |= {first_annotation + n: annotation for n, annotation in enumerate(annotations)}
+    for n, packet in enumerate(xmp):
+        head = f"<< /Type /Metadata /Subtype /XML /Length {len(packet)} >>"
+        objects[first_packet + n] = f"{head}\nstream\n{packet}\nendstream"
     trailer = f"/Info {info} 0 R" + (f" /Encrypt {info + 1} 0 R /ID [{key} {key}]" if encrypted else "")
     return _assemble(objects, trailer)
 

@@ -229,7 +229,7 @@ def test_the_stages_hand_on_what_is_told(tmp_path):
     for declared in (corpus.corpus_manifest, corpus.documents, corpus.passages):
         made[declared.name] = run_stage(declared, settings, store, made).artifact
     assert made["documents"].frame("metadata").rows() == TOLD
-    told = told_of(made["passages"])
+    told = told_of(made["documents"], made["passages"])
     assert told["7#0000"]["tags"] == ["water", "pumps"] and told["8#0000"] == {"tags": ["water"]}
     built = RetrievalSet("set", {"7#0000": "Pumps", "9#0000": "Other"}, {"q": "which?"}, {"q": {"7#0000": 1}})
     write_retrieval_set(built, tmp_path / "beir", "test", told)
