@@ -93,7 +93,7 @@ def estimate_needs(steps: Mapping[str, PlanStep], settings: Settings, store: Sto
     if not computing:
         return Needs(0.0, 0, 0, *free, ())
     before = {name: found for name in computing if (found := _last(store, name)) is not None}
-    text = text_bytes(settings.corpus.path)
+    text = text_bytes(settings.corpus.folder) or _bytes_at_address(settings, store.home)
     growth = _growth(store, text)
     model = base_model_size(settings)
     disk = sum(_bytes(manifest) * (growth if not _is_model(name) else 1.0) for name, manifest in before.items())
@@ -134,6 +134,16 @@ def text_bytes(corpus: Path | None) -> int:
     files = root.rglob("*") if root.is_dir() else [root]
     shown = [path for path in files if not any(part[0] == "." for part in path.relative_to(root).parts)]
     return int(sum(_size(path) * TEXT_SHARE.get(path.suffix.lower(), 1.0) for path in shown))
+
+
+def _bytes_at_address(settings: Settings, home: Path) -> int:
+    """The same of an address, as it is listed."""
+    if settings.corpus.address is None:
+        return 0
+    from embed_pipeline.stages.corpus import corpus_listing
+
+    listing = corpus_listing(settings, home).filter(status="read").select("path", "bytes").iter_rows()
+    return int(sum(size * TEXT_SHARE.get(Path(path).suffix.lower(), 1.0) for path, size in listing))
 
 
 def free_memory() -> int:
