@@ -4,8 +4,10 @@ Names that lead out of the folder, links, devices and encrypted files are skippe
 more than its size is refused before anything of that is written.
 """
 
+import math
 import shutil
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +18,10 @@ from typing import IO
 
 from embed_pipeline.corpus.addresses.listing import Backend, Check, Entry, Listing, Pace, usable
 from embed_pipeline.corpus.addresses.refusals import telling
-from embed_pipeline.corpus.addresses.tree import Files, make_folder, put
+from embed_pipeline.corpus.addresses.tree import BELIEVED_SECONDS, TELLS_NOTHING, Files, make_folder, put
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import sha256_text, write_text
+from embed_pipeline.files import sha256_file, sha256_text, write_text
+from embed_pipeline.progress import say
 from embed_pipeline.text.addresses import Address
 
 MOST_MEMBERS = 1_000_000
@@ -27,6 +30,7 @@ MOST_TIMES = 100
 ALWAYS_ALLOWED = 1_000_000_000
 LINK, SPECIAL, ENCRYPTED = "link in an archive", "not a regular file", "encrypted in its archive"
 _PIECE = 1_000_000
+_got_here: dict[Path, float] = {}
 _LARGEST_HEADER = 1_000_000
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
@@ -52,13 +56,15 @@ class Archive:
         if not listing.lone:
             raise InputError(f"{self._address.target}: is a folder, not an archive. Correct corpus.path.")
         (packed,) = listing.entries
+        told = f"{packed.version} {packed.size}"
         if not self._has(packed):
             if pace is None:
-                return Listing(pending=f"{packed.version}", size=packed.size)
+                return Listing(archive=told, pending=True, size=packed.size)
             self._get(packed, pace)
+        version = told if packed.version is not None else sha256_file(self._file)
         with self._damage_told():
-            found = list(self._members(f"{packed.version} {packed.size}"))
-        return Listing(usable(_below(_without_top(found), self._address)), revision=listing.revision)
+            found = list(self._members(version))
+        return Listing(usable(_below(_without_top(found), self._address)), revision=listing.revision, archive=told)
 
     def bring(self, entries: Sequence[Entry], tree: Path, pace: Pace) -> Iterator[Entry]:
         """See :class:`~embed_pipeline.corpus.addresses.listing.Source`."""
@@ -80,17 +86,22 @@ class Archive:
             yield from unpack(self._file, wanted, write)
 
     def _has(self, packed: Entry) -> bool:
+        if packed.version is None:
+            return self._file.is_file() and time.monotonic() - _got_here.get(self._file, -math.inf) < BELIEVED_SECONDS
         try:
-            return packed.version is not None and self._mark.read_text("utf-8") == packed.version and self._file.is_file()
+            return self._mark.read_text("utf-8") == packed.version and self._file.is_file()
         except OSError:
             return False
 
     def _get(self, packed: Entry, pace: Pace) -> None:
         """Fetch the archive; what was kept of another version goes first."""
         self._mark.unlink(missing_ok=True)
+        if packed.version is None:
+            say(TELLS_NOTHING.format(address=self._address.target))
         one = packed._replace(path=self._file.name)
         for _ in Files(self._backend, self._folder / "parts").bring([one], self._folder, pace):
             write_text(self._mark, packed.version or "")
+            _got_here[self._file] = time.monotonic()
         shutil.rmtree(self._folder / "parts", ignore_errors=True)
 
     def _members(self, version: str) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from embed_pipeline.corpus.addresses.listing import Entry, Listing
+from embed_pipeline.corpus.addresses.listing import BAD_NAME, Entry, Listing
 from embed_pipeline.corpus.manifest import name_reason
 from embed_pipeline.corpus.parsers.registry import format_of
 from embed_pipeline.corpus.selection import IGNORE_FILE, Chooser, Selection
@@ -95,7 +95,9 @@ class _Walk:
 
     def through(self) -> Iterator[Found]:
         for entry in self._entries:
-            if self._left_out(entry.path.rpartition("/")[0]) is None:
+            if entry.reason == BAD_NAME:
+                yield _found(entry, entry.reason)
+            elif self._left_out(entry.path.rpartition("/")[0]) is None:
                 yield _found(entry, self._reason(entry))
         yield from (found for path, found in self._folders.items() if found is not None and found.path == path)
 

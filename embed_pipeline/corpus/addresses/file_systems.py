@@ -36,7 +36,7 @@ class FileSystem:
         """
         with telling(self._address):
             found: dict[str, Any] = self._fs.find(self._root, detail=True)
-            if not found and self._fs.exists(self._root) and self._fs.isfile(self._root):
+            if len(found) <= 1 and self._fs.isfile(self._root):
                 found = {self._root: self._fs.info(self._root)}
         if not found:
             raise InputError(f"{self._address}: nothing lies at this address. Correct corpus.path.")
@@ -56,9 +56,15 @@ class FileSystem:
         with telling(f"{self._address}: {entry.path}"):
             pieces = self._write(entry, part, check)
             whole = entry.size is None or part.stat().st_size == entry.size
-            if not whole or (pieces > 1 and _version(self._fs.info(entry.place)) != entry.version):
+            if not whole or (pieces > 1 and not self._is_as_listed(entry)):
                 part.unlink(missing_ok=True)
                 raise ChangedError(MEANWHILE)
+
+    def _is_as_listed(self, entry: Entry) -> bool:
+        """Whether it is that version still; file systems may tell it in another form of one file than of many."""
+        if _version(self._fs.info(entry.place)) == entry.version:
+            return True
+        return any(one.place == entry.place and one.version == entry.version for one in self.listing().entries)
 
     def _write(self, entry: Entry, part: Path, check: Check) -> int:
         """How many pieces there were, those of an earlier time as well."""
@@ -96,7 +102,12 @@ def _version(info: Mapping[str, Any]) -> str | None:
 
 
 def _first(info: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    return next((f"{name} {str(info[name]).strip(chr(34))}" for name in names if info.get(name)), None)
+    found = next((name for name in names if info.get(name)), None)
+    if found is None:
+        return None
+    value = info[found]
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return f"{found} {text.strip(chr(34))}"
 
 
 def _opened(address: Address) -> tuple[Any, Any]:

@@ -79,7 +79,7 @@ def glance_at(address: str, home: Path | None, settings: CorpusSettings) -> Iter
 def _listing(mirrors: list[Mirror]) -> Listing:
     """Of an archive that the home does not hold it is fetched."""
     listing = mirrors[0].look()
-    if listing.pending is None:
+    if not listing.pending:
         return listing
     del mirrors[:-1]
     return mirrors[0].look(Pace())

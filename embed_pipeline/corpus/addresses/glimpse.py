@@ -37,7 +37,7 @@ class Glimpse:
         mirror = Mirror.of(address, home)
         with naming(mirror):
             listing = mirror.look(None, max_age)
-            choice = mirror.choice(listing, selection) if listing.pending is None else None
+            choice = mirror.choice(listing, selection) if not listing.pending else None
         return cls(mirror, listing, choice, selection)
 
     @property
@@ -53,8 +53,8 @@ class Glimpse:
     @property
     def signature(self) -> str:
         """Changes with everything that a run would read, and what it would skip."""
-        if self.choice is None:
-            return sha256_json(["archive", self.listing.pending])
+        if self.listing.archive is not None or self.choice is None:
+            return sha256_json(["archive", self.listing.archive])
         entries = self.choice.entries
         return sha256_json(
             [

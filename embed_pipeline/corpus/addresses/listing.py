@@ -40,7 +40,8 @@ class Listing:
         lone: the address names a file, not a folder.
         revision: the commit, where there are any.
         settled: it never changes.
-        pending: version of an archive that was not fetched, so that nobody knows its files.
+        archive: version and size of the archive that the files are in.
+        pending: it was not fetched, so that nobody knows its files.
         size: of that archive, in bytes.
     """
 
@@ -48,7 +49,8 @@ class Listing:
     lone: bool = False
     revision: str | None = None
     settled: bool = False
-    pending: str | None = None
+    archive: str | None = None
+    pending: bool = False
     size: int | None = None
 
 

@@ -29,7 +29,7 @@ from embed_pipeline.corpus.addresses.choose import Choice, Ignored, choose, igno
 from embed_pipeline.corpus.addresses.file_systems import FileSystem
 from embed_pipeline.corpus.addresses.hub import HubFolder
 from embed_pipeline.corpus.addresses.listing import Backend, Entry, Listing, OutOfTimeError, Pace, Source
-from embed_pipeline.corpus.addresses.tree import Files
+from embed_pipeline.corpus.addresses.tree import BELIEVED_SECONDS, TELLS_NOTHING, Files
 from embed_pipeline.corpus.addresses.web import WebFile
 from embed_pipeline.corpus.selection import Selection, ignore_file
 from embed_pipeline.corpus.walk import Found
@@ -44,8 +44,6 @@ FOLDER = Path("cache") / "addresses"
 MIRROR, TREE = "mirror.json", "tree"
 _FETCHED, _PARTS, _ARCHIVE, _LOCK = "fetched.jsonl", "parts", "archive", "lock"
 _KEPT_SECONDS = 30 * 86_400
-_BELIEVED_SECONDS = 300.0
-"""So long a process believes what it fetched itself, where nothing tells of changes."""
 _SPARE_BYTES = 500_000_000
 _fetched_here: dict[tuple[str, str], float] = {}
 _seen: dict[str, tuple[float, Listing]] = {}
@@ -86,7 +84,7 @@ class Mirror:
         if saved is not None and saved.settled:
             return saved
         when, listing = _seen.get(str(self.folder), (0.0, None))
-        if listing is not None and listing.pending is None and time.monotonic() - when < max_age:
+        if listing is not None and not listing.pending and time.monotonic() - when < max_age:
             return listing
         if pace is None:
             listing = self._source.look(None)
@@ -164,7 +162,7 @@ class Mirror:
             return False
         if entry.version is None:
             since = _fetched_here.get((str(self.folder), entry.path))
-            return since is not None and time.monotonic() - since < _BELIEVED_SECONDS
+            return since is not None and time.monotonic() - since < BELIEVED_SECONDS
         return there[entry.path] == entry.version
 
     def _bring(self, entries: Sequence[Entry], pace: Pace) -> bool:
@@ -172,9 +170,10 @@ class Mirror:
             return True
         self._require_room(entries)
         if any(entry.version is None for entry in entries):
-            say(f"{self.address}: tells nothing of changes, so that what it holds is fetched in every run")
+            say(TELLS_NOTHING.format(address=self.address))
         self.tree.mkdir(exist_ok=True)
         with (self.folder / _FETCHED).open("a", encoding="utf-8") as log:
+            log.write("\n")  # a kill may have left half a line
             try:
                 with task("fetch the documents", len(entries)) as running:
                     for entry in self._source.bring(entries, self.tree, pace):

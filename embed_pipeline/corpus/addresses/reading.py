@@ -55,8 +55,8 @@ def address_version(address: str, home: Path, selection: Selection) -> str:
             return cached_fingerprint(mirror.root(listing), cache_file(home, mirror.tree), selection)
     with mirror_of(address, home) as mirror, naming(mirror):
         listing = mirror.look(None, max_age)
-        if listing.pending is not None:
-            return sha256_json(["not fetched", listing.pending])
+        if listing.pending:
+            return sha256_json(["not fetched", listing.archive])
         choice = mirror.choice(listing, selection)
         missing = mirror.missing(choice)
         if missing:
@@ -131,7 +131,7 @@ def listed(address: str, home: Path, settings: CorpusSettings) -> pl.DataFrame:
     selection = selection_of(settings)
     with mirror_of(address, home) as mirror, naming(mirror):
         listing = mirror.look(None, looking_age() or 0.0)
-        if listing.pending is not None:
+        if listing.pending:
             return manifest_of([(ARCHIVE, listing.size or 0, "", None)], address)
         choice = mirror.choice(listing, selection)
     return manifest_of(rows_of(choice), address)

@@ -12,6 +12,9 @@ from embed_pipeline.files import sha256_text
 
 AT_ONCE = 8
 _WAITING = 64
+BELIEVED_SECONDS = 300.0
+"""So long a process believes what it fetched itself, where nothing tells of changes."""
+TELLS_NOTHING = "{address}: tells nothing of changes, so that what it holds is fetched in every run"
 
 
 class Files:

@@ -18,7 +18,6 @@ T = TypeVar("T")
 ATTEMPTS = 4
 PAUSE_SECONDS = 0.5
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-PIECE = 1_000_000
 _PLAIN = {"Accept-Encoding": "identity"}
 _SERVER_ERROR, _LATER = 500, 429
 
@@ -55,7 +54,13 @@ class WebFile:
         Raises:
             InputError: as of :meth:`listing`; or the server breaks off again and again.
         """
-        self._again_and_again(lambda: self._go_on(entry, part, check), check)
+        while True:
+            before = _size(part)
+            try:
+                return self._again_and_again(lambda: self._go_on(entry, part, check), check)
+            except InputError:
+                if _size(part) <= before:  # else it breaks off, but it comes along
+                    raise
 
     def _again_and_again(self, ask: Callable[[], T], check: Check) -> T:
         """What a request gives; one that fails for reasons that may pass is made again after a pause."""
@@ -85,7 +90,7 @@ class WebFile:
     def _go_on(self, entry: Entry, part: Path, check: Check) -> None:
         check()
         validator = _validator(entry.version)
-        done = part.stat().st_size if part.exists() and validator else 0
+        done = _size(part) if validator else 0
         ranged = {"Range": f"bytes={done}-", "If-Range": validator} if done and validator else {}
         with self._client() as client, client.stream("GET", self._url, headers=ranged) as answer:
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -94,7 +99,7 @@ class WebFile:
             self._refuse(answer)
             goes_on = answer.status_code == httpx.codes.PARTIAL_CONTENT and _begins_at(answer, done)
             with part.open("ab" if goes_on else "wb") as file:
-                for piece in answer.iter_raw(PIECE):
+                for piece in answer.iter_raw():
                     check()
                     file.write(piece)
         if entry.size is not None and part.stat().st_size != entry.size:
@@ -144,6 +149,10 @@ def _validator(version: str | None) -> str | None:
 
 def _begins_at(answer: httpx.Response, place: int) -> bool:
     return answer.headers.get("Content-Range", "").startswith(f"bytes {place}-")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _wait(seconds: float, check: Check) -> None:
