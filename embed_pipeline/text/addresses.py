@@ -10,7 +10,9 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.I)
-_SECRET = re.compile(r"token|secret|passw|signature|credential|^sig$|api_?key|access_?key|^key$|^auth(orization)?$", re.I)
+_SECRET = re.compile(
+    r"token|secret|passw|signature|credential|^sig$|api_?key|access_?key|^key$|^auth(orization)?$", re.I
+)
 _CHAIN = re.compile(r"[a-z][a-z0-9+.-]*(:|::)", re.I)
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CONTAINERS = ("zip", "tar")

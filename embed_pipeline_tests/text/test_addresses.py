@@ -44,7 +44,15 @@ def test_addresses_are_kept_in_one_form(text, kept):
 
 @pytest.mark.parametrize(
     "text",
-    ["s3://bucket/../x", "s3://bucket/%2e%2e/x", "file://relative/x", "zip://x", "foo::bar::s3://x", "s3://a b/c", "zip://a::b/c"],
+    [
+        "s3://bucket/../x",
+        "s3://bucket/%2e%2e/x",
+        "file://relative/x",
+        "zip://x",
+        "foo::bar::s3://x",
+        "s3://a b/c",
+        "zip://a::b/c",
+    ],
 )
 def test_what_cannot_be_one_is_refused(text):
     with pytest.raises(ValueError):
@@ -95,6 +103,6 @@ def test_the_launchpad_cannot_read_another_address(tmp_path):
     for base in ("s3://bucket/x", str(tmp_path)):
         settings = load_settings(None, None, [f"corpus.path={base}"], {})
         for other in ("s3://bucket/x/y", "s3://other", "https://host/a.zip"):
-            with pytest.raises(SettingsError, match="corpus.path decides which files are read"):
+            with pytest.raises(SettingsError, match=r"corpus.path decides which files are read"):
                 refuse_protected(settings, [f"corpus.path={other}"], tmp_path / "home")
         refuse_protected(settings, [f"corpus.path={base}"], tmp_path / "home")

@@ -1,7 +1,7 @@
 """An archive at an address: fetched whole, its files unpacked one by one. Nothing in it is believed.
 
-Names that lead out of the folder, links, devices and encrypted files are skipped by name. An archive that unpacks to far
-more than its size is refused before anything of that is written.
+Names that lead out of the folder, links, devices and encrypted files are skipped by name. An archive that unpacks to
+far more than its size is refused before anything of that is written.
 """
 
 import math
@@ -114,7 +114,7 @@ class Archive:
             if number >= MOST_MEMBERS or total > limit:
                 raise InputError(
                     f"{self._address.target}: would unpack to more than {MOST_TIMES} times its size, or to more than "
-                    f"{MOST_MEMBERS:,} files, and is not unpacked. Unpack it yourself and set corpus.path to the folder."
+                    f"{MOST_MEMBERS:,} files, and is not unpacked. Unpack it yourself and name the folder."
                 )
             yield entry
 
@@ -129,8 +129,8 @@ class Archive:
                     raise
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
                 raise InputError(
-                    f"{self._address.target}: cannot be unpacked ({reason}). It is no zip or tar archive, or damaged; only "
-                    "these are read."
+                    f"{self._address.target}: cannot be unpacked ({reason}). It is damaged, or no zip or tar archive; "
+                    "others are not read."
                 ) from error
 
 

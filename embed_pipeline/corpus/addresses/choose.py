@@ -1,6 +1,7 @@
 """Which files of a listing are fetched, told from names and sizes before anything is fetched.
 
-Of a folder of documents those that a run would read; of a data set (BEIR, SDG records, training data, tables) its files.
+Of a folder of documents those that a run would read; of a data set (BEIR, SDG records, training data, tables) its
+files.
 """
 
 import os
@@ -54,9 +55,12 @@ def choose(listing: Listing, selection: Selection, ignored: Ignored) -> Choice:
         return Choice(False, [_found(entry, None) for entry in chosen.values()], chosen)
     found = selection.sampled(sorted(_Walk(listing, selection, ignored).through(), key=lambda one: one.path))
     by_path = {entry.path: entry for entry in listing.entries}
-    return Choice(True, found, {one.path: by_path[one.path] for one in found if one.reason is None}, [
-        *ignore_files(listing, selection)
-    ])
+    return Choice(
+        True,
+        found,
+        {one.path: by_path[one.path] for one in found if one.reason is None},
+        [*ignore_files(listing, selection)],
+    )
 
 
 def ignore_files(listing: Listing, selection: Selection) -> list[Entry]:
@@ -75,7 +79,9 @@ def _of_data(listing: Listing, selection: Selection) -> Callable[[str], bool] | 
     paths = [entry.path for entry in listing.entries if not _in_hidden(entry.path)]
     if CORPUS in paths:
         return lambda path: path == CORPUS
-    documents = (path for path in paths if format_of(path) is not None and not _is_hidden(path) and not _is_readme(path))
+    documents = (
+        path for path in paths if format_of(path) is not None and not _is_hidden(path) and not _is_readme(path)
+    )
     if next(documents, None) is not None or not any(_may_hold_rows(path) for path in paths):
         return None
     return _may_hold_rows

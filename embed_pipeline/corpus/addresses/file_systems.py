@@ -123,8 +123,8 @@ def _opened(address: Address) -> tuple[Any, Any]:
             raise SettingsError(f"{address.target}: reading {scheme}:// needs {_what_to_install(scheme)}.") from error
         if scheme not in known_implementations and isinstance(error.__cause__, ValueError):
             raise SettingsError(
-                f"{address.target}: {scheme}:// is no kind of address that is known; s3://, https://, hf:// and those of "
-                "fsspec are."
+                f"{address.target}: {scheme}:// is no kind of address that is known; s3://, https://, hf:// and those "
+                "of fsspec are."
             ) from error
         raise
 

@@ -41,9 +41,7 @@ class Glance:
         mirror = next((one for one in self._mirrors if one.has(entries)), self._mirrors[-1])
         mirror.fetch_some(entries)
         there = {one.path: one for one in mirror.located(self._choice) if one.path in set(paths)}
-        rows = [
-            file_row(there[row[0]], self._limit) if row[0] in there else row for row in rows_of(self._choice)
-        ]
+        rows = [file_row(there[row[0]], self._limit) if row[0] in there else row for row in rows_of(self._choice)]
         return mirror.tree, manifest_of(rows, mirror.address)
 
 
@@ -74,6 +72,21 @@ def glance_at(address: str, home: Path | None, settings: CorpusSettings) -> Iter
             mirrors = mirrors[-1:]
             mirrors[0].fetch(mirrors[0].look(Pace()), choice)
         yield mirrors[0].root(listing), None
+
+
+@contextmanager
+def fetched_once(address: str, settings: CorpusSettings) -> Iterator[Path]:
+    """All of it, in a folder that goes at the end.
+
+    Raises:
+        InputError: it cannot be listed or fetched.
+    """
+    with TemporaryDirectory(prefix="embed_pipeline-") as folder:
+        mirror = Mirror(address, Path(folder))
+        with naming(mirror):
+            listing = mirror.look(Pace())
+            mirror.fetch(listing, mirror.choice(listing, selection_of(settings)))
+            yield mirror.root(listing)
 
 
 def _listing(mirrors: list[Mirror]) -> Listing:

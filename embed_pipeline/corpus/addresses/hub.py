@@ -1,8 +1,8 @@
 """``hf://owner/name[@revision][/folder]``: a data set repository of the Hugging Face Hub, by huggingface_hub.
 
-A revision is resolved to its commit once, and everything is read from that commit. Files are told apart by what git or LFS
-says of their content, so another commit costs the files that it changes. ``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` who
-asks; no other token is used.
+A revision is resolved to its commit once, and everything is read from that commit. Files are told apart by what git or
+LFS says of their content, so another commit costs the files that it changes. ``HF_ENDPOINT`` names another hub,
+``HF_TOKEN`` who asks; no other token is used.
 """
 
 import os
@@ -100,7 +100,7 @@ class HubFolder:
         return Listing(usable(entries), lone, commit, self._asked.is_commit)
 
     def fetch(self, entry: Entry, part: Path, check: Check) -> None:
-        """See :class:`~embed_pipeline.corpus.addresses.listing.Backend`; what was broken off is kept beside ``part``."""
+        """See :class:`~embed_pipeline.corpus.addresses.listing.Backend`; a rest is kept beside ``part``."""
         from huggingface_hub import hf_hub_download
 
         beside = part.with_suffix(".hub")
@@ -139,8 +139,8 @@ class HubFolder:
         name, setting = self._asked.name, "set HF_TOKEN to a token of somebody who may read it"
         if "OfflineModeIsEnabled" in kinds:
             return (
-                "the hub cannot be asked while HF_HUB_OFFLINE is set. Unset it, or set corpus.path to a folder with the "
-                "files."
+                "the hub cannot be asked while HF_HUB_OFFLINE is set. Unset it, or set corpus.path to a folder with "
+                "the files."
             )
         if "GatedRepoError" in kinds:
             return f"{name} is gated. Ask for access on its page, then {setting}."
@@ -200,5 +200,3 @@ def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
-
-

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from typing import NamedTuple, Protocol
 
 LONGEST_NAME = 255
@@ -60,10 +59,9 @@ class OutOfTimeError(Exception):
 
 @dataclass
 class Pace:
-    """When fetching ends: with its time, or when somebody gives up."""
+    """When fetching ends: with its time."""
 
     seconds: float | None = None
-    stopped: Event = field(default_factory=Event)
     began: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
@@ -72,8 +70,7 @@ class Pace:
         Raises:
             OutOfTimeError: no.
         """
-        over = self.seconds is not None and time.monotonic() - self.began >= self.seconds
-        if over or self.stopped.is_set():
+        if self.seconds is not None and time.monotonic() - self.began >= self.seconds:
             raise OutOfTimeError
 
 

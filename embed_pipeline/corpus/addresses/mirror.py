@@ -8,8 +8,8 @@
         tree/             the files
         parts/, archive/  what is not whole yet; an archive that the files are unpacked from
 
-Only what a run would read is fetched. A file is fetched when its version is not the one that is there, is given its name
-when it is whole, and goes when the address no longer lists it. What no run has asked for in 30 days is forgotten.
+Only what a run would read is fetched. A file is fetched when its version is not the one that is there, is given its
+name when it is whole, and goes when the address no longer lists it. What no run has asked for in 30 days is forgotten.
 """
 
 import json
@@ -102,8 +102,8 @@ class Mirror:
         """
         if listing.lone and not listing.entries[0].path.lower().endswith(ROW_SUFFIXES):
             raise InputError(
-                f"{self.address}: names a single file that is no archive, table or data set. Name its folder, or an archive "
-                "of it."
+                f"{self.address}: names a single file that is no archive, table or data set. Name its folder, or an "
+                "archive of it."
             )
         return choose(listing, selection, self._ignored(listing, selection))
 
@@ -126,7 +126,8 @@ class Mirror:
             self.tree.mkdir(exist_ok=True)
             self._tidy(listing)
             write_json(self.folder / MIRROR, {"address": self.address, **asdict(listing)})
-        _forget_old(self.folder.parent)
+        if self.folder.parent.name == FOLDER.name:  # else it is a copy that goes at the end
+            _forget_old(self.folder.parent)
         return True
 
     def has(self, entries: Sequence[Entry]) -> bool:
@@ -189,8 +190,8 @@ class Mirror:
         needed, free = sum(entry.size or 0 for entry in entries), shutil.disk_usage(self.folder).free
         if needed + _SPARE_BYTES > free:
             raise DiskFullError(
-                f"{self.address}: {needed / 1e9:.1f} GB are to be fetched, and {free / 1e9:.1f} GB are free at {self.folder}. "
-                "Free some space, choose another --home, or take less with corpus.include or corpus.sample."
+                f"{self.address}: {needed / 1e9:.1f} GB are to be fetched, and {free / 1e9:.1f} GB are free at "
+                f"{self.folder}. Free some space, choose another --home, or take less with corpus.include or corpus.sample."
             )
 
     def _ignored(self, listing: Listing, selection: Selection) -> Ignored:
@@ -277,7 +278,6 @@ def _told_of(address: str, entry: Entry, folder: Path) -> PathPatterns:
         return ignore_file(folder / entry.path)
     except InputError as error:
         raise InputError(str(error).replace(f"{folder}", address)) from error
-
 
 
 def _forget_old(copies: Path) -> None:

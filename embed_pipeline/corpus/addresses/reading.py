@@ -40,8 +40,8 @@ def mirror_of(address: str, home: Path) -> Iterator[Mirror]:
 def address_version(address: str, home: Path, selection: Selection) -> str:
     """The fingerprint of what lies there, by content; in a run it is fetched for that.
 
-    Where nothing may be fetched, and not everything is there, that of versions: no run ever had it, so that whoever plans
-    sees a change.
+    Where nothing may be fetched, and not everything is there, that of versions: no run ever had it, so that whoever
+    plans sees a change.
 
     Raises:
         InputError: it cannot be listed or fetched.
@@ -101,7 +101,9 @@ def naming(mirror: Mirror) -> Iterator[None]:
         yield
     except EmbedPipelineError as error:
         text = str(error)
-        told = text.replace(f"{mirror.tree}/", f"{mirror.address.rstrip('/')}/").replace(str(mirror.tree), mirror.address)
+        told = text.replace(f"{mirror.tree}/", f"{mirror.address.rstrip('/')}/").replace(
+            str(mirror.tree), mirror.address
+        )
         if told == text:
             raise
         raise type(error)(told) from error

@@ -54,8 +54,8 @@ def refusal(address: str, error: BaseException) -> InputError:
         return InputError(f"{address}: there is nothing at this address. Correct corpus.path.")
     if not kinds.isdisjoint(_UNREACHABLE):
         return InputError(
-            f"{address}: cannot be reached ({type(error).__name__}). Check the network and the address, then run again; "
-            "what was fetched is kept."
+            f"{address}: cannot be reached ({type(error).__name__}). Check the network and the address, then run "
+            "again; what was fetched is kept."
         )
     reason = " ".join(str(error).split())[:_SHOWN]
     return InputError(f"{address}: cannot be read ({type(error).__name__}: {reason}).")

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
-from embed_pipeline.corpus.addresses.listing import Backend, Check, Entry, Listing, Pace
+from embed_pipeline.corpus.addresses.listing import Backend, Check, Entry, Listing, OutOfTimeError, Pace
 from embed_pipeline.files import sha256_text
 
 AT_ONCE = 8
@@ -38,14 +39,20 @@ class Files:
             OutOfTimeError: the time is over.
             InputError: one cannot be fetched.
         """
-        waiting = iter(entries)
+        waiting, stopped = iter(entries), Event()
+
+        def check() -> None:
+            pace.check()
+            if stopped.is_set():  # another file failed, or nobody waits any more
+                raise OutOfTimeError
+
         self._parts.mkdir(parents=True, exist_ok=True)
         pool = ThreadPoolExecutor(AT_ONCE, "fetch")
         running: dict[Future[None], Entry] = {}
         try:
             while True:
                 for entry in islice(waiting, _WAITING - len(running)):
-                    running[pool.submit(self._bring, entry, tree, pace.check)] = entry
+                    running[pool.submit(self._bring, entry, tree, check)] = entry
                 if not running:
                     break
                 finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
@@ -55,7 +62,7 @@ class Files:
                     yield entry
                 pace.check()
         finally:
-            pace.stopped.set()
+            stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _bring(self, entry: Entry, tree: Path, check: Check) -> None:
@@ -89,5 +96,3 @@ def make_folder(folder: Path) -> None:
             if above.is_file():
                 above.unlink()
         folder.mkdir(parents=True, exist_ok=True)
-
-

@@ -73,8 +73,8 @@ class WebFile:
                     if attempt < ATTEMPTS - 1:
                         _wait(PAUSE_SECONDS * 2**attempt, check)
             raise InputError(
-                f"{self._url}: the server breaks off ({_short(failed)}), {ATTEMPTS} times now. Run again later; what was "
-                "fetched is kept."
+                f"{self._url}: the server breaks off ({_short(failed)}), {ATTEMPTS} times now. Run again later; what "
+                "was fetched is kept."
             ) from failed
 
     def _headers(self) -> Mapping[str, str]:

@@ -55,7 +55,9 @@ def tarred(files, mode="w:gz", **links):
     return packed.getvalue()
 
 
-@pytest.mark.parametrize(("name", "mode"), [("d.tar", "w"), ("d.tgz", "w:gz"), ("d.tar.xz", "w:xz"), ("d.tar.bz2", "w:bz2")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("d.tar", "w"), ("d.tgz", "w:gz"), ("d.tar.xz", "w:xz"), ("d.tar.bz2", "w:bz2")]
+)
 def test_tar_archives_of_every_packing_are_read(name, mode, put, home):
     files = {"./a.md": TEXT, "sub/b.md": TEXT * 2, "../up.md": TEXT, "/etc/abs.md": TEXT}
     found = reasons(put(tarred(files, mode, **{"link.md": "/etc/passwd"}), name), home)
@@ -115,9 +117,10 @@ def test_a_folder_inside_is_named_before_the_archive(put, home):
 
 def test_the_last_of_two_with_one_name_counts_and_a_folder_wins(put, home):
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+    with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("a.md", TEXT)
-        archive.writestr("a.md", TEXT * 2)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.md", TEXT * 2)
         archive.writestr("sub.md", TEXT)
         archive.writestr("sub.md/b.md", TEXT)
     address = put(packed.getvalue())
@@ -127,7 +130,14 @@ def test_the_last_of_two_with_one_name_counts_and_a_folder_wins(put, home):
 
 def test_settings_choose_before_anything_is_unpacked(put, home):
     settings = CorpusSettings(exclude=("drafts/",), max_file_mb=0.001)
-    files = {"a.md": TEXT, "drafts/b.md": TEXT, "big.md": "x" * 2000, "p.png": "x", ".embedignore": "c.md\n", "c.md": TEXT}
+    files = {
+        "a.md": TEXT,
+        "drafts/b.md": TEXT,
+        "big.md": "x" * 2000,
+        "p.png": "x",
+        ".embedignore": "c.md\n",
+        "c.md": TEXT,
+    }
     address = put(zipped(files))
     assert {name for name, reason in reasons(address, home, settings).items() if reason is None} == {"a.md"}
     tree = Mirror.of(address, home).tree
@@ -146,7 +156,10 @@ def test_who_only_looks_does_not_fetch_an_archive(put, home):
 
 def test_bombs_are_refused_before_anything_is_written(put, home, monkeypatch):
     monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 100_000)
-    for address in (put(zipped({f"{n}.md": "0" * 1_000_000 for n in range(9)})), put(tarred({"a.md": "0" * 9_000_000}), "b.tgz")):
+    for address in (
+        put(zipped({f"{n}.md": "0" * 1_000_000 for n in range(9)})),
+        put(tarred({"a.md": "0" * 9_000_000}), "b.tgz"),
+    ):
         with pytest.raises(InputError, match=r"would unpack to more than 100 times its size"):
             reasons(address, home)
         assert not list(Mirror.of(address, home).tree.rglob("*"))
@@ -176,7 +189,9 @@ def test_a_header_of_a_tar_that_would_fill_the_memory_is_refused(put, home):
         reasons(put(packed.getvalue(), "d.tar.gz"), home)
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive at all", zipped({"a.md": TEXT})[:-30], tarred({"a.md": TEXT * 99})[:-60]])
+@pytest.mark.parametrize(
+    "data", [b"", b"no archive at all", zipped({"a.md": TEXT})[:-30], tarred({"a.md": TEXT * 99})[:-60]]
+)
 def test_what_is_no_archive_or_damaged_is_told(data, put, home):
     with pytest.raises(InputError, match=r"docs\.zip: (cannot be unpacked|.*cannot be read)"):
         reasons(put(data), home)

@@ -58,7 +58,7 @@ def test_addresses_name_repository_revision_and_folder(address, named):
 
 @pytest.mark.parametrize("address", ["hf://a", "hf://a/b@", "hf://a/b/docs@v1", "hf://models/a/b", "hf://"])
 def test_other_addresses_are_refused(address):
-    with pytest.raises(SettingsError, match="hf://owner/name"):
+    with pytest.raises(SettingsError, match=r"hf://owner/name"):
         repository(taken_apart(address))
 
 
@@ -91,7 +91,7 @@ def test_a_folder_and_a_revision_are_chosen(hub, home):
     assert listed(home, f"hf://{NAME}/docs") == ["new.md"]
     version(home, f"hf://{NAME}@v1/docs")
     assert listed(home, f"hf://{NAME}@v1/docs") == ["a.md", "sub/b.md"]
-    with pytest.raises(InputError, match="the repository holds no nowhere at this revision"):
+    with pytest.raises(InputError, match=r"the repository holds no nowhere at this revision"):
         version(home, f"hf://{NAME}/nowhere")
 
 
@@ -118,7 +118,7 @@ def test_the_token_of_the_environment_opens_what_is_private_and_is_kept_nowhere(
     with pytest.raises(InputError, match=rf"{NAME} is private, or not there \(401\): set HF_TOKEN"):
         version(home)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(InputError, match="the hub refuses the token in HF_TOKEN") as refused:
+    with pytest.raises(InputError, match=r"the hub refuses the token in HF_TOKEN") as refused:
         version(home)
     assert "hf_wrong" not in str(refused.value)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -139,14 +139,14 @@ def test_a_token_that_somebody_has_logged_in_with_is_not_used(hub, home, monkeyp
 
 def test_each_refusal_has_its_sentence(hub, home, monkeypatch):
     hub.repos["loft/gated"] = Repo(token="t", gated=True)
-    with pytest.raises(InputError, match="loft/gated is gated. Ask for access on its page"):
+    with pytest.raises(InputError, match=r"loft/gated is gated. Ask for access on its page"):
         version(home, "hf://loft/gated")
-    with pytest.raises(InputError, match="loft/none is private, or not there"):
+    with pytest.raises(InputError, match=r"loft/none is private, or not there"):
         version(home, "hf://loft/none")
-    with pytest.raises(InputError, match="has no revision v9. Name a branch, a tag or a commit"):
+    with pytest.raises(InputError, match=r"has no revision v9. Name a branch, a tag or a commit"):
         version(home, f"hf://{NAME}@v9")
     monkeypatch.setenv("HF_TOKEN", "hf_any")
-    with pytest.raises(InputError, match="the hub has no data set loft/none, or it is private"):
+    with pytest.raises(InputError, match=r"the hub has no data set loft/none, or it is private"):
         version(home, "hf://loft/none")
 
 
@@ -157,7 +157,7 @@ def test_without_network_it_says_what_to_do(hub, home, monkeypatch):
     with pytest.raises(InputError, match=r"hf://loft/stations: the hub cannot be reached. Check the network"):
         version(home)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="the hub cannot be asked while HF_HUB_OFFLINE is set. Unset it"):
+    with pytest.raises(InputError, match=r"the hub cannot be asked while HF_HUB_OFFLINE is set. Unset it"):
         version(home)
 
 

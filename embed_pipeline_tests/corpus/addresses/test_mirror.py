@@ -7,7 +7,7 @@ import pytest
 
 from embed_pipeline.corpus.addresses import mirror as mirrors
 from embed_pipeline.corpus.addresses.file_systems import FileSystem
-from embed_pipeline.corpus.addresses.listing import Pace
+from embed_pipeline.corpus.addresses.listing import OutOfTimeError, Pace
 from embed_pipeline.corpus.addresses.looking import looking_only
 from embed_pipeline.corpus.addresses.mirror import Mirror
 from embed_pipeline.corpus.addresses.reading import address_version, corpus_at, listed
@@ -217,9 +217,8 @@ def test_errors_of_rows_name_the_address(memory, home):
     put(memory, **{"table.jsonl": "{broken\n"})
     settings = CorpusSettings(columns={"text": "body"})
     version(home, settings)
-    with pytest.raises(InputError, match=r"^memory://corpus/table.jsonl, line 1"):
-        with corpus_at(ADDRESS, home) as root:
-            read_documents(root, scan_corpus(root, settings), settings)
+    with pytest.raises(InputError, match=r"^memory://corpus/table.jsonl, line 1"), corpus_at(ADDRESS, home) as root:
+        read_documents(root, scan_corpus(root, settings), settings)
 
 
 def test_a_download_that_ends_early_leaves_nothing_half_and_goes_on(memory, home, fetched, monkeypatch):
@@ -233,8 +232,7 @@ def test_a_download_that_ends_early_leaves_nothing_half_and_goes_on(memory, home
     class Short(Pace):
         def check(self):
             if next(checks) > 5:
-                self.stopped.set()
-            super().check()
+                raise OutOfTimeError
 
     assert mirror.fetch(listing, choice, Short()) is False
     assert not (mirror.tree / "a.md").exists()
@@ -305,7 +303,7 @@ def test_names_that_no_folder_can_hold_are_skipped_by_name(memory, home):
 
 
 def test_nothing_there_is_no_empty_corpus(memory, home):
-    with pytest.raises(InputError, match="memory://corpus: (nothing lies|there is nothing) at this address"):
+    with pytest.raises(InputError, match=r"memory://corpus: (nothing lies|there is nothing) at this address"):
         version(home)
 
 

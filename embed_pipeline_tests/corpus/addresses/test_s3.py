@@ -100,9 +100,9 @@ def test_large_files_come_in_pieces_and_stay_whole(bucket, home, monkeypatch):
 
 
 def test_what_is_not_there_is_told(bucket, home):
-    with pytest.raises(InputError, match="s3://corpus/none: (nothing lies|there is nothing) at this address"):
+    with pytest.raises(InputError, match=r"s3://corpus/none: (nothing lies|there is nothing) at this address"):
         version(home, "s3://corpus/none")
-    with pytest.raises(InputError, match="s3://no-such-bucket/x: (nothing lies|there is nothing) at this address"):
+    with pytest.raises(InputError, match=r"s3://no-such-bucket/x: (nothing lies|there is nothing) at this address"):
         version(home, "s3://no-such-bucket/x")
 
 
@@ -111,7 +111,9 @@ def test_without_credentials_the_variables_are_named(bucket, home, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(InputError, match=r"access is refused. Credentials come from the environment \(AWS_ACCESS_KEY_ID"):
+    with pytest.raises(
+        InputError, match=r"access is refused. Credentials come from the environment \(AWS_ACCESS_KEY_ID"
+    ):
         version(home)
 
 
@@ -120,5 +122,5 @@ def test_a_store_that_cannot_be_reached_is_told(bucket, home, monkeypatch):
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(InputError, match="s3://corpus/docs: cannot be reached"):
+    with pytest.raises(InputError, match=r"s3://corpus/docs: cannot be reached"):
         version(home)
