@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from embed_pipeline.automation.trained import files_trained_on
 from embed_pipeline.corpus.changes import CorpusChange, Files, compare, documents_in
@@ -20,22 +21,28 @@ from embed_pipeline.settings import Settings
 from embed_pipeline.stages.corpus import corpus_folder
 from embed_pipeline.store.artifacts import Store
 
+if TYPE_CHECKING:
+    from embed_pipeline.corpus.addresses.glimpse import Glimpse
+
 CONFIRMED = Path("automation") / "confirmed.json"
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class CorpusListing:
-    """What the folder lists, before any file was opened.
+    """What the corpus lists, before any file was opened or fetched.
 
     Attributes:
-        signature: changes with every write, rename, removal and touch.
+        root: the folder; of an address its copy.
+        signature: changes with every write, rename, removal and touch; of an address with what it tells of changes.
+        glimpse: how the entries are got, where the corpus lies at an address.
     """
 
     root: Path
     kind: CorpusKind
     entries: Sequence[Found]
     signature: str
+    glimpse: "Glimpse | None" = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,8 @@ class CorpusView:
     lost: tuple[str, ...]
 
 
-def list_corpus(settings: Settings) -> CorpusListing:
-    """List the corpus folder.
+def list_corpus(settings: Settings, home: Path) -> CorpusListing:
+    """List the corpus; an address at most every ``automation.listing_seconds``.
 
     Raises:
         SettingsError: none is set.
@@ -62,6 +69,8 @@ def list_corpus(settings: Settings) -> CorpusListing:
             taken for a corpus whose documents were all deleted.
     """
     root = corpus_folder(settings)
+    if isinstance(root, str):
+        return _list_address(root, settings, home)
     selection = selection_of(settings.corpus)
     source = open_source(root, selection)
     entries = [entry for entry in found_in(source, selection) if entry.belongs]
@@ -73,9 +82,29 @@ def list_corpus(settings: Settings) -> CorpusListing:
     return CorpusListing(root, source.kind, entries, signature(entries))
 
 
+def _list_address(address: str, settings: Settings, home: Path) -> CorpusListing:
+    from embed_pipeline.corpus.addresses.glimpse import Glimpse
+
+    glimpse = Glimpse.of(address, home, selection_of(settings.corpus), settings.automation.listing_seconds)
+    kind: CorpusKind = "files" if glimpse.of_files else "rows"
+    return CorpusListing(glimpse.root, kind, (), glimpse.signature, glimpse)
+
+
 def view_corpus(listing: CorpusListing, store: Store, seconds: float | None = None) -> CorpusView | StillHashing:
-    """Read what changed, for ``seconds`` at most, and compare it with what the model in use was trained on."""
-    state = read_state(listing.entries, cache_file(store.home, listing.root), seconds)
+    """Read what changed, for ``seconds`` at most, and compare it with what the model in use was trained on.
+
+    What changed at an address is fetched for it.
+
+    Raises:
+        InputError: it cannot be fetched.
+    """
+    entries = listing.entries
+    if listing.glimpse is not None:
+        got = listing.glimpse.entries(seconds)
+        if isinstance(got, StillHashing):
+            return got
+        entries = got
+    state = read_state(entries, cache_file(store.home, listing.root), seconds)
     if isinstance(state, StillHashing):
         return state
     before = files_trained_on(store)
@@ -113,9 +142,11 @@ def waiting_for(settings: Settings, store: Store) -> str | None:
     if files_trained_on(store) is None:
         return None
     try:
-        listing = list_corpus(settings)
+        listing = list_corpus(settings, store.home)
     except (InputError, SettingsError):
         return None
+    if listing.glimpse is not None and not listing.glimpse.is_there():
+        return None  # what would be fetched is not known; the sensor and the next run tell
     view = view_corpus(listing, store)
     assert isinstance(view, CorpusView)
     return to_confirm(view, settings, store)
@@ -127,7 +158,7 @@ def confirm(settings: Settings, store: Store) -> str | None:
     Raises:
         SettingsError, InputError: see :func:`list_corpus`.
     """
-    view = view_corpus(list_corpus(settings), store)
+    view = view_corpus(list_corpus(settings, store.home), store)
     assert isinstance(view, CorpusView)
     waiting = to_confirm(view, settings, store)
     if waiting is not None:

@@ -70,13 +70,14 @@ class Decision:
     reason: str
 
 
+BUSY = Decision("wait", "a run is under way; what has changed is picked up after it")
 NOTHING = Decision("rest", "the corpus has not changed since the last run")
 
 
 def decide(now: Situation, settings: AutomationSettings) -> Decision:
     """What the sensor does about a corpus that rests."""
     if now.busy:
-        return Decision("wait", "a run is under way; what has changed is picked up after it")
+        return BUSY
     last = now.past[0] if now.past and now.past[0].content == now.view.content else None
     if last is None:
         return _begin(now, settings)

@@ -35,7 +35,7 @@ def examine(load: Callable[[], Settings], home: Path, deep: bool = False) -> lis
     except EmbedPipelineError as error:
         return [*findings, finding("settings", "fail", str(error)), *examine_home(home, None, deep)]
     findings.append(finding("settings", "ok", f"base model {settings.base_model}, executor {settings.executor}"))
-    findings += [_base_model(settings), _corpus(settings), _llm(settings)]
+    findings += [_base_model(settings), _corpus(settings, home), _llm(settings)]
     return findings + examine_home(home, settings, deep)
 
 
@@ -91,17 +91,19 @@ def _base_model(settings: Settings) -> Finding:
     )
 
 
-def _corpus(settings: Settings) -> Finding:
+def _corpus(settings: Settings, home: Path) -> Finding:
     if settings.corpus.path is None:
         return finding("corpus", "warn", "corpus.path is not set; pass --corpus DIR")
-    from embed_pipeline.corpus.manifest import scan_corpus
+    from embed_pipeline.stages.corpus import corpus_listing
 
     try:
-        frame = scan_corpus(settings.corpus.path.expanduser(), settings.corpus)
+        frame = corpus_listing(settings, home)
     except EmbedPipelineError as error:
         return finding("corpus", "fail", str(error))
     skipped = frame.filter(frame["status"] == "skipped").height
-    return finding("corpus", "warn" if skipped else "ok", f"{frame.height - skipped} files to read, {skipped} skipped")
+    where = f" at {settings.corpus.address}; nothing was fetched" if settings.corpus.address else ""
+    told = f"{frame.height - skipped} files to read, {skipped} skipped{where}"
+    return finding("corpus", "warn" if skipped else "ok", told)
 
 
 def _who_writes(settings: Settings) -> str:

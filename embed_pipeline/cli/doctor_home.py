@@ -104,9 +104,9 @@ def _damaged(path: Path, text: str) -> Finding:
 
 
 def _corpus(home: Path, settings: Settings) -> Iterator[Finding]:
-    if settings.corpus.path is None:
+    if settings.corpus.folder is None:
         return
-    corpus = settings.corpus.path.expanduser().resolve()
+    corpus = settings.corpus.folder.resolve()
     if corpus.is_relative_to(home.resolve()):
         yield finding("corpus and home", "fail", f"the corpus {corpus} lies in the home {home}; move it out of there")
     elif home.resolve().is_relative_to(corpus):

@@ -74,11 +74,11 @@ def purge(
 ) -> None:
     """Remove a document for good from tables, caches, questions and history; say which models were trained on it."""
     from embed_pipeline.stages import erase
+    from embed_pipeline.stages.corpus import corpus_as_it_is
     from embed_pipeline.stages.purge import find, require_gone
     from embed_pipeline.store.home_lock import Holder, home_lock
 
     context: Context = ctx.obj
-    corpus = context.settings.corpus.path
     with home_lock(context.home, Holder.here("embed-pipeline purge")):
         if not plan:
             erase.remove_half_done(context.home)
@@ -96,7 +96,8 @@ def purge(
             "also_in": found.also_in,
         }
         if not plan:
-            require_gone(found, corpus.expanduser() if corpus is not None else None)
+            with corpus_as_it_is(context.settings, context.home) as root:
+                require_gone(found, root)
             erase.erase_caches(found)
             _history_of(context, found.holds, plan=False)
             erase.erase_files(found, others)

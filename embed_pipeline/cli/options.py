@@ -40,7 +40,7 @@ class Context:
 
     Attributes:
         names_home: ``--home`` was given.
-        corpus: as given, resolved.
+        corpus: as given; a path resolved.
         config: the settings file, if there is one, resolved.
         names_config: it was named with ``--config``.
         given: something about the settings was given on the command line.
@@ -49,7 +49,7 @@ class Context:
 
     home: Path
     names_home: bool
-    corpus: Path | None
+    corpus: Path | str | None
     profile: str | None
     config: Path | None
     given: bool
@@ -61,7 +61,8 @@ class Context:
     def of(
         cls,
         corpus: Annotated[
-            Path | None, _shared("--corpus", "Folder of documents, BEIR folder, SDG records, training data.")
+            str | None,
+            _shared("--corpus", "Folder of documents, BEIR folder, SDG records, training data; or an address of such."),
         ] = None,
         profile: Annotated[str | None, _shared("--profile", "cpu (default) or gpu.")] = None,
         config: Annotated[Path | None, _shared("--config", "Settings file; ./pipeline.yaml when there is one.")] = None,
@@ -80,7 +81,7 @@ class Context:
         return cls(
             home_of(home),
             home is not None,
-            _resolved("--corpus", corpus) if corpus else None,
+            _corpus(corpus) if corpus else None,
             profile,
             _resolved("--config", config) if config else None,
             given,
@@ -194,6 +195,13 @@ def home_of(home: Path | None) -> Path:
     if chosen.exists() and not chosen.is_dir():
         raise SettingsError(f"--home {chosen}: is a file, not a folder.")
     return chosen
+
+
+def _corpus(text: str) -> Path | str:
+    """An address is the same in every folder; what is wrong with it the settings say."""
+    from embed_pipeline.text.addresses import is_address
+
+    return text if is_address(text) else _resolved("--corpus", Path(text))
 
 
 def _resolved(option: str, path: Path) -> Path:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +42,7 @@ def preview(
     if page or open_browser:
         sys.exit(_serve(context, choice, port, open_browser))
     with terminal_reporting():
-        found = look(context.settings, choice)
+        found = look(context.settings, choice, context.home)
     width = shutil.get_terminal_size((100, 24)).columns
     context.tell(found, "\n".join(_lines(found, passages, max(width, 60))))
 
@@ -56,9 +57,9 @@ def _serve(context: "Context", choice: Any, port: int, open_browser: bool) -> in
     from embed_pipeline.webui.address import Serving
     from embed_pipeline.webui.page_server import serve_preview
 
-    open_source(
-        corpus_folder(context.settings), selection_of(context.settings.corpus)
-    )  # for the error, before anything is served
+    place = corpus_folder(context.settings)
+    if isinstance(place, Path):
+        open_source(place, selection_of(context.settings.corpus))  # for the error, before anything is served
     asked = [("name", name) for name in choice.names] + [("count", choice.count), ("seed", choice.seed)]
 
     def announce(url: str) -> None:

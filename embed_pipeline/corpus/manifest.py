@@ -1,8 +1,7 @@
 """Every file of the corpus folder: what is read, what is skipped and why."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -21,8 +20,10 @@ from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_file, sha256_json
 from embed_pipeline.progress import track
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.tables import CorpusManifest, validate
+from embed_pipeline.tables import CorpusManifest, empty, validate
 
+FileRow = tuple[str, int, str, str | None]
+"""Path, bytes, hash, and why it is not read."""
 _SHOWN_REASONS = 5
 _SHOWN_PATHS = 3
 NOT_ASKED = tuple(set(OUTSIDE) - {NOT_INCLUDED, NOT_SAMPLED})
@@ -48,16 +49,32 @@ def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
     selection = selection_of(settings)
     source = open_source(root, selection)
     limit = int(settings.max_file_mb * 1_000_000) if source.kind == "files" else None
-    rows = [_row(entry, limit) for entry in track(found_in(source, selection), "look through the corpus folder")]
+    rows = [file_row(entry, limit) for entry in track(found_in(source, selection), "look through the corpus folder")]
+    return manifest_of(rows, root, settings.include)
+
+
+def manifest_of(rows: Sequence[FileRow], root: Path | str, patterns: Sequence[str] = ()) -> pl.DataFrame:
+    """The listing of a corpus.
+
+    Args:
+        rows: of every file.
+        root: the corpus, for errors.
+        patterns: of ``corpus.include``, by which the files were chosen.
+
+    Raises:
+        InputError: there is no row, or nothing is read.
+    """
     if not rows:
         raise InputError(f"{root}: the corpus folder is empty. Put documents into it ({SUPPORTED}).")
-    if not any(row["status"] == "read" for row in rows):
-        _refuse_nothing_included(root, rows, settings)
-        first = sorted(rows, key=lambda row: row["reason"] in OUTSIDE)[:_SHOWN_REASONS]
-        reasons = "; ".join(f"{row['path']}: {row['reason']}" for row in first)
+    if all(reason is not None for *_, reason in rows):
+        _refuse_nothing_included(root, rows, patterns)
+        first = sorted(rows, key=lambda row: row[3] in OUTSIDE)[:_SHOWN_REASONS]
+        reasons = "; ".join(f"{path}: {reason}" for path, *_, reason in first)
         more = f"; and {len(rows) - _SHOWN_REASONS} more" if len(rows) > _SHOWN_REASONS else ""
         raise InputError(f"{root}: no file in the corpus folder can be read ({reasons}{more}). Supported: {SUPPORTED}.")
-    return validate(CorpusManifest, pl.DataFrame(rows, infer_schema_length=None), str(root)).sort("path")
+    listed = [(*row[:3], "read" if row[3] is None else "skipped", row[3]) for row in rows]
+    frame = pl.DataFrame(listed, schema=empty(CorpusManifest).schema, orient="row")
+    return validate(CorpusManifest, frame, str(root)).sort("path")
 
 
 def include_warning(manifest: pl.DataFrame, settings: CorpusSettings) -> str | None:
@@ -73,12 +90,12 @@ def include_warning(manifest: pl.DataFrame, settings: CorpusSettings) -> str | N
     return f"corpus.include: {_quoted(useless)} {_fits(useless)} none of {_named(paths)}; correct it or take it out"
 
 
-def _refuse_nothing_included(root: Path, rows: Sequence[Mapping[str, Any]], settings: CorpusSettings) -> None:
+def _refuse_nothing_included(root: Path | str, rows: Sequence[FileRow], patterns: Sequence[str]) -> None:
     """Where there are files, and ``corpus.include`` takes none of them."""
-    paths = _looked_at((row["path"], row["reason"]) for row in rows)
-    if not settings.include or not paths or any(row["reason"] not in OUTSIDE for row in rows):
+    paths = _looked_at((path, reason) for path, *_, reason in rows)
+    if not patterns or not paths or any(reason not in OUTSIDE for *_, reason in rows):
         return
-    useless = fitting_nothing(settings.include, paths)
+    useless = fitting_nothing(patterns, paths)
     told = f"{_quoted(useless)} {_fits(useless)} none of" if useless else "what fits is taken back again, of"
     raise InputError(
         f"{root}: corpus.include leaves no file: {told} {_named(paths)}. Patterns are those of .gitignore, relative to "
@@ -163,7 +180,8 @@ def _hash_or_reason(entry: Found) -> str:
         return unreadable(error)
 
 
-def _row(entry: Found, limit: int | None) -> dict[str, object]:
+def file_row(entry: Found, limit: int | None) -> tuple[str, int, str, str | None]:
+    """Path, bytes, hash, and why it is not read; ``limit`` in bytes, None for data sets."""
     size, digest, reason = 0, "", entry.reason
     if reason is None:
         try:
@@ -171,24 +189,35 @@ def _row(entry: Found, limit: int | None) -> dict[str, object]:
             reason = _content_reason(entry, size, limit)
         except OSError as error:
             size, digest, reason = 0, "", unreadable(error)
-    status = "read" if reason is None else "skipped"
-    return {"path": entry.path, "bytes": size, "sha256": digest, "status": status, "reason": reason}
+    return entry.path, size, digest, reason
 
 
-def _content_reason(entry: Found, size: int, limit: int | None) -> str | None:
-    """Why a readable file is not parsed, None when it is. ``limit`` in bytes; None for BEIR and SDG records."""
+def name_reason(path: str, size: int | None, limit: int | None) -> str | None:
+    """Why a file is not parsed, as far as its name and size tell.
+
+    Args:
+        size: in bytes; None where it is not known.
+        limit: the largest size; None for data sets, of which every file is read.
+    """
     if size == 0:
         return "empty file"
     if limit is None:
         return None
-    chosen = format_of(entry.path)
+    chosen = format_of(path)
     if chosen is None:
-        suffix = Path(entry.path).suffix
+        suffix = Path(path).suffix
         return f"unsupported format {suffix}" if suffix else "no file suffix"
     if chosen.needs is not None:
         return chosen.needs
-    if size > limit:
+    if size is not None and size > limit:
         return f"larger than corpus.max_file_mb ({size / 1e6:.1f} MB > {limit / 1e6:g} MB)"
-    if chosen.is_text and is_binary(entry.file.read_bytes()):
-        return "binary content in a text file"
     return None
+
+
+def _content_reason(entry: Found, size: int, limit: int | None) -> str | None:
+    """Why a readable file is not parsed, None when it is. ``limit`` in bytes; None for BEIR and SDG records."""
+    reason = name_reason(entry.path, size, limit)
+    chosen = format_of(entry.path)
+    if reason is None and limit is not None and chosen is not None and chosen.is_text:
+        return "binary content in a text file" if is_binary(entry.file.read_bytes()) else None
+    return reason

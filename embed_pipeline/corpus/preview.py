@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from embed_pipeline.corpus.addresses.glance import Glance
 from embed_pipeline.corpus.chunking.seen import Seen, seen_by_encoder
 from embed_pipeline.corpus.documents import ParsedCorpus, parse_corpus
 from embed_pipeline.corpus.dropped import dropped_totals, lost_shares, meaning_of
@@ -45,8 +46,13 @@ class Choice:
     seed: int = 0
 
 
-def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choice: Choice) -> dict[str, Any]:
+def preview_corpus(
+    root: Path, settings: CorpusSettings, spec: EncoderSpec, choice: Choice, glance: Glance | None = None
+) -> dict[str, Any]:
     """What a run would make of some documents.
+
+    Args:
+        glance: of a folder at an address; then only the documents that are chosen are fetched.
 
     Returns:
         ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "chosen": of
@@ -63,14 +69,16 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
             malformed.
         ModelAccessError: the model folder has no readable tokenizer.json.
     """
-    manifest = scan_corpus(root, settings)
-    of_files = corpus_source(root, bool(settings.columns)).kind == "files"
-    listed = manifest.filter(pl.col("status") == "skipped").select("path", "reason")
+    manifest = scan_corpus(root, settings) if glance is None else glance.manifest
+    warning = include_warning(manifest, settings)
+    of_files = glance is not None or corpus_source(root, bool(settings.columns)).kind == "files"
     if of_files:
         found = _matching(manifest["path"].to_list(), choice.names, root)
         readable = manifest.filter(pl.col("status") == "read")["path"].to_list()
         matching = [path for path in readable if path in found]
         chosen = _chosen(matching, choice)
+        if glance is not None:
+            root, manifest = glance.read(chosen)
         parsed = parse_corpus(root, manifest.filter(pl.col("path").is_in(chosen)), settings)
     else:
         parsed = parse_corpus(root, manifest, settings)
@@ -79,7 +87,7 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         matching = [doc_id for doc_id in readable if doc_id in found]
         chosen = _chosen(matching, choice)
     documents = parsed.documents.filter(pl.col("doc_id").is_in(chosen))
-    warning = include_warning(manifest, settings)
+    listed = manifest.filter(pl.col("status") == "skipped").select("path", "reason")
     skipped = [{"path": path, "reason": reason} for path, reason in pl.concat([parsed.skipped, listed]).iter_rows()]
     return {
         "corpus": str(root),

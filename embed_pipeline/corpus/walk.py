@@ -32,6 +32,7 @@ HIDDEN_FILE, HIDDEN_FOLDER, HOME = "hidden file", "hidden folder", "home of a pi
 OUTSIDE = (HIDDEN_FILE, HIDDEN_FOLDER, HOME, NOT_INCLUDED, EXCLUDED, IGNORED, NOT_SAMPLED)
 """Reasons of what does not belong to the corpus."""
 CANNOT_BE_READ = "cannot be read"
+OFFICE_LOCK = "lock file of an office program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,14 @@ def found_in(source: CorpusSource, selection: Selection = EVERYTHING) -> list[Fo
     if not root.is_dir():
         raise InputError(
             f"{root}: the corpus must be a folder, but this is a file (and holds no SDG records or training data). "
-            "Set corpus.path to its folder, or, where it is a table whose rows are documents, corpus.columns."
+            "Set corpus.path to its folder, or, where it is a table whose rows are documents, corpus.columns. An archive "
+            "is read as file:// with its whole path."
         )
+    from embed_pipeline.corpus.addresses.reading import mirrored
+
+    copied = mirrored(root, selection)
+    if copied is not None:
+        return copied
     resolved = root.resolve()
     walk = _Walk(resolved, Chooser(selection))
     return selection.sampled(sorted(walk.through(str(resolved)), key=lambda entry: entry.path))
@@ -126,7 +133,6 @@ def _data_file(file: Path, root: Path) -> Found:
 
 
 _NOT_UTF8 = "the file name is not valid UTF-8; rename it"
-_OFFICE_LOCK = "lock file of an office program"
 
 
 class _Folder(NamedTuple):
@@ -185,7 +191,7 @@ class _Walk:
             return left_out
         if not _is_utf8(folder.name):
             return _NOT_UTF8
-        return _OFFICE_LOCK if folder.name.startswith("~$") else None
+        return OFFICE_LOCK if folder.name.startswith("~$") else None
 
     def _file(self, entry: os.DirEntry[str], path: str, ignoring: Ignoring) -> Found:
         """An entry that is no folder to walk; why it is not looked into is judged without opening it."""
@@ -203,7 +209,7 @@ class _Walk:
             elif not _is_utf8(entry.name):
                 reason = _NOT_UTF8
             elif entry.name.startswith("~$"):
-                reason = _OFFICE_LOCK
+                reason = OFFICE_LOCK
         return Found(path, entry.path, status if reason is None else None, reason)
 
 

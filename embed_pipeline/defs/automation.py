@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from embed_pipeline.automation.corpus_watch import CorpusView, confirm, list_corpus, to_confirm, view_corpus
-from embed_pipeline.automation.retraining import NOTHING, Decision, Situation, decide, pause_after
+from embed_pipeline.automation.retraining import BUSY, NOTHING, Decision, Situation, decide, pause_after
 from embed_pipeline.automation.trained import MANIFEST, content_in_use, is_complete, is_trained
 from embed_pipeline.corpus.fingerprint_cache import RACY_SECONDS, StillHashing
 from embed_pipeline.defs.assets import to_failure
@@ -25,6 +25,7 @@ from embed_pipeline.errors import EmbedPipelineError, InputError, SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.store.artifacts import Store
+from embed_pipeline.store.health import holder
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -114,7 +115,7 @@ def tick(
     memory, now = _Memory.read(context.cursor), time.time()
     bury_dead_runs(context.instance)
     try:
-        listing = list_corpus(settings)
+        listing = list_corpus(settings, store.home)
     except (InputError, SettingsError) as error:
         return dg.SkipReason(f"nothing is started: {error}")
     first = not memory.signature
@@ -131,7 +132,12 @@ def tick(
 
     if memory.content and decided(CorpusView(memory.content, None, ())) == NOTHING:  # without reading the cache
         return dg.SensorResult(skip_reason=NOTHING.reason, cursor=memory.write())
-    view = view_corpus(listing, store, HASHING_SECONDS)
+    if listing.glimpse is not None and holder(store.home):  # the run reads the copy that would be changed
+        return dg.SensorResult(skip_reason=BUSY.reason, cursor=memory.write())
+    try:
+        view = view_corpus(listing, store, HASHING_SECONDS)
+    except InputError as error:
+        return dg.SensorResult(skip_reason=f"nothing is started: {error}", cursor=memory.write())
     if isinstance(view, StillHashing):
         reason = f"reading what changed: {view.done} of {view.of} files so far"
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
@@ -196,7 +202,7 @@ def _ask(decision: Decision, view: CorpusView, memory: _Memory, settings: Settin
 def by_the_clock(settings: Settings, store: Store) -> dg.RunRequest | dg.SkipReason:
     """What the schedule starts: everything that is stale, unless the corpus is not there or must be confirmed."""
     try:
-        view = view_corpus(list_corpus(settings), store, HASHING_SECONDS)
+        view = view_corpus(list_corpus(settings, store.home), store, HASHING_SECONDS)
     except (InputError, SettingsError) as error:
         return dg.SkipReason(f"nothing is started: {error}")
     if isinstance(view, StillHashing):  # a first look at a large corpus: the run reads it in any case

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
+from embed_pipeline.corpus.addresses.looking import looking_only
 from embed_pipeline.defs.outside import report_outside
 from embed_pipeline.errors import EmbedPipelineError
 from embed_pipeline.settings import Settings
@@ -89,6 +90,11 @@ def _said(record: AssetCheckExecutionRecord) -> tuple[bool, str | None] | None:
 
 def look(instance: dg.DagsterInstance, settings: Settings, store: Store, graph: Mapping[str, Stage]) -> dg.SkipReason:
     """One tick: tell Dagster what has changed outside and how every asset stands; what was told, in words."""
+    with looking_only(settings.automation.listing_seconds):
+        return _look(instance, settings, store, graph)
+
+
+def _look(instance: dg.DagsterInstance, settings: Settings, store: Store, graph: Mapping[str, Stage]) -> dg.SkipReason:
     outside = report_outside(instance, settings, store, graph)
     if outside.problems:
         return dg.SkipReason("cannot tell what is stale: " + " ".join(outside.problems))

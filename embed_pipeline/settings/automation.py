@@ -50,6 +50,9 @@ class AutomationSettings(Section):
 
     enabled: bool = runtime(False, "Sensor and schedule are on from the first start of the web UI, without a click.")
     settle_seconds: float = runtime(60.0, "The corpus folder must be unchanged this long before it retrains.", ge=0)
+    listing_seconds: float = runtime(
+        300.0, "How often an address (corpus.path) is asked for what it lists; a folder is looked at each time.", ge=0
+    )
     min_change: float = runtime(
         0.0, "Least share of the documents, or of their bytes, that must have changed before it retrains.", ge=0, le=1
     )

@@ -1,11 +1,12 @@
 """Settings of the encoder and the corpus."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from embed_pipeline.settings.section import Section, added, runtime
+from embed_pipeline.text.addresses import checked_address, is_address, local_path
 from embed_pipeline.text.path_patterns import checked_patterns
 
 
@@ -38,9 +39,10 @@ class EncoderSettings(Section):
 class CorpusSettings(Section):
     """Reading and cutting the documents."""
 
-    path: Path | None = runtime(
+    path: Path | str | None = runtime(
         None,
-        "Documents, a BEIR folder (corpus.jsonl), the reference recipe's SDG records, or training data (file, folder).",
+        "Documents, a BEIR folder (corpus.jsonl), the reference recipe's SDG records, or training data (file, folder); "
+        "or an address of such (s3://bucket/folder, https://host/archive.zip, hf://owner/name, any that fsspec reads).",
         protected="path",
     )
     processes: int = runtime(0, "Processes that read documents; 0: one per core, at most 8.", ge=0)
@@ -80,6 +82,28 @@ class CorpusSettings(Section):
         le=1,
         description="Estimated Jaccard similarity of word 3-grams from which passages (or documents) are one group.",
     )
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _is_a_path_or_an_address(cls, path: Any) -> Any:
+        """Text that is no address is a path; an address without an archive of this machine is one, too."""
+        if not isinstance(path, str):
+            return path
+        if not is_address(path):
+            return Path(path)
+        address = checked_address(path)
+        local = local_path(address)
+        return address if local is None else local
+
+    @property
+    def folder(self) -> Path | None:
+        """The path on this machine, expanded; None where none is set, or an address."""
+        return self.path.expanduser() if isinstance(self.path, Path) else None
+
+    @property
+    def address(self) -> str | None:
+        """The address, where the corpus lies at one."""
+        return self.path if isinstance(self.path, str) else None
 
     @field_validator("columns")
     @classmethod

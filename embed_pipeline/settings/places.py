@@ -7,12 +7,15 @@ from typing import Any
 
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings.finetune import HYBRID
+from embed_pipeline.text.addresses import is_address
 
 PLACES = (
     *("corpus.path", "sdg.import_from", "sdg.prompts"),
     *("eval.gold", "eval.gold_sets", "eval.general", "eval.query_log"),
 )
 """Settings that name files or folders."""
+ADDRESSABLE = "corpus.path"
+"""The one of them that may be an address."""
 CANDIDATES = "eval.candidates"
 MODELS = ("base_model", "finetune.teacher", "finetune.reranker_model", "prep.cross_encoder", CANDIDATES)
 """Settings that name a folder or something else."""
@@ -25,6 +28,8 @@ def anchor(values: dict[str, Any], folder: Path) -> None:
         SettingsError: a text that cannot be a path; names the setting.
     """
     for name, owner, key in _named_in(values, PLACES):
+        if name == ADDRESSABLE and is_address(owner[key]):
+            continue  # the same in every folder; whether it can be one is decided by the section
         owner[key] = str(_path(name, owner[key], folder))
     for name, owner, key in _named_in(values, MODELS):
         model = _path(name, owner[key], folder) if owner[key].strip() and owner[key] != HYBRID else None
@@ -35,7 +40,11 @@ def anchor(values: dict[str, Any], folder: Path) -> None:
 def named_absolutely(values: dict[str, Any]) -> list[str]:
     """Overrides for the absolute paths that settings name; such a path is never taken for anything but text."""
     single = [name for name in (*PLACES, *MODELS) if name != CANDIDATES]
-    found = [f"{name}={owner[key]}" for name, owner, key in _named_in(values, single) if Path(owner[key]).is_absolute()]
+    found = [
+        f"{name}={owner[key]}"
+        for name, owner, key in _named_in(values, single)
+        if Path(owner[key]).is_absolute() or (name == ADDRESSABLE and is_address(owner[key]))
+    ]
     candidates = _value(values, CANDIDATES)[1]
     return [*found, f"{CANDIDATES}={json.dumps(candidates)}"] if isinstance(candidates, list) else found
 

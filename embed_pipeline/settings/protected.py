@@ -16,6 +16,7 @@ from embed_pipeline.settings.dotted import value_at
 from embed_pipeline.settings.pipeline import Settings
 from embed_pipeline.settings.section import Protected, protection, sections_of
 from embed_pipeline.settings.sources import with_overrides
+from embed_pipeline.text.addresses import is_address
 
 LAUNCHPAD = "overrides of the launchpad:"
 """Where they are typed, for errors."""
@@ -77,8 +78,10 @@ def _may_be_chosen(kind: Protected, settings: Settings, value: Any, home: Path |
     if kind == "model":
         return value is None or value in {*settings.launchpad.models, *_models_in_use(settings)}
     if kind == "path" and not isinstance(value, tuple):
-        folders = [folder.resolve() for folder in (settings.corpus.path, home) if folder is not None]
+        folders = [folder.resolve() for folder in (settings.corpus.folder, home) if folder is not None]
         named = value.values() if isinstance(value, dict) else () if value is None else (value,)
+        if any(is_address(str(one)) for one in named):
+            return False  # another address is another place
         return all(any(Path(one).resolve().is_relative_to(folder) for folder in folders) for one in named)
     return False
 

@@ -1,6 +1,9 @@
 """corpus: files, documents, passages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embed_pipeline import charts, tables
 from embed_pipeline.errors import SettingsError
@@ -11,6 +14,9 @@ from embed_pipeline.stages.declare import StageRun, Version, stage
 from embed_pipeline.stages.inputs import BASE_MODEL, METADATA
 from embed_pipeline.store.artifacts import Artifact
 from embed_pipeline.store.home import is_home
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LISTING = ("corpus.max_file_mb", "corpus.include", "corpus.exclude", "corpus.sample", "corpus.columns")
 READING = (
@@ -30,29 +36,83 @@ CHUNKING = (
 )
 
 
-def corpus_folder(settings: Settings) -> Path:
-    """The corpus folder.
+def corpus_folder(settings: Settings) -> Path | str:
+    """The corpus folder, or its address.
 
     Raises:
         SettingsError: none is set.
     """
     if settings.corpus.path is None:
         raise SettingsError("corpus.path is not set: name the folder of documents with --corpus DIR.")
-    return settings.corpus.path.expanduser()
+    return settings.corpus.folder or settings.corpus.path
+
+
+def corpus_listing(settings: Settings, home: Path) -> "pl.DataFrame":
+    """The manifest that a run would make; of an address without hashes, since nothing is fetched.
+
+    Raises:
+        SettingsError: none is set.
+        InputError: it cannot be listed, or holds nothing that is read.
+    """
+    from embed_pipeline.corpus.addresses.reading import listed
+    from embed_pipeline.corpus.manifest import scan_corpus
+
+    place = corpus_folder(settings)
+    return scan_corpus(place, settings.corpus) if isinstance(place, Path) else listed(place, home, settings.corpus)
+
+
+@contextmanager
+def corpus_root(settings: Settings, home: Path) -> Iterator[Path]:
+    """What readers read: the folder, or the copy of its address that a run has fetched.
+
+    Raises:
+        SettingsError: none is set.
+        InputError: nothing was fetched of the address.
+    """
+    place = corpus_folder(settings)
+    if isinstance(place, Path):
+        yield place
+        return
+    from embed_pipeline.corpus.addresses.reading import corpus_at
+
+    with corpus_at(place, home) as root:
+        yield root
+
+
+@contextmanager
+def corpus_as_it_is(settings: Settings, home: Path) -> Iterator[Path | None]:
+    """The same as it is now: of an address a copy that was made for it; None where no corpus is set.
+
+    Raises:
+        InputError: an address cannot be listed or fetched.
+    """
+    if settings.corpus.path is None:
+        yield None
+        return
+    if settings.corpus.address is not None:
+        _corpus_version(settings, home)
+    with corpus_root(settings, home) as root:
+        yield root
 
 
 def corpus_external(settings: Settings) -> dict[str, Version]:
-    """Content of the corpus folder."""
+    """Content of the corpus, wherever it lies."""
     return {"corpus": lambda home: _corpus_version(settings, home)}
 
 
 def _corpus_version(settings: Settings, home: Path) -> str:
-    """By a home's memory of the files; a folder that is no home yet, as of --plan, gets none."""
+    """By a home's memory of the files; a folder that is no home yet, as of --plan, gets none.
+
+    What lies at an address is fetched for it, except where one only looks (``looking_only``).
+    """
+    from embed_pipeline.corpus.addresses.reading import address_version
     from embed_pipeline.corpus.fingerprint_cache import cache_file, cached_fingerprint
     from embed_pipeline.corpus.manifest import corpus_fingerprint
     from embed_pipeline.corpus.selection import selection_of
 
     folder, chosen = corpus_folder(settings), selection_of(settings.corpus)
+    if isinstance(folder, str):
+        return address_version(folder, home, chosen)
     if is_home(home):
         return cached_fingerprint(folder, cache_file(home, folder), chosen)
     return corpus_fingerprint(folder, chosen)
@@ -84,7 +144,8 @@ def corpus_manifest(run: StageRun) -> None:
     """Every file of the corpus folder: path, bytes, SHA-256; files that are skipped, with the reason."""
     from embed_pipeline.corpus.manifest import include_warning, scan_corpus
 
-    frame = scan_corpus(corpus_folder(run.settings), run.settings.corpus)
+    with corpus_root(run.settings, run.home) as root:
+        frame = scan_corpus(root, run.settings.corpus)
     run.write_table(frame)
     warning = include_warning(frame, run.settings.corpus)
     if warning is not None:
@@ -95,7 +156,18 @@ def corpus_manifest(run: StageRun) -> None:
         "files": read.height,
         "skipped_files": frame.height - read.height,
         "bytes": int(read["bytes"].sum()),
+        **_where(run.settings, run.home),
     }
+
+
+def _where(settings: Settings, home: Path) -> dict[str, str]:
+    """The address that was listed, and its commit, so that the same can be read once more."""
+    if settings.corpus.address is None:
+        return {}
+    from embed_pipeline.corpus.addresses.reading import revision_of
+
+    revision = revision_of(settings.corpus.address, home)
+    return {"address": settings.corpus.address, **({"revision": revision} if revision is not None else {})}
 
 
 @stage(
@@ -117,8 +189,8 @@ def documents(run: StageRun, corpus_manifest: Artifact) -> None:
     from embed_pipeline.corpus.kept import KeptCorpus
     from embed_pipeline.corpus.told import told_table
 
-    with KeptCorpus.of(run.home) as kept:
-        parsed = read_documents(corpus_folder(run.settings), corpus_manifest.frame(), run.settings.corpus, kept)
+    with KeptCorpus.of(run.home) as kept, corpus_root(run.settings, run.home) as root:
+        parsed = read_documents(root, corpus_manifest.frame(), run.settings.corpus, kept)
     run.write_table(parsed.documents)
     run.write_table(parsed.skipped, "skipped")
     run.write_table(parsed.dropped, "dropped", tables.Dropped)

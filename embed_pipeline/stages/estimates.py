@@ -63,11 +63,9 @@ def generation_estimate(settings: Settings, store: Store, passages: Artifact | N
 
     documents = _input(store, passages, "documents") if passages is not None else None
     if passages is None or documents is None or not store.is_intact(documents):
-        from embed_pipeline.corpus.manifest import scan_corpus
-        from embed_pipeline.stages.corpus import corpus_folder
+        from embed_pipeline.stages.corpus import corpus_listing
 
-        manifest = scan_corpus(corpus_folder(settings), settings.corpus)
-        return estimate_roughly(manifest, settings.sdg, responses(store.home))
+        return estimate_roughly(corpus_listing(settings, store.home), settings.sdg, responses(store.home))
     from embed_pipeline.encoders.base_model import base_encoder_spec
     from embed_pipeline.stages.declare import cached_encoder
 

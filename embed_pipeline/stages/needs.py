@@ -93,7 +93,7 @@ def estimate_needs(steps: Mapping[str, PlanStep], settings: Settings, store: Sto
     if not computing:
         return Needs(0.0, 0, 0, *free, ())
     before = {name: found for name in computing if (found := _last(store, name)) is not None}
-    text = text_bytes(settings.corpus)
+    text = text_bytes(settings.corpus) or _bytes_at_address(settings, store.home)
     growth = _growth(store, text)
     model = base_model_size(settings)
     disk = sum(_bytes(manifest) * (growth if not _is_model(name) else 1.0) for name, manifest in before.items())
@@ -129,16 +129,16 @@ def require_room(needs: Needs, home: Path) -> None:
 def text_bytes(corpus: CorpusSettings) -> int:
     """About how much text of a corpus would be read, told from the names and sizes of the files that belong to it.
 
-    0 where there is none, and where it cannot be listed, which the run itself tells.
+    0 where there is none on this machine, and where it cannot be listed, which the run itself tells.
     """
-    if corpus.path is None:
+    if corpus.folder is None:
         return 0
     from embed_pipeline.corpus.selection import selection_of
     from embed_pipeline.corpus.walk import found_in, open_source
 
     selection = selection_of(corpus)
     try:
-        source = open_source(corpus.path.expanduser(), selection)
+        source = open_source(corpus.folder, selection)
         found = found_in(source, selection)
     except InputError:
         return 0
@@ -146,6 +146,16 @@ def text_bytes(corpus: CorpusSettings) -> int:
     read = [one for one in found if one.stat is not None and (not of_files or selection.is_document(one))]
     sizes = ((Path(one.path).suffix.lower(), one.stat.st_size) for one in read if one.stat is not None)
     return int(sum(size * TEXT_SHARE.get(suffix, 1.0) for suffix, size in sizes))
+
+
+def _bytes_at_address(settings: Settings, home: Path) -> int:
+    """The same of an address, as it is listed."""
+    if settings.corpus.address is None:
+        return 0
+    from embed_pipeline.stages.corpus import corpus_listing
+
+    listing = corpus_listing(settings, home).filter(status="read").select("path", "bytes").iter_rows()
+    return int(sum(size * TEXT_SHARE.get(Path(path).suffix.lower(), 1.0) for path, size in listing))
 
 
 def free_memory() -> int:

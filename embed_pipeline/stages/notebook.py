@@ -9,7 +9,8 @@ same :class:`~embed_pipeline.settings.Settings` as in ``pipeline.yaml``, read wi
 functions stand behind the assets of the pipeline, so that a notebook and a run agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from embed_pipeline.encoders.spec import PLURAL, SPEC_FILE, Encoder, EncoderSpec
 from embed_pipeline.errors import InputError
 from embed_pipeline.files import sha256_json, temporary_folder
 from embed_pipeline.records import RetrievalSet, TrainingRow, passage_text
-from embed_pipeline.settings import Settings
+from embed_pipeline.settings import CorpusSettings, Settings
 from embed_pipeline.settings.sources import load_settings
 from embed_pipeline.stages.inputs import offline_questions, responses, uses_llm
 from embed_pipeline.tables import Metadata, QaCandidates, empty
@@ -101,10 +102,23 @@ def load_encoder(model: str | Path, settings: Settings | None = None, cache: str
     return load() if cache is None else CachedEncoder(spec, load, Path(cache).expanduser())
 
 
+@contextmanager
+def _read_once(folder: str | Path, settings: Settings) -> Iterator[Path]:
+    place = CorpusSettings(path=folder)
+    if place.address is None:
+        yield Path(folder).expanduser()
+        return
+    from embed_pipeline.corpus.addresses.glance import fetched_once
+
+    with fetched_once(place.address, settings.corpus) as root:
+        yield root
+
+
 def read_documents(folder: str | Path, settings: Settings | None = None) -> Corpus:
     """Read a folder of documents (or what else can be a corpus) and cut it into passages.
 
     Args:
+        folder: a path, or an address such as ``s3://bucket/folder``; what lies there is fetched, and not kept.
         settings: ``corpus``, ``base_model`` and ``encoder`` are used; the defaults when not given.
 
     Raises:
@@ -118,8 +132,8 @@ def read_documents(folder: str | Path, settings: Settings | None = None) -> Corp
     chosen = settings or load_settings()
     if not str(folder):
         raise InputError("folder is empty: name the folder of documents.")
-    root = Path(folder).expanduser()
-    parsed = read(root, scan_corpus(root, chosen.corpus), chosen.corpus)
+    with _read_once(folder, chosen) as root:
+        parsed = read(root, scan_corpus(root, chosen.corpus), chosen.corpus)
     spec = base_encoder_spec(chosen.base_model, chosen.encoder)
     passages = cut_passages(parsed.documents, parsed.kind, parsed.chunks, spec, chosen.corpus)
     return Corpus(parsed.documents, passages, parsed.skipped, parsed.metadata)

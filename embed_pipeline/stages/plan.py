@@ -38,10 +38,13 @@ def make_plan(
         stages: in dependency order, upstream first, and complete.
         force: names of stages to recompute in any case.
     """
+    from embed_pipeline.corpus.addresses.looking import looking_only
+
     steps: dict[str, PlanStep] = {}
-    for declared in stages:
-        versions = {name: steps[name].version for name in declared.inputs}
-        steps[declared.name] = plan_stage(declared, settings, store, versions, declared.name in force)
+    with looking_only():
+        for declared in stages:
+            versions = {name: steps[name].version for name in declared.inputs}
+            steps[declared.name] = plan_stage(declared, settings, store, versions, declared.name in force)
     return steps
 
 

@@ -1,6 +1,7 @@
 """Looking at a corpus before a run: needs no home, no model but its tokenizer, and leaves nothing behind."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embed_pipeline.errors import InputError
@@ -14,9 +15,12 @@ MOST_NAMES = 100
 _LARGEST_SEED = 2**63
 
 
-def preview(settings: Settings, choice: "Choice") -> dict[str, Any]:
+def preview(settings: Settings, choice: "Choice", home: Path | None = None) -> dict[str, Any]:
     """What a run with these settings would make of some documents of its corpus, see
     :func:`embed_pipeline.corpus.preview.preview_corpus`; and ``"settings"``, those that decide about passages.
+
+    Args:
+        home: whose copy of an address is used where it is current.
 
     Raises:
         SettingsError: no corpus is set.
@@ -33,10 +37,16 @@ def preview(settings: Settings, choice: "Choice") -> dict[str, Any]:
     if corpus.chunking == "sentences":
         chunking = f"corpus.sentences_per_passage={corpus.sentences_per_passage}"
     seen = f"encoder.max_passage_length={spec.max_length('passage')}"
-    return {**preview_corpus(folder, corpus, spec, choice), "settings": [chunking, seen]}
+    if isinstance(folder, Path):
+        return {**preview_corpus(folder, corpus, spec, choice), "settings": [chunking, seen]}
+    from embed_pipeline.corpus.addresses.glance import glance_at
+
+    with glance_at(folder, home, corpus) as (root, glance):
+        found = preview_corpus(root, corpus, spec, choice, glance)
+    return {**found, "corpus": folder, "settings": [chunking, seen]}
 
 
-def answer(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
+def answer(settings: Settings, request: Mapping[str, Any], home: Path | None = None) -> dict[str, Any]:
     """One request of the page: ``{"names": [...], "count": n, "seed": n}``; each may be missing.
 
     Raises:
@@ -51,7 +61,7 @@ def answer(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
     if not 1 <= count <= MOST_DOCUMENTS:
         raise InputError(f"count is from 1 to {MOST_DOCUMENTS}.")
     wanted = tuple(name for name in (one.strip() for one in names) if name)
-    return shortened(preview(settings, Choice(wanted, count, seed)), Most())
+    return shortened(preview(settings, Choice(wanted, count, seed), home), Most())
 
 
 def _number(request: Mapping[str, Any], name: str, default: int) -> int:

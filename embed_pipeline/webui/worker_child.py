@@ -30,11 +30,11 @@ def searching(home: Path, settings: Settings) -> Answer:
     return partial(answer, HomeSearch(home, settings))
 
 
-def previewing(_: Path, settings: Settings) -> Answer:
+def previewing(home: Path, settings: Settings) -> Answer:
     """Reads documents of the corpus, wherever the home is."""
     from embed_pipeline.stages.previewing import answer
 
-    return partial(answer, settings)
+    return partial(answer, settings, home=home)
 
 
 WORKS = {"search": searching, "preview": previewing}

@@ -7,6 +7,7 @@ from embed_pipeline.automation.trained import MANIFEST, MEASURED
 from embed_pipeline.corpus.manifest import corpus_fingerprint, scan_corpus
 from embed_pipeline.files import sha256_json, temporary_folder
 from embed_pipeline.settings import Settings
+from embed_pipeline.stages.corpus import corpus_external, corpus_root
 from embed_pipeline.stages.declare import Stage
 from embed_pipeline.store.artifacts import Artifact, Store
 
@@ -41,11 +42,15 @@ def pretend_run(
             return
 
 
+def _fingerprint(settings: Settings, store: Store) -> str:
+    if settings.corpus.folder is not None:
+        return corpus_fingerprint(settings.corpus.folder)
+    return corpus_external(settings)["corpus"](store.home)
+
+
 def _artifact(store: Store, stage: Stage, settings: Settings, within_tolerance: bool) -> tuple[Artifact, str]:
     inputs = {name: str(store.pointer(name)["version"]) for name in stage.inputs}
-    root = settings.corpus.path
-    assert root is not None
-    external = {"corpus": corpus_fingerprint(root)} if stage.name == MANIFEST else {}
+    external = {"corpus": _fingerprint(settings, store)} if stage.name == MANIFEST else {}
     key = stage.key(settings, inputs, external)
     known = store.lookup(stage.name, key)
     if known is not None:
@@ -53,7 +58,8 @@ def _artifact(store: Store, stage: Stage, settings: Settings, within_tolerance: 
     with temporary_folder(store.staging(stage.name), "new") as staged:
         (staged / "data").mkdir()
         if stage.name == MANIFEST:
-            scan_corpus(root, settings.corpus).write_parquet(staged / "data" / "table.parquet")
+            with corpus_root(settings, store.home) as root:
+                scan_corpus(root, settings.corpus).write_parquet(staged / "data" / "table.parquet")
         (staged / "data" / "note.json").write_text(json.dumps([stage.name, sha256_json(inputs)]))
         values = {
             "asset": stage.name,

@@ -16,16 +16,16 @@ from embed_pipeline.store.artifacts import Artifact, Store
 
 
 def corpus_hash(settings: Settings) -> dict[str, Version]:
-    assert settings.corpus.path is not None
-    file = settings.corpus.path / "words.txt"
+    assert settings.corpus.folder is not None
+    file = settings.corpus.folder / "words.txt"
     return {"corpus": lambda _: sha256_file(file)}
 
 
 @stage(group="corpus", version="1", storage="json", external=corpus_hash)
 def words(run: StageRun) -> None:
     """The words of the corpus."""
-    assert run.settings.corpus.path is not None
-    write_json(run.folder / "words.json", (run.settings.corpus.path / "words.txt").read_text().split())
+    assert run.settings.corpus.folder is not None
+    write_json(run.folder / "words.json", (run.settings.corpus.folder / "words.txt").read_text().split())
 
 
 @stage(group="finetune", version="1", storage="json", settings=("finetune.seed",))

@@ -25,8 +25,8 @@ from embed_pipeline.tables import Splits
 
 
 def corpus_file(settings: Settings) -> Path:
-    assert settings.corpus.path is not None
-    return settings.corpus.path / "words.txt"
+    assert settings.corpus.folder is not None
+    return settings.corpus.folder / "words.txt"
 
 
 def corpus_hash(settings: Settings) -> dict[str, Version]:

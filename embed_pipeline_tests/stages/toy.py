@@ -26,16 +26,16 @@ JOB = "pipeline"
 
 
 def corpus_hash(settings: Settings) -> dict[str, Version]:
-    assert settings.corpus.path is not None
-    file = settings.corpus.path / "names.txt"
+    assert settings.corpus.folder is not None
+    file = settings.corpus.folder / "names.txt"
     return {"corpus": lambda _: sha256_file(file)}
 
 
 @stage(group="corpus", version="1", storage="table", schema=CorpusManifest, external=corpus_hash, kinds=("polars",))
 def names(run: StageRun) -> None:
     """One row a name."""
-    assert run.settings.corpus.path is not None
-    found = (run.settings.corpus.path / "names.txt").read_text().split()
+    assert run.settings.corpus.folder is not None
+    found = (run.settings.corpus.folder / "names.txt").read_text().split()
     if not found:
         raise InputError("names.txt: holds no names.")
     rows = [{"path": name, "bytes": len(name), "sha256": "0" * 200, "status": "read", "reason": None} for name in found]

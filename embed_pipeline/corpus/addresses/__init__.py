@@ -1,0 +1,1 @@
+"""Corpora at addresses: listed, and read through a copy in the home that holds what was fetched."""
