@@ -1,5 +1,6 @@
 """Every file of the corpus folder: what is read, what is skipped and why."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from embed_pipeline.corpus.parsers.registry import HOW_TO_INSTALL, SUPPORTED, fo
 from embed_pipeline.corpus.selection import EVERYTHING, Selection, selection_of
 from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.files import sha256_bytes, sha256_file, sha256_json
 from embed_pipeline.progress import track
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import CorpusManifest, validate
 
 _SHOWN_REASONS = 5
+_LARGE = 16_000_000
+"""Bytes; a larger file is hashed piece by piece."""
+BINARY = "binary content in a text file"
 
 
 def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
@@ -107,28 +111,55 @@ def _row(entry: Found, limit: int | None) -> dict[str, object]:
     size, digest, reason = 0, "", entry.reason
     if reason is None:
         try:
-            size, digest = entry.file.stat().st_size, sha256_file(entry.file)
-            reason = _content_reason(entry, size, limit)
+            size, digest, reason = _looked_into(entry, limit)
         except OSError as error:
-            size, digest, reason = 0, "", unreadable(error)
+            reason = unreadable(error)
     status = "read" if reason is None else "skipped"
     return {"path": entry.path, "bytes": size, "sha256": digest, "status": status, "reason": reason}
 
 
-def _content_reason(entry: Found, size: int, limit: int | None) -> str | None:
-    """Why a readable file is not parsed, None when it is. ``limit`` in bytes; None for BEIR and SDG records."""
+def _looked_into(entry: Found, limit: int | None) -> tuple[int, str, str | None]:
+    """Bytes and hash of a file, and why it is not parsed, None when it is; what is not large is read once.
+
+    Args:
+        limit: in bytes; None for BEIR, SDG records and other data of a form of its own.
+    """
+    size = os.stat(entry.location).st_size
+    if size > _LARGE:
+        digest = sha256_file(entry.file)
+        reason = _reason(entry.path, size, limit)
+        if reason is None and _is_text(entry.path, limit) and is_binary(entry.file.read_bytes()):
+            reason = BINARY
+        return size, digest, reason
+    data = _bytes_of(entry.location)
+    reason = _reason(entry.path, len(data), limit)
+    if reason is None and _is_text(entry.path, limit) and is_binary(data):
+        reason = BINARY
+    return len(data), sha256_bytes(data), reason
+
+
+def _bytes_of(location: str) -> bytes:
+    with open(location, "rb") as file:
+        return file.read()
+
+
+def _is_text(path: str, limit: int | None) -> bool:
+    chosen = format_of(path)
+    return limit is not None and chosen is not None and chosen.is_text
+
+
+def _reason(path: str, size: int, limit: int | None) -> str | None:
+    """Why a readable file is not parsed, by its name and size."""
     if size == 0:
         return "empty file"
     if limit is None:
         return None
-    chosen = format_of(entry.path)
+    chosen = format_of(path)
     if chosen is None:
-        suffix = Path(entry.path).suffix
+        suffix = Path(path).suffix
         return f"unsupported format {suffix}" if suffix else "no file suffix"
     if chosen.needs is not None:
         return chosen.needs
     if size > limit:
         return f"larger than corpus.max_file_mb ({size / 1e6:.1f} MB > {limit / 1e6:g} MB)"
-    if chosen.is_text and is_binary(entry.file.read_bytes()):
-        return "binary content in a text file"
     return None

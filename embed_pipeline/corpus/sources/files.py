@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
-from embed_pipeline.corpus.kept import Kept, code_version
+from embed_pipeline.store.kept import Kept, code_version
 from embed_pipeline.corpus.parsers.file import LOSSES, DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.registry import EXTRA, HOW_TO_INSTALL, is_installed
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
