@@ -1,5 +1,6 @@
 """Every file of the corpus folder: what is read, what is skipped and why."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from embed_pipeline.corpus.selection import (
 )
 from embed_pipeline.corpus.walk import OUTSIDE, Found, found_in, look_at, open_source, unreadable
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import sha256_file, sha256_json
+from embed_pipeline.files import sha256_bytes, sha256_file, sha256_json
 from embed_pipeline.progress import track
 from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import CorpusManifest, empty, validate
@@ -28,6 +29,9 @@ _SHOWN_REASONS = 5
 _SHOWN_PATHS = 3
 NOT_ASKED = tuple(set(OUTSIDE) - {NOT_INCLUDED, NOT_SAMPLED})
 """Reasons of what ``corpus.include`` was not asked about."""
+_LARGE = 16_000_000
+"""Bytes; a larger file is hashed piece by piece."""
+BINARY = "binary content in a text file"
 
 
 def scan_corpus(root: Path, settings: CorpusSettings) -> pl.DataFrame:
@@ -185,11 +189,40 @@ def file_row(entry: Found, limit: int | None) -> tuple[str, int, str, str | None
     size, digest, reason = 0, "", entry.reason
     if reason is None:
         try:
-            size, digest = entry.file.stat().st_size, sha256_file(entry.file)
-            reason = _content_reason(entry, size, limit)
+            size, digest, reason = _looked_into(entry, limit)
         except OSError as error:
-            size, digest, reason = 0, "", unreadable(error)
+            reason = unreadable(error)
     return entry.path, size, digest, reason
+
+
+def _looked_into(entry: Found, limit: int | None) -> tuple[int, str, str | None]:
+    """Bytes and hash of a file, and why it is not parsed, None when it is; what is not large is read once.
+
+    Args:
+        limit: in bytes; None for BEIR, SDG records and other data of a form of its own.
+    """
+    size = os.stat(entry.location).st_size  # noqa: PTH116 - 100,000 files: a Path costs more than the call
+    if size > _LARGE:
+        digest = sha256_file(entry.file)
+        reason = name_reason(entry.path, size, limit)
+        if reason is None and _is_text(entry.path, limit) and is_binary(entry.file.read_bytes()):
+            reason = BINARY
+        return size, digest, reason
+    data = _bytes_of(entry.location)
+    reason = name_reason(entry.path, len(data), limit)
+    if reason is None and _is_text(entry.path, limit) and is_binary(data):
+        reason = BINARY
+    return len(data), sha256_bytes(data), reason
+
+
+def _bytes_of(location: str) -> bytes:
+    with open(location, "rb") as file:  # noqa: PTH123 - as above
+        return file.read()
+
+
+def _is_text(path: str, limit: int | None) -> bool:
+    chosen = format_of(path)
+    return limit is not None and chosen is not None and chosen.is_text
 
 
 def name_reason(path: str, size: int | None, limit: int | None) -> str | None:
@@ -212,12 +245,3 @@ def name_reason(path: str, size: int | None, limit: int | None) -> str | None:
     if size is not None and size > limit:
         return f"larger than corpus.max_file_mb ({size / 1e6:.1f} MB > {limit / 1e6:g} MB)"
     return None
-
-
-def _content_reason(entry: Found, size: int, limit: int | None) -> str | None:
-    """Why a readable file is not parsed, None when it is. ``limit`` in bytes; None for BEIR and SDG records."""
-    reason = name_reason(entry.path, size, limit)
-    chosen = format_of(entry.path)
-    if reason is None and limit is not None and chosen is not None and chosen.is_text:
-        return "binary content in a text file" if is_binary(entry.file.read_bytes()) else None
-    return reason

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from embed_pipeline.corpus.fingerprints import PERMUTATIONS, Fingerprints, fingerprints_of
-from embed_pipeline.corpus.kept import Kept
+from embed_pipeline.store.kept import Kept
 from embed_pipeline.tables import Documents, Passages, validate
 
 Places = NDArray[np.intp]

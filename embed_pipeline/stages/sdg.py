@@ -94,8 +94,10 @@ def qa_candidates(run: StageRun, documents: Artifact, passages: Artifact) -> Non
         frame, set_aside = joined(frame, written.candidates), set_aside.vstack(written.set_aside)
     elif sdg.generates:
         from embed_pipeline.sdg.offline.generate import generate_offline
+        from embed_pipeline.store.kept import Kept
 
-        frame = joined(frame, generate_offline(documents.frame(), passages.frame(), sdg))
+        with Kept.of(run.home, "words") as kept:
+            frame = joined(frame, generate_offline(documents.frame(), passages.frame(), sdg, kept))
     if sdg.import_from is not None or uses_llm(run.settings):
         _show_set_aside(run, set_aside)
     run.write_table(frame)

@@ -46,8 +46,8 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
     return connection
 
 
-def rows_of(connection: sqlite3.Connection, select: str, keys: Iterable[str | bytes]) -> Iterator[tuple[Any, Any]]:
-    """The rows of ``select`` whose key is among ``keys``, however many there are."""
+def rows_of(connection: sqlite3.Connection, select: str, keys: Iterable[str | bytes]) -> Iterator[Any]:
+    """The rows of ``select``, as tuples, whose key is among ``keys``, however many there are."""
     wanted = list(dict.fromkeys(keys))
     for start in range(0, len(wanted), _MAX_VARIABLES):
         part = wanted[start : start + _MAX_VARIABLES]

@@ -28,11 +28,15 @@ class UsedCache:
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The known ones among ``keys``."""
         with self._lock, told(self.path):
-            found = dict(rows_of(self._connection, "SELECT key, value FROM content", keys))
-            today = _today()
-            old = [key for key, day in rows_of(self._connection, "SELECT key, day FROM content", found) if day != today]
-            with self._connection:
-                self._connection.executemany("UPDATE content SET day = ? WHERE key = ?", [(today, key) for key in old])
+            found: dict[bytes, bytes] = {}
+            today, old = _today(), []
+            for key, value, day in rows_of(self._connection, "SELECT key, value, day FROM content", keys):
+                found[key] = value
+                if day != today:
+                    old.append((today, key))
+            if old:
+                with self._connection:
+                    self._connection.executemany("UPDATE content SET day = ? WHERE key = ?", old)
         return found
 
     def put_many(self, values: Mapping[bytes, bytes]) -> None:

@@ -1,8 +1,8 @@
 """Characters of writing systems, as ranges for a character class of a regular expression."""
 
-import sys
 import unicodedata
 from functools import cache
+from itertools import chain
 
 UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -17,10 +17,14 @@ HANGUL = "\uac00-\ud7a3"
 """Korean syllables; particles are glued to the word."""
 
 
+_WITH_MARKS = (range(0x300, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x20000), range(0xE0000, 0xE0200))
+"""Where Unicode has combining marks: neither among Han characters and Korean syllables nor in empty planes."""
+
+
 @cache
 def combining_marks() -> str:
     r"""Every combining mark: ``\w`` leaves them out, and most words of India and vocalised Arabic contain some."""
-    return "".join(chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M"))
+    return "".join(chr(code) for code in chain(*_WITH_MARKS) if unicodedata.category(chr(code)).startswith("M"))
 
 
 @cache

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -178,15 +178,40 @@ def _is_code(unit: str) -> bool:
     return _TAG_LINE.search(unit) is not None or signs >= LARGEST_CODE_SHARE * len(parts)
 
 
-class TermStatistics:
-    """In how many passages each word occurs."""
+Counted = tuple[str, str, int, int, int, bool]
+"""A :class:`Word` where it first stands in its text, how often it does, and whether it holds a digit."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.passages = 0
-        self.frequency: Counter[str] = Counter()
-        for text in texts:
-            self.passages += 1
-            self.frequency.update({word.form for word in words(text)})
+
+def counted_words(text: str) -> list[Counted]:
+    """The distinct words of a text that are longer than one character, in order."""
+    first: dict[str, Word] = {}
+    times: Counter[str] = Counter()
+    for word in words(text):
+        if len(word.form) > 1:
+            first.setdefault(word.form, word)
+            times[word.form] += 1
+    return [(*word, times[form], word.is_number) for form, word in first.items()]
+
+
+def passages_of_words(texts: Iterable[str]) -> Counter[str]:
+    """In how many of the texts each word stands, by its form."""
+    found: Counter[str] = Counter()
+    for text in texts:
+        found.update({word.form for word in words(text)})
+    return found
+
+
+class TermStatistics:
+    """In how many passages each word occurs.
+
+    Args:
+        texts: of the passages.
+        frequency: as :func:`passages_of_words` gives it of them, where it is known.
+    """
+
+    def __init__(self, texts: Collection[str], frequency: Counter[str] | None = None) -> None:
+        self.passages = len(texts)
+        self.frequency = passages_of_words(texts) if frequency is None else frequency
 
     @cached_property
     def function_words(self) -> frozenset[str]:
@@ -208,14 +233,14 @@ class TermStatistics:
 
     def rarest(self, text: str) -> list[Word]:
         """The distinct content words of a text by (1 + ln tf) · idf, best first; numbers weigh half."""
-        first: dict[str, Word] = {}
-        often: Counter[str] = Counter()
-        for word in self.content_words(text):
-            first.setdefault(word.form, word)
-            often[word.form] += 1
+        return self.rarest_of(counted_words(text))
 
-        def weight(word: Word) -> float:
-            number = 0.5 if word.is_number else 1.0
-            return (1 + math.log(often[word.form])) * self.idf(word.form) * number
-
-        return sorted(first.values(), key=lambda word: (-weight(word), word.start))
+    def rarest_of(self, counted: Iterable[Counted]) -> list[Word]:
+        """The same of a text whose words are counted (:func:`counted_words`)."""
+        functions, weighed = self.function_words, []
+        for surface, form, start, end, times, is_number in counted:
+            if form not in functions:
+                weight = (1 + math.log(times)) * self.idf(form) * (0.5 if is_number else 1.0)
+                weighed.append((-weight, start, Word(surface, form, start, end)))
+        weighed.sort()
+        return [word for *_, word in weighed]

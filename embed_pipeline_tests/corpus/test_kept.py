@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from embed_pipeline.corpus import fingerprints, kept
+from embed_pipeline.corpus import fingerprints
 from embed_pipeline.corpus.chunking import chunk
 from embed_pipeline.corpus.documents import read_documents
-from embed_pipeline.corpus.kept import Kept, KeptCorpus
+from embed_pipeline.corpus.kept import KeptCorpus
 from embed_pipeline.corpus.manifest import scan_corpus
 from embed_pipeline.corpus.parsers import workers
 from embed_pipeline.corpus.parsers.file import parse_batch as parse_batch_of_files
 from embed_pipeline.corpus.passages import cut_passages
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.store import used_cache
+from embed_pipeline.store import kept, used_cache
+from embed_pipeline.store.kept import Kept
 from embed_pipeline.store.used_cache import UsedCache
 
 WORDS = [f"word{number}" for number in range(400)]

@@ -3,6 +3,7 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from embed_pipeline.corpus.manifest import corpus_fingerprint, listed_fingerprin
 from embed_pipeline.corpus.parsers import registry
 from embed_pipeline.corpus.sources.detect import corpus_kind
 from embed_pipeline.errors import InputError
-from embed_pipeline.files import sha256_bytes, sha256_file
+from embed_pipeline.files import sha256_bytes
 from embed_pipeline.settings import CorpusSettings
 
 SETTINGS = CorpusSettings()
@@ -60,12 +61,12 @@ def test_utf16_with_byte_order_mark_is_not_binary(corpus):
 
 
 def test_unreadable_file_is_skipped(corpus, monkeypatch):
-    def refuse(path):
-        if path.name == "b.txt":
+    def refuse(location):
+        if location.endswith("b.txt"):
             raise PermissionError(13, "Permission denied")
-        return sha256_file(path)
+        return Path(location).read_bytes()
 
-    monkeypatch.setattr(manifest_module, "sha256_file", refuse)
+    monkeypatch.setattr(manifest_module, "_bytes_of", refuse)
     frame = scan_corpus(corpus, SETTINGS)
     row = frame.row(0, named=True)
     assert (row["path"], row["sha256"], row["reason"]) == ("b.txt", "", "cannot be read: Permission denied")

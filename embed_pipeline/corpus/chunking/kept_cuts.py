@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from embed_pipeline.corpus.kept import Kept, code_version
+from embed_pipeline.store.kept import Kept, code_version
 
 Cut = tuple[int, int, int, str, int]
 """Position, start, end, title and tokens of a passage."""

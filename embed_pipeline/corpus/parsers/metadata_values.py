@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from itertools import product
 from urllib.parse import urlsplit, urlunsplit
@@ -137,7 +137,7 @@ def _pdf(text: str) -> str | None:
     year, month, day, hour, minute, second = match.groups()[:6]
     if hour is None:
         return iso_date("-".join(filter(None, (year, month, day))))
-    zone = timezone.utc if "Z" in text else None
+    zone = UTC if "Z" in text else None
     if match.group(7):
         offset = timedelta(hours=int(match.group(8)), minutes=int(match.group(9) or 0))
         zone = timezone(offset if match.group(7) == "+" else -offset)

@@ -85,8 +85,9 @@ def format_of(path: str) -> Format | None:
 
     A name such as ``guide.rst.txt`` counts as what stands before ``.txt``.
     """
-    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
-    if not suffixes:
+    name = path.rpartition("/")[2]
+    suffixes = [f".{suffix}" for suffix in name.lstrip(".").lower().split(".")[1:]]  # many are asked for: no PurePath
+    if not suffixes or name.endswith("."):
         return None
     published = BY_SUFFIX.get(suffixes[-2]) if suffixes[-1] == TXT and len(suffixes) > 1 else None
     if published is not None and published.is_text_source:

@@ -81,8 +81,8 @@ def _kind_and_training(root: Path) -> tuple[CorpusKind, Sequence[Path]]:
         return _kind_of_file(root)
     if (root / CORPUS).is_file():
         return "beir", ()
-    candidates = [path for folder in searched_folders(root) for path in _files(folder)]
-    if not any(path.suffix.lower() in SUFFIXES for path in candidates) or _has_documents(root):
+    candidates = [path for folder in searched_folders(root) for path in _data_files(folder)]
+    if not candidates or _has_documents(root):
         return "files", ()
     training = training_files(root)
     if training:
@@ -106,9 +106,12 @@ def name_below(file: Path, root: Path) -> str:
     return Path(os.path.relpath(file, root.parent if root.is_file() else root)).as_posix()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _data_files(folder: Path) -> Iterator[Path]:
+    """Files of a folder that may hold records or training data, by their names; any number of others costs little."""
     if folder.is_dir():
-        yield from (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+        with os.scandir(folder) as listing:
+            names = sorted(entry.name for entry in listing if entry.name.lower().endswith(SUFFIXES) and entry.is_file())
+        yield from (folder / name for name in names if not name.startswith("."))
 
 
 def _has_documents(root: Path) -> bool:

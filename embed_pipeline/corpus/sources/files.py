@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from embed_pipeline.batched import batched
-from embed_pipeline.corpus.kept import Kept, code_version
 from embed_pipeline.corpus.parsers.file import LOSSES, METADATA, DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.registry import EXTRA, HOW_TO_INSTALL, is_installed
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
@@ -14,6 +13,7 @@ from embed_pipeline.corpus.sources.gathered import Gathered
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
+from embed_pipeline.store.kept import Kept, code_version
 
 Item = TypeVar("Item")
 FileOf = tuple[str, str, int]

@@ -18,11 +18,13 @@ import polars as pl
 from embed_pipeline.progress import track
 from embed_pipeline.records import heading_of
 from embed_pipeline.sdg.candidates import Candidate, candidates_frame
+from embed_pipeline.sdg.offline.kept_words import Sentence, passages_read, term_statistics
 from embed_pipeline.sdg.offline.pairs import linked_passages, two_passages
 from embed_pipeline.sdg.offline.recipes import RECIPES, View
 from embed_pipeline.settings import SdgSettings
+from embed_pipeline.store.kept import Kept
 from embed_pipeline.text.forms import same_text_key
-from embed_pipeline.text.words import TermStatistics, units
+from embed_pipeline.text.words import TermStatistics
 
 TWO_PASSAGES = "two_passages"
 # all-MiniLM-L6-v2 on manuals with human questions, nDCG@10, 1,000 to 3,000 pairs: mixes like this one +16 to +17 %,
@@ -40,7 +42,9 @@ OVERSAMPLING = 1.5
 MIN_CONTENT_WORDS = 2
 
 
-def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings) -> pl.DataFrame:
+def generate_offline(
+    documents: pl.DataFrame, passages: pl.DataFrame, settings: SdgSettings, kept: Kept | None = None
+) -> pl.DataFrame:
     """Write questions about the passages.
 
     At most ``questions_per_passage`` for each passage, and 1.5 times ``max_questions`` in all (the filters
@@ -49,6 +53,8 @@ def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: 
     Args:
         documents: :class:`embed_pipeline.tables.Documents`; their titles stand in for missing headings.
         passages: :class:`embed_pipeline.tables.Passages`.
+        kept: where the words and sentences of passages are kept, so that only those of new ones are looked for; the
+            result is the same without.
 
     Returns:
         :class:`embed_pipeline.tables.QaCandidates`, generator ``offline/<recipe>``; empty for an empty corpus.
@@ -60,7 +66,7 @@ def generate_offline(documents: pl.DataFrame, passages: pl.DataFrame, settings: 
     )
     counts = pl.Series("count", shares(chosen.height, wanted), dtype=pl.Int64)
     chosen_rows = chosen.with_columns(counts).filter(pl.col("count") > 0)
-    views = _views(documents, chosen_rows, TermStatistics(chosen["text"]), settings)
+    views = _views(documents, chosen_rows, term_statistics(chosen["text"], kept), settings, kept)
     by_id = {view.passage_id: view for view in views}
     partners = linked_passages(views, doc_of)
     asked: dict[str, Candidate] = {}
@@ -87,7 +93,11 @@ def _source(seed: int, passage_id: str) -> random.Random:
 
 
 def _views(
-    documents: pl.DataFrame, passages: pl.DataFrame, statistics: TermStatistics, settings: SdgSettings
+    documents: pl.DataFrame,
+    passages: pl.DataFrame,
+    statistics: TermStatistics,
+    settings: SdgSettings,
+    kept: Kept | None,
 ) -> list[View]:
     """The passages as the recipes see them.
 
@@ -95,22 +105,26 @@ def _views(
     """
     titles = dict(documents.select("doc_id", "title").iter_rows())
     rows = list(passages.iter_rows(named=True))
-    sentences_of_rows = [units(row["text"], row["language"], settings.max_question_chars) for row in rows]
-    shared = Counter(same_text_key(unit) for sentences in sentences_of_rows for unit in sentences)
+    read = passages_read([(row["text"], row["language"]) for row in rows], settings.max_question_chars, kept)
+    shared = Counter(one.key for passage in read for one in passage.sentences)
     views = []
-    for row, sentences in zip(rows, sentences_of_rows, strict=True):
+    for row, passage in zip(rows, read, strict=True):
         heading = heading_of(row["title"]) or titles.get(row["doc_id"], "")
-        own = [unit for unit in sentences if unit not in heading]
-        alone = [unit for unit in own if shared[same_text_key(unit)] == 1] or own
-        telling = [unit for unit in alone if _says_something(unit, statistics)] or alone
+        own = [one for one in passage.sentences if one.text not in heading]
+        alone = [one for one in own if shared[one.key] == 1] or own
+        telling = [one.text for one in [one for one in alone if _says_something(one, statistics)] or alone]
         _source(settings.seed, row["passage_id"]).shuffle(telling)
-        views.append(View(row["passage_id"], heading, row["text"], row["language"], tuple(telling), statistics))
+        views.append(
+            View(
+                row["passage_id"], heading, row["text"], row["language"], tuple(telling), statistics, passage.counted
+            )
+        )
     return views
 
 
-def _says_something(unit: str, statistics: TermStatistics) -> bool:
+def _says_something(sentence: Sentence, statistics: TermStatistics) -> bool:
     """Whether a sentence can tell its passage from others."""
-    return len({word.form for word in statistics.content_words(unit)}) >= MIN_CONTENT_WORDS
+    return len(sentence.forms - statistics.function_words) >= MIN_CONTENT_WORDS
 
 
 def _attempts(view: View, linked: Sequence[View], rng: random.Random, turn: int) -> Iterator[Candidate]:

@@ -4,7 +4,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import permutations
+from itertools import combinations
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
 from embed_pipeline.sdg.offline.recipes import View
@@ -47,15 +47,17 @@ def _weights(views: Sequence[View]) -> dict[str, dict[str, float]]:
     for view in views:
         for form in (word.form for word in view.rarest if not word.is_number):
             users[form].append(view.passage_id)
-    shared: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    shared: dict[tuple[str, str], list[float]] = defaultdict(list)
     for ids in users.values():
         if 2 <= len(ids) <= MAX_LINK_PASSAGES:
-            for first, second in permutations(ids, 2):
-                shared[first][second].append(math.log(1 + len(views) / len(ids)))
-    return {
-        first: {second: sum(terms) for second, terms in linked.items() if len(terms) >= MIN_SHARED_TERMS}
-        for first, linked in shared.items()
-    }
+            weight = math.log(1 + len(views) / len(ids))
+            for pair in combinations(ids, 2):
+                shared[pair].append(weight)
+    weights: dict[str, dict[str, float]] = defaultdict(dict)
+    for (first, second), terms in shared.items():
+        if len(terms) >= MIN_SHARED_TERMS:
+            weights[first][second] = weights[second][first] = sum(terms)
+    return weights
 
 
 def _document_pairs(weights: Mapping[str, Mapping[str, float]], doc_of: Mapping[str, str]) -> dict[str, str]:

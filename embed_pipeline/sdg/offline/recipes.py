@@ -11,7 +11,7 @@ from functools import cached_property
 
 from embed_pipeline.sdg.candidates import Candidate, Hop
 from embed_pipeline.sdg.offline.phrasing import IN_PLACE, QUESTION_MARKS, QUESTION_WORDS, defined_term, rephrased
-from embed_pipeline.text.words import TermStatistics, Word, join, words
+from embed_pipeline.text.words import Counted, TermStatistics, Word, counted_words, join, words
 
 DROP_SHARE = 0.3
 KEYWORDS = (3, 7)
@@ -28,6 +28,7 @@ class View:
     Attributes:
         units: its sentences, verbatim, in the order in which they are to be asked about.
         heading: title of the document and heading of the section.
+        counted: the words of its text, where they are known.
     """
 
     passage_id: str
@@ -36,11 +37,12 @@ class View:
     language: str
     units: tuple[str, ...]
     statistics: TermStatistics
+    counted: Sequence[Counted] | None = None
 
     @cached_property
     def rarest(self) -> list[Word]:
         """The content words of the text, most telling first."""
-        return self.statistics.rarest(self.text)
+        return self.statistics.rarest_of(counted_words(self.text) if self.counted is None else self.counted)
 
     @cached_property
     def forms(self) -> frozenset[str]:
