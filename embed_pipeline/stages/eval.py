@@ -23,6 +23,7 @@ from embed_pipeline.stages.inputs import (
     passages_alone,
     tell_unseen,
 )
+from embed_pipeline.stages.judged import tell_moved
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def tell_language(run: StageRun, passages: Artifact) -> None:
 
 @stage(
     group="eval",
-    version="4",
+    version="5",
     storage="table",
     schema=tables.QueryMetrics,
     settings=MEASURING,
@@ -117,6 +118,7 @@ def base_metrics(run: StageRun, beir_benchmark: Artifact, passages: Artifact) ->
 
     sets = evaluated_sets(run.settings, beir_benchmark, passages)
     tell_unseen(run.settings, sets)
+    tell_moved(run, sets)
     development = development_set(run.settings, beir_benchmark, passages)
     found = evaluate_base(sets, run.base_encoder(), run.settings.eval, development)
     run.write_table(found.query_metrics)
