@@ -97,8 +97,8 @@ def found_in(source: CorpusSource, selection: Selection = EVERYTHING) -> list[Fo
     if not root.is_dir():
         raise InputError(
             f"{root}: the corpus must be a folder, but this is a file (and holds no SDG records or training data). "
-            "Set corpus.path to its folder, or, where it is a table whose rows are documents, corpus.columns. An archive "
-            "is read as file:// with its whole path."
+            "Set corpus.path to its folder, or, where it is a table whose rows are documents, corpus.columns; name an "
+            "archive with its whole path behind file://."
         )
     from embed_pipeline.corpus.addresses.reading import mirrored
 

@@ -117,7 +117,8 @@ def _opened(address: Address) -> tuple[Any, Any]:
     scheme = address.scheme
     try:
         with telling(address.target):
-            return fsspec.core.url_to_fs(address.target, use_listings_cache=False, skip_instance_cache=True)
+            opened = fsspec.core.url_to_fs(address.target, use_listings_cache=False, skip_instance_cache=True)
+            return opened[0], opened[1]
     except InputError as error:
         if isinstance(error.__cause__, ImportError):
             raise SettingsError(f"{address.target}: reading {scheme}:// needs {_what_to_install(scheme)}.") from error

@@ -191,7 +191,7 @@ class Mirror:
         if needed + _SPARE_BYTES > free:
             raise DiskFullError(
                 f"{self.address}: {needed / 1e9:.1f} GB are to be fetched, and {free / 1e9:.1f} GB are free at "
-                f"{self.folder}. Free some space, choose another --home, or take less with corpus.include or corpus.sample."
+                f"{self.folder}. Free some space, choose another --home, or take less with corpus.include."
             )
 
     def _ignored(self, listing: Listing, selection: Selection) -> Ignored:
