@@ -52,10 +52,10 @@ def preview_corpus(root: Path, settings: CorpusSettings, spec: EncoderSpec, choi
         ``{"corpus", "kind", "readable": documents to choose from, "matching": of them those of the names, "chosen": of
         these, "names", "seed", "longest": tokens the encoder takes, "documents": [...], "dropped": totals by kind of
         these documents, "skipped": [{"path", "reason"}]}``. A document is ``{"doc_id", "path", "title", "language",
-        "characters", "lines": the first, "sections": [{"heading", "level"}], "metadata": name -> values, "dropped":
-        [{"kind", "meaning", "count", "characters", "examples"}], "lost": share of its characters, "passages": [...], "rest": text after them}``. A
-        passage is ``{"passage_id", "title", "text", "start", "end", "between": text before it that is in no passage,
-        "tokens", "seen": tokens, "seen_end": characters}``.
+        "characters", "lines": the first, "metadata": name -> values, "sections": [{"heading", "level"}], "dropped":
+        [{"kind", "meaning", "count", "characters", "examples"}], "lost": share of its characters, "passages": [...],
+        "rest": text after them}``. A passage is ``{"passage_id", "title", "text", "start", "end", "between": text
+        before it that is in no passage, "tokens", "seen": tokens, "seen_end": characters}``.
 
     Raises:
         InputError: there is no such corpus, nothing in it can be read, no document has such a name, or a row is

@@ -10,8 +10,8 @@ from embed_pipeline.corpus.parsers.blocks import Block, Extracted, list_item, on
 from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.html import fragment_text
 from embed_pipeline.corpus.parsers.losses import Losses
-from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.markdown_syntax import Dialect, front_matter, parser
+from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript

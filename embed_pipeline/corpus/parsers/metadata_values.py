@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from itertools import product
 from urllib.parse import urlsplit, urlunsplit
@@ -85,8 +85,8 @@ def entries(text: str, signs: str) -> Iterator[str]:
 def iso_date(text: str) -> str | None:
     """A date in ISO 8601, as exact as it is given: year, month, day, or second with the offset if there is one.
 
-    Read are ISO 8601, the dates of mails and of PDF, dates with the month as an English word, ``31.1.2026`` and those of
-    East Asia. What may mean two days, as ``1/2/2026`` does, and two digits for a year are no date.
+    Read are ISO 8601, the dates of mails and of PDF, dates with the month as an English word, ``31.1.2026`` and those
+    of East Asia. What may mean two days, as ``1/2/2026`` does, and two digits for a year are no date.
     """
     given = plain(text[: _DATE_CHARS + 1])
     if not given or len(given) > _DATE_CHARS:
@@ -137,7 +137,7 @@ def _pdf(text: str) -> str | None:
     year, month, day, hour, minute, second = match.groups()[:6]
     if hour is None:
         return iso_date("-".join(filter(None, (year, month, day))))
-    zone = timezone.utc if "Z" in text else None
+    zone = UTC if "Z" in text else None
     if match.group(7):
         offset = timedelta(hours=int(match.group(8)), minutes=int(match.group(9) or 0))
         zone = timezone(offset if match.group(7) == "+" else -offset)
@@ -161,7 +161,7 @@ def _any(text: str) -> str | None:
 
     if _YEAR.search(text) is None:
         return None
-    readings = [
+    readings: list[list[datetime]] = [
         [
             parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_zone)
             for default in _DEFAULTS
