@@ -2,7 +2,10 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from xml.sax.saxutils import escape
+
+import pytest
 
 from embed_pipeline_tests.corpus.parsers.pdf_files import make_pdf
 
@@ -11,8 +14,8 @@ LONG = ",".join(f"tag{number}" for number in range(40_000))
 BOMB = "javascript:alert(document.cookie)"
 
 
-def archive(parts: dict[str, str]) -> bytes:
-    """A zip archive of texts."""
+def archive(parts: Mapping[str, str | bytes]) -> bytes:
+    """A zip archive."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as made:
         for name, text in parts.items():
@@ -63,8 +66,7 @@ def _docx(data: io.BytesIO) -> None:
 
 
 def _pptx(data: io.BytesIO) -> None:
-    import pptx
-
+    pptx = pytest.importorskip("pptx", reason="the extra documents is not installed")
     presentation = pptx.Presentation()
     slide = presentation.slides.add_slide(presentation.slide_layouts[6])
     slide.shapes.add_textbox(0, 0, 5_000_000, 1_000_000).text_frame.text = TEXT
@@ -72,8 +74,7 @@ def _pptx(data: io.BytesIO) -> None:
 
 
 def _xlsx(data: io.BytesIO) -> None:
-    import xlsxwriter
-
+    xlsxwriter = pytest.importorskip("xlsxwriter", reason="comes with python-pptx")
     with xlsxwriter.Workbook(data) as workbook:
         workbook.add_worksheet().write_string(0, 0, TEXT)
 
