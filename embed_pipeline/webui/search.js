@@ -4,6 +4,7 @@
   const { byId, complain, greet, make } = shared;
   const call = (path, body) => shared.call(here + path, body);
   const waiting = (text) => shared.waiting(here, text);
+  const FEW = 8; // values of one name below a passage
   const query = byId("query");
   let state = { may_judge: false };
   let shown = null; // the last answer
@@ -94,12 +95,15 @@
     return text.trim().replace(/\n\s*\n/g, "\n");
   };
 
-  // What the corpus tells of the document; only what is an address on the web becomes a link.
-  const told = (values) => Object.entries(values).flatMap(([name, all]) => all.map((value) =>
-    /^https?:\/\//i.test(value)
-      ? make("a", { href: value, target: "_blank", rel: "noopener noreferrer", textContent: value, title: name })
-      : make("span", { textContent: value, title: name, dir: "auto" })))
-    .flatMap((one, place) => (place ? [" · ", one] : [one]));
+  // What the corpus tells of the document, its first values; only what is an address on the web becomes a link.
+  const asTold = (value) => /^https?:\/\//i.test(value)
+    ? make("a", { href: value, target: "_blank", rel: "noopener noreferrer", textContent: value })
+    : make("bdi", { textContent: value });
+  const told = (values) => Object.entries(values).flatMap(([name, all], place) => {
+    const label = name === "url" || name === "date" ? "" : `${name}: `;
+    const more = all.length > FEW ? ` and ${all.length - FEW} more` : "";
+    return [place ? " · " : "", label, ...all.slice(0, FEW).flatMap((value, at) => [at ? ", " : "", asTold(value)]), more];
+  });
 
   const card = (system, hit) => {
     const passage = shown.passages[hit.passage_id];

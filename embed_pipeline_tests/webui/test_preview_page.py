@@ -23,6 +23,7 @@ HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\">\n\n</p><script>document.title='owned'</script> \u202eturned "
     "\x1b[31m <b>bold</b> "
 )
+HEAD = "---\nurl: https://a.example/7\ndate: 2026-01-31\ntags: [<b>bold</b>, water]\ncanonical_url: javascript:x\n---\n"
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 
 
@@ -41,6 +42,10 @@ def folder(tmp_path_factory) -> Path:
     corpus.mkdir()
     for number in range(8):
         (corpus / f"page{number}.md").write_text(f"# Page {number}\n\n{SENTENCE * 20}\n\n## More\n\n{SENTENCE * 9}")
+    with (corpus / "page7.md").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write(HEAD + text)
     (corpus / "hostile.txt").write_text(HOSTILE + SENTENCE * 3)
     (corpus / "line.txt").write_text("y" * 50_000)
     (corpus / "odd\u202e<b>name.txt").write_bytes(b"\0\1" * 99)
@@ -101,6 +106,16 @@ def test_choose_documents_and_see_what_the_encoder_sees(address, folder):
         page.go_back()
         expect(page.locator(".document")).to_have_count(3)
     assert [path.name for path in folder.iterdir()] == ["corpus"]  # no home
+
+
+@in_browser
+def test_what_a_document_tells_is_shown_and_only_the_web_is_linked(address):
+    with opened(f"{address}?name=page7.md") as page:
+        told = page.locator(".document .told")
+        assert told.all_inner_texts() == ["url https://a.example/7", "date 2026-01-31", "tags <b>bold</b> · water"]
+        assert [one.get_attribute("href") for one in told.locator("a").all()] == ["https://a.example/7"]
+        assert told.locator("b").count() == 0
+        assert "url: javascript:x" in page.locator(".losses").inner_text()
 
 
 @in_browser

@@ -17,6 +17,12 @@ PAGE = "/embed_pipeline/search"
 PASSWORD = "correct horse battery"  # pragma: allowlist secret
 MINUTE = 60_000
 LION = {"query": "lion", "passage_id": "doc02.md#0000", "score": 1}
+TOLD = (
+    ("doc02.md", "url", "https://a.example/lion"),
+    ("doc02.md", "date", "2026-01-31"),
+    ("doc02.md", "tags", "<b>cats</b>"),
+    ("doc02.md", "homepage", "javascript:document.title='owned'"),  # of a home made by hand
+)
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 
 
@@ -30,6 +36,7 @@ def search_page(home: Searchable, *options: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Searchable:
     found = searchable(tmp_path_factory.mktemp("page"))
+    found.put_passages(some_passages(), TOLD)
     (found.folder / "log.txt").write_text("lion clock\nwhere the bridge stands\n")
     return found
 
@@ -99,6 +106,21 @@ def test_search_judge_reload_undo_and_remove(page, home):
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("1 of 50 questions judged")).to_be_visible()
     assert judged.all()[0].texts.keys() == {passage}
+
+
+@in_browser
+def test_what_the_corpus_tells_stands_below_a_passage_and_only_the_web_is_linked(page):
+    from playwright.sync_api import expect
+
+    ask(page, "where is the lion?")
+    told = page.locator(".hit[data-passage='doc02.md#0000'] .told").first
+    names = ("", "", "tags: ", "homepage: ")
+    assert told.inner_text() == " · ".join(name + value for name, (*_, value) in zip(names, TOLD, strict=True))
+    link = told.locator("a")
+    expect(link).to_have_count(1)
+    expect(link).to_have_attribute("href", "https://a.example/lion")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    assert told.locator("b").count() == 0
 
 
 @in_browser

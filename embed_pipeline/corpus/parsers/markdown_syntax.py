@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from functools import cache, partial
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import yaml
 from lxml.html import defs
@@ -67,10 +67,11 @@ _SWITCHES = names(
 class _Yaml(yaml.SafeLoader):
     """Dates stay as they are written: one that no calendar has would make the others unreadable."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
-        sign: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-        for sign, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+
+_Yaml.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for sign, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class FrontMatter(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, time
 from typing import Any
 
+from embed_pipeline.corpus.parsers.html_parts import names
 from embed_pipeline.corpus.parsers.losses import Losses
 from embed_pipeline.corpus.parsers.metadata_values import entries, iso_date, language_tag, plain, web_address
 
@@ -21,16 +22,16 @@ _SINGLE = {"url": web_address, "date": iso_date, "language": language_tag}
 """What a document has one of, and its form."""
 NAMES = ("url", "date", "tags", "groups", "author", "language")
 """The names that every format knows, in the order in which they are told."""
-_NOBODY = frozenset({"unknown", "anonymous", "author", "user", "admin", "administrator", "owner", "none", "null", "root"})
+_NOBODY = names("unknown anonymous author user admin administrator owner none null root")
 
 HEAD = {
-    "url": ("canonical_url", "canonical", "url", "permalink", "link"),
-    "date": ("date", "published", "publish_date", "publishdate", "published_at", "pubdate", "created", "created_at")
-    + ("updated", "lastmod", "last_modified", "modified"),
-    "tags": ("tags", "tag", "keywords", "keyword"),
-    "groups": ("groups", "group", "categories", "category"),
-    "author": ("authors", "author"),
-    "language": ("language", "lang"),
+    "url": "canonical_url canonical url permalink link",
+    "date": "date published publish_date publishdate published_at pubdate created created_at updated lastmod "
+    "last_modified modified",
+    "tags": "tags tag keywords keyword",
+    "groups": "groups group categories category",
+    "author": "authors author",
+    "language": "language lang",
 }
 """How people write the names at the head of a file; of an address, a date and a language the first one counts."""
 
@@ -53,8 +54,8 @@ class About:
     def add(self, name: str, value: Any) -> None:
         """One more value.
 
-        Of ``url``, ``date`` and ``language`` the first that is one counts; ``tags``, ``groups`` and ``author`` are lists;
-        of any other name each value is kept, texts to 2,000 characters.
+        Of ``url``, ``date`` and ``language`` the first that is one counts; ``tags``, ``groups`` and ``author`` are
+        lists; of any other name each value is kept, texts to 2,000 characters.
 
         Args:
             value: a text, number, date or list of them; a text of a list is parted at its commas, those of authors at
@@ -74,7 +75,7 @@ class About:
         """What the head of a file tells, by any of the names that people give (:data:`HEAD`)."""
         given = {str(key).strip().lower().replace("-", "_"): value for key, value in values.items()}
         for name, aliases in HEAD.items():
-            for alias in aliases:
+            for alias in aliases.split():
                 self.add(name, given.get(alias))
 
     def told(self) -> dict[str, list[str]]:

@@ -85,8 +85,8 @@ def entries(text: str, signs: str) -> Iterator[str]:
 def iso_date(text: str) -> str | None:
     """A date in ISO 8601, as exact as it is given: year, month, day, or second with the offset if there is one.
 
-    Read are ISO 8601, the dates of mails and of PDF, dates with the month as an English word, ``31.1.2026`` and those of
-    East Asia. What may mean two days, as ``1/2/2026`` does, and two digits for a year are no date.
+    Read are ISO 8601, the dates of mails and of PDF, dates with the month as an English word, ``31.1.2026`` and those
+    of East Asia. What may mean two days, as ``1/2/2026`` does, and two digits for a year are no date.
     """
     given = plain(text[: _DATE_CHARS + 1])
     if not given or len(given) > _DATE_CHARS:
@@ -161,7 +161,7 @@ def _any(text: str) -> str | None:
 
     if _YEAR.search(text) is None:
         return None
-    readings = [
+    readings: list[list[datetime]] = [
         [
             parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_zone)
             for default in _DEFAULTS

@@ -43,8 +43,8 @@ def tell_pdf(document: Any, data: bytes, about: About) -> str:
     packet = _xmp(data)
     if packet is None:
         return title
-    silent = [name for name in _XMP if name not in about.told()]
-    for name, path in ((name, path) for name in silent for path in _XMP[name]):
+    silent = _XMP.keys() - about.told().keys()
+    for name, path in ((name, path) for name, paths in _XMP.items() if name in silent for path in paths):
         attribute = "" if "//" in path else f" | //@{path}"
         for node in packet.xpath(f"//{path}{attribute}", namespaces=_NAMESPACES):
             about.add(name, node if isinstance(node, str) else "".join(node.itertext()))

@@ -128,13 +128,11 @@ def _head(document: nodes.document) -> dict[str, str]:
     for lost in document.findall(_Lost):
         if lost["kind"] == "front matter":
             told |= {name.partition(" ")[0]: value for name, value in lost["options"].items() if value}
-    parent: nodes.Element = document
-    while parent is not None:
-        content = [node for node in parent.children if not isinstance(node, nodes.Invisible | nodes.title)]
-        first = content[0] if content else None
-        for field in first.children if isinstance(first, nodes.field_list) else ():
-            told[field[0].astext()] = _RCS.sub(r"\1", field[1].astext().strip())
-        parent = first if isinstance(first, nodes.section) else None
+    first: nodes.Node | None = document
+    while isinstance(first, nodes.document | nodes.section):
+        first = next((node for node in first.children if not isinstance(node, nodes.Invisible | nodes.title)), None)
+    for field in first.findall(nodes.field) if isinstance(first, nodes.field_list) else ():
+        told[field[0].astext()] = _RCS.sub(r"\1", field[1].astext().strip())
     return told
 
 

@@ -58,7 +58,10 @@ def test_whatever_stands_there_what_is_told_is_short_text(values):
     assert all(loss.characters == 0 for loss in losses.told())
 
 
-@given(st.lists(st.text(st.characters(exclude_characters=",;|，；、،؛#", exclude_categories=["C", "Z"]), min_size=1, max_size=9)))
+WORDS = st.text(st.characters(exclude_characters=",;|，；、،؛#", exclude_categories=["C", "Z"]), min_size=1, max_size=9)
+
+
+@given(st.lists(WORDS))
 def test_tags_are_the_same_as_a_list_and_as_one_text(tags):
     told = []
     for value in (tags, ", ".join(tags), ";".join(tags), f" {' | '.join(tags)};"):
@@ -84,7 +87,8 @@ def test_a_list_of_megabytes_is_cut_and_told(name, sign):
 def test_an_address_that_does_not_count_makes_room_for_one_that_does():
     losses = Losses()
     about = About(losses)
-    about.add_head({"canonical_url": "javascript:alert(1)", "permalink": "/a/b/", "date": "soon", "lastmod": "2026-01-31"})
+    about.add_head({"canonical_url": "javascript:alert(1)", "permalink": "/a/b/"})
+    about.add_head({"date": "soon", "lastmod": "2026-01-31"})
     assert about.told() == {"url": ["/a/b/"], "date": ["2026-01-31"]}
     assert losses.told()[0].examples == ("url: javascript:alert(1)", "date: soon")
 
@@ -149,9 +153,9 @@ def test_a_date_that_no_calendar_has_leaves_the_other_values():
     ("head", "told"),
     [
         ("---\npublished: true\ndate: 2026-02-01 10:00:00 +0100\n---", {"date": ["2026-02-01T10:00:00+01:00"]}),
-        ("---\ntags:\n  - '#a'\n  - A\nauthors:\n  - name: Ada\n    email: a@b.example\n---", {"tags": ["a"], "author": ["Ada"]}),
+        ("---\ntags:\n  - '#a'\n  - A\nauthors:\n  - name: Ada\n    email: x\n---", {"tags": ["a"], "author": ["Ada"]}),
         ('+++\ntitle = "P"\ndate = 2026-02-01\ntags = ["a"]\n+++', {"date": ["2026-02-01"], "tags": ["a"]}),
-        ('{\n"title": "P", "lastmod": "1.2.2026", "category": "Manuals"\n}', {"date": ["2026-02-01"], "groups": ["Manuals"]}),
+        ('{\n"title": "P", "lastmod": "1.2.2026", "category": "M"\n}', {"date": ["2026-02-01"], "groups": ["M"]}),
         ("---\ntitle: 0x" + "F" * 9000 + "\ntags: [0x" + "F" * 9000 + ", b]\n---", {"tags": ["b"]}),
     ],
 )  # fmt: skip
@@ -160,19 +164,25 @@ def test_heads_of_other_programs(head, told):
 
 
 def test_fields_of_a_document_count_at_its_head_alone():
-    text = "Pumps\n=====\n\n:Date: $Date: 2026/01/31 $\n:Tags: a\n\nText.\n\nMore\n----\n\n:Date: 2000-01-01\n:Author: Ada\n"
+    text = "Pumps\n=====\n\n:Date: $Date: 2026/01/31 $\n:Tags: a\n\nText.\n\n"
+    text += "More\n----\n\n:Date: 2000-01-01\n:Author: Ada\n"
     assert parse_rst(text.encode()).metadata == {"date": ["2026-01-31"], "tags": ["a"]}
-    text = ".. a comment\n\n:lang: de\n\nPumps\n=====\n\n.. meta::\n   :keywords: a, b\n   :description: Of pumps.\n\nText.\n"
+    text = ".. a comment\n\n:lang: de\n\nPumps\n=====\n\n"
+    text += ".. meta::\n   :keywords: a, b\n   :description: Of pumps.\n\nText.\n"
     assert parse_rst(text.encode()).metadata == {"language": ["de"], "tags": ["a", "b"]}
 
 
 def test_of_a_page_what_was_published_counts_before_what_was_changed():
-    page = """<html lang=de><head><meta name=date content=2020-01-01><meta name=description content="Of pumps, and water.">
-    <meta property="article:modified_time" content="2026-03-01"><meta property="article:published_time" content="2026-01-31T08:00:00Z">
-    <meta property="article:tag" content="a"><meta property="article:tag" content="b"><meta name=Keywords content="b, c">
-    <meta property="og:url" content="https://b.example/"><link rel="alternate canonical" href="https://a.example/">
+    page = """<html lang=de><head><meta name=date content=2020-01-01>
+    <meta name=description content="Of pumps, and water.">
+    <meta property="article:modified_time" content="2026-03-01">
+    <meta property="article:published_time" content="2026-01-31T08:00:00Z">
+    <meta property="article:tag" content="a"><meta property="article:tag" content="b">
+    <meta name=Keywords content="b, c"><meta property="og:url" content="https://b.example/">
+    <link rel="alternate canonical" href="https://a.example/">
     <meta property="article:author" content="https://social.example/ada"><meta name=viewport content=x>
-    </head><body><p>The pump is primed.</p><span itemprop=author><meta itemprop=author content="A commenter"></span></body></html>"""
+    </head><body><p>The pump is primed.</p>
+    <span itemprop=author><meta itemprop=author content="A commenter"></span></body></html>"""
     extracted = parse_html(page.encode())
     assert extracted.metadata == {
         "url": ["https://a.example/"],
@@ -195,8 +205,8 @@ def test_of_a_pdf_the_info_dictionary_counts_before_xmp_and_pictures_count_never
 
 
 def test_a_mail_tells_its_date_and_nobody():
-    mail = b"From: Ada <ada@a.example>\nTo: b@b.example\nSubject: Pumps\nDate: Sat, 31 Jan 2026 10:00:00 +0100\n\nThe pump is primed.\n"
-    extracted = parse_email(mail)
+    head = b"From: Ada <ada@a.example>\nTo: b@b.example\nSubject: Pumps\nDate: Sat, 31 Jan 2026 10:00:00 +0100\n"
+    extracted = parse_email(head + b"\nThe pump is primed.\n")
     assert extracted.metadata == {"date": ["2026-01-31T10:00:00+01:00"]}
     assert extracted.title == "Pumps"
 
@@ -210,7 +220,8 @@ def test_identifiers_of_a_book_are_no_addresses_and_its_series_is_a_group():
 
 @pytest.mark.parametrize("name", ["pumps.docx", "pumps.pptx", "pumps.xlsx"])
 def test_properties_that_programs_write_are_left_out(name):
-    data = files.office(name, files.core(creator="python-docx", title="Untitled", keywords="", created="2026-01-31T00:00:00Z"))
+    written = files.core(creator="python-docx", title="Untitled", keywords="", created="2026-01-31T00:00:00Z")
+    data = files.office(name, written)
     extracted = parsed(name, data)
     assert extracted.metadata == {"date": ["2026-01-31T00:00:00+00:00"]}
     assert extracted.title == ""
