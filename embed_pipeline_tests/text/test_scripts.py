@@ -1,8 +1,10 @@
 import re
+import sys
+import unicodedata
 
 import pytest
 
-from embed_pipeline.text.scripts import HANGUL, UNSPACED
+from embed_pipeline.text.scripts import HANGUL, UNSPACED, combining_marks
 
 
 @pytest.mark.parametrize("word", ["汉字", "漢々〇", "ひらがな", "カタカナ", "ไทย", "ລາວ", "မြန်မာ", "ខ្មែរ", "𠀀"])
@@ -18,3 +20,8 @@ def test_all_others(word):
 
 def test_korean_syllables():
     assert re.fullmatch(f"[{HANGUL}]+", "한국어")
+
+
+def test_no_combining_mark_is_missing():
+    every = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith("M")]
+    assert list(combining_marks()) == every

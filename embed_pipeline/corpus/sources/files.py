@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from embed_pipeline.batched import batched
@@ -95,7 +95,7 @@ def _key(file: FileOf, settings: CorpusSettings) -> bytes:
     """Of the file's bytes and its name, which tells format and title, and of everything that reads it."""
     path, sha256, _ = file
     read_with = json.dumps([settings.min_document_chars, settings.ocr])
-    return Kept.key(code_version("corpus/parsers", "text"), PurePosixPath(path).name, sha256, read_with)
+    return Kept.key(code_version("corpus/parsers", "text"), path.rpartition("/")[2], sha256, read_with)
 
 
 def _known(files: Sequence[FileOf], settings: CorpusSettings, kept: Kept) -> dict[str, Read]:

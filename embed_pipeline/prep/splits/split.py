@@ -22,6 +22,7 @@ from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Splits, validate
 from embed_pipeline.text.forms import same_text_key
+from embed_pipeline.text.shared import shared_text_keys
 
 BOILERPLATE_SHARE = 0.1
 """A repeated passage without any question in more than this share of the documents is boilerplate."""
@@ -127,8 +128,9 @@ def _passage_edges(qa_pairs: pl.DataFrame, passages: pl.DataFrame) -> list[Edge]
     evidence = {name for names in qa_pairs["passage_ids"] for name in names}
     documents: dict[str, set[str]] = defaultdict(set)
     asked_about: set[str] = set()
-    for passage, doc, group, text in passages.select("passage_id", "doc_id", "group_id", "text").iter_rows():
-        for key in (f"group {group}", f"text {same_text_key(text)}"):
+    rows = passages.select("passage_id", "doc_id", "group_id").iter_rows()
+    for (passage, doc, group), same in zip(rows, shared_text_keys(passages["text"]), strict=True):
+        for key in (f"group {group}", *(() if same is None else (f"text {same}",))):
             documents[key].add(doc)
             if passage in evidence:
                 asked_about.add(key)
