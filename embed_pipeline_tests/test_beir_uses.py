@@ -204,8 +204,6 @@ BAD_JUDGEMENTS = {
     "a word": (text("1\t7\tyes\n"), "line 1: the score 'yes' is not a whole number"),
     "a number of Python alone": (qrels(row="{0}\t{1}\t1_0"), "line 2: the score '1_0' is not a whole number"),
     "digits of full width": (qrels(row="{0}\t{1}\t\uff11"), "line 2: the score '\uff11' is not a whole number"),
-    "not a number": (qrels(row="{0}\t{1}\tnan"), "line 2: the score 'nan' is not a whole number"),
-    "infinity": (qrels(row="{0}\t{1}\tinf"), "line 2: the score 'inf' is not a whole number"),
     "nothing": (text("query-id\tcorpus-id\tscore\n1\t7\t\n"), "line 2: the score '' is not a whole number"),
     "not a number": (text("1\t7\tnan\n"), "line 1: the score 'nan'"),
     "without end": (text("1\t7\tinf\n"), "line 1: the score 'inf'"),

@@ -96,7 +96,7 @@ def corpus_manifest(run: StageRun) -> None:
 
 @stage(
     group="corpus",
-    version="5",
+    version="6",
     storage="table",
     schema=tables.Documents,
     settings=READING,
