@@ -200,7 +200,8 @@ def check(folders: Sequence[Path], each: float) -> int:
             added = sum(one.added for one in rows)
             cells = (
                 _short(folder), name, f"{len(rows):,}", f"{len(skipped):,}", *(f"{value:,}" for value in sums),
-                f"{_share(rows):.2%}", f"{added:,}", f"{sums[0] - sums[1] + added:,}", f"{worst.name} {worst.share:.1%}",
+                f"{_share(rows):.2%}", f"{added:,}", f"{sums[0] - sums[1] + added:,}",
+                f"{worst.name} {worst.share:.1%}",
             )  # fmt: skip
             print(f"| {' | '.join(cells)} |", flush=True)
         wrong += [f"{_short(folder)}: {line}" for line in failures(found, each)]
