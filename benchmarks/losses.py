@@ -189,17 +189,19 @@ def _share(rows: Sequence[Comparison]) -> float:
 
 def check(folders: Sequence[Path], each: float) -> int:
     """Print a row for every format of every folder; the exit code."""
-    print("| folder | format | documents | skipped | characters | missing | told | unexplained | added | worst |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+    print("| folder | format | documents | skipped | characters | missing | told | unexplained | added | out | worst |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     wrong: list[str] = []
     for folder in folders:
         found, skipped = compared(folder)
         for name, rows in _by_format(found).items():
             worst = max(rows, key=lambda one: one.share)
             sums = [sum(getattr(one, figure) for one in rows) for figure in ("given", "missing", "told")]
+            added = sum(one.added for one in rows)
             cells = (
                 _short(folder), name, f"{len(rows):,}", f"{len(skipped):,}", *(f"{value:,}" for value in sums),
-                f"{_share(rows):.2%}", f"{sum(one.added for one in rows):,}", f"{worst.name} {worst.share:.1%}",
+                f"{_share(rows):.2%}", f"{added:,}", f"{sums[0] - sums[1] + added:,}",
+                f"{worst.name} {worst.share:.1%}",
             )  # fmt: skip
             print(f"| {' | '.join(cells)} |", flush=True)
         wrong += [f"{_short(folder)}: {line}" for line in failures(found, each)]

@@ -53,3 +53,12 @@ def test_a_charset_of_its_own_and_one_that_does_not_exist():
 def test_what_is_no_mail():
     with pytest.raises(UnreadableError, match="not a valid mail"):
         parse_email(b"Just some text, and a line\nand another.")
+
+
+@pytest.mark.parametrize("subtype", [b"plain", b"html"])
+def test_bytes_that_are_no_characters_are_told(subtype):
+    head = b"From: a@example.org\nSubject: x\nContent-Transfer-Encoding: 8bit\nContent-Type: text/" + subtype
+    body = "Die Größe der Wörter zählt für die Prüfung. ".encode() + b"\xff"
+    extracted = parse_email(head + b"; charset=utf-8\n\n" + body)
+    assert join_blocks(extracted.blocks)[0].endswith("Prüfung. \ufffd")
+    assert [(loss.kind, loss.count) for loss in extracted.losses] == [("undecodable", 1)]

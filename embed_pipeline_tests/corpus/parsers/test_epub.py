@@ -68,3 +68,13 @@ def test_obfuscated_fonts_do_not_hide_the_text():
 def test_unusable_books(data, reason):
     with pytest.raises(UnreadableError, match=reason):
         parse_epub(data)
+
+
+def test_a_chapter_that_is_not_in_the_book_is_told_and_one_too_deep_is_not_cut():
+    extracted = parse_epub(book(files={"OEBPS/text/chapter1.xhtml": None}))
+    assert [(loss.kind, loss.examples) for loss in extracted.losses if loss.kind == "unresolved"] == [
+        ("unresolved", ("OEBPS/text/chapter1.xhtml",))
+    ]
+    deep = PAGE.format("<div>" * 3000 + "x")
+    with pytest.raises(UnreadableError, match="nested more than"):
+        parse_epub(book(files={"OEBPS/text/chapter1.xhtml": deep}))
