@@ -67,7 +67,9 @@ def test_paths_are_no_addresses(text):
 def test_archives_are_told_by_their_name_or_by_what_stands_before():
     assert taken_apart("https://host/a.tar.gz?download=1").archive
     assert taken_apart("https://host/a%20b.ZIP").archive
+    assert taken_apart("memory://a.zip").archive
     assert not taken_apart("https://host/a.jsonl").archive
+    assert not taken_apart("https://host.zip/a.jsonl").archive
     assert tuple(taken_apart("zip://a/b::https://host/get?id=3"))[1:] == ("https://host/get?id=3", True, "a/b")
 
 
