@@ -10,6 +10,7 @@ from embed_pipeline.errors import InputError, SettingsError
 from embed_pipeline_tests.corpus.addresses.conftest import zipped
 from embed_pipeline_tests.corpus.addresses.web_server import Page, WebServer
 
+WORD = "hunter2"
 TEXT = "The loft warden checks the skein before every lofting and writes it into the gust ledger."
 
 
@@ -47,8 +48,8 @@ def test_a_preview_shows_documents_and_keeps_nothing(server, tmp_path):
 def test_what_is_wrong_with_an_address_is_one_sentence(server, tmp_path):
     home = ["--home", str(tmp_path / "home")]
     gone = invoke("run", "--plan", "--corpus", f"{server.url}/none.zip", *home)
-    secret = invoke("run", "--plan", "--corpus", "s3://key:hunter2@bucket/x", *home)
+    secret = invoke("run", "--plan", "--corpus", f"s3://key:{WORD}@bucket/x", *home)
     assert isinstance(gone.exception, InputError) and isinstance(secret.exception, SettingsError)
     assert "there is nothing at this address (404)" in str(gone.exception)
     assert "credentials come from the environment alone" in str(secret.exception)
-    assert "hunter2" not in str(secret.exception) + secret.output
+    assert WORD not in str(secret.exception) + secret.output
