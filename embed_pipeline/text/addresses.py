@@ -37,7 +37,7 @@ class Address(NamedTuple):
     @property
     def name(self) -> str:
         """The last part of its path."""
-        return PurePosixPath(unquote(urlsplit(self.target).path)).name
+        return PurePosixPath(unquote(_path(self.target))).name
 
 
 def is_address(text: str) -> bool:
@@ -50,7 +50,7 @@ def taken_apart(address: str) -> Address:
     outer, _, target = address.rpartition("::")
     scheme = _scheme(target)
     inside = outer.partition("://")[2].strip("/") if outer else ""
-    is_archive = bool(outer) or urlsplit(target).path.lower().endswith(ARCHIVES)
+    is_archive = bool(outer) or _path(target).lower().endswith(ARCHIVES)
     return Address(scheme, target, is_archive, inside)
 
 
@@ -86,6 +86,12 @@ def local_path(address: str) -> Path | None:
     """The path that ``file://`` names, where it is no archive."""
     taken = taken_apart(address)
     return Path(unquote(urlsplit(taken.target).path)) if taken.scheme == "file" and not taken.archive else None
+
+
+def _path(target: str) -> str:
+    """Without host, query and fragment; only the web has hosts, which may end as archives do."""
+    split = urlsplit(target)
+    return split.path if _scheme(target) in ("http", "https") else f"{split.netloc}{split.path}"
 
 
 def _scheme(text: str) -> str:

@@ -265,8 +265,8 @@ def test_a_hub_id_in_a_file_stays_a_hub_id(tmp_path):
 
 def test_relative_paths_on_the_command_line_are_relative_to_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert load(None, "corpus.path=docs").corpus.path.resolve() == tmp_path / "docs"
-    assert load(EMBED_PIPELINE__CORPUS__PATH="docs").corpus.path.resolve() == tmp_path / "docs"
+    assert load(None, "corpus.path=docs").corpus.folder.resolve() == tmp_path / "docs"
+    assert load(EMBED_PIPELINE__CORPUS__PATH="docs").corpus.folder.resolve() == tmp_path / "docs"
 
 
 def test_overrides_of_loaded_settings_keep_the_rest_and_the_original():
