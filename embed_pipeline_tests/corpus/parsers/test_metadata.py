@@ -19,6 +19,7 @@ from embed_pipeline.corpus.parsers.pdf import parse_pdf
 from embed_pipeline.corpus.parsers.registry import FORMATS, format_of
 from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline_tests.corpus.parsers import metadata_files as files
+from embed_pipeline_tests.corpus.parsers.pdf_files import make_pdf
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50) | st.dates() | st.datetimes(),
@@ -196,11 +197,11 @@ def test_of_a_page_what_was_published_counts_before_what_was_changed():
 def test_of_a_pdf_the_info_dictionary_counts_before_xmp_and_pictures_count_never():
     xmp = files.XMP
     page = [[(72, 700, "The pump is primed.")]]
-    both = parse_pdf(files.make_pdf(page, details="/CreationDate (D:20200101) /Keywords (x)", xmp=[xmp]))
+    both = parse_pdf(make_pdf(page, details="/CreationDate (D:20200101) /Keywords (x)", xmp=[xmp]))
     assert both.metadata == {"date": ["2020-01-01"], "tags": ["x"], "author": ["Ada Lovelace"]}
     assert both.title == "Pumps of the world"
-    assert parse_pdf(files.make_pdf(page, xmp=[xmp, xmp.replace("Ada", "Bob")])).metadata == {}
-    damaged = parse_pdf(files.make_pdf(page, xmp=[xmp.replace("</rdf:RDF>", "")]))
+    assert parse_pdf(make_pdf(page, xmp=[xmp, xmp.replace("Ada", "Bob")])).metadata == {}
+    damaged = parse_pdf(make_pdf(page, xmp=[xmp.replace("</rdf:RDF>", "")]))
     assert damaged.metadata == {} and damaged.blocks
 
 
