@@ -23,7 +23,7 @@ from embed_pipeline.stages.inputs import (
     passages_alone,
     tell_unseen,
 )
-from embed_pipeline.stages.judged import tell_moved
+from embed_pipeline.stages.moved_judgements import tell_moved
 from embed_pipeline.store.artifacts import Artifact, Store
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from embed_pipeline.progress import say
 from embed_pipeline.stages.declare import StageRun
 
 if TYPE_CHECKING:
-    from embed_pipeline.evaluation.judged import Judged
+    from embed_pipeline.evaluation.moved_judgements import Judged
     from embed_pipeline.records import RetrievalSet
 
 JUDGED = "judged.jsonl"
@@ -17,7 +17,7 @@ JUDGED = "judged.jsonl"
 
 def tell_moved(run: StageRun, sets: "Sequence[RetrievalSet]") -> None:
     """Warn of judgements whose passages have other texts than when first measured, and keep the texts beside."""
-    from embed_pipeline.evaluation.judged import as_judged, judged_now, moved, moved_warning
+    from embed_pipeline.evaluation.moved_judgements import as_judged, judged_now, moved, moved_warning
     from embed_pipeline.formats.beir import CORPUS
 
     gold = run.settings.eval.all_gold
@@ -35,7 +35,7 @@ def tell_moved(run: StageRun, sets: "Sequence[RetrievalSet]") -> None:
 
 
 def _before(run: StageRun) -> "list[Judged]":
-    from embed_pipeline.evaluation.judged import Judged
+    from embed_pipeline.evaluation.moved_judgements import Judged
 
     previous = run.previous()
     if previous is None or not (previous.path / JUDGED).is_file():

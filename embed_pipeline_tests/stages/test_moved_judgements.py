@@ -6,7 +6,7 @@ from typing import Any
 
 from embed_pipeline.progress import SilentReporter, reporting
 from embed_pipeline.records import RetrievalSet
-from embed_pipeline.stages.judged import JUDGED, tell_moved
+from embed_pipeline.stages.moved_judgements import JUDGED, tell_moved
 
 TEXTS = {"guide.md#0000": "The winch reels the tether in.", "guide.md#0001": "A brake holds the drum."}
 MOVED = {"guide.md#0000": "A new foreword.", "guide.md#0001": TEXTS["guide.md#0000"], "guide.md#0002": "More."}
