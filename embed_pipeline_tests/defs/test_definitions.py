@@ -27,7 +27,7 @@ GRAPH = {
     "qa_candidates": ("sdg", "cpu", ["documents", "passages"]),
     "qa_pairs": ("sdg", "gpu", ["passages", "qa_candidates"]),
     "splits": ("prep", "cpu", ["documents", "passages", "qa_pairs"]),
-    "beir_benchmark": ("prep", "cpu", ["passages", "qa_pairs", "splits"]),
+    "beir_benchmark": ("prep", "cpu", ["documents", "passages", "qa_pairs", "splits"]),
     "mined_negatives": ("prep", "gpu", ["passages", "qa_pairs", "splits"]),
     "training_set": ("prep", "cpu", ["mined_negatives", "passages", "qa_pairs", "splits"]),
     "checkpoint": ("finetune", "gpu", ["training_set"]),

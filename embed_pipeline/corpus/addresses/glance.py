@@ -66,7 +66,10 @@ def glance_at(address: str, home: Path | None, settings: CorpusSettings) -> Iter
         choice = mirrors[0].choice(listing, selection)
         if choice.of_files:
             limit = int(settings.max_file_mb * 1_000_000)
-            yield mirrors[0].tree, Glance(manifest_of(rows_of(choice), address, settings.include), mirrors, choice, limit)
+            yield (
+                mirrors[0].tree,
+                Glance(manifest_of(rows_of(choice), address, settings.include), mirrors, choice, limit),
+            )
             return
         if mirrors[0].missing(choice):
             mirrors = mirrors[-1:]
