@@ -148,7 +148,7 @@ def test_what_it_is_validated_on_is_fused_as_where_it_is_used(tmp_path):
         store, "training_set", lambda run: write_retrieval_set(asked, run.folder / "validation", "validation")
     )
     run = SimpleNamespace(settings=settings, base_encoder=lambda: encoder)
-    found = _validation(run, training, judged)
+    found = _validation(run, training, judged)  # type: ignore[arg-type]
     weight = fusion_with(asked, encoder, settings.eval).weight
     assert weight < 0.5
     sparse, dense = found_by_words(asked, settings.eval, DEPTH), dense_run(asked, encoder, DEPTH)

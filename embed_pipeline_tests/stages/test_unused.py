@@ -1,6 +1,7 @@
 """Negatives that somebody brings and that no training will use are told before and while it runs."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ WITH = [{"query": f"question {one}", "pos": ["yes"], "neg": ["no"] * (one % 2)} 
 WITHOUT = [{"anchor": "question", "positive": "yes"}]
 
 
-def written(file: Path, rows: list[dict[str, object]]) -> Path:
+def written(file: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
 

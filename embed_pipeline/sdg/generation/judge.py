@@ -87,7 +87,7 @@ def judge_questions(
 def batches(rows: Iterable[TableRow], size: int) -> list[Batch]:
     """Batches of at most ``size`` questions about the same documents, in the order of document and passage."""
     ordered = sorted(rows, key=lambda row: (list(row["doc_ids"]), list(row["passage_ids"]), row["question_id"]))
-    divided = []
+    divided: list[Batch] = []
     for _, part in groupby(ordered, key=lambda row: list(row["doc_ids"])):
         divided += map(Batch, batched(part, size))
     return divided

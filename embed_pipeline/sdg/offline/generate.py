@@ -66,7 +66,7 @@ def generate_offline(
     )
     counts = pl.Series("count", shares(chosen.height, wanted), dtype=pl.Int64)
     chosen_rows = chosen.with_columns(counts).filter(pl.col("count") > 0)
-    views = _views(documents, chosen_rows, term_statistics(chosen["text"], kept), settings, kept)
+    views = _views(documents, chosen_rows, term_statistics(chosen["text"].to_list(), kept), settings, kept)
     by_id = {view.passage_id: view for view in views}
     partners = linked_passages(views, doc_of)
     asked: dict[str, Candidate] = {}
