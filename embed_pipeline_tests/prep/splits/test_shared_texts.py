@@ -5,10 +5,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_pipeline.text.forms import same_text_key
-from embed_pipeline.text.shared import shared_text_keys
+from embed_pipeline.prep.splits.shared_texts import shared_text_keys
 
-PIECES = ["Valve", "valve", "C++", "C#", "1.5", "15", "x > 5", "x < 5", "-", " ", "\n", ".", "!", "é", "e\u0301", "ﬁ", "fi"]
-PIECES += ["10²", "102", "汉字", "“", '"', "½", "ＡＢ", "ab", "İ", "ß", "ss", "\u212a", "k", "_", "~"]  # the Kelvin sign
+PIECES = [
+    "Valve",
+    "valve",
+    "C++",
+    "C#",
+    "1.5",
+    "15",
+    "x > 5",
+    "x < 5",
+    "-",
+    " ",
+    "\n",
+    ".",
+    "!",
+    "é",
+    "e\u0301",
+    "ﬁ",
+    "fi",
+]
+PIECES += [
+    "10²",
+    "102",
+    "汉字",
+    "“",
+    '"',
+    "½",
+    "ＡＢ",
+    "ab",
+    "İ",
+    "ß",
+    "ss",
+    "\u212a",
+    "k",
+    "_",
+    "~",
+]  # the Kelvin sign
 TEXTS = st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), max_size=12)
 
 
