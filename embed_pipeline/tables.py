@@ -418,7 +418,7 @@ def validate(schema: type[dy.Schema], frame: pl.DataFrame, where: str | None = N
     try:
         chosen = _columns_of(frame, schema.column_names())
         texts = _free_texts(schema, chosen)
-        # Of texts it is looked at whether they are there: of a corpus they fill the memory, and every check copies them.
+        # Of texts their beginning is looked at: of a corpus they fill the memory, and every check copies them.
         light = chosen.clone()
         for name in texts:
             light.replace_column(chosen.get_column_index(name), _whether_there(chosen.get_column(name)))

@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from embed_pipeline.store.kept import Kept, library_versions
 from embed_pipeline.files import sha256_json
 from embed_pipeline.progress import task
+from embed_pipeline.store.kept import Kept, library_versions
 from embed_pipeline.text.forms import same_text_key
 from embed_pipeline.text.scripts import UNSPACED
 

@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from embed_pipeline.store.kept import Kept, code_version
 from embed_pipeline.corpus.parsers.file import LOSSES, DocumentRow, FileBatch, Skipped
 from embed_pipeline.corpus.parsers.registry import EXTRA, HOW_TO_INSTALL, is_installed
 from embed_pipeline.corpus.parsers.workers import default_processes, parse_batches
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.progress import task
 from embed_pipeline.settings import CorpusSettings
+from embed_pipeline.store.kept import Kept, code_version
 
 Item = TypeVar("Item")
 FileOf = tuple[str, str, int]
