@@ -22,7 +22,7 @@ from embed_pipeline.corpus.sources.training_data import read_training
 from embed_pipeline.errors import InputError
 from embed_pipeline.progress import say
 from embed_pipeline.settings import CorpusSettings
-from embed_pipeline.tables import Documents, Dropped, Metadata, empty, validate
+from embed_pipeline.tables import Documents, Dropped, Metadata, empty, validate, with_column
 
 _SHOWN = 20
 
@@ -72,8 +72,10 @@ def parse_corpus(
         rows, skipped, chunks = read_record_documents(source, hashes)
         found = Gathered(rows, skipped)
         del rows
-    documents = _table(Documents, found.rows, root)
+    frame = _frame(found.rows)
     found.rows.clear()  # the texts are in memory once
+    documents = validate(Documents, frame, str(root))
+    del frame
     skipped_frame = pl.DataFrame(found.skipped, schema={"path": pl.String, "reason": pl.String}, orient="row")
     dropped, metadata = _table(Dropped, found.dropped, root), _table(Metadata, found.told, root)
     return ParsedCorpus(documents, skipped_frame, source.kind, chunks, dropped, metadata)
@@ -109,6 +111,13 @@ def read_documents(
         say(line)
     grouped = group_documents(parsed.documents, settings.near_duplicate_threshold, kept.fingerprints if kept else None)
     return replace(parsed, documents=grouped)
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """The rows as a table; their texts, which fill the memory, are taken out of them."""
+    texts = pl.Series("text", [row.pop("text") for row in rows], pl.String)
+    schema = empty(Documents).schema
+    return with_column(pl.DataFrame([row | {"text": ""} for row in rows], schema=schema, orient="row"), texts)
 
 
 def _tell(skipped: Sequence[Skipped]) -> None:

@@ -34,7 +34,7 @@ _SEED = 42
 _WORDS, _CHARACTERS = 3, 5
 _SHINGLES_AT_ONCE = 4096
 _TEXTS_AT_ONCE = 2048
-_BYTES_AT_ONCE = 8_000_000
+_CHARACTERS_AT_ONCE = 8_000_000
 _DIGEST = 32
 _WORD = re.compile(r"\w+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -66,26 +66,33 @@ def fingerprints_of(texts: pl.Series, kept: Kept | None = None) -> Fingerprints:
     Args:
         kept: where they are kept; None: nowhere.
     """
-    rows = np.empty((len(texts), _DIGEST + 4 * PERMUTATIONS), np.uint8)
+    digests = np.empty((len(texts), _DIGEST), np.uint8)
+    signatures = np.empty((len(texts), PERMUTATIONS), np.uint32)
+    with_words = np.empty(len(texts), np.bool_)
     with task("look for near-duplicates", len(texts)) as running:
         for start, part in _parts(texts):
-            rows[start : start + len(part)] = _rows_of(part, kept)
+            rows, stop = _rows_of(part, kept), start + len(part)
+            digests[start:stop] = rows[:, :_DIGEST]
+            signatures[start:stop] = np.ascontiguousarray(rows[:, _DIGEST:]).view("<u4")
+            with_words[start:stop] = (signatures[start:stop] != np.uint32(2**32 - 1)).any(axis=1)
             running.advance(len(part))
-    signatures = np.ascontiguousarray(rows[:, _DIGEST:]).view("<u4").astype(np.uint32, copy=False)
-    return Fingerprints(rows[:, :_DIGEST].copy(), signatures, (signatures != np.uint32(2**32 - 1)).any(axis=1))
+    return Fingerprints(digests, signatures, with_words)
 
 
 def _parts(texts: pl.Series) -> Iterator[tuple[int, list[str]]]:
     """The texts a few at a time, with the place of the first of them."""
-    lengths = texts.str.len_bytes().to_list()
-    start = 0
-    while start < len(lengths):
-        stop, size = start + 1, lengths[start]
-        while stop < len(lengths) and stop - start < _TEXTS_AT_ONCE and size + lengths[stop] <= _BYTES_AT_ONCE:
-            size += lengths[stop]
-            stop += 1
-        yield start, texts[start:stop].to_list()
-        start = stop
+    part: list[str] = []
+    start = size = 0
+    for place in range(len(texts)):
+        text = texts[place]  # one at a time: to ask polars for all lengths copies all texts
+        if part and (len(part) == _TEXTS_AT_ONCE or size + len(text) > _CHARACTERS_AT_ONCE):
+            yield start, part
+            part, start, size = [], place, 0
+        part.append(text)
+        size += len(text)
+        del text
+    if part:
+        yield start, part
 
 
 def _rows_of(texts: Sequence[str], kept: Kept | None) -> NDArray[np.uint8]:

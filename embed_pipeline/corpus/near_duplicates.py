@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from embed_pipeline.corpus.fingerprints import PERMUTATIONS, Fingerprints, fingerprints_of
 from embed_pipeline.store.kept import Kept
-from embed_pipeline.tables import Documents, Passages, validate
+from embed_pipeline.tables import Documents, Passages, validate, with_column
 
 Places = NDArray[np.intp]
 _PAIRS_AT_ONCE = 16_384
+_ROWS_AT_ONCE = 65_536
 _RECALL = 0.99  # a missed pair hurts more than a candidate too many, which is verified anyway
 _SEED = 42
 
@@ -25,7 +26,7 @@ def group_near_duplicates(passages: pl.DataFrame, threshold: float, kept: Kept |
         kept: where fingerprints are kept.
     """
     found = _groups(passages["passage_id"], passages["text"], threshold, kept)
-    return validate(Passages, passages.with_columns(pl.Series("group_id", found, pl.String)))
+    return validate(Passages, with_column(passages, pl.Series("group_id", found, pl.String)))
 
 
 def group_documents(documents: pl.DataFrame, threshold: float, kept: Kept | None = None) -> pl.DataFrame:
@@ -37,7 +38,7 @@ def group_documents(documents: pl.DataFrame, threshold: float, kept: Kept | None
         kept: where fingerprints are kept.
     """
     found = _groups(documents["doc_id"], documents["text"], threshold, kept)
-    return validate(Documents, documents.with_columns(pl.Series("group_id", found, pl.String)))
+    return validate(Documents, with_column(documents, pl.Series("group_id", found, pl.String)))
 
 
 def near_duplicates(ids: Sequence[str], texts: Sequence[str], threshold: float) -> list[str]:
@@ -77,7 +78,7 @@ def _lowest(found: Fingerprints, order: Places, threshold: float) -> Places:
     alike = [np.stack([np.arange(len(order)), first[inverse]], axis=1)]  # each with the first that is the same text
     distinct = np.sort(first)
     distinct = distinct[found.with_words[order[distinct]]]
-    alike += [distinct[pairs] for pairs in _similar(found.signatures[order[distinct]], threshold)]
+    alike += [distinct[pairs] for pairs in _similar(found.signatures, order[distinct], threshold)]
     edges = np.concatenate(alike)
     graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(len(order), len(order)))
     count, group = connected_components(graph, directed=False)
@@ -88,25 +89,36 @@ def _lowest(found: Fingerprints, order: Places, threshold: float) -> Places:
     return lowest
 
 
-def _similar(signatures: NDArray[np.uint32], threshold: float) -> Iterator[Places]:
-    """Pairs [n, 2] of signatures that share a band and whose estimated similarity reaches the threshold.
+def _similar(signatures: NDArray[np.uint32], rows: Places, threshold: float) -> Iterator[Places]:
+    """Pairs [n, 2] of ``rows`` whose signatures share a band and whose estimated similarity reaches the threshold.
 
-    Of those that share a band not every pair is told, but so many that the same are connected.
+    Of those that share a band not every pair is told, but so many that the same are connected. Pairs are places in
+    ``rows``; the signatures, which fill the memory, are not copied.
     """
     least = np.ceil(threshold * PERMUTATIONS - 1e-9)
-    bands, rows = _bands(threshold)
-    factors = np.random.default_rng(_SEED).integers(1, 2**63, rows, np.uint64) * np.uint64(2) + np.uint64(1)
+    bands, width = _bands(threshold)
+    factors = np.random.default_rng(_SEED).integers(1, 2**63, width, np.uint64) * np.uint64(2) + np.uint64(1)
     for band in range(bands):
-        part = signatures[:, band * rows : (band + 1) * rows]
-        order, starts, sizes = _buckets((part.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64))
+        columns = signatures[:, band * width : (band + 1) * width]
+        order, starts, sizes = _buckets(_hashes(columns, rows, factors))
         twos = starts[sizes == 2]
         pairs = np.stack([order[twos], order[twos + 1]], axis=1)
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             some = pairs[start : start + _PAIRS_AT_ONCE]
-            equal = (signatures[some[:, 0]] == signatures[some[:, 1]]).sum(axis=1)
+            equal = (signatures[rows[some[:, 0]]] == signatures[rows[some[:, 1]]]).sum(axis=1)
             yield some[equal >= least]
         for start, size in zip(starts[sizes > 2], sizes[sizes > 2], strict=True):
-            yield _connected(order[start : start + size], signatures, least)
+            members = order[start : start + size]
+            yield _connected(members, signatures[rows[members]], least)
+
+
+def _hashes(columns: NDArray[np.uint32], rows: Places, factors: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One hash of some columns for each of the rows."""
+    found = np.empty(len(rows), np.uint64)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = columns[rows[start : start + _ROWS_AT_ONCE]].astype(np.uint64)
+        found[start : start + len(part)] = (part * factors).sum(axis=1, dtype=np.uint64)
+    return found
 
 
 def _buckets(keys: NDArray[np.uint64]) -> tuple[Places, Places, Places]:
@@ -118,9 +130,10 @@ def _buckets(keys: NDArray[np.uint64]) -> tuple[Places, Places, Places]:
 
 
 def _connected(members: Places, signatures: NDArray[np.uint32], least: float) -> Places:
-    """Pairs that connect all members which chains of similar ones connect."""
+    """Pairs that connect all members which chains of similar ones connect; ``signatures`` are theirs."""
     pairs: list[tuple[int, int]] = []
-    left, block = members, signatures[members]
+    left = np.arange(len(members))
+    block = signatures
     waiting: list[int] = []
     while len(left):
         if not waiting:
@@ -132,7 +145,7 @@ def _connected(members: Places, signatures: NDArray[np.uint32], least: float) ->
             waiting.extend(left[near])
             pairs.extend((one, other) for other in left[near])
             left, block = left[~near], block[~near]
-    return np.array(pairs, np.intp).reshape(-1, 2)
+    return members[np.array(pairs, np.intp).reshape(-1, 2)]
 
 
 def _bands(threshold: float) -> tuple[int, int]:

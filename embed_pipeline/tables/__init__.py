@@ -4,7 +4,7 @@ Schemas are dataframely classes over Polars frames: ``validate(Passages, frame)`
 columns, ``columns(Passages)`` describes them for the UI and the documentation.
 """
 
-from embed_pipeline.tables.check import columns, empty, validate
+from embed_pipeline.tables.check import columns, empty, validate, with_column
 from embed_pipeline.tables.corpus import (
     Chunks,
     CorpusManifest,
@@ -68,4 +68,5 @@ __all__ = [
     "columns",
     "empty",
     "validate",
+    "with_column",
 ]

@@ -7,6 +7,9 @@ import polars as pl
 
 from embed_pipeline.errors import ArtifactError
 
+_LARGE = 2**25
+"""Bytes of a column of texts."""
+
 
 def validate(schema: type[dy.Schema], frame: pl.DataFrame, where: str | None = None) -> pl.DataFrame:
     """Cast to the declared types, check every constraint, order the columns.
@@ -18,9 +21,14 @@ def validate(schema: type[dy.Schema], frame: pl.DataFrame, where: str | None = N
         chosen = _columns_of(frame, schema.column_names())
         texts = _free_texts(schema, chosen)
         # Of texts their beginning is looked at: of a corpus they fill the memory, and every check copies them.
-        if schema.is_valid(chosen.with_columns(pl.col(texts).str.head(1)), cast=True):
-            others = schema.cast(chosen.with_columns(pl.lit("").alias(name) for name in texts))
-            return pl.DataFrame([chosen[name] if name in texts else others[name] for name in schema.column_names()])
+        light = chosen.clone()
+        for name in texts:
+            light.replace_column(chosen.get_column_index(name), _whether_there(chosen.get_column(name)))
+        if schema.is_valid(light, cast=True):
+            checked = schema.cast(light)[schema.column_names()]
+            for name in texts:
+                checked.replace_column(checked.get_column_index(name), chosen.get_column(name))
+            return checked
         return schema.validate(chosen, cast=True)  # says what is wrong
     except (dy.exc.ValidationError, dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
         reason = " ".join(str(error).split())
@@ -33,7 +41,27 @@ def _columns_of(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     Raises:
         polars.exceptions.ColumnNotFoundError: one is missing.
     """
-    return pl.DataFrame([frame.get_column(name) for name in names])
+    return frame[names]
+
+
+def with_column(frame: pl.DataFrame, column: pl.Series) -> pl.DataFrame:
+    """The frame with another column in place of that of the same name; unlike ``with_columns`` without a copy of texts.
+
+    Raises:
+        polars.exceptions.ColumnNotFoundError: there is none of that name.
+    """
+    return frame.clone().replace_column(frame.get_column_index(column.name), column)
+
+
+def _whether_there(texts: pl.Series) -> pl.Series:
+    """Of each text its beginning; of large ones one after the other, since polars would copy all of them."""
+    if texts.estimated_size() < _LARGE:
+        return texts.str.head(1)
+    return pl.Series(texts.name, [_beginning(texts[place]) for place in range(len(texts))], pl.String)
+
+
+def _beginning(text: str | None) -> str | None:
+    return text and text[:1]
 
 
 def _free_texts(schema: type[dy.Schema], frame: pl.DataFrame) -> list[str]:

@@ -3,7 +3,6 @@ import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -61,10 +60,10 @@ def test_utf16_with_byte_order_mark_is_not_binary(corpus):
 
 
 def test_unreadable_file_is_skipped(corpus, monkeypatch):
-    def refuse(location):
-        if location.endswith("b.txt"):
+    def refuse(file):
+        if file.name == "b.txt":
             raise PermissionError(13, "Permission denied")
-        return Path(location).read_bytes()
+        return file.read_bytes()
 
     monkeypatch.setattr(manifest_module, "_bytes_of", refuse)
     frame = scan_corpus(corpus, SETTINGS)

@@ -17,12 +17,12 @@ import polars as pl
 from embed_pipeline.encoders.spec import Encoder, Vectors
 from embed_pipeline.errors import InputError
 from embed_pipeline.prep.splits.balance import PRIORITY, Component, assign, least_components
+from embed_pipeline.prep.splits.shared_texts import shared_text_keys
 from embed_pipeline.progress import say
 from embed_pipeline.retrieval.search import top_k
 from embed_pipeline.settings import PrepSettings
 from embed_pipeline.tables import Splits, validate
 from embed_pipeline.text.forms import same_text_key
-from embed_pipeline.text.shared import shared_text_keys
 
 BOILERPLATE_SHARE = 0.1
 """A repeated passage without any question in more than this share of the documents is boilerplate."""

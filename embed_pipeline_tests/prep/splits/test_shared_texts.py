@@ -4,8 +4,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_pipeline.prep.splits.shared_texts import shared_text_keys
 from embed_pipeline.text.forms import same_text_key
-from embed_pipeline.text.shared import shared_text_keys
 
 PIECES = [
     "Valve",
