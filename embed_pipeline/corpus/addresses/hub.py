@@ -184,12 +184,12 @@ def _checking(check: Check) -> Any:
     """A bar that shows nothing and may end the download between two pieces."""
     from tqdm import tqdm
 
-    class Checking(tqdm):  # type: ignore[type-arg]
+    class Checking(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **named: Any) -> None:
             named.pop("name", None)
             super().__init__(*arguments, **{**named, "disable": True})
 
-        def update(self, n: float | None = 1) -> bool | None:
+        def update(self, n: float | None = 1) -> Any:
             check()
             return super().update(n)
 

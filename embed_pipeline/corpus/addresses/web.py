@@ -148,7 +148,7 @@ def _validator(version: str | None) -> str | None:
 
 
 def _begins_at(answer: httpx.Response, place: int) -> bool:
-    return answer.headers.get("Content-Range", "").startswith(f"bytes {place}-")
+    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {place}-")
 
 
 def _size(part: Path) -> int:
