@@ -116,7 +116,7 @@ def test_a_command_that_needs_no_settings_works_beside_a_broken_file(tmp_path, n
 def test_a_command_to_type_says_all_that_was_given_whatever_its_verb(tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text("finetune: {epochs: 5}\n")
     made = Context.of(
-        corpus=Path("my docs"),
+        corpus="my docs",
         profile="gpu",
         config=Path("mine.yaml"),
         home=Path("here"),
@@ -129,7 +129,7 @@ def test_a_command_to_type_says_all_that_was_given_whatever_its_verb(tmp_path, m
         assert (program, named) == ("embed-pipeline", verb)
         parsed = GROUP.commands[verb].make_context(verb, [*OWN.get(verb, []), *words]).params
         again = Context.of(
-            corpus=Path(parsed["corpus"]),
+            corpus=parsed["corpus"],
             profile=parsed["profile"],
             config=Path(parsed["config"]),
             home=Path(parsed["home"]),
@@ -149,7 +149,7 @@ def test_what_is_not_given_is_not_told():
 def test_the_web_ui_sees_the_same_settings(tmp_path, monkeypatch):
     from embed_pipeline.definitions import home_folder, settings_from_environment
 
-    made = Context.of(corpus=Path("docs"), home=Path("here"), overrides=["corpus.path=other", "sdg.seed=7"])
+    made = Context.of(corpus="docs", home=Path("here"), overrides=["corpus.path=other", "sdg.seed=7"])
     made.export()
     assert settings_from_environment() == made.settings
     assert made.settings.corpus.path == tmp_path / "docs"  # --corpus says it more plainly than --set
@@ -195,7 +195,7 @@ def test_a_folder_beside_the_user_is_that_one_for_every_process(tmp_path, monkey
 def test_the_corpus_option_may_have_any_name(tmp_path, monkeypatch, name):
     from embed_pipeline.definitions import settings_from_environment
 
-    made = Context.of(corpus=Path(f"./{name}"))
+    made = Context.of(corpus=f"./{name}")
     given = made.settings
     made.export()
     monkeypatch.chdir(tmp_path.parent)

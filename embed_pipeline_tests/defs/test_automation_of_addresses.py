@@ -40,7 +40,7 @@ def ticker(tmp_path, monkeypatch, memory, asked):  # noqa: F811
         made = Ticker(tmp_path, instance, monkeypatch)
         made.store.home.mkdir()
         open_home(made.store.home)
-        made.files = memory
+        made.files = memory  # type: ignore[attr-defined]
         memory.pipe("/docs/a.md", TEXT.encode())
         made.set("corpus.path=memory://docs", "automation.listing_seconds=0")
         yield made

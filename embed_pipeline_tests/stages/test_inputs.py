@@ -79,7 +79,12 @@ def test_enough_questions_of_people_choose_how_the_fusion_weighs_else_reworded_o
 def test_texts_of_passages_are_read_only_where_something_needs_them(tmp_path, passages, benchmark, monkeypatch):
     read: list[str] = []
     plain = inputs.passage_texts
-    monkeypatch.setattr(inputs, "passage_texts", lambda one: (read.append("texts"), plain(one))[1])
+
+    def noted(one: Artifact) -> dict[str, str]:
+        read.append("texts")
+        return plain(one)
+
+    monkeypatch.setattr(inputs, "passage_texts", noted)
     own = [{"_id": "x", "title": "Other", "text": "thing"}]
     with_corpus = f"eval.gold={gold(tmp_path / 'own', 'x', own)}"
     assert len(development_set(load_settings(None, None, [with_corpus], {}), benchmark, passages).queries) == 30

@@ -99,7 +99,12 @@ def test_the_benchmark_reads_each_table_once(home, monkeypatch):
     given |= {"passages": stored(store, "passages", passages), "documents": stored(store, "documents", passages)}
     read: list[str] = []
     plain = Artifact.frame
-    monkeypatch.setattr(Artifact, "frame", lambda one, name="table": (read.append(one.asset), plain(one, name))[1])
+
+    def noted(one: Artifact, name: str = "table") -> pl.DataFrame:
+        read.append(one.asset)
+        return plain(one, name)
+
+    monkeypatch.setattr(Artifact, "frame", noted)
     declared = replace(prep.beir_benchmark, external=no_external)
     run_stage(declared, load_settings(None, None, (), {}), store, given, force=True)
     assert sorted(read) == ["passages", "qa_pairs", "splits"]

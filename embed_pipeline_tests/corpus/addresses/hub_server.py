@@ -8,6 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 
@@ -45,6 +46,7 @@ class Hub:
 
 class HubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    hub: Any
 
     def do_HEAD(self):
         self._route()

@@ -2,6 +2,7 @@ import itertools
 import json
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -320,8 +321,8 @@ def test_copies_that_nobody_asked_for_in_a_long_time_go(memory, home, monkeypatc
     memory.pipe("/other/a.md", TEXT.encode())
     monkeypatch.setattr(mirrors, "_KEPT_SECONDS", -1)
     other = Mirror.of("memory://other", home)
-    monkeypatch.setattr(mirrors, "remove_tree", lambda folder: gone.append(folder))
-    gone = []
+    gone: list[Path] = []
+    monkeypatch.setattr(mirrors, "remove_tree", gone.append)
     address_version("memory://other", home, selection_of(SETTINGS))
     assert Mirror.of(ADDRESS, home).folder in gone
     assert other.folder.exists()

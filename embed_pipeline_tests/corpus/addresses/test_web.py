@@ -51,7 +51,7 @@ def test_a_table_is_read_where_it_lies(server, home):
 
 
 def test_a_server_that_tells_nothing_is_asked_every_time_and_that_is_said(server, home, monkeypatch):
-    said = []
+    said: list[str] = []
     monkeypatch.setattr(archives, "say", said.append)
     server.pages["/docs.zip"] = Page(packed(), told=False)
     assert version(server, home) == version(server, home)

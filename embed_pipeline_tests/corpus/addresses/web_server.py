@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 
 @dataclass
@@ -60,6 +61,7 @@ class WebServer:
 
 class WebHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    web: Any
 
     def do_HEAD(self):
         self._answer(with_body=False)

@@ -6,11 +6,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_pipeline.sdg.offline import kept_words
 from embed_pipeline.sdg.offline.generate import generate_offline
 from embed_pipeline.sdg.offline.kept_words import term_statistics
 from embed_pipeline.settings import SdgSettings
 from embed_pipeline.store.kept import Kept
+from embed_pipeline.text import words
 from embed_pipeline_tests.sdg.sample import documents_and_passages
 
 NOUNS = ["winch", "drum", "valve", "pump", "C++", "ventil", "Öl", "水泵", "brake 7", "rope", "hook"]
@@ -41,8 +41,8 @@ def test_a_changed_passage_costs_the_words_of_its_bucket(tmp_path, monkeypatch):
         counted.extend(listed)
         return plain(listed)
 
-    plain = kept_words.passages_of_words
-    monkeypatch.setattr(kept_words, "passages_of_words", counting)
+    plain = words.passages_of_words
+    monkeypatch.setattr("embed_pipeline.sdg.offline.kept_words.passages_of_words", counting)
     with Kept.of(tmp_path, "words") as kept:
         term_statistics(texts, kept)
         assert len(counted) == len(texts)
