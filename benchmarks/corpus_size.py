@@ -27,7 +27,7 @@ def run_one(home: Path, name: str, overrides: list[str]) -> dict[str, Any]:
     import datasketch  # noqa: F401
     import faiss  # noqa: F401
     import matplotlib.backends.backend_svg  # noqa: F401
-    import polars  # noqa: F401, ICN001
+    import polars  # noqa: F401
     import scipy.sparse.csgraph  # noqa: F401
 
     from embed_pipeline.settings.sources import load_settings

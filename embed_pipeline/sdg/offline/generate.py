@@ -115,9 +115,7 @@ def _views(
         telling = [one.text for one in [one for one in alone if _says_something(one, statistics)] or alone]
         _source(settings.seed, row["passage_id"]).shuffle(telling)
         views.append(
-            View(
-                row["passage_id"], heading, row["text"], row["language"], tuple(telling), statistics, passage.counted
-            )
+            View(row["passage_id"], heading, row["text"], row["language"], tuple(telling), statistics, passage.counted)
         )
     return views
 

@@ -1,8 +1,8 @@
-"""Words and sentences of passages, kept by the passages' text, so that a passage is read once, however often others change.
+"""Words and sentences of passages, kept by the passages' text, so that a passage is read once.
 
 What the recipes know of all passages together, in how many of them each word stands, is summed over buckets of
-passages: a passage belongs to the bucket that the hash of its text names, and the sum of a bucket is kept by all texts in
-it. So a change of one passage counts the words of one bucket, and the sum over all of them is exact.
+passages: a passage belongs to the bucket that the hash of its text names, and the sum of a bucket is kept by all texts
+in it. So a change of one passage counts the words of one bucket, and the sum over all of them is exact.
 """
 
 from collections import Counter
