@@ -25,6 +25,9 @@ from embed_pipeline.settings import FinetuneSettings
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+VECTORS = "embeddings"
+"""Of the cache, where the pipeline keeps vectors."""
+
 
 def train_here(
     job: TrainingJob, checkpoints: Checkpoints, device: str, resumed: Path | None, cache: Path | None = None
@@ -33,7 +36,7 @@ def train_here(
 
     Args:
         device: cpu, cuda or cuda:N (one of several processes).
-        cache: where a teacher's answers over the network are kept.
+        cache: where a teacher's answers over the network are kept, and vectors of the base model.
     """
     from transformers import set_seed
 
@@ -59,6 +62,7 @@ def train_here(
             progress=progress,
             sampler=job.sampler,
             steps_per_epoch=job.steps_per_epoch,
+            base_vectors=cache / VECTORS if cache is not None and settings.keep_layers is None else None,
             base_weights=copied_weights(model) if settings.base_weight and not settings.lora.rank else None,
         )
         arguments = training_arguments(settings, checkpoints.folder, job.sampler.size, job.steps, device)

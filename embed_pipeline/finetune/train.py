@@ -107,7 +107,8 @@ def finetune(
         device: auto, cpu or cuda.
         tracked: where the trackers of ``settings.report_to`` write unless their environment variables say otherwise;
             without it ``work/tracking``.
-        cache: where the answers of a teacher's endpoint are kept and booked; without it ``work/cache``.
+        cache: where the answers of a teacher's endpoint are kept and booked, and vectors of the base model; without it
+            ``work/cache``.
         bm25: how words are compared where the training looks at BM25 (``eval.bm25``); the defaults when not given.
 
     Raises:

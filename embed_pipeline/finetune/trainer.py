@@ -46,6 +46,8 @@ class Hooks:
     progress: Task
     sampler: SeparatingBatchSampler
     steps_per_epoch: int
+    base_vectors: Path | None = None
+    """The cache of the base model's vectors, where that is what is trained."""
     base_weights: "Mapping[str, torch.Tensor] | None" = None
     """Those before training, where what ships is their average with the trained ones (and adapters are not trained)."""
     base_cosine: float | None = field(default=None, init=False)
@@ -72,7 +74,7 @@ class Hooks:
         """
         if self.validator is None:
             return
-        measured = self.validator.measure(model)
+        measured = self.validator.measure(model, self.base_vectors)
         self.base_cosine, self.base_ndcg = check_vectors(measured.sample, None, 0), measured.ndcg
         first = {VALIDATION_KEY: measured.ndcg, "mean_cosine": self.base_cosine, "pool": self.validator.pool}
         state.log_history.append({"step": 0, **first})

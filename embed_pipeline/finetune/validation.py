@@ -5,11 +5,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embed_pipeline.encoders.spec import EncoderSpec, Vectors
+from embed_pipeline.encoders.cached_encoder import CachedEncoder
+from embed_pipeline.encoders.spec import Encoder, EncoderSpec, Vectors
 from embed_pipeline.encoders.torch_encoder import TorchEncoder
 from embed_pipeline.records import RetrievalSet
 from embed_pipeline.retrieval.bm25 import Bm25Index
@@ -86,10 +88,17 @@ class Validator:
         self._sample = sorted(random.Random(seed).sample(range(count), min(SAMPLE, count)))  # noqa: S311 - not cryptography
         self.pool: list[int] | None = None
 
-    def measure(self, model: "SentenceTransformer") -> Measurement:
-        """Mean nDCG@10 over every question against every passage, or against the pool once there is one."""
+    def measure(self, model: "SentenceTransformer", vectors: Path | None = None) -> Measurement:
+        """Mean nDCG@10 over every question against every passage, or against the pool once there is one.
+
+        Args:
+            vectors: of the base model, which ``model`` then is: a cache of what earlier stages encoded.
+        """
         ranked = self.pool if self.pool is not None else range(len(self._passages))
-        encoder = TorchEncoder(self._spec, model, self._batch_size)
+        encoder: Encoder = TorchEncoder(self._spec, model, self._batch_size)
+        if vectors is not None:
+            plain = encoder
+            encoder = CachedEncoder(self._spec, lambda: plain, vectors)
         passages = encoder.encode([self._set.passages[self._passages[place]] for place in ranked], "passage")
         queries = encoder.encode([self._set.queries[name] for name in self._queries], "query")
         deep = self.pool is None or self._fused

@@ -6,9 +6,11 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_pipeline.encoders.cached_encoder import CachedEncoder
 from embed_pipeline.evaluation.retrieve import bm25_run, dense_run
 from embed_pipeline.finetune import validation
 from embed_pipeline.finetune.guards import mean_cosine
+from embed_pipeline.finetune.in_process import VECTORS
 from embed_pipeline.finetune.train import finetune
 from embed_pipeline.finetune.validation import Validator, ndcg
 from embed_pipeline.records import RetrievalSet
@@ -140,3 +142,31 @@ def test_a_training_is_picked_by_what_the_settings_ask_for(tmp_path):
         report = finetune(rows(32), retrieval_set(32), spec, settings, folder / "out", folder / "work", "cpu")
         figures[chosen] = report.base_validation
     assert figures["hybrid"] > figures["dense"]
+
+
+def test_what_is_known_of_the_base_model_is_not_encoded_again(tmp_path, monkeypatch):
+    from embed_pipeline.encoders.torch_encoder import TorchEncoder
+
+    spec, judged = tiny_model(tmp_path), retrieval_set(15)
+    folder = tmp_path / "cache" / VECTORS
+    CachedEncoder(spec, lambda: TorchEncoder.load(spec, "cpu"), folder).encode(
+        list(judged.passages.values()), "passage"
+    )
+    encoded: list[str] = []
+    plain = TorchEncoder.encode
+
+    def noted(one, texts, role):
+        encoded.extend(texts)
+        return plain(one, texts, role)
+
+    monkeypatch.setattr(TorchEncoder, "encode", noted)
+    settings = FinetuneSettings(epochs=1, batch_size=4, precision="fp32", hard_negatives=0)
+    known = finetune(rows(8), judged, spec, settings, tmp_path / "a", tmp_path / "w1", "cpu", cache=tmp_path / "cache")
+    counts = [encoded.count(text) for text in judged.passages.values()]
+    encoded.clear()
+    alone = finetune(rows(8), judged, spec, settings, tmp_path / "b", tmp_path / "w2", "cpu")
+    assert [encoded.count(text) - count for text, count in zip(judged.passages.values(), counts, strict=True)] == [
+        1
+    ] * 15
+    assert known.base_validation == pytest.approx(alone.base_validation, abs=1e-6)
+    assert known.validations[1:] == alone.validations[1:]
