@@ -78,7 +78,9 @@ def trained(spec, tmp_path_factory):
 def given_measurements(ndcgs: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     values, original = iter(ndcgs), validation.Validator.measure
     monkeypatch.setattr(
-        validation.Validator, "measure", lambda self, model: replace(original(self, model), ndcg=next(values))
+        validation.Validator,
+        "measure",
+        lambda self, model, vectors=None: replace(original(self, model, vectors), ndcg=next(values)),
     )
 
 
@@ -203,9 +205,9 @@ def test_the_pool_of_the_base_model_is_that_of_a_resumed_training(spec, tmp_path
     pools: list[tuple[bool, list[int]]] = []
     original = validation.Validator.measure
 
-    def watched(self, model):
+    def watched(self, model, vectors=None):
         before = self.pool
-        measured = original(self, model)
+        measured = original(self, model, vectors)
         pools.append((before is not None, self.pool))
         return measured
 
