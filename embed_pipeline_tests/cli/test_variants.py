@@ -40,7 +40,7 @@ def test_what_cannot_be_promoted_is_refused_before_anything_is_written(context, 
     for name, options, told in [
         ("thorogh", {}, r"did you mean thorough"),
         ("all", {}, "run all is not in the history"),
-        ("contracts", {"corpus": tmp_path}, r"--set corpus\.path=.*: would hide corpus\.path of variant contracts"),
+        ("contracts", {"corpus": str(tmp_path)}, r"--set corpus\.path=.*: would hide corpus\.path of variant"),
     ]:
         with pytest.raises(SettingsError, match=told):
             promote_named(context(**options), name, plan=False)

@@ -109,8 +109,12 @@ def name_below(file: Path, root: Path) -> str:
 def _data_files(folder: Path) -> Iterator[Path]:
     """Files of a folder that may hold records or training data, by their names; any number of others costs little."""
     if folder.is_dir():
-        with os.scandir(folder) as listing:
-            names = sorted(entry.name for entry in listing if entry.name.lower().endswith(SUFFIXES) and entry.is_file())
+        try:
+            with os.scandir(folder) as listing:
+                ending = [entry for entry in listing if entry.name.lower().endswith(SUFFIXES)]
+                names = sorted(entry.name for entry in ending if entry.is_file())
+        except OSError:
+            return  # whoever reads the corpus tells of it
         yield from (folder / name for name in names if not name.startswith("."))
 
 
