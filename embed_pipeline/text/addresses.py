@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.I)
 _SECRET = re.compile(
-    r"token|secret|passw|signature|credential|^sig$|api_?key|access_?key|^key$|^auth(orization)?$", re.I
+    r"token|secret|passw|^pwd$|jwt|session_?id|signature|credential|^sig$|api_?key|access_?key|^key$|^auth(orization)?$",
+    re.I,
 )
 _CHAIN = re.compile(r"[a-z][a-z0-9+.-]*(:|::)", re.I)
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -61,8 +62,10 @@ def checked_address(text: str) -> str:
         ValueError: it holds credentials or cannot be one; the message never holds the address.
     """
     address = text.strip()
-    if any(character.isspace() or not character.isprintable() for character in address):
+    if any(character.isspace() for character in address):
         raise ValueError("an address holds no blanks; write %20 or the name as it is without them")
+    if not address.isprintable():
+        raise ValueError("an address holds no control characters; take them out, or write them as %..")
     parts = address.split("::")
     if len(parts) > 2 or (len(parts) == 2 and _scheme(parts[0]) not in _CONTAINERS):
         raise ValueError("is no address; only zip://FOLDER::ADDRESS and tar://FOLDER::ADDRESS name another one")
@@ -106,6 +109,7 @@ def _refuse_secrets(target: str) -> None:
         raise ValueError("is no address") from None
     if "@" in split.netloc:
         raise ValueError(f"holds a user name or a password; {_ADVICE}")
-    asked = parse_qsl(split.query, keep_blank_values=True)
+    said = "&".join([split.path.partition(";")[2], split.query, split.fragment])
+    asked = parse_qsl(said.replace(";", "&").replace("?", "&"), keep_blank_values=True)
     if any(_SECRET.search(name) for name, _ in asked):
         raise ValueError(f"holds a signature or a key; {_ADVICE}")

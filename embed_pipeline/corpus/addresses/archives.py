@@ -32,6 +32,7 @@ LINK, SPECIAL, ENCRYPTED = "link in an archive", "not a regular file", "encrypte
 _PIECE = 1_000_000
 _got_here: dict[Path, float] = {}
 _LARGEST_HEADER = 1_000_000
+_PACKED = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
@@ -118,6 +119,14 @@ class Archive:
                 )
             yield entry
 
+    def _is_page(self) -> bool | None:
+        """Of what was fetched; None: it begins as an archive does."""
+        with self._file.open("rb") as file:
+            start = file.read(262)
+        if start.startswith(_PACKED) or start.endswith(b"ustar"):
+            return None
+        return start.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html"))
+
     @contextmanager
     def _damage_told(self) -> Iterator[None]:
         """Errors of an archive that cannot be read become ours."""
@@ -127,6 +136,11 @@ class Archive:
             except _BROKEN as error:
                 if getattr(error, "errno", None) is not None:
                     raise
+                if isinstance(error, tarfile.ReadError) and (page := self._is_page()) is not None:
+                    what = "is a web page, as servers send one for a login" if page else "is no zip or tar archive"
+                    raise InputError(
+                        f"{self._address.target}: {what}; other archives are not read. Correct corpus.path."
+                    ) from error
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
                 raise InputError(
                     f"{self._address.target}: cannot be unpacked ({reason}). It is damaged, or no zip or tar archive; "

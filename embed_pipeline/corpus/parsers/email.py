@@ -26,23 +26,36 @@ def parse_email(data: bytes) -> Extracted:
     from email.policy import default
 
     message = message_from_bytes(data, policy=default)
-    if not any(message[name] for name in (*_HEADERS, "Subject", "Received", "Message-ID")):
+    if not any(_values(message, name) for name in (*_HEADERS, "Subject", "Received", "Message-ID")):
         raise UnreadableError("not a valid mail (.eml): it has none of a mail's headers")
     losses = Losses()
     parts = list(_message(message, losses))
     about = About(losses)
     for name, header in _TOLD.items():
-        for value in message.get_all(header, []):
-            about.add(name, str(value).strip().removeprefix("<").removesuffix(">"))
+        for value in _values(message, header):
+            about.add(name, value.strip().removeprefix("<").removesuffix(">"))
     told = joined([losses.told(), *(part.losses for part in parts)])
     blocks = [block for part in parts for block in part.blocks]
-    return Extracted(blocks, one_line(message["Subject"] or ""), told, about.told())
+    return Extracted(blocks, _value(message, "Subject"), told, about.told())
+
+
+def _value(message: EmailMessage, name: str) -> str:
+    return one_line(next(iter(_values(message, name)), ""))
+
+
+def _values(message: EmailMessage, name: str) -> list[str]:
+    """What headers of a name say; as they are written where Python stumbles over one, as over absurd dates."""
+    try:
+        return [str(value) for value in message.get_all(name, []) if value]
+    except Exception:
+        return [str(raw) for key, raw in message.raw_items() if key.lower() == name.lower()]
 
 
 def _message(message: EmailMessage, losses: Losses) -> Iterator[Extracted]:
     """The mail, then those that were attached to it."""
-    headers = [f"{name}: {one_line(str(message[name]))}" for name in _HEADERS if message[name]]
-    subject = one_line(str(message["Subject"] or ""))
+    said = {name: _value(message, name) for name in _HEADERS}
+    headers = [f"{name}: {value}" for name, value in said.items() if value]
+    subject = _value(message, "Subject")
     yield Extracted([Block(subject, 1), Block("\n".join(headers))])
     body = message.get_body(("plain", "html"))
     if body is not None:

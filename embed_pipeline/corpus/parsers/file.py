@@ -15,6 +15,8 @@ from embed_pipeline.files import sha256_bytes
 from embed_pipeline.text.language import detect_language
 
 _TITLE_CHARS = 120
+_LONGEST_TITLE = 500
+"""Every passage begins with the title; one of thousands of characters would leave nothing of the text to be seen."""
 _TITLE_LINES = 6
 _BEGINNING = 20_000
 """Characters in which a title is looked for."""
@@ -144,7 +146,10 @@ def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Sectio
     """Top heading, the metadata's title, any heading, a short first line, the file's name."""
     top = [section.heading for section in sections if section.level == 1]
     candidates = [*top[:1], extracted.title, *(section.heading for section in sections[:1])]
-    return next((title for title in candidates if title), "") or _first_short_line(text) or one_line(stem_of(path))
+    title = next((title for title in candidates if title), "")
+    if len(title) > _LONGEST_TITLE:
+        title = title[:_LONGEST_TITLE].rpartition(" ")[0] or title[:_LONGEST_TITLE]
+    return title or _first_short_line(text) or one_line(stem_of(path))
 
 
 def _first_short_line(text: str) -> str:

@@ -52,6 +52,7 @@ def parse_markdown(data: bytes) -> Extracted:
     """Headings and blocks. Comments, front matter and the like are told as losses; link targets are left out."""
     losses = Losses()
     text = decode(data, declared_in(data), losses).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\0", "")  # Markdown shows U+FFFD for it, a file of nothing else would be a document
     front = front_matter(text, losses)
     front.tell(losses)
     about = About(losses)

@@ -27,14 +27,13 @@ _KNOWN = names(
     "lang sidebar_label sidebar_position hide_title toc toctree linktitle summary aliases category published "
     "subtitle parent nav_order orphan myst jupytext kernelspec"
 )
-_SENTENCE = re.compile(r"(?:\S+\s+){3,}\S+[.!?]\s*$", re.DOTALL)
 _PROSE_WORDS = 4
 _MOST_FRONT, _MOST_BRACKETS = 100_000, 5_000
 """Characters and brackets of front matter: PyYAML takes seconds for so many, and goes on with their square."""
 _TITLE_BITS = 1_000
 
 _MYST = re.compile(
-    r"^\s*(?:`{3,}|~{3,}|:{3,})\{[\w:+.-]+\}|\{[a-zA-Z][\w:+.-]*\}`|^\([\w .:/-]+\)=[ \t]*$", re.MULTILINE
+    r"^[^\S\n]*(?:`{3,}|~{3,}|:{3,})\{[\w:+.-]+\}|\{[a-zA-Z][\w:+.-]*\}`|^\([\w .:/-]+\)=[ \t]*$", re.MULTILINE
 )
 _MDX = re.compile(r"^import\s[^\n]*\sfrom\s+['\"]", re.MULTILINE)
 _CLOSING = re.compile(r"</([A-Za-z][\w.:-]*)\s*>")
@@ -139,8 +138,13 @@ def _are_settings(values: dict[Any, Any], source: str) -> bool:
     keys = {str(key) for key in values}
     if {key.lower() for key in keys} & _KNOWN:
         return True
-    sentences = any(isinstance(value, str) and _SENTENCE.search(value) for value in values.values())
+    sentences = any(isinstance(value, str) and _ends_as_sentence(value) for value in values.values())
     return not source.startswith("\n") and not (sentences and any(key[:1].isupper() or " " in key for key in keys))
+
+
+def _ends_as_sentence(value: str) -> bool:
+    words = value.split()
+    return len(words) >= _PROSE_WORDS and re.fullmatch(r".+[.!?]", words[-1]) is not None
 
 
 class Dialect:

@@ -1,6 +1,7 @@
 """What a PDF tells of itself: its info dictionary, its language, and XMP where the dictionary is silent."""
 
 import re
+from ctypes import create_string_buffer
 from typing import Any
 
 from lxml import etree
@@ -34,11 +35,10 @@ def tell_pdf(document: Any, data: bytes, about: About) -> str:
     Returns:
         The title as it stands there; may be empty.
     """
-    info = document.get_metadata_dict()
-    title = str(info.get("Title") or "")
+    title = _info(document, "Title")
     for name, keys in _INFO.items():
         for key in keys:
-            about.add(name, info.get(key))
+            about.add(name, _info(document, key))
     about.add("language", _language(document))
     packet = _xmp(data)
     if packet is None:
@@ -49,6 +49,17 @@ def tell_pdf(document: Any, data: bytes, about: About) -> str:
         for node in packet.xpath(f"//{path}{attribute}", namespaces=_NAMESPACES):
             about.add(name, node if isinstance(node, str) else "".join(node.itertext()))
     return title or "".join(packet.xpath(_TITLE, namespaces=_NAMESPACES))
+
+
+def _info(document: Any, key: str) -> str:
+    """Of the info dictionary; what is no character there stands as U+FFFD."""
+    import pypdfium2.raw as pdfium
+
+    name = f"{key}\0".encode()
+    length = pdfium.FPDF_GetMetaText(document, name, None, 0)
+    text = create_string_buffer(length)
+    pdfium.FPDF_GetMetaText(document, name, text, length)
+    return text.raw[: max(length - 2, 0)].decode("utf-16-le", "replace")
 
 
 def _xmp(data: bytes) -> Any:

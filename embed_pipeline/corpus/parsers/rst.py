@@ -15,7 +15,7 @@ from embed_pipeline.corpus.parsers.metadata import About
 from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
-_DIRECTIVE_NAME = re.compile(r"^\s*(?:\.\.|[|].*[|])\s*(?:\|[^|\n]+\|\s*)?([\w:+.-]*\w)::", re.MULTILINE)
+_DIRECTIVE_NAME = re.compile(r"^[^\S\n]*(?:\.\.|[|].*[|])\s*(?:\|[^|\n]+\|\s*)?([\w:+.-]*\w)::", re.MULTILINE)
 _ROLE_NAME = re.compile(r":([a-zA-Z][\w:+.-]*):`")
 _ROLE_TARGET = re.compile(r"^(.*\S)\s*<[^<>]*>$", re.DOTALL)
 _RULE_LINE = re.compile(r"^\s*([^\w\s])\1{2,}\s*$")

@@ -193,7 +193,7 @@ def test_a_header_of_a_tar_that_would_fill_the_memory_is_refused(put, home):
     "data", [b"", b"no archive at all", zipped({"a.md": TEXT})[:-30], tarred({"a.md": TEXT * 99})[:-60]]
 )
 def test_what_is_no_archive_or_damaged_is_told(data, put, home):
-    with pytest.raises(InputError, match=r"docs\.zip: (cannot be unpacked|.*cannot be read)"):
+    with pytest.raises(InputError, match=r"docs\.zip: (cannot be unpacked|.*cannot be read|is no zip or tar archive)"):
         reasons(put(data), home)
 
 
@@ -203,3 +203,8 @@ def test_a_plain_path_never_leads_out_of_its_folder(path):
     if plain is not None:
         parts = plain.split("/")
         assert ".." not in parts and "" not in parts and not plain.startswith("/") and "\\" not in plain
+
+
+def test_a_page_for_a_login_is_told_as_one(put, home):
+    with pytest.raises(InputError, match=r"docs\.zip: is a web page, as servers send one for a login"):
+        address_version(put(b"\n<!DOCTYPE html><title>Sign in</title>"), home, selection_of(SETTINGS))

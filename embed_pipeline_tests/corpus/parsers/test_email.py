@@ -62,3 +62,13 @@ def test_bytes_that_are_no_characters_are_told(subtype):
     extracted = parse_email(head + b"; charset=utf-8\n\n" + body)
     assert join_blocks(extracted.blocks)[0].endswith("Prüfung. \ufffd")
     assert [(loss.kind, loss.count) for loss in extracted.losses] == [("undecodable", 1)]
+
+
+@pytest.mark.parametrize(
+    "date", ["Fri, 27 Nov 2026 10:00:00 +9999999999999", "Mon, 1 Jan 99999999999999999999 00:00:00 +0000"]
+)
+def test_a_date_that_python_stumbles_over_costs_no_mail(date):
+    read = parse_email(f"From: a@b.c\nSubject: Pumps\nDate: {date}\n\nThe pump leaks.\n".encode())
+    text = join_blocks(read.blocks)[0]
+    assert "The pump leaks." in text and f"Date: {date}" in text and read.title == "Pumps"
+    assert "date" not in read.metadata and [loss.kind for loss in read.losses] == ["metadata"]

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from embed_pipeline.corpus.parsers.docx_styles import WORD, number_of
 from embed_pipeline.corpus.parsers.file import FileBatch, Skipped, parse_batch
 from embed_pipeline.corpus.parsers.grid import Cell, spread
 from embed_pipeline.corpus.parsers.html import parse_html
+from embed_pipeline.corpus.parsers.markdown import parse_markdown
 from embed_pipeline.corpus.parsers.registry import BY_SUFFIX, Format
 from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline.files import sha256_bytes
@@ -167,3 +169,21 @@ def test_a_start_that_is_no_number_is_one(start, label):
 def test_a_start_of_billions_fills_no_memory(form):
     assert len(level("9" * 400, form).label("1", 0) or "") < 2000
     assert number_of(None, "start", 7, 10) == 7
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.html"])
+def test_a_title_leaves_room_for_the_text(tmp_path, name):
+    title = "long title " * 5_000
+    data = f"---\ntitle: {title}\n---\n\nText." if name == "a.md" else f"<title>{title}</title><p>Text.</p>"
+    (tmp_path / name).write_text(data)
+    (found,) = parse_batch(FileBatch(tmp_path, [(name, sha256_bytes(data.encode()))], 1))
+    assert not isinstance(found, Skipped)
+    assert 480 < len(found["title"]) <= 500 and found["title"].split()[-1] in ("long", "title")
+
+
+@pytest.mark.parametrize("data", [b"x" + b" \n" * 30_000 + b"y", b"---\nfoo: " + b"a " * 40_000 + b"\n---\nx"])
+def test_blank_lines_and_long_values_cost_what_they_weigh(data):
+    parse_markdown(b"x")
+    began = time.process_time()
+    parse_markdown(data)
+    assert time.process_time() - began < 3

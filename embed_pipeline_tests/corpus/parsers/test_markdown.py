@@ -404,3 +404,9 @@ def test_every_word_is_read_or_told(pieces):
     lost = " ".join(example for loss in extracted.losses for example in loss.examples)
     beyond = sum(loss.count > len(loss.examples) for loss in extracted.losses)
     assert beyond or {word for word in words if word not in join_blocks(extracted.blocks)[0] + lost} == set()
+
+
+def test_zero_bytes_are_left_out():
+    text = join_blocks(parse_markdown(b"# Pu\0mps\n\nThe pump\0 leaks.\n").blocks)[0]
+    assert text == "Pumps\n\nThe pump leaks."
+    assert join_blocks(parse_markdown(b"\0" * 2_000).blocks)[0] == ""

@@ -194,6 +194,12 @@ def test_of_a_page_what_was_published_counts_before_what_was_changed():
     assert "Of pumps" not in str([block.text for block in extracted.blocks])
 
 
+def test_bytes_in_the_info_dictionary_that_are_no_characters_cost_no_pdf():
+    details = "/Author <FFFE00D8> /Keywords <FEFFD80000410042>"
+    read = parse_pdf(make_pdf([[(72, 700, "The boiler is made of steel.")]], details=details))
+    assert "boiler" in read.blocks[0].text and read.metadata["tags"] == ["\N{REPLACEMENT CHARACTER}AB"]
+
+
 def test_of_a_pdf_the_info_dictionary_counts_before_xmp_and_pictures_count_never():
     xmp = files.XMP
     page = [[(72, 700, "The pump is primed.")]]
