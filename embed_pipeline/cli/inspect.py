@@ -1,5 +1,6 @@
 """``status``, ``show`` and ``doctor``: what there is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from embed_pipeline.cli.reranker import print_reranked
 from embed_pipeline.errors import SettingsError
 from embed_pipeline.settings import Settings
 from embed_pipeline.stages.candidates import NAME as CANDIDATES
-from embed_pipeline.stages.graph import assets_of, stages
+from embed_pipeline.stages.graph import STAGES, assets_of, stages
 from embed_pipeline.stages.provenance import SHOWN_ON, provenance
 from embed_pipeline.stages.reranker import METRICS as RERANKED
 from embed_pipeline.stages.status import asset_statuses
@@ -37,12 +38,22 @@ def waiting(settings: Settings, home: Path) -> str | None:
 
 
 def show_artifact(name: str, home: Path) -> dict[str, Any]:
-    """What ``show --json`` prints.
+    """What ``show --json`` prints of an asset, or of a table that lies beside an asset's own, as ``dropped``.
 
     Raises:
         SettingsError: unknown, or not materialized in this home.
     """
-    artifact = Store(home).current(name)
+    store = Store(home)
+    artifact = store.current(name)
+    beside = None if artifact else _asset_with(name, store)
+    if beside is not None:
+        return {
+            "asset": beside.asset,
+            "table": name,
+            "version": beside.version,
+            "path": str(beside.file(f"{name}.parquet")),
+            **_table_facts(beside, name),
+        }
     if artifact is None and plain_name(name) not in (
         found := assets_of(plain_name(name))
     ):  # names the nearest for an unknown name
@@ -95,20 +106,30 @@ def export_questions(home: Path, folder: Path) -> tuple[Path, int]:
     return export_records(frame, documents.frame(), passages.frame(), folder), frame.height
 
 
-def _table_facts(artifact: Artifact) -> dict[str, Any]:
-    frame = artifact.frame()
+def _asset_with(table: str, store: Store) -> Artifact | None:
+    """The current artifact with a table of that name beside its own."""
+    if table != "table" and re.fullmatch(r"\w+", table) and table not in STAGES:
+        for asset in STAGES:
+            artifact = store.current(asset)
+            if artifact is not None and (artifact.path / f"{table}.parquet").is_file():
+                return artifact
+    return None
+
+
+def _table_facts(artifact: Artifact, table: str = "table") -> dict[str, Any]:
+    frame = artifact.frame(table)
     return {"rows": frame.height, "columns": frame.columns, "sample": frame.head(SAMPLE_ROWS).to_dicts()}
 
 
 def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
     """The same for people."""
     console = output.out()
-    console.print(
-        f"[bold]{name}[/]  version {shown['version'][:12]}  computed {shown['started']} in {shown['seconds']:.1f} s"
-    )
-    console.print(str(shown["path"]), markup=False)
-    for fact, value in shown["summary"].items():
-        console.print(f"  {fact}: {value}", markup=False)
+    if "table" in shown:
+        console.print(f"[bold]{name}[/]  beside {shown['asset']}, version {shown['version'][:12]}")
+        console.print(str(shown["path"]), markup=False)
+        _print_sample(shown)
+        return
+    _print_facts(name, shown)
     if plain_name(name) in SHOWN_ON:
         console.print("where it comes from:", markup=False)
         for fact, value in shown["provenance"].items():
@@ -127,10 +148,30 @@ def print_artifact(name: str, shown: Mapping[str, Any]) -> None:
         for line in problems(shown["candidates"]):
             console.print(line, markup=False)
     elif "sample" in shown:
-        console.print(f"\n{shown['rows']} rows, for example:", markup=False)
-        for row in shown["sample"]:
-            console.print(_row_table(row))
-            console.print()
+        _print_sample(shown)
+
+
+def _print_facts(name: str, shown: Mapping[str, Any]) -> None:
+    console = output.out()
+    console.print(
+        f"[bold]{name}[/]  version {shown['version'][:12]}  computed {shown['started']} in {shown['seconds']:.1f} s"
+    )
+    console.print(str(shown["path"]), markup=False)
+    for fact, value in shown["summary"].items():
+        console.print(f"  {fact}: {value}", markup=False)
+    beside = [Path(file).stem for file in shown["files"] if re.fullmatch(r"\w+\.parquet", file)]
+    if "table" in beside and len(beside) > 1:
+        names = ", ".join(table for table in beside if table != "table")
+        console.print(f"tables beside it (embed-pipeline show NAME): {names}", markup=False)
+
+
+def _print_sample(shown: Mapping[str, Any]) -> None:
+    console = output.out()
+    some = ", for example:" if shown["sample"] else ""
+    console.print(f"\n{shown['rows']:,} row{'s' * (shown['rows'] != 1)}{some}", markup=False)
+    for row in shown["sample"]:
+        console.print(_row_table(row))
+        console.print()
 
 
 def _in_a_line(value: Any) -> str:

@@ -73,7 +73,9 @@ def status(ctx: typer.Context) -> None:
 
 def show(
     ctx: typer.Context,
-    artifact: Annotated[str, typer.Argument(help="An asset, for example metrics or qa_pairs.")],
+    artifact: Annotated[
+        str, typer.Argument(help="An asset, for example metrics or qa_pairs, or a table beside one, as dropped.")
+    ],
 ) -> None:
     """Where an artifact lies, its version, what it holds; `show metrics` prints the comparison."""
     from embed_pipeline.cli import inspect, output

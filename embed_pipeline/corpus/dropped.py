@@ -39,7 +39,7 @@ def meaning_of(kind: str) -> str:
 
 
 def _total(kind: str, count: int, characters: int, documents: int) -> str:
-    how = f"left out, {characters:,} characters" if kind in DROPPED else "replaced"
+    how = f"left out, {characters:,} character{'s' * (characters != 1)}" if kind in DROPPED else "replaced"
     plural = "s" * (documents > 1)
     return f"{kind}: {count:,} {how}, in {documents:,} document{plural} ({meaning_of(kind)})"
 

@@ -40,6 +40,7 @@ PROFILES = ("cpu", "gpu")
 _VARIANT = re.compile(r"variants\.[^.]+\.")
 _SHOWN = 120
 """Characters of a value that an error shows."""
+_BARE_WORDS = "; YAML reads yes, no, on and off as true and false: put the word into quotes"
 
 
 def load_settings(
@@ -324,7 +325,8 @@ def _explain(error: pydantic.ValidationError, names: dict[str, str], otherwise: 
             message = problem["msg"].removeprefix("Value error, ")
             shown = not isinstance(problem["input"], dict) and not may_hold_a_secret(name, problem["input"])
             given = f" (got {repr(problem['input'])[:_SHOWN]})" if shown else ""
-            line = f"{name}: {message}{given}" if name else message
+            hint = _BARE_WORDS if problem["type"] == "string_type" and isinstance(problem["input"], bool) else ""
+            line = f"{name}: {message}{given}{hint}" if name else message
         lines.setdefault(_place(name, names) or otherwise, []).append(line)
     told = (f"{place}: {'; '.join(found)}" if place else "; ".join(found) for place, found in lines.items())
     return "; ".join(told) + "."

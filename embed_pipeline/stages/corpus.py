@@ -172,7 +172,7 @@ def _where(settings: Settings, home: Path) -> dict[str, str]:
 
 @stage(
     group="corpus",
-    version="6",
+    version="7",
     storage="table",
     schema=tables.Documents,
     settings=READING,

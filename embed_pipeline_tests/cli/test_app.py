@@ -345,6 +345,13 @@ def test_unreadable_files_are_skipped_by_name_and_the_run_goes_on(tmp_path, corp
     manifest = pl.read_parquet(next((tmp_path / "home" / "artifacts" / "corpus_manifest").glob("*/data/table.parquet")))
     reasons = dict(manifest.filter(pl.col("status") == "skipped").select("path", "reason").iter_rows())
     skipped = pl.read_parquet(Path(shown["path"]) / "skipped.parquet")
+    beside = json.loads(cli("show", "skipped", "--home", "home", "--json", cwd=tmp_path).stdout)
+    assert (beside["asset"], beside["rows"], beside["sample"]) == (
+        "documents",
+        skipped.height,
+        skipped.head(3).to_dicts(),
+    )
+    assert "dropped, metadata, skipped" in cli("show", "documents", "--home", "home", cwd=tmp_path).stdout
     assert {"empty.md", "binary.txt"} <= set(reasons)
     assert "broken.pdf" in set(skipped["path"])
 

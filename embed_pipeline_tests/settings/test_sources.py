@@ -296,6 +296,11 @@ def test_an_error_names_the_place_where_the_setting_was_given(tmp_path):
         load_settings(None, None, ["sdg.seed=1", "prep.train_ratio=0.5"], {})
 
 
+def test_a_word_that_yaml_reads_as_false_is_to_be_quoted():
+    with pytest.raises(SettingsError, match=r"corpus\.columns\.id: .*got False\); .*into quotes"):
+        load(None, "corpus.columns={id: no, text: body}")
+
+
 def test_questions_beside_imported_ones_need_an_import():
     with pytest.raises(SettingsError, match=r"also_generate is true, but import_from names no questions"):
         load_settings(None, None, ["sdg.also_generate=true"], {})

@@ -39,12 +39,14 @@ class Extracted:
         title: that its metadata names; may be empty.
         losses: what is not in the blocks.
         metadata: name -> values, as :class:`~embed_pipeline.corpus.parsers.metadata.About` tells them.
+        is_collection: whether its top headings are those of parts, as the chapters of a book: none names the whole.
     """
 
     blocks: Sequence[Block]
     title: str = ""
     losses: Sequence[Loss] = ()
     metadata: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    is_collection: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def parse_epub(data: bytes) -> Extracted:
     title = one_line(book.xpath("string(//*[local-name()='metadata']/*[local-name()='title'])"))
     blocks = [block for chapter in chapters for block in chapter.blocks]
     told = joined([losses.told(), *(chapter.losses for chapter in chapters)])
-    return Extracted(blocks, title, told, about.told())
+    return Extracted(blocks, title, told, about.told(), is_collection=True)
 
 
 def _tell(book: Any, about: About) -> None:

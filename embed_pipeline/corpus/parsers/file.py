@@ -143,9 +143,10 @@ def _no_collection() -> Iterator[None]:
 
 
 def _title(path: str, extracted: Extracted, text: str, sections: Sequence[Section]) -> str:
-    """Top heading, the metadata's title, any heading, a short first line, the file's name."""
+    """Top heading, the metadata's title, any heading, a short first line, the file's name; of a book its own title."""
     top = [section.heading for section in sections if section.level == 1]
-    candidates = [*top[:1], extracted.title, *(section.heading for section in sections[:1])]
+    own = extracted.title if extracted.is_collection else ""
+    candidates = [own, *top[:1], extracted.title, *(section.heading for section in sections[:1])]
     title = next((title for title in candidates if title), "")
     if len(title) > _LONGEST_TITLE:
         title = title[:_LONGEST_TITLE].rpartition(" ")[0] or title[:_LONGEST_TITLE]

@@ -18,10 +18,11 @@ from markdown_it.rules_block.reference import reference
 
 from embed_pipeline.corpus.parsers.html_parts import names
 from embed_pipeline.corpus.parsers.losses import Losses
+from embed_pipeline.corpus.parsers.metadata import is_told
 
 _YAML = re.compile(r"\A\s*---[ \t]*\n(?P<inside>.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _TOML = re.compile(r"\A\s*\+\+\+[ \t]*\n(?P<inside>.*?)\n\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
-_JSON = re.compile(r"\A(?P<inside>\{[ \t]*\n.*?\n\})[ \t]*(?:\n|\Z)", re.DOTALL)
+_JSON = re.compile(r"\A(?P<inside>\{[ \t]*\n.*?\n\}|\{\"[^\n]*\})[ \t]*(?:\n|\Z)", re.DOTALL)
 _KNOWN = names(
     "title date tags layout author authors description draft slug id weight categories keywords permalink url "
     "lang sidebar_label sidebar_position hide_title toc toctree linktitle summary aliases category published "
@@ -88,9 +89,9 @@ class FrontMatter(NamedTuple):
         return str(title) if isinstance(title, str | int | float | date) else ""
 
     def tell(self, losses: Losses) -> None:
-        """Sentences among the values, which are not in the text."""
+        """Sentences among the values, which are neither in the text nor in the metadata."""
         for key, value in self.values.items():
-            if key != "title":
+            if key != "title" and not is_told(key):
                 for text in _texts(value):
                     if len(text.split()) >= _PROSE_WORDS:
                         losses.add("front matter", text)

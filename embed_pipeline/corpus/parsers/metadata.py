@@ -1,5 +1,6 @@
 """What a file tells of its document beside title and text: the same names, forms and bounds for every format."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from typing import Any
@@ -22,6 +23,7 @@ _SINGLE = {"url": web_address, "date": iso_date, "language": language_tag}
 """What a document has one of, and its form."""
 NAMES = ("url", "date", "tags", "groups", "author", "language")
 """The names that every format knows, in the order in which they are told."""
+_CREDENTIALS = re.compile(r"//[^/?#]*@")
 _NOBODY = names("unknown anonymous author user admin administrator owner none null root")
 
 HEAD = {
@@ -34,10 +36,20 @@ HEAD = {
     "language": "language lang",
 }
 """How people write the names at the head of a file; of an address, a date and a language the first one counts."""
+_ALIASES = frozenset(alias for aliases in HEAD.values() for alias in aliases.split())
 
 
 ToldRow = tuple[str, str, str]
 """A row of :class:`~embed_pipeline.tables.Metadata`."""
+
+
+def is_told(name: Any) -> bool:
+    """Whether what stands under a name at the head of a file is metadata, in one of the spellings of :data:`HEAD`."""
+    return _plain_name(name) in _ALIASES
+
+
+def _plain_name(name: Any) -> str:
+    return str(name).strip().lower().replace("-", "_")
 
 
 class About:
@@ -73,7 +85,7 @@ class About:
 
     def add_head(self, values: Mapping[Any, Any]) -> None:
         """What the head of a file tells, by any of the names that people give (:data:`HEAD`)."""
-        given = {str(key).strip().lower().replace("-", "_"): value for key, value in values.items()}
+        given = {_plain_name(key): value for key, value in values.items()}
         for name, aliases in HEAD.items():
             for alias in aliases.split():
                 self.add(name, given.get(alias))
@@ -117,7 +129,7 @@ class About:
         if name == "language" and found is not None and len(found) > ENTRY_CHARS:
             found = None
         if found is None:
-            self._lose(name, text)
+            self._lose(name, _CREDENTIALS.sub("//…@", text) if name == "url" else text)
         elif name not in self._found:
             self._append(name, plain(found))
 

@@ -11,7 +11,7 @@ from docutils.parsers.rst.languages import en
 from embed_pipeline.corpus.parsers.blocks import Block, Extracted, UnreadableError, list_item, table_rows, unwrap
 from embed_pipeline.corpus.parsers.encoding import declared_in, decode
 from embed_pipeline.corpus.parsers.losses import Losses
-from embed_pipeline.corpus.parsers.metadata import About
+from embed_pipeline.corpus.parsers.metadata import About, is_told
 from embed_pipeline.corpus.parsers.pictures import alternative_text
 from embed_pipeline.corpus.parsers.scripts import subscript, superscript
 
@@ -90,7 +90,9 @@ class _Dropped(_Kept):
             return []
         if kind == "picture":
             return [nodes.image(uri="", alt=self.options.get("alt", ""))]
-        shown = self.options.values() if kind == "front matter" else (*self.arguments, *self.content)
+        shown = (*self.arguments, *self.content)
+        if kind == "front matter":
+            shown = tuple(value for name, value in self.options.items() if not is_told(name.partition(" ")[0]))
         return [_Lost(kind=kind, text="\n".join(shown), options=dict(self.options))]
 
 
@@ -213,7 +215,8 @@ class _Reader:
     def _is_left_out(self, node: nodes.Element) -> bool:
         """Whether a node is not content; what of it an author wrote is told."""
         if isinstance(node, _Lost):
-            self._losses.add(node["kind"], node["text"])
+            if node["text"] or node["kind"] != "front matter":
+                self._losses.add(node["kind"], node["text"])
         elif isinstance(node, nodes.comment):
             if node.astext().strip():
                 self._losses.add("comment", node.astext())

@@ -5,6 +5,8 @@ import pytest
 
 from embed_pipeline.corpus.parsers.blocks import UnreadableError, join_blocks
 from embed_pipeline.corpus.parsers.epub import parse_epub
+from embed_pipeline.corpus.parsers.file import FileBatch, parse_batch
+from embed_pipeline.files import sha256_bytes
 
 CONTAINER = (
     '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
@@ -46,6 +48,17 @@ def test_golden_book():
     assert extracted.title == "The lofted platform"
     assert [section.heading for section in sections] == ["Lofting", "Reeling in"]
     assert text == ("Lofting\n\nThe drum turns slowly — è vero.\n\nReeling in\n\nWind is measured at the cradle.")
+
+
+def test_a_book_is_called_by_its_title_and_not_by_its_first_chapter(tmp_path):
+    for name, content in {
+        "a.epub": book(),
+        "b.epub": book(files={"OEBPS/book.opf": PACKAGE.replace("The lofted platform", "")}),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    files = [(name, sha256_bytes((tmp_path / name).read_bytes())) for name in ("a.epub", "b.epub")]
+
+    assert [row["title"] for row in parse_batch(FileBatch(tmp_path, files, 1))] == ["The lofted platform", "Lofting"]
 
 
 def encryption(name: str) -> dict[str, str]:

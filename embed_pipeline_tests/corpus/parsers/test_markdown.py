@@ -309,6 +309,18 @@ def test_sentences_within_lists_and_mappings_of_front_matter_are_told():
         ]
 
 
+def test_what_is_metadata_is_not_told_as_left_out():
+    head = "---\ntags: the pump, its valve, and water\nauthor: Ada Lovelace; Charles Babbage\n---\nbody"
+    assert losses_of(head) == {}
+
+
+def test_json_on_one_line_is_front_matter_and_a_line_in_braces_is_not():
+    extracted = parse_markdown(b'{"title": "Pumps", "tags": ["a"]}\n\nThe pump is primed.\n')
+    assert (extracted.title, extracted.metadata) == ("Pumps", {"tags": ["a"]})
+    assert [block.text for block in extracted.blocks] == ["The pump is primed."]
+    assert read('{"a" or "b"}\nbody') == '{"a" or "b"} body'
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("source", ["a^b" * 70_000, "".join(f"[r{n}]: word\n\n" for n in range(30_000))])
 def test_time_is_in_proportion_to_length(source):

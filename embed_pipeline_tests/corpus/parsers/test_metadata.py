@@ -144,6 +144,11 @@ def test_front_matter_that_cannot_be_read_is_told_and_the_document_is_read():
     assert extracted.metadata == {}
 
 
+def test_the_password_of_a_refused_address_is_not_told():
+    extracted = parse_markdown(b"---\nurl: https://ada:secret@a.example/pumps\n---\nThe pump is primed.\n")
+    assert (extracted.metadata, lost(extracted)) == ({}, ["url: https://…@a.example/pumps"])
+
+
 def test_a_date_that_no_calendar_has_leaves_the_other_values():
     extracted = parse_markdown(b"---\ntitle: Pumps\ndate: 2026-02-30\ntags: [a, b]\n---\nThe pump is primed.\n")
     assert (extracted.title, extracted.metadata) == ("Pumps", {"tags": ["a", "b"]})

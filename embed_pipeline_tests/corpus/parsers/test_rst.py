@@ -168,6 +168,7 @@ text [#]_
 
 .. meta::
    :description: How the pump is taken apart.
+   :keywords: the pump, its valve, and water
 
 .. highlight:: python
 
