@@ -91,8 +91,7 @@ def _clean_lines(text: str) -> str:
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = _PRESENTATION_FORMS.sub(lambda form: unicodedata.normalize("NFKC", form.group()), text)
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
-    text = _without_trailing_blanks(text)
-    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+    return _without_trailing_blanks(text)
 
 
 def _without_trailing_blanks(text: str) -> str:
