@@ -25,6 +25,8 @@ from embed_pipeline.settings import CorpusSettings
 from embed_pipeline.tables import Documents, Dropped, Metadata, empty, validate, with_column
 
 _SHOWN = 20
+_LARGE = 4_000_000
+"""Characters of a text."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,20 @@ def read_documents(
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """The rows as a table; their texts, which fill the memory, are taken out of them."""
-    texts = pl.Series("text", [row.pop("text") for row in rows], pl.String)
+    texts = _texts(rows)
     schema = empty(Documents).schema
     return with_column(pl.DataFrame([row | {"text": ""} for row in rows], schema=schema, orient="row"), texts)
+
+
+def _texts(rows: list[dict[str, Any]]) -> pl.Series:
+    """The texts taken out of the rows; a large one that is alone without the copies that polars makes of it."""
+    if len(rows) != 1 or len(rows[0]["text"]) < _LARGE:
+        return pl.Series("text", [row.pop("text") for row in rows], pl.String)
+    import pyarrow
+
+    data = rows[0].pop("text").encode("utf-8")
+    ends = pyarrow.array([0, len(data)], pyarrow.int64()).buffers()[1]
+    return pl.Series("text", pyarrow.LargeStringArray.from_buffers(1, ends, pyarrow.py_buffer(data)))
 
 
 def _tell(skipped: Sequence[Skipped]) -> None:

@@ -135,10 +135,9 @@ def _blank() -> "MinHash":
 
 
 def _digest(text: str) -> bytes:
-    keys = [same_text_key(stretch).encode("utf-8", "surrogatepass") for stretch in _stretches(text)]
-    if len(keys) == 1:
-        return hashlib.sha256(keys[0]).digest()
-    return hashlib.sha256(b"".join(hashlib.sha256(key).digest() for key in keys)).digest()
+    keys = (same_text_key(stretch).encode("utf-8", "surrogatepass") for stretch in _stretches(text))
+    digests = [hashlib.sha256(key).digest() for key in keys]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
 
 
 def _stretches(text: str) -> Iterator[str]:

@@ -23,6 +23,9 @@ Storage = Literal["table", "folder", "model", "json"]
 Version = Callable[[Path], str]
 """Finds the version of something outside the store; takes the home, which may remember what was hashed."""
 
+_LARGE = 2**27
+"""Bytes of a table that is stored without the least and the greatest value of each column, which may be long texts."""
+
 External = Callable[[Settings], Mapping[str, Version]]
 """What lies outside the store, for these settings: name -> how its version is found.
 
@@ -61,7 +64,7 @@ class StageRun:
         declared = schema or (self.declared.schema if name == "table" else None)
         if declared is not None:
             frame = validate(declared, frame)
-        frame.write_parquet(self.folder / f"{name}.parquet")
+        frame.write_parquet(self.folder / f"{name}.parquet", statistics=frame.estimated_size() < _LARGE)
 
     def skip(self, reason: str) -> None:
         """Say that there is nothing to do here, and why; the run goes on."""

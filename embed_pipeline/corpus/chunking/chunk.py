@@ -71,7 +71,8 @@ def chunk_documents(
 
 def _batches(documents: pl.DataFrame) -> Iterator[list[PassageRow]]:
     """Documents as rows: as many as make up a slab, at least one."""
-    lengths = documents["text"].str.len_bytes().to_list()
+    texts = documents["text"]
+    lengths = [_size(texts[place]) for place in range(len(texts))]  # polars would copy all of them
     start = 0
     while start < len(lengths):
         stop, size = start + 1, lengths[start]
@@ -80,6 +81,11 @@ def _batches(documents: pl.DataFrame) -> Iterator[list[PassageRow]]:
             stop += 1
         yield documents.slice(start, stop - start).to_dicts()
         start = stop
+
+
+def _size(text: str) -> int:
+    """Bytes of a text, or any number beyond a slab."""
+    return len(text) if len(text) > SLAB else len(text.encode("utf-8"))
 
 
 def _cut(

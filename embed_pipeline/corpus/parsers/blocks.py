@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from embed_pipeline.corpus.parsers.losses import Loss
@@ -25,10 +25,14 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, list, table or code block (``level`` 0), or a heading (``level`` 1 and deeper)."""
+    """A paragraph, list, table or code block (``level`` 0), or a heading (``level`` 1 and deeper).
+
+    ``is_clean``: the text is what :func:`clean_text` gives, which costs a copy of a large one.
+    """
 
     text: str
     level: int = 0
+    is_clean: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,32 @@ def clean_text(text: str) -> str:
 
     Ligatures and other forms of letters for printing become the letters, which is what encoders know and people type.
     """
+    return _BLANK_LINES.sub("\n\n", _clean_lines(text)).strip("\n")
+
+
+def clean_stretches(text: str) -> Iterator[bytes]:
+    """What :func:`clean_text` gives, in UTF-8 and in parts of about a million characters, parted at line feeds.
+
+    So of a large text there is no second one in memory, for which Python may take four bytes a character.
+    """
+    start, feeds, told = 0, "", False
+    while start < len(text):
+        end = text.find("\n", start + _STRETCH)
+        end = len(text) if end < 0 else end + 1
+        lines = feeds + _clean_lines(text[start:end])
+        start, shown = end, lines.rstrip("\n")
+        feeds = lines[len(shown) :][:3]  # more than two become two
+        if shown:
+            part = _BLANK_LINES.sub("\n\n", shown)
+            yield (part if told else part.lstrip("\n")).encode()
+            told = True
+
+
+def _clean_lines(text: str) -> str:
     text = _ODD_SPACES.sub(" ", _LINE_BREAKS.sub("\n", text))
     text = _PRESENTATION_FORMS.sub(lambda form: unicodedata.normalize("NFKC", form.group()), text)
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
-    text = _without_trailing_blanks(text)
-    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+    return _without_trailing_blanks(text)
 
 
 def _without_trailing_blanks(text: str) -> str:
@@ -101,8 +126,8 @@ def join_blocks(blocks: Sequence[Block]) -> tuple[str, list[Section]]:
     headings: list[tuple[str, int, int]] = []
     length = 0
     for block in blocks:
-        text = one_line(block.text) if block.level else clean_text(block.text)
-        if not text.strip():
+        text = one_line(block.text) if block.level else block.text if block.is_clean else clean_text(block.text)
+        if not text or text.isspace():
             continue
         if block.level:
             headings.append((text, block.level, length))

@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from embed_pipeline.corpus.parsers.blocks import UnreadableError, clean_text, join_blocks
+from embed_pipeline.corpus.parsers import blocks
+from embed_pipeline.corpus.parsers import text as plain
+from embed_pipeline.corpus.parsers.blocks import UnreadableError, clean_stretches, clean_text, join_blocks
 from embed_pipeline.corpus.parsers.markdown import parse_markdown
 from embed_pipeline.corpus.parsers.rst import parse_rst
 from embed_pipeline.corpus.parsers.text import decode, parse_text
@@ -54,3 +58,22 @@ def test_ligatures_are_spelled_out_in_every_format(parse):
 )
 def test_forms_of_letters_for_printing_become_the_letters(printed, typed):
     assert clean_text(printed) == typed
+
+
+@given(
+    st.text(st.sampled_from("ab \n\r\t\x0c\xa0\xad\ufeff\u2028e\u0301\u1100\u1161ﬁ😀\ud800"), max_size=60),
+    st.integers(0, 5),
+)
+def test_a_large_text_is_cleaned_stretch_by_stretch(text, stretch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_STRETCH", stretch)
+        assert b"".join(clean_stretches(text)).decode() == clean_text(text)
+
+
+def test_a_large_text_is_read_as_a_small_one(monkeypatch):
+    data = "\n\nA line \r\n\n\n\n😀\xa0end\n\n".encode()
+    small = join_blocks(parse_text(data).blocks)
+    monkeypatch.setattr(plain, "_LARGE", 0)
+    (block,) = parse_text(data).blocks
+    assert block.is_clean
+    assert join_blocks([block]) == small
