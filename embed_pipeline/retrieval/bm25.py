@@ -54,16 +54,26 @@ class Bm25Index:
             :class:`embed_pipeline.retrieval.stems.WithStems`.
         k1: how much more a word counts that stands in a passage more often; 0: not at all.
         b: 0 to 1, how much a passage that is longer than the average is held back.
+        asked: the only queries there will be; words of passages that stand in none of them are not indexed, and these
+            queries score the same.
     """
 
-    def __init__(self, passages: Collection[str], analysis: Analysis = words_of, k1: float = K1, b: float = B) -> None:
+    def __init__(
+        self,
+        passages: Collection[str],
+        analysis: Analysis = words_of,
+        k1: float = K1,
+        b: float = B,
+        asked: Iterable[str] | None = None,
+    ) -> None:
         self.size = len(passages)
         self._analysis = analysis
         self._words: dict[str, int] = {}
         lengths = np.zeros(self.size, np.int64)
         texts = track(passages, "index words", self.size)
+        only = None if asked is None else frozenset(word for query in asked for word in analysis(query))
         counted = [
-            _count(map(analysis, islice(texts, SHARD)), self._words, lengths[start:])
+            _count(map(analysis, islice(texts, SHARD)), self._words, lengths[start:], only)
             for start in range(0, self.size, SHARD)
         ]
         list(texts)  # ends its progress
@@ -160,15 +170,20 @@ def _places(words: NDArray[np.int32], asked: NDArray[np.int32]) -> Iterator[int]
             yield place
 
 
-def _count(passages: Iterable[list[str]], numbers: dict[str, int], lengths: NDArray[np.int64]) -> _Shard:
-    """Count the words of some passages; new ones get the next number, and ``lengths`` the words of each passage."""
+def _count(
+    passages: Iterable[list[str]], numbers: dict[str, int], lengths: NDArray[np.int64], only: Collection[str] | None
+) -> _Shard:
+    """Count the words of some passages, or of ``only`` those among them; new ones get the next number.
+
+    ``lengths`` gets the words of each passage, all of them.
+    """
     words, counts, different = array("i"), array("i"), array("i")
     for row, of_passage in enumerate(passages):
-        found = Counter(of_passage)
+        found = Counter(of_passage if only is None else [word for word in of_passage if word in only])
         words.extend([numbers.setdefault(word, len(numbers)) for word in found])
         counts.extend(found.values())
         different.append(len(found))
-        lengths[row] = found.total()
+        lengths[row] = len(of_passage)
     passages = np.repeat(np.arange(len(different), dtype=np.uint16), np.frombuffer(different, np.int32))
     numbered, times = np.frombuffer(words, np.int32), np.frombuffer(counts, np.int32)
     order = np.argsort(numbered, kind="stable")

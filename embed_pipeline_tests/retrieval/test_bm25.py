@@ -43,6 +43,9 @@ def test_scores_and_rankings_are_those_of_bm25s(passages, queries, k, shard, con
         found, best = index.scores(queries), index.top_k(queries, k)
     expected = _by_bm25s(passages, queries, *constants)
     assert np.array_equal(found, expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bm25, "SHARD", shard)
+        assert np.array_equal(Bm25Index(passages, words_of, *constants, asked=queries).scores(queries), expected)
     for row, ranking in zip(expected, best, strict=True):
         order = [place for place in np.argsort(-row, kind="stable").tolist() if row[place] > 0][:k]
         assert ranking == [(place, float(row[place])) for place in order]

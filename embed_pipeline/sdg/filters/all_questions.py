@@ -110,7 +110,7 @@ def _lexical_ranks(
     """Rank of the best positive by BM25; None where it shares no word with the question."""
     if not questions:
         return {}
-    index = Bm25Index(text_of.values())
+    index = Bm25Index(text_of.values(), asked=questions.values())
     ranks: dict[int, int | None] = {}
     for block in track(list(batched(list(questions), size)), "round trip by words"):
         scores = index.scores([questions[position] for position in block])
