@@ -45,7 +45,8 @@ def test_scores_and_rankings_are_those_of_bm25s(passages, queries, k, shard, con
     assert np.array_equal(found, expected)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bm25, "SHARD", shard)
-        assert np.array_equal(Bm25Index(passages, words_of, *constants, asked=queries).scores(queries), expected)
+        asked = Bm25Index(passages, words_of, constants[0], constants[1], asked=queries)
+        assert np.array_equal(asked.scores(queries), expected)
     for row, ranking in zip(expected, best, strict=True):
         order = [place for place in np.argsort(-row, kind="stable").tolist() if row[place] > 0][:k]
         assert ranking == [(place, float(row[place])) for place in order]

@@ -263,6 +263,7 @@ class Drops:
     """A denoiser that takes every passage about hippos for an answer."""
 
     reason = "denoised"
+    sure: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, asked, shown):
         self.shown = shown
