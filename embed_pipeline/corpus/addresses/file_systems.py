@@ -90,7 +90,7 @@ def _entries(found: Mapping[str, Mapping[str, Any]], root: str) -> Iterator[Entr
     for place, info in found.items():
         if info.get("type") == "directory" or place.endswith("/"):
             continue
-        path = place.lstrip("/").removeprefix(root).lstrip("/")
+        path = place.lstrip("/").removeprefix(root).removeprefix("/")
         size = info.get("size")
         yield Entry(path, int(size) if size is not None else None, _version(info), place)
 

@@ -105,10 +105,8 @@ def usable(entries: Iterable[Entry]) -> list[Entry]:
         if path is None:
             shown = entry.path.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
             found[shown] = entry._replace(path=shown, reason=BAD_NAME)
-        elif path in found and entry.reason is None and found[path].reason is None:
-            found[path] = entry._replace(path=path)  # of those that an archive repeats the last one counts
         else:
-            found[path] = entry._replace(path=path)
+            found[path] = entry._replace(path=path)  # of those that an archive repeats the last one counts
     folders = {path[:place] for path in found for place, letter in enumerate(path) if letter == "/"}
     shadowed = {path: entry._replace(reason=SHADOWED) for path, entry in found.items() if path in folders}
     return sorted((found | shadowed).values())

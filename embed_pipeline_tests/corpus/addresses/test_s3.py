@@ -124,3 +124,12 @@ def test_a_store_that_cannot_be_reached_is_told(bucket, home, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(InputError, match=r"s3://corpus/docs: cannot be reached"):
         version(home)
+
+
+def test_keys_that_differ_by_a_slash_are_not_one_file(bucket, home):
+    put(bucket, **{"docs/x.md": TEXT, "docs//x.md": TEXT * 2})
+    version(home)
+    with corpus_at("s3://corpus/docs", home) as root:
+        found = dict(scan_corpus(root, SETTINGS).select("path", "reason").iter_rows())
+    assert found["x.md"] is None
+    assert found["/x.md"] == "its name cannot be that of a file below the corpus"
